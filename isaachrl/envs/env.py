@@ -1,0 +1,110 @@
+"""The contract of an environment: N episodes at once, everything a tensor on one device."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Obs = dict[str, Tensor]
+
+
+@dataclass
+class StepResult:
+    """What one step gives. N is the number of environments.
+
+    Args:
+        obs: named groups, each `(N, size)` float32; after the reset of the episodes that ended.
+        reward: `(N,)`.
+        terminated: `(N,)` bool, failed or finished: no value follows.
+        truncated: `(N,)` bool, out of time (never together with `terminated`): the value of `terminal_obs` follows.
+        terminal_obs: the last observation of every environment *before* the reset; equals `obs` where nothing ended.
+        terms: the weighted reward terms by name, each `(N,)`; they sum to `reward`.
+        metrics: what the episode so far amounts to, by name, each `(N,)`: meaningful where an episode ended.
+        discount_steps: `(N,)` how much of a full step was really taken: 1, or less for a window cut short
+            by the end of an episode. A learner discounts the following value by gamma to this power.
+    """
+
+    obs: Obs
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    terminal_obs: Obs
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+    discount_steps: Tensor = field(default_factory=lambda: torch.ones(()))
+
+    @property
+    def done(self) -> Tensor:
+        """`(N,)` bool: the episode ended, for either reason."""
+        return self.terminated | self.truncated
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The extras under the names that users of other suites expect."""
+        return {"terminal_obs": self.terminal_obs, "terms": self.terms, "metrics": self.metrics}
+
+
+class Env(ABC):
+    """N environments that reset themselves.
+
+    `step` is `advance` followed by `reset_where` on the episodes that ended. A level above calls the two
+    itself: it advances several times and resets once, at its own boundary.
+
+    Attributes:
+        num_envs: N.
+        device: where every tensor lives.
+        obs_sizes: size of each observation group.
+        policy_groups: the groups that a policy concatenates, in this order.
+        action_size: an action is `(N, action_size)` in [-1, 1].
+        episode_steps: steps until an episode is truncated.
+        generator: the source of all randomness of this object.
+    """
+
+    num_envs: int
+    device: torch.device
+    obs_sizes: dict[str, int]
+    policy_groups: tuple[str, ...]
+    action_size: int
+    episode_steps: int
+    generator: torch.Generator
+
+    @abstractmethod
+    def reset(self) -> Obs:
+        """Start new episodes everywhere and return their first observation."""
+
+    @abstractmethod
+    def advance(self, action: Tensor) -> StepResult:
+        """Take one step `(N, action_size)` and reset nothing: `obs` and `terminal_obs` are the same."""
+
+    @abstractmethod
+    def reset_where(self, mask: Tensor) -> Obs:
+        """Start new episodes in the environments of `mask (N,)` and return the observation of all."""
+
+    def step(self, action: Tensor) -> StepResult:
+        """Take one step; environments whose episode ended are reset, and `obs` shows their new episode."""
+        result = self.advance(action)
+        result.obs = self.reset_where(result.done)
+        return result
+
+    @abstractmethod
+    def observe(self) -> Obs:
+        """The present observation of all environments, as fresh tensors."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly: physics, counters, buffers, random state."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state taken by `state_dict` of an environment of the same kind and size."""
+
+    def policy_input(self, obs: Obs) -> Tensor:
+        """The groups a policy sees, concatenated `(N, sum of sizes)`."""
+        return torch.cat([obs[group] for group in self.policy_groups], dim=-1)
+
+    @property
+    def policy_input_size(self) -> int:
+        """Width of `policy_input`."""
+        return sum(self.obs_sizes[group] for group in self.policy_groups)

@@ -1,0 +1,133 @@
+"""Names of tasks, and how an environment is built from one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from isaachrl import config
+from isaachrl.envs.env import Env
+from isaachrl.envs.task import Task
+from isaachrl.envs.task_env import TaskEnv
+from isaachrl.errors import ConfigError, nearest
+from isaachrl.sim import make_sim
+
+
+@dataclass(frozen=True)
+class World:
+    """Where an environment is to be built.
+
+    Args:
+        num_envs: N.
+        sim: engine name, `auto` or one of `isaachrl.sim.ENGINES`.
+        device: where the tensors live.
+        generator: the seeded source of all randomness of the environment, on that device.
+    """
+
+    num_envs: int
+    sim: str
+    device: torch.device
+    generator: torch.Generator
+
+
+Builder = Callable[[Any, World], Env]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered task: its name, the type of its configuration, and the function that builds it."""
+
+    name: str
+    cfg_type: type
+    build: Builder
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(name: str, cfg_type: type, build: Builder) -> None:
+    """Make `build(cfg, world) -> Env` known under a name.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    if name in _ENTRIES:
+        raise ConfigError(f"a task named {name} is registered already")
+    _ENTRIES[name] = Entry(name, cfg_type, build)
+
+
+def task_env(task_type: type[Task[Any]]) -> Builder:
+    """The builder of a simulated task: scene -> simulation -> task -> `TaskEnv`."""
+
+    def build(cfg: Any, world: World) -> Env:
+        sim = make_sim(task_type.scene(cfg), world.num_envs, world.sim, world.device)
+        return TaskEnv(task_type(cfg, sim, world.generator), sim, world.generator)
+
+    return build
+
+
+def names() -> list[str]:
+    """Names of all registered tasks, sorted."""
+    return sorted(_ENTRIES)
+
+
+def entry(name: str) -> Entry:
+    """The registered task of that name.
+
+    Raises:
+        ConfigError: there is none; the nearest names are offered.
+    """
+    if name not in _ENTRIES:
+        raise ConfigError(f"unknown task {name!r}{nearest(name, _ENTRIES)}; `import tasks` registers the shipped ones")
+    return _ENTRIES[name]
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto` gives the first CUDA device if there is one, else the CPU; anything else is taken as it is.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={device} cannot be used here ({error}); type device=auto or device=cpu") from error
+    return chosen
+
+
+def make(
+    name: str,
+    num_envs: int = 1,
+    sim: str = "auto",
+    device: str = "auto",
+    seed: int = 0,
+    cfg: Mapping[str, Any] | None = None,
+) -> Env:
+    """Build N environments of a registered task.
+
+    Args:
+        name: registered name, such as `HumanoidAMP`.
+        num_envs: N.
+        sim: engine, `auto` or `mujoco`.
+        device: `auto`, `cpu`, `cuda:0`, …
+        seed: of the environment's own generator.
+        cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.
+
+    Raises:
+        ConfigError: an unknown task, key, engine or device, or a value of the wrong type or range.
+    """
+    if num_envs < 1:
+        raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
+    found = entry(name)
+    chosen = choose_device(device)
+    values = dict(cfg or {})
+    unknown = [key for key in values if key != "task"]
+    if unknown:
+        raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
+    task_cfg = config.build(found.cfg_type, values.get("task", {}), "task")
+    generator = torch.Generator(device=chosen).manual_seed(seed)
+    return found.build(task_cfg, World(num_envs, sim, chosen, generator))

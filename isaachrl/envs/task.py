@@ -1,0 +1,116 @@
+"""The contract of a task: what the scene is, how an episode starts, what is seen, what pays, when it fails."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Obs
+from isaachrl.errors import ConfigError
+from isaachrl.sim import Scene, Sim
+
+
+@dataclass
+class TaskCfg:
+    """What every simulated task can be told.
+
+    Args:
+        episode_steps: control steps until an episode is truncated.
+        substeps: physics steps a control step.
+        timestep_s: length of a physics step.
+        reward: weight of each reward term by its name; 0 switches a term off, though it is still logged.
+    """
+
+    episode_steps: int = 300
+    substeps: int = 4
+    timestep_s: float = 1.0 / 120.0
+    reward: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse clocks that cannot run."""
+        if self.episode_steps < 1 or self.substeps < 1 or not self.timestep_s > 0:
+            raise ConfigError(
+                f"episode_steps={self.episode_steps}, substeps={self.substeps}, timestep_s={self.timestep_s}:"
+                " all three must be positive"
+            )
+
+    @property
+    def step_s(self) -> float:
+        """Length of a control step in seconds."""
+        return self.substeps * self.timestep_s
+
+
+Cfg = TypeVar("Cfg", bound=TaskCfg)
+
+
+class Task(ABC, Generic[Cfg]):
+    """One task over all worlds of a simulation. It never steps physics and never counts time: `TaskEnv` does.
+
+    A task is a final class: it inherits from `Task` alone and shares code with others through functions.
+    Names become ids once, in `__init__`. Rewards read the simulation's state, never slices of an observation.
+
+    Attributes:
+        obs_sizes: size of each observation group that `observe` returns.
+        policy_groups: the groups a policy concatenates.
+        action_size: width of an action.
+        STATE: names of the attributes (tensors, changed in place or rebound) that must survive a resume.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+
+    obs_sizes: dict[str, int]
+    policy_groups: tuple[str, ...]
+    action_size: int
+
+    def __init__(self, cfg: Cfg, sim: Sim, generator: torch.Generator) -> None:
+        """Keep the configuration, the worlds and the source of randomness; subclasses resolve names here."""
+        self.cfg = cfg
+        self.sim = sim
+        self.generator = generator
+
+    @classmethod
+    @abstractmethod
+    def scene(cls, cfg: Any) -> Scene:
+        """What stands in each world."""
+
+    @abstractmethod
+    def apply(self, action: Tensor) -> None:
+        """Turn actions `(N, action_size)` into controls: write `sim.ctrl`."""
+
+    @abstractmethod
+    def after_physics(self) -> None:
+        """Bring the task's own buffers (histories, distances, targets) up to the new state."""
+
+    @abstractmethod
+    def reward_terms(self) -> dict[str, Tensor]:
+        """Unweighted reward terms by name, each `(N,)`; the names are those of `cfg.reward`."""
+
+    @abstractmethod
+    def terminated(self) -> Tensor:
+        """`(N,)` bool: the episode failed or is finished."""
+
+    @abstractmethod
+    def reset(self, mask: Tensor) -> None:
+        """Start new episodes in the worlds of `mask (N,)`: write their state through `sim.reset` and own buffers.
+
+        Everything is drawn for all worlds and chosen with `torch.where`: no index lists, no host sync.
+        """
+
+    @abstractmethod
+    def observe(self) -> Obs:
+        """The observation groups, each `(N, size)`, as fresh tensors."""
+
+    def metrics(self) -> dict[str, Tensor]:
+        """What the episode so far amounts to, by name, each `(N,)`; read where an episode ends."""
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of the attributes named in `STATE`."""
+        return {name: getattr(self, name).clone() for name in self.STATE}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Write back what `state_dict` gave."""
+        for name in self.STATE:
+            getattr(self, name).copy_(state[name])

@@ -1,0 +1,93 @@
+"""The only loop over physics: a task on a simulation, as an environment."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.task import Task
+from isaachrl.errors import ConfigError, nearest
+from isaachrl.sim import Sim
+
+
+class TaskEnv(Env):
+    """N episodes of a task, one in each world of a simulation.
+
+    Args:
+        task: the task, built on `sim`.
+        sim: the worlds.
+        generator: the source of randomness shared by task and environment.
+
+    Raises:
+        ConfigError: `cfg.reward` names a term that the task does not have.
+    """
+
+    def __init__(self, task: Task[Any], sim: Sim, generator: torch.Generator) -> None:
+        self.task, self.sim, self.generator = task, sim, generator
+        self.num_envs, self.device = sim.num_envs, sim.device
+        self.obs_sizes, self.policy_groups = task.obs_sizes, task.policy_groups
+        self.action_size, self.episode_steps = task.action_size, task.cfg.episode_steps
+        self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
+        self.reset()
+        self._weights = self._reward_weights()
+
+    def reset(self) -> Obs:
+        """See `Env.reset`."""
+        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
+
+    def advance(self, action: Tensor) -> StepResult:
+        """See `Env.advance`. The order of a step is the order of these lines."""
+        self.task.apply(action)  # 1. action -> controls
+        self.sim.step(self.task.cfg.substeps)  # 2. physics
+        self.progress += 1  # 3. time
+        self.task.after_physics()  # 4. buffers
+        terms = {name: self._weights[name] * term for name, term in self.task.reward_terms().items()}  # 5. reward
+        reward = torch.stack(list(terms.values())).sum(0) if terms else torch.zeros(self.num_envs, device=self.device)
+        terminated = self.task.terminated() | self.sim.diverged  # 6. ends
+        truncated = (self.progress >= self.episode_steps) & ~terminated
+        obs = self.task.observe()  # 7. what is seen, before any reset
+        return StepResult(
+            obs=obs,
+            reward=reward.masked_fill(self.sim.diverged, 0.0),
+            terminated=terminated,
+            truncated=truncated,
+            terminal_obs=obs,
+            terms=terms,
+            metrics=self.task.metrics() | {"diverged": self.sim.diverged.float()},
+            discount_steps=torch.ones_like(reward),
+        )
+
+    def reset_where(self, mask: Tensor) -> Obs:
+        """See `Env.reset_where`."""
+        self.task.reset(mask)
+        self.progress.masked_fill_(mask, 0)
+        return self.task.observe()
+
+    def observe(self) -> Obs:
+        """See `Env.observe`."""
+        return self.task.observe()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Env.state_dict`."""
+        return {
+            "sim": self.sim.state_dict(),
+            "task": self.task.state_dict(),
+            "progress": self.progress.clone(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Env.load_state_dict`."""
+        self.sim.load_state_dict(state["sim"])
+        self.task.load_state_dict(state["task"])
+        self.progress.copy_(state["progress"])
+        self.generator.set_state(state["generator"].cpu())
+
+    def _reward_weights(self) -> dict[str, float]:
+        """Weights by term name; every term of the task has one, and no other name does."""
+        names = list(self.task.reward_terms())
+        for name in self.task.cfg.reward:
+            if name not in names:
+                raise ConfigError(f"task.reward.{name}: the task has no such reward term{nearest(name, names)}")
+        return {name: float(self.task.cfg.reward.get(name, 0.0)) for name in names}

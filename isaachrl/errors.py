@@ -1,0 +1,39 @@
+"""The errors users see: each says what came, what was expected, and what to type."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class IsaacHRLError(Exception):
+    """Base of every error the library raises on bad input; `train.py` prints it without a traceback."""
+
+
+class ConfigError(IsaacHRLError):
+    """A task, key or value of the configuration is unknown or out of range."""
+
+
+class CheckpointError(IsaacHRLError):
+    """A checkpoint cannot be read, or belongs to something else."""
+
+
+class SkillError(IsaacHRLError):
+    """A skill file cannot be read, or does not fit the robot or the task."""
+
+
+class ClipError(IsaacHRLError):
+    """A motion clip cannot be read, or does not fit the robot."""
+
+
+class RenderError(IsaacHRLError):
+    """No renderer works on this machine."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return `; did you mean A or B? (valid: …)` for an unknown name, for the end of an error message."""
+    choices = sorted(valid)
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    lowered = {choice.lower(): choice for choice in choices}
+    if not close and name.lower() in lowered:
+        close = [lowered[name.lower()]]
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"; {hint}(valid: {', '.join(choices)})"

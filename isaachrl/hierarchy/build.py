@@ -1,0 +1,62 @@
+"""How a task becomes a high level: the task's environment, commanded through a skill file if one is configured."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from isaachrl.envs.env import Env
+from isaachrl.envs.registry import Builder, World, task_env
+from isaachrl.envs.task import Task
+from isaachrl.envs.task_env import TaskEnv
+from isaachrl.errors import SkillError
+from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, STYLE_GROUP, HierarchicalEnv
+from isaachrl.hierarchy.skill import Skill
+
+ROOT = Path(__file__).resolve().parents[2]
+NO_SKILL = "none"
+
+
+def skill_path(name: str) -> Path:
+    """Where a skill file lies: as given if it is there, else under the repository's root.
+
+    Raises:
+        SkillError: there is no such file.
+    """
+    for path in (Path(name).expanduser(), ROOT / name):
+        if path.is_file():
+            return path
+    raise SkillError(
+        f"no skill file {name}; pretrain one with `python train.py task=HumanoidAMP` and pass skill=RUN/skill.pt"
+    )
+
+
+def hierarchical(task_type: type[Task[Any]]) -> Builder:
+    """The builder of a task that is commanded through a skill.
+
+    Its configuration has `skill` (a path, or `none` for the bare task, whose actions are motor targets),
+    `hierarchy` (a `HierarchyCfg`), `control`, and `style_frames`, which takes the skill's own length if it is 0.
+    """
+    flat = task_env(task_type)
+
+    def build(cfg: Any, world: World) -> Env:
+        if cfg.skill == NO_SKILL:
+            return flat(cfg, world)
+        skill = Skill.load(skill_path(cfg.skill), world.device)  # before the worlds: a missing file is said at once
+        if cfg.hierarchy.style_weight > 0 and cfg.style_frames == 0:
+            cfg = dataclasses.replace(cfg, style_frames=skill.contract.style_frames)
+        env = flat(cfg, world)
+        assert isinstance(env, TaskEnv)
+        skill.check(env.sim.robot, cfg.step_s, cfg.control.value)
+        _check_widths(skill, env)
+        return HierarchicalEnv(env, skill, cfg.hierarchy)
+
+    return build
+
+
+def _check_widths(skill: Skill, env: Env) -> None:
+    """Refuse observations of another width than the skill's networks take."""
+    expected = {CONTROLLER_GROUP: skill.contract.proprioception_size, STYLE_GROUP: skill.contract.window_size}
+    for group, width in expected.items():
+        shown = env.obs_sizes.get(group, width)
+        if shown != width:
+            raise SkillError(f"the skill does not fit this task: it takes {width} numbers of {group}, not {shown}")

@@ -1,0 +1,182 @@
+"""One level above another: an environment whose action is a command and whose step is k steps of the one below."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.errors import ConfigError, SkillError
+
+CONTROLLER_GROUP = "proprioception"
+STYLE_GROUP = "style"
+
+
+class Controller(Protocol):
+    """What this level needs of a skill: a frozen controller without a state of its own.
+
+    Attributes:
+        latent_size: d, width of a command.
+    """
+
+    latent_size: int
+
+    def project(self, command: Tensor, /) -> Tensor:
+        """Latent `(N, d)` that a command `(N, d)` stands for: its direction on the unit sphere."""
+        ...
+
+    def act(self, proprioception: Tensor, latent: Tensor, /) -> Tensor:
+        """Action `(N, A)` of the level below for its observation `(N, P)` and a latent `(N, d)`."""
+        ...
+
+    def style_reward(self, style_window: Tensor, latent: Tensor, /) -> Tensor:
+        """How natural the recent motion `(N, W*S)` looks under the latent `(N, d)`: `(N,)`, at least 0."""
+        ...
+
+
+@dataclass
+class HierarchyCfg:
+    """How a level commands the one below.
+
+    Args:
+        steps: k, steps of the level below for one command.
+        task_weight: weight of the reward of the level below.
+        style_weight: weight of the skill's own opinion of the motion; 0 leaves its discriminator alone.
+    """
+
+    steps: int = 5
+    task_weight: float = 0.9
+    style_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse windows without a step and negative weights."""
+        if self.steps < 1 or self.task_weight < 0 or self.style_weight < 0:
+            raise ConfigError(
+                f"hierarchy: steps={self.steps}, task_weight={self.task_weight}, style_weight={self.style_weight};"
+                " expected at least 1 step and weights of 0 or more"
+            )
+
+
+class HierarchicalEnv(Env):
+    """N environments commanded through a skill.
+
+    A step holds one command for k steps of the inner environment. The reward is the sum over the inner steps
+    divided by k: the mean of a whole window, and never more for a shorter life. An episode that ends inside the
+    window stops there: its first end decides `terminated`, `truncated`, the terminal observation and the
+    metrics; what its body does in the rest of the window counts for nothing. It starts anew at the window's
+    end, so that an episode always begins with a decision. `discount_steps` is the share of the window that was
+    lived. The inner environment may itself be a `HierarchicalEnv`.
+
+    Attributes:
+        observer: called after every inner step, to film what happens between two decisions.
+
+    Args:
+        inner: the level below; its observations hold `proprioception` and, for a style reward, `style`.
+        skill: the frozen controller.
+        cfg: window and weights.
+
+    Raises:
+        SkillError: the level below does not show what the skill needs to see.
+    """
+
+    def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
+        self.inner, self.skill, self.cfg = inner, skill, cfg or HierarchyCfg()
+        needed = (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,)
+        for group in needed:
+            if group not in inner.obs_sizes:
+                shown = ", ".join(inner.obs_sizes)
+                raise SkillError(f"the skill needs the observation group {group!r}; the task shows {shown}")
+        self.num_envs, self.device, self.generator = inner.num_envs, inner.device, inner.generator
+        self.obs_sizes, self.policy_groups = inner.obs_sizes, inner.policy_groups
+        self.action_size = skill.latent_size
+        self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
+        self.observer: Callable[[], None] | None = None
+
+    def reset(self) -> Obs:
+        """See `Env.reset`."""
+        return self.inner.reset()
+
+    def reset_where(self, mask: Tensor) -> Obs:
+        """See `Env.reset_where`."""
+        return self.inner.reset_where(mask)
+
+    def observe(self) -> Obs:
+        """See `Env.observe`."""
+        return self.inner.observe()
+
+    @torch.no_grad()
+    def advance(self, action: Tensor) -> StepResult:
+        """See `Env.advance`. The command is clamped to [-1, 1] and projected by the skill."""
+        latent = self.skill.project(action.clamp(-1.0, 1.0))
+        obs, window = self.inner.observe(), None
+        for _ in range(self.cfg.steps):
+            result = self.inner.advance(self.skill.act(obs[CONTROLLER_GROUP], latent))
+            obs = result.obs
+            step = self._weigh(result, latent)
+            window = step if window is None else _append(window, step)
+            if self.observer is not None:
+                self.observer()
+        assert window is not None
+        share = 1.0 / self.cfg.steps
+        window.reward = window.reward * share
+        window.terms = {name: term * share for name, term in window.terms.items()}
+        window.discount_steps = window.discount_steps * share
+        return window
+
+    def _weigh(self, result: StepResult, latent: Tensor) -> StepResult:
+        """An inner step with this level's weights and the style term."""
+        terms = {name: self.cfg.task_weight * term for name, term in result.terms.items()}
+        reward = self.cfg.task_weight * result.reward
+        if self.cfg.style_weight > 0:
+            style = self.cfg.style_weight * self.skill.style_reward(result.obs[STYLE_GROUP], latent)
+            # several levels may each pay for style: every one shows up under the one name
+            terms["style"] = terms["style"] + style if "style" in terms else style
+            reward = reward + style
+        return StepResult(
+            obs=result.terminal_obs,
+            reward=reward,
+            terminated=result.terminated,
+            truncated=result.truncated,
+            terminal_obs=result.terminal_obs,
+            terms=terms,
+            metrics=result.metrics,
+            discount_steps=result.discount_steps.expand_as(reward),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Env.state_dict`; this level keeps nothing between two steps."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Env.load_state_dict`."""
+        self.inner.load_state_dict(state)
+
+
+def _append(window: StepResult, step: StepResult) -> StepResult:
+    """The window so far and one more step: episodes that have ended add nothing and keep what they ended with."""
+    over = window.done
+
+    def add(total: Tensor, value: Tensor) -> Tensor:
+        return total + value.masked_fill(over, 0.0)
+
+    def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: torch.where(_like(over, value), kept[name], value) for name, value in new.items()}
+
+    obs = latch(window.terminal_obs, step.terminal_obs)
+    return StepResult(
+        obs=obs,
+        reward=add(window.reward, step.reward),
+        terminated=torch.where(over, window.terminated, step.terminated),
+        truncated=torch.where(over, window.truncated, step.truncated),
+        terminal_obs=obs,
+        terms={name: add(window.terms[name], term) for name, term in step.terms.items()},
+        metrics=latch(window.metrics, step.metrics),
+        discount_steps=add(window.discount_steps, step.discount_steps),
+    )
+
+
+def _like(mask: Tensor, value: Tensor) -> Tensor:
+    """A mask `(N,)` with the trailing axes of `value (N, …)`."""
+    return mask.view(-1, *[1] * (value.dim() - 1))

@@ -1,0 +1,211 @@
+"""A skill: a frozen low-level controller in a file that stands alone."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isaachrl.errors import SkillError, nearest
+from isaachrl.hierarchy.motion_space import MotionSpace
+from isaachrl.hierarchy.networks import Actor, Discriminator
+from isaachrl.hierarchy.style import style_reward
+from isaachrl.nn import RunningNorm
+from isaachrl.sim.robot import Robot
+
+FORMAT = "isaachrl-skill"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SkillContract:
+    """What the numbers of a skill mean; stored as JSON inside the file.
+
+    Args:
+        robot: name of the robot.
+        model_hash: hash of the robot's lengths, masses, joints and motors, see `Robot.model_hash`.
+        body_names, dof_names: their order.
+        proprioception: name, size and unit of each part of the input, in order.
+        style_frame: the same for one frame of the window that the discriminator judges.
+        style_frames: length of that window.
+        control: `position` (joint targets, rad) or `torque` (N m).
+        action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
+        step_s: control interval in seconds.
+        latents: kind of command: `none`, `ase` or `motion`.
+        latent_size: d; commands are unit vectors in d dimensions.
+        actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
+        motions: names of the motions it was trained on; with `motion` latents, one for each place.
+        training: summary of how it was made (samples, seed, last signals).
+    """
+
+    robot: str
+    model_hash: str
+    body_names: list[str]
+    dof_names: list[str]
+    proprioception: list[tuple[str, int, str]]
+    style_frame: list[tuple[str, int, str]]
+    style_frames: int
+    control: str
+    action_offset: list[float]
+    action_scale: list[float]
+    step_s: float
+    latents: str
+    latent_size: int
+    actor_hidden: list[int]
+    latent_hidden: list[int]
+    discriminator_hidden: list[int]
+    motions: list[str]
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def proprioception_size(self) -> int:
+        """Width of the input."""
+        return sum(int(size) for _, size, _ in self.proprioception)
+
+    @property
+    def window_size(self) -> int:
+        """Width of the discriminator's window."""
+        return self.style_frames * sum(int(size) for _, size, _ in self.style_frame)
+
+
+class Skill(nn.Module):
+    """A frozen controller: proprioception and a command in, an action out.
+
+    Build one with `Skill.load`, or from a contract when it is being trained.
+    """
+
+    def __init__(self, contract: SkillContract) -> None:
+        super().__init__()
+        self.contract = contract
+        self.latent_size = contract.latent_size
+        self.obs_norm = RunningNorm(contract.proprioception_size)
+        self.actor = Actor(
+            contract.proprioception_size,
+            contract.latent_size,
+            len(contract.dof_names),
+            contract.actor_hidden,
+            contract.latent_hidden,
+        )
+        conditional = contract.latents == "motion"
+        self.discriminator = Discriminator(
+            contract.window_size,
+            contract.latent_size if conditional else 0,
+            contract.latent_size if contract.latents == "ase" else 0,
+            contract.discriminator_hidden,
+        )
+        pieces = len(contract.motions)
+        style_numbers = 2 * contract.window_size // contract.style_frames
+        # filled with the real places when weights are loaded
+        self.space = MotionSpace(torch.zeros(pieces, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2))
+        self.requires_grad_(False)
+
+    def project(self, command: Tensor) -> Tensor:
+        """Commands `(N, d)` as points of the unit sphere."""
+        return functional.normalize(command, dim=-1)
+
+    @torch.no_grad()
+    def act(self, proprioception: Tensor, latent: Tensor) -> Tensor:
+        """Mean action `(N, A)` for proprioception `(N, P)` and unit commands `(N, d)`."""
+        return self.actor(self.obs_norm(proprioception), latent)
+
+    @torch.no_grad()
+    def style_reward(self, window: Tensor, latent: Tensor) -> Tensor:
+        """How well windows `(N, W * S)` match the motions (of the command), by the frozen discriminator: `(N,)`."""
+        return style_reward(self.discriminator.logit(self.discriminator.norm(window), latent))
+
+    def place_of(self, motion: str) -> Tensor:
+        """The command `(d,)` of a motion by name (`motion` latents).
+
+        Raises:
+            SkillError: the skill has no such motion; the nearest names are offered.
+        """
+        if self.contract.latents != "motion" or motion not in self.contract.motions:
+            raise SkillError(f"the skill has no command for {motion!r}{nearest(motion, self.contract.motions)}")
+        return self.space.places[self.contract.motions.index(motion)]
+
+    def check(self, robot: Robot, step_s: float, control: str) -> None:
+        """Refuse a robot, clock or kind of motor that the skill was not made for.
+
+        Raises:
+            SkillError: both sides of what does not match.
+        """
+        contract = self.contract
+        pairs = {
+            "robot": (contract.robot, robot.name),
+            "bodies": (tuple(contract.body_names), robot.body_names),
+            "degrees of freedom": (tuple(contract.dof_names), robot.dof_names),
+            "control": (contract.control, control),
+            "control interval": (round(contract.step_s, 6), round(step_s, 6)),
+            "model hash": (contract.model_hash, robot.model_hash),
+        }
+        for what, (ours, theirs) in pairs.items():
+            if ours != theirs:
+                raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}")
+
+    def controller_module(self) -> nn.Module:
+        """A module `(proprioception, latent) -> joint targets` with normaliser and action map inside, for export."""
+        return _Controller(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the skill to one file, atomically."""
+        path = Path(path)
+        temporary = path.with_name(path.name + ".tmp")
+        contract = json.dumps({"version": VERSION, **dataclasses.asdict(self.contract)})
+        try:
+            with open(temporary, "wb") as file:
+                torch.save({"format": FORMAT, "contract": contract, "weights": self.state_dict()}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> "Skill":
+        """Read a skill file; nothing in it is executed.
+
+        Raises:
+            SkillError: the file is missing, broken, no skill, or of a newer version.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise SkillError(
+                f"no skill at {path}; pretrain one with `python train.py task=HumanoidAMP`"
+                " and pass it with skill=RUN/skill.pt"
+            )
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:
+            raise SkillError(f"{path} cannot be read as a skill file: {str(error).splitlines()[0]}") from error
+        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+            raise SkillError(f"{path} is not a skill file; a pretraining run writes one as RUN/skill.pt")
+        values = json.loads(content["contract"])
+        version = values.pop("version")
+        if version != VERSION:
+            raise SkillError(f"{path} has skill format {version}, this version of isaachrl reads {VERSION}")
+        skill = cls(SkillContract(**values)).to(device)
+        skill.load_state_dict(content["weights"])
+        return skill
+
+
+class _Controller(nn.Module):
+    """The exported form of a skill."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, skill: Skill) -> None:
+        super().__init__()
+        self.obs_norm, self.actor = skill.obs_norm, skill.actor
+        self.register_buffer("offset", torch.tensor(skill.contract.action_offset))
+        self.register_buffer("scale", torch.tensor(skill.contract.action_scale))
+
+    def forward(self, proprioception: Tensor, latent: Tensor) -> Tensor:
+        """Joint targets `(n, D)`."""
+        action = self.actor(self.obs_norm(proprioception), functional.normalize(latent, dim=-1))
+        return self.offset + self.scale * action.clamp(-1.0, 1.0)

@@ -1,0 +1,7 @@
+"""Adversarial skill learning: AMP, ASE, and skills whose commands come from the motions themselves."""
+
+from isaachrl.learn.registry import register_learner
+from isaachrl.learn.skills.config import SkillsCfg
+from isaachrl.learn.skills.learner import SkillsLearner
+
+register_learner("skills", SkillsCfg, SkillsLearner)

@@ -1,0 +1,153 @@
+"""Configuration of adversarial skill learning."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from isaachrl.errors import ConfigError
+
+
+class Latents(Enum):
+    """What a skill's command is.
+
+    `none`: no command, plain adversarial imitation (Peng et al. 2021). `ase`: points of a sphere to which an
+    encoder learns to give meaning (Peng et al. 2022). `motion`: points of a sphere on which the clips have
+    their places, with a discriminator that knows the point.
+    """
+
+    none = "none"
+    ase = "ase"
+    motion = "motion"
+
+
+@dataclass
+class LatentCfg:
+    """The command of the skill.
+
+    Args:
+        size: d, the sphere is in d dimensions; ignored for `none`.
+        hold_steps_min, hold_steps_max: a command is held for a number of steps drawn from this range.
+        at_clip: (`motion`) share of commands that are the place of a clip.
+        between_clips: (`motion`) share of commands on the arc between two clips; the rest is uniform on the sphere.
+        match_start: (`motion`) share of episodes that begin with the command of the clip they start in.
+        temperature: (`motion`) how far a clip's surroundings reach: demonstrations for a command are drawn from
+            the clips with probability softmax(cosine / temperature).
+        segment_s: (`motion`) clips longer than this are cut into pieces of about this length with a place each.
+    """
+
+    size: int = 16
+    hold_steps_min: int = 30
+    hold_steps_max: int = 150
+    at_clip: float = 0.7
+    between_clips: float = 0.15
+    match_start: float = 0.8
+    temperature: float = 0.05
+    segment_s: float = 12.0
+
+    def __post_init__(self) -> None:
+        """Refuse ranges that cannot be drawn from."""
+        if self.size < 2:
+            raise ConfigError(f"train.latent.size={self.size}: a sphere needs at least 2 dimensions")
+        if not 1 <= self.hold_steps_min <= self.hold_steps_max:
+            raise ConfigError(
+                f"train.latent.hold_steps_min={self.hold_steps_min} and hold_steps_max={self.hold_steps_max}:"
+                " expected 1 <= min <= max"
+            )
+        if self.at_clip < 0 or self.between_clips < 0 or self.at_clip + self.between_clips > 1:
+            raise ConfigError("train.latent.at_clip + between_clips must lie in [0, 1]")
+
+
+@dataclass
+class DiscriminatorCfg:
+    """The judge of style.
+
+    Args:
+        hidden: widths of its layers.
+        learning_rate: of its own Adam.
+        rows: rows of each minibatch it sees (the first ones).
+        gradient_penalty: weight of the mean squared gradient on demonstrations, in normalised input space.
+        logit_decay: weight of the squared weights of the last layer.
+        weight_decay: weight of the squared weights of all layers.
+        replay_size: agent windows kept from earlier rollouts.
+        replay_keep: share of a rollout that enters the replay once it is full.
+        demo_windows: windows drawn per piece of motion as demonstrations.
+    """
+
+    hidden: list[int] = field(default_factory=lambda: [256, 128])
+    learning_rate: float = 1e-4
+    rows: int = 1024
+    gradient_penalty: float = 5.0
+    logit_decay: float = 0.05
+    weight_decay: float = 1e-4
+    replay_size: int = 100_000
+    replay_keep: float = 0.1
+    demo_windows: int = 2048
+
+
+@dataclass
+class RewardCfg:
+    """What the policy is paid, per step.
+
+    Args:
+        style: weight of `2 * -log(max(1 - sigmoid(logit), 1e-4))`.
+        encoder: (`ase`) weight of `max(cosine between the encoder's guess and the command, 0)`.
+        task: weight of the environment's own reward.
+    """
+
+    style: float = 1.0
+    encoder: float = 0.5
+    task: float = 0.0
+
+
+@dataclass
+class SkillsCfg:
+    """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs.
+
+    Args:
+        latents: kind of command, see `Latents`.
+        max_iterations: length of the training.
+        horizon: steps of each environment in a rollout.
+        minibatch: rows of a minibatch.
+        epochs: passes over a rollout.
+        hidden: widths of actor and critic.
+        latent_hidden: widths of the network that reads the command (its output passes through tanh).
+        learning_rate: first step size of Adam for actor and critic.
+        target_kl: the step size follows this divergence per iteration; 0 keeps it fixed.
+        log_std: fixed logarithm of the policy's standard deviation, in action units.
+        discount, lam, clip, bound_loss, critic_weight, gradient_clip: the usual ones of PPO.
+        diversity: (`ase`) weight of the diversity loss; distances are measured in standard deviations if
+            `diversity_in_std`, else in action units as published.
+        encoder_weight: (`ase`) weight of the encoder's loss.
+        exploration_mix: (`ase`) let a few environments act without noise, see `stochastic_share`.
+    """
+
+    latents: Latents = Latents.motion
+    max_iterations: int = 300
+    horizon: int = 16
+    minibatch: int = 4096
+    epochs: int = 3
+    hidden: list[int] = field(default_factory=lambda: [256, 128])
+    latent_hidden: list[int] = field(default_factory=lambda: [64, 32])
+    learning_rate: float = 3e-4
+    target_kl: float = 0.015
+    log_std: float = -2.9
+    discount: float = 0.99
+    lam: float = 0.95
+    clip: float = 0.2
+    bound_loss: float = 10.0
+    critic_weight: float = 5.0
+    gradient_clip: float = 1.0
+    diversity: float = 0.01
+    diversity_in_std: bool = False
+    encoder_weight: float = 5.0
+    exploration_mix: bool = False
+    latent: LatentCfg = field(default_factory=LatentCfg)
+    discriminator: DiscriminatorCfg = field(default_factory=DiscriminatorCfg)
+    reward: RewardCfg = field(default_factory=RewardCfg)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot run."""
+        for name in ("max_iterations", "horizon", "minibatch", "epochs"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"train.{name}={getattr(self, name)}: must be at least 1")
+        if not 0 < self.discount < 1 or not 0 <= self.lam <= 1:
+            raise ConfigError(f"train.discount={self.discount}, train.lam={self.lam}: expected 0 < discount < 1, 0 <= lam <= 1")

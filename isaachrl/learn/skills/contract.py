@@ -1,0 +1,32 @@
+"""The contract of a skill in training, read from its environment."""
+
+from collections.abc import Sequence
+
+from isaachrl.envs import Env, TaskEnv
+from isaachrl.hierarchy.skill import SkillContract
+from isaachrl.learn.skills.config import SkillsCfg
+
+
+def make_contract(env: Env, cfg: SkillsCfg, motions: Sequence[str], latent_size: int) -> SkillContract:
+    """Describe what a skill trained on `env` will expect and give."""
+    assert isinstance(env, TaskEnv)
+    task, robot = env.task, env.sim.robot
+    return SkillContract(
+        robot=robot.name,
+        model_hash=robot.model_hash,
+        body_names=list(robot.body_names),
+        dof_names=list(robot.dof_names),
+        proprioception=task.proprioception_layout,
+        style_frame=task.style_layout,
+        style_frames=task.cfg.style_frames,
+        control=env.sim.scene.control.value,
+        action_offset=task.action_map.offset.tolist(),
+        action_scale=task.action_map.scale.tolist(),
+        step_s=task.cfg.step_s,
+        latents=cfg.latents.value,
+        latent_size=latent_size,
+        actor_hidden=list(cfg.hidden),
+        latent_hidden=list(cfg.latent_hidden),
+        discriminator_hidden=list(cfg.discriminator.hidden),
+        motions=list(motions),
+    )

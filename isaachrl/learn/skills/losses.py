@@ -1,0 +1,58 @@
+"""The losses of adversarial skill learning, as pure functions of tensors."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+def discriminator_loss(agent_logit: Tensor, demo_logit: Tensor) -> Tensor:
+    """Half the binary cross entropy of agent rows against 0 plus half that of demonstration rows against 1."""
+    return 0.5 * (functional.softplus(agent_logit).mean() + functional.softplus(-demo_logit).mean())
+
+
+def gradient_penalty(logit: Tensor, inputs: Tensor) -> Tensor:
+    """Mean squared norm of the gradient of each row's logit by its (normalised) inputs `(n, size)`."""
+    (gradient,) = torch.autograd.grad(logit.sum(), inputs, create_graph=True)
+    return gradient.square().sum(-1).mean()
+
+
+def encoder_loss(guess: Tensor, latent: Tensor) -> Tensor:
+    """Minus the mean cosine of the encoder's unit vectors and the commanded ones, both `(n, d)`."""
+    return -(guess * latent).sum(-1).mean()
+
+
+def diversity_loss(action: Tensor, other_action: Tensor, latent: Tensor, other_latent: Tensor) -> Tensor:
+    """How far apart actions of two latents are, against how far apart the latents are (Peng et al. 2022, Eq. 15).
+
+    `(1 - mean((a - a')^2) / (0.5 - 0.5 z.z' + 1e-5))^2` per row `(n,)`.
+    """
+    apart = (action - other_action).square().mean(-1)
+    latents_apart = 0.5 - 0.5 * (latent * other_latent).sum(-1)
+    return (1.0 - apart / (latents_apart + 1e-5)).square()
+
+
+def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """PPO's policy loss per row `(n,)` (Schulman et al. 2017, Eq. 7, negated)."""
+    ratio = (log_prob - old_log_prob).exp()
+    return -torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+
+
+def bound_loss(mean: Tensor) -> Tensor:
+    """Squared excess of the policy's mean over [-1, 1], summed over actions: `(n,)`."""
+    return (mean.abs() - 1.0).clamp_min(0.0).square().sum(-1)
+
+
+def gaussian_log_prob(action: Tensor, mean: Tensor, log_std: float) -> Tensor:
+    """Log density `(n,)` of a diagonal Gaussian with one fixed standard deviation; constants left out."""
+    scaled = (action - mean) / torch.exp(torch.tensor(log_std))
+    return -0.5 * scaled.square().sum(-1)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `values (n,)` over the rows of `mask (n,)` (0 or 1); 0 if there are none."""
+    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+
+
+def stochastic_share(num_envs: int, device: torch.device) -> Tensor:
+    """Probability `(N,)` with which each environment acts with noise: `1 - exp(10 (i / (N - 1) - 1))`."""
+    position = torch.arange(num_envs, device=device) / max(num_envs - 1, 1)
+    return 1.0 - torch.exp(10.0 * (position - 1.0))

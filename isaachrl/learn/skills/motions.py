@@ -1,0 +1,91 @@
+"""The reference motions as the learner uses them: pieces, demonstration windows, features."""
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs import Env, TaskEnv
+from isaachrl.errors import ConfigError
+from isaachrl.hierarchy.motion_space import style_features
+from isaachrl.motion.library import MotionLibrary
+
+
+class ImitationTask(Protocol):
+    """What a task must offer so that skills can be learned on it."""
+
+    library: MotionLibrary
+    style_size: int
+    start_clip: Tensor
+    start_time_s: Tensor
+
+    def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
+        ...
+
+    def mean_action(self) -> Tensor:
+        """The action `(A,)` that asks for the clips' mean pose: where a policy may start."""
+        ...
+
+
+def imitation_task(env: Env) -> ImitationTask:
+    """The imitation task inside an environment.
+
+    Raises:
+        ConfigError: the environment's task has no motions to imitate.
+    """
+    task = env.task if isinstance(env, TaskEnv) else None
+    if not all(hasattr(task, name) for name in ("library", "style_windows", "start_clip", "start_time_s")):
+        raise ConfigError("train.name=skills needs a task with motions to imitate, such as task=HumanoidAMP")
+    return cast(ImitationTask, task)
+
+
+class Demonstrations:
+    """S pieces of motion, each with K windows drawn from it.
+
+    Args:
+        task: gives the clips and the windows.
+        windows: K.
+        segment_s: clips longer than this are cut into pieces of about this length.
+        generator: source of randomness.
+
+    Attributes:
+        names: name of each piece: the clip's, with a running number where it was cut.
+        windows: `(S, K, W * style_size)`.
+        weights: `(S,)` share of each piece, summing to one.
+        features: `(S, 2 * style_size)` mean and deviation of the newest frames.
+        scale: `(2 * style_size,)` standard deviation of each style number over all pieces, twice.
+    """
+
+    def __init__(self, task: ImitationTask, windows: int, segment_s: float, generator: torch.Generator) -> None:
+        library = task.library
+        self._size = task.style_size
+        durations = library.durations_s
+        counts = (durations / segment_s).ceil().clamp_min(1).long()
+        self._lengths = durations / counts
+        self._counts, self._first = counts, counts.cumsum(0) - counts
+        clip = torch.repeat_interleave(torch.arange(library.num_clips, device=durations.device), counts)
+        index = torch.arange(len(clip), device=clip.device) - self._first[clip]
+        self.names = tuple(
+            library.names[c] if counts[c] == 1 else f"{library.names[c]}#{i}"
+            for c, i in zip(clip.tolist(), index.tolist(), strict=True)
+        )
+        self.weights = library.weights[clip] / counts[clip]
+        drawn = torch.rand(len(clip), windows, generator=generator, device=clip.device)
+        times = (index.unsqueeze(1) + drawn) * self._lengths[clip].unsqueeze(1)
+        ids = clip.unsqueeze(1).expand(-1, windows)
+        self.windows = torch.stack([task.style_windows(i, t) for i, t in zip(ids, times, strict=True)])
+        frames = self.windows[..., : self._size]
+        self.features = style_features(frames.mean(1), frames.square().mean(1))
+        deviation = frames.flatten(0, 1).std(0)
+        self.scale = torch.cat((deviation, deviation))
+
+    def piece_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """The piece `(n,)` that a moment of a clip belongs to."""
+        index = torch.minimum((times_s / self._lengths[clip_ids]).long(), self._counts[clip_ids] - 1)
+        return self._first[clip_ids] + index.clamp_min(0)
+
+    def draw(self, pieces: Tensor, generator: torch.Generator) -> Tensor:
+        """One random window `(n, W * style_size)` of each piece of `pieces (n,)`."""
+        row = torch.randint(self.windows.shape[1], pieces.shape, generator=generator, device=pieces.device)
+        return self.windows[pieces, row]

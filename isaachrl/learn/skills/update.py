@@ -1,0 +1,150 @@
+"""One minibatch: the gradients of policy, value, discriminator and encoder."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from isaachrl.hierarchy.skill import Skill
+from isaachrl.learn.skills import losses
+from isaachrl.learn.skills.commands import CommandSource
+from isaachrl.learn.skills.config import Latents, SkillsCfg
+from isaachrl.learn.skills.critic import Critic
+
+
+@dataclass
+class Signals:
+    """Sums of named scalars on the device, read once an iteration."""
+
+    sums: dict[str, Tensor]
+    counts: dict[str, int]
+
+    @staticmethod
+    def empty() -> "Signals":
+        """Nothing yet."""
+        return Signals({}, {})
+
+    def add(self, **values: Tensor) -> None:
+        """Add one value of each signal."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value.detach())) + value.detach()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Mean of each signal; the one place where they come to the host."""
+        if not self.sums:
+            return {}
+        stacked = torch.stack([self.sums[name] / self.counts[name] for name in self.sums]).tolist()
+        return dict(zip(self.sums, stacked, strict=True))
+
+
+class PolicyUpdate:
+    """PPO's step on actor and critic.
+
+    Args:
+        skill: holds the actor.
+        critic: the critic.
+        commands: gives second commands for the diversity loss.
+    """
+
+    def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, commands: CommandSource) -> None:
+        self.cfg, self.skill, self.critic, self.commands = cfg, skill, critic, commands
+        self.optimizer = torch.optim.Adam(
+            [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
+        )
+
+    def step(self, rows: dict[str, Tensor], signals: Signals) -> None:
+        """Learn from rows: obs (normalised), latent, action, log_prob, mean, advantage, target, noisy."""
+        cfg = self.cfg
+        mean = self.skill.actor(rows["obs"], rows["latent"])
+        log_prob = losses.gaussian_log_prob(rows["action"], mean, cfg.log_std)
+        noisy = rows["noisy"]
+        surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
+        policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy)
+        if cfg.latents is Latents.ase and cfg.diversity > 0:
+            diversity = losses.masked_mean(self._diversity(rows, mean), noisy)
+            signals.add(**{"loss/diversity": diversity})
+            policy_loss = policy_loss + cfg.diversity * diversity
+        value = self.critic(rows["obs"], rows["latent"])
+        value_loss = (value - rows["target"]).square().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        (policy_loss + cfg.critic_weight * value_loss).backward()
+        clip_gradients(self.skill.actor, cfg.gradient_clip)
+        clip_gradients(self.critic, cfg.gradient_clip)
+        self.optimizer.step()
+        with torch.no_grad():
+            kl = 0.5 * ((mean - rows["mean"]) / torch.exp(torch.tensor(cfg.log_std))).square().sum(-1)
+            signals.add(**{"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
+
+    def adapt_step_size(self, kl: float) -> None:
+        """Follow the target divergence: the step size shrinks above twice the target, grows below half of it."""
+        if self.cfg.target_kl <= 0:
+            return
+        factor = 1 / 1.2 if kl > 1.5 * self.cfg.target_kl else 1.2 if kl < self.cfg.target_kl / 1.5 else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = min(max(group["lr"] * factor, 1e-5), 1e-3)
+
+    @property
+    def learning_rate(self) -> float:
+        """The present step size."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _diversity(self, rows: dict[str, Tensor], mean: Tensor) -> Tensor:
+        """The diversity loss per row, with another random command; its gradient goes through both actions."""
+        other = self.commands.draw(len(mean))
+        other_mean = self.skill.actor(rows["obs"], other)
+        unit = torch.exp(torch.tensor(self.cfg.log_std)) if self.cfg.diversity_in_std else torch.ones(())
+        clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
+        return losses.diversity_loss(clipped, other_clipped, rows["latent"], other)
+
+
+class StyleUpdate:
+    """The step on discriminator and encoder."""
+
+    def __init__(self, cfg: SkillsCfg, skill: Skill) -> None:
+        self.cfg, self.net = cfg, skill.discriminator
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=cfg.discriminator.learning_rate)
+
+    def step(
+        self, agent: Tensor, agent_latent: Tensor, demo: Tensor, demo_latent: Tensor, rows: int, signals: Signals
+    ) -> None:
+        """Learn to tell windows apart.
+
+        Args:
+            agent: `(n, window)` the present rollout's first, then replayed ones; not normalised.
+            agent_latent: `(n, d)`.
+            demo: `(m, window)`.
+            demo_latent: `(m, d)`.
+            rows: how many of `agent` are of the present rollout; the encoder learns from those.
+            signals: collects what is logged.
+        """
+        cfg = self.cfg.discriminator
+        agent = self.net.norm(agent)
+        demo = self.net.norm(demo).requires_grad_(True)
+        agent_logit, demo_logit = self.net.logit(agent, agent_latent), self.net.logit(demo, demo_latent)
+        penalty = losses.gradient_penalty(demo_logit, demo)
+        weights = [module.weight for module in self.net.modules() if isinstance(module, nn.Linear)]
+        loss = losses.discriminator_loss(agent_logit, demo_logit) + cfg.gradient_penalty * penalty
+        loss = loss + cfg.logit_decay * self.net.judge.weight.square().sum()
+        loss = loss + cfg.weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
+        if self.cfg.latents is Latents.ase:
+            encoder = losses.encoder_loss(self.net.encode(agent[:rows]), agent_latent[:rows])
+            signals.add(**{"style/encoder_cosine": -encoder})
+            loss = loss + self.cfg.encoder_weight * encoder
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            signals.add(
+                **{
+                    "style/discriminator_loss": loss,
+                    "style/accuracy_agent": (agent_logit < 0).float().mean(),
+                    "style/accuracy_demo": (demo_logit > 0).float().mean(),
+                    "style/gradient_penalty": penalty,
+                }
+            )
+
+
+def clip_gradients(module: nn.Module, limit: float) -> None:
+    """Scale a module's gradients so that their common norm is at most `limit`."""
+    nn.utils.clip_grad_norm_(module.parameters(), limit)

@@ -1,0 +1,163 @@
+"""From joint rotations to coordinates, velocities and body positions, on tensors of any leading shape."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
+from isaachrl.sim.robot import Robot
+
+
+class JointLayout:
+    """Index tensors of a robot's joints on one device, so that conversions take a handful of kernels.
+
+    Every function of this module takes a `Robot` or a `JointLayout`; build the layout once where speed counts.
+
+    Args:
+        robot: the robot described.
+        device: where the index tensors live.
+
+    Raises:
+        ConfigError: two joints move the same body.
+    """
+
+    def __init__(self, robot: Robot, device: torch.device | str = "cpu") -> None:
+        bodies = [joint.body for joint in robot.joints]
+        if len(set(bodies)) < len(bodies):
+            raise ConfigError(f"robot {robot.name!r}: each body may be moved by one joint only (use a ball joint)")
+        self.robot = robot
+        self.device = torch.device(device)
+        self.num_qpos = max((joint.qpos.stop for joint in robot.joints), default=0)
+        self._read_coordinates(robot)
+        self._read_dofs(robot)
+        self._read_tree(robot, bodies)
+
+    def _indices(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def _read_coordinates(self, robot: Robot) -> None:
+        """Where each number of `joint_quat` stands in (qpos, cosines, sines), and the other way round."""
+        hinges = [j for j, joint in enumerate(robot.joints) if not joint.ball]
+        source: list[int] = []
+        factor: list[float] = []
+        back = [0] * self.num_qpos
+        for j, joint in enumerate(robot.joints):
+            if joint.ball:
+                source += range(joint.qpos.start, joint.qpos.stop)
+                factor += [1.0] * 4
+                back[joint.qpos] = range(4 * j, 4 * j + 4)
+            else:
+                h = hinges.index(j)
+                cosine, sine = self.num_qpos + h, self.num_qpos + len(hinges) + h
+                source += [cosine, sine, sine, sine]
+                factor += [1.0, *joint.axis]
+                back[joint.qpos.start] = 4 * len(robot.joints) + h
+        self.hinge_joint = self._indices(hinges)
+        self.hinge_qpos = self._indices([robot.joints[j].qpos.start for j in hinges])
+        self.hinge_axis = torch.tensor([robot.joints[j].axis for j in hinges], device=self.device).reshape(-1, 3)
+        self.quat_source = self._indices(source)
+        self.quat_factor = torch.tensor(factor, device=self.device)
+        self.qpos_source = self._indices(back)
+
+    def _read_dofs(self, robot: Robot) -> None:
+        """The joint and the axis of each degree of freedom: unit axes for a ball, its own axis for a hinge."""
+        joint_of, axes = [0] * robot.num_dofs, torch.zeros(robot.num_dofs, 3)
+        for j, joint in enumerate(robot.joints):
+            joint_of[joint.dof] = [j] * (3 if joint.ball else 1)
+            axes[joint.dof] = torch.eye(3) if joint.ball else torch.tensor([joint.axis])
+        self.dof_joint = self._indices(joint_of)
+        self.dof_axis = axes.to(self.device)
+
+    def _read_tree(self, robot: Robot, bodies: list[int]) -> None:
+        """Bodies by depth: all bodies of one depth are placed together."""
+        depth: list[int] = []
+        for parent in robot.parents:
+            depth.append(0 if parent < 0 else depth[parent] + 1)
+        levels = [[b for b, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+        order = [0, *(b for level in levels for b in level)]
+        place = {body: i for i, body in enumerate(order)}
+        joint_of = [bodies.index(b) if b in bodies else len(bodies) for b in range(robot.num_bodies)]
+        self.levels: list[tuple[Tensor, Tensor, Tensor]] = []
+        for level in levels:
+            parents = self._indices([place[robot.parents[b]] for b in level])
+            joints = self._indices([joint_of[b] for b in level])
+            self.levels.append((parents, joints, robot.local_pos_m[level].to(self.device)))
+        self.body_place = self._indices([place[b] for b in range(robot.num_bodies)])
+
+
+def as_layout(robot: Robot | JointLayout, device: torch.device) -> JointLayout:
+    """The layout itself, or a new one for a robot."""
+    return robot if isinstance(robot, JointLayout) else JointLayout(robot, device)
+
+
+def joint_quat_from_qpos(robot: Robot | JointLayout, joint_pos: Tensor) -> Tensor:
+    """Rotations `(…, J, 4)` of the joints from their coordinates `joint_pos (…, nqj)`, the root's 7 left out.
+
+    A ball joint's coordinates are its quaternion; a hinge turns by its angle (rad) about its axis.
+    """
+    layout = as_layout(robot, joint_pos.device)
+    half = 0.5 * joint_pos.index_select(-1, layout.hinge_qpos)
+    numbers = torch.cat((joint_pos, half.cos(), half.sin()), dim=-1)
+    return (numbers.index_select(-1, layout.quat_source) * layout.quat_factor).unflatten(-1, (-1, 4))
+
+
+def qpos_from_joint_quat(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
+    """Coordinates `(…, nqj)` of the joints from their rotations `(…, J, 4)`; hinge angles lie in [-pi, pi]."""
+    layout = as_layout(robot, joint_quat.device)
+    hinges = rotations.to_rotvec(joint_quat.index_select(-2, layout.hinge_joint))
+    angles = (hinges * layout.hinge_axis).sum(-1)
+    return torch.cat((joint_quat.flatten(-2), angles), dim=-1).index_select(-1, layout.qpos_source)
+
+
+def dof_pos(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
+    """Positions `(…, D)` in rad of the degrees of freedom from joint rotations `(…, J, 4)`.
+
+    Exponential map of a ball joint (what its three motors act on), signed angle of a hinge about its axis.
+    """
+    layout = as_layout(robot, joint_quat.device)
+    return _on_dofs(layout, rotations.to_rotvec(joint_quat))
+
+
+def dof_velocity(robot: Robot | JointLayout, joint_quat: Tensor, dt_s: float) -> Tensor:
+    """Velocities `(F, D)` in rad/s along a path of joint rotations `(F, J, 4)`, by finite differences.
+
+    In MuJoCo's convention: for a ball joint the angular velocity of its body relative to the parent body,
+    written in the body's own frame; for a hinge the rate of its angle. Central differences, one-sided at the ends.
+    """
+    layout = as_layout(robot, joint_quat.device)
+    # the inverse rotation's world velocity is minus the velocity seen from the turning body
+    return _on_dofs(layout, -rotations.angular_velocity(rotations.conjugate(joint_quat), dt_s))
+
+
+def forward(
+    robot: Robot | JointLayout, root_pos_w: Tensor, root_quat_w: Tensor, joint_quat: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Forward kinematics: where every body is, and how it is turned.
+
+    Args:
+        robot: tree of bodies; joints sit at their body's origin, frames are parallel at rest.
+        root_pos_w: `(…, 3)` in metres.
+        root_quat_w: `(…, 4)`.
+        joint_quat: `(…, J, 4)` rotation of each joint's body relative to its parent.
+
+    Returns:
+        Positions `(…, B, 3)` in metres and rotations `(…, B, 4)` of the bodies in the world.
+    """
+    layout = as_layout(robot, joint_quat.device)
+    still = torch.zeros_like(joint_quat[..., :1, :])
+    still[..., 0] = 1.0  # the rotation of a welded body
+    local = torch.cat((joint_quat, still), dim=-2)
+    pos, quat = root_pos_w.unsqueeze(-2), root_quat_w.unsqueeze(-2)
+    for parents, joints, offset in layout.levels:
+        parent_quat = quat.index_select(-2, parents)
+        offset_w = rotations.rotate(parent_quat, offset.to(parent_quat).expand(*parent_quat.shape[:-1], 3))
+        pos = torch.cat((pos, pos.index_select(-2, parents) + offset_w), dim=-2)
+        quat = torch.cat((quat, rotations.multiply(parent_quat, local.index_select(-2, joints))), dim=-2)
+    return pos.index_select(-2, layout.body_place), quat.index_select(-2, layout.body_place)
+
+
+def _on_dofs(layout: JointLayout, vectors: Tensor) -> Tensor:
+    """Components `(…, D)` of each joint's vector `(…, J, 3)` along its axes."""
+    return (vectors.index_select(-2, layout.dof_joint) * layout.dof_axis).sum(-1)

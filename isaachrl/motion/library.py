@@ -1,0 +1,261 @@
+"""All clips of a run as tensors on the device: sampled by weight, read at any time without a host sync."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import ClipError
+from isaachrl.maths import rotations
+from isaachrl.motion import kinematics
+from isaachrl.motion.clip import Clip
+from isaachrl.motion.kinematics import JointLayout
+from isaachrl.sim.robot import Robot
+
+
+@dataclass
+class MotionState:
+    """A robot's state in a motion, every tensor with the same leading shape.
+
+    Args:
+        root_pos_w: `(…, 3)` m.
+        root_quat_w: `(…, 4)`.
+        root_linvel_w: `(…, 3)` m/s.
+        root_angvel_w: `(…, 3)` rad/s, in the world frame.
+        joint_quat: `(…, J, 4)` rotation of each joint's body relative to its parent.
+        dof_vel: `(…, D)` rad/s, in MuJoCo's convention (see `kinematics.dof_velocity`).
+        body_pos_w: `(…, B, 3)` m.
+    """
+
+    root_pos_w: Tensor
+    root_quat_w: Tensor
+    root_linvel_w: Tensor
+    root_angvel_w: Tensor
+    joint_quat: Tensor
+    dof_vel: Tensor
+    body_pos_w: Tensor
+
+
+def to_qpos_qvel(robot: Robot | JointLayout, state: MotionState) -> tuple[Tensor, Tensor]:
+    """MuJoCo's coordinates `(…, nq)` and velocities `(…, nv)` of a state.
+
+    The free joint's linear velocity is in the world frame, its angular velocity in the root's own frame.
+    """
+    joint_pos = kinematics.qpos_from_joint_quat(robot, state.joint_quat)
+    angvel_b = rotations.rotate_inverse(state.root_quat_w, state.root_angvel_w)
+    qpos = torch.cat((state.root_pos_w, state.root_quat_w, joint_pos), dim=-1)
+    return qpos, torch.cat((state.root_linvel_w, angvel_b, state.dof_vel), dim=-1)
+
+
+def fit_to_robot(clip: Clip, robot: Robot) -> Clip:
+    """The clip with its joints in the robot's order.
+
+    Raises:
+        ClipError: the clip's joints (or the bodies it names) are not those of the robot.
+    """
+    sides = (("joints", clip.joint_names, robot.joint_names), ("bodies", clip.body_names, robot.body_names))
+    for what, theirs, ours in sides:
+        if sorted(theirs) != sorted(ours):
+            raise ClipError(
+                f"clip {clip.name!r} does not fit {robot.name!r}: the clip has the {what} {', '.join(theirs)}; "
+                f"{robot.name!r} has {', '.join(ours)}"
+            )
+    order = [clip.joint_names.index(name) for name in robot.joint_names]
+    return replace(
+        clip, joint_names=robot.joint_names, body_names=robot.body_names, joint_quat=clip.joint_quat[:, order]
+    )
+
+
+class MotionLibrary:
+    """Clips of one robot, one after the other in shared tables.
+
+    Args:
+        clips: the motions; joints are put into the robot's order by name.
+        robot: whose motions they are.
+        device: where the tables live.
+        weights: how often each clip is drawn, in any unit; equal when left out.
+
+    Attributes:
+        names: the C clips' names.
+        durations_s: `(C,)`.
+        weights: `(C,)` share of each clip, summing to one.
+        loops: `(C,)` whether the clip loops.
+        mean_speed_mps: `(C,)` length of the root's path over the floor, per second.
+        mean_turn_rate_rad_s: `(C,)` change of heading per second, positive to the left.
+
+    Raises:
+        ClipError: no clips, clips of another robot, or weights that are negative, all zero or of another number.
+    """
+
+    def __init__(
+        self, clips: Sequence[Clip], robot: Robot, device: torch.device | str, weights: Sequence[float] | None = None
+    ) -> None:
+        if not clips:
+            raise ClipError("a motion library needs at least one clip, got none")
+        clips = [fit_to_robot(clip, robot) for clip in clips]
+        self.robot = robot
+        self.device = torch.device(device)
+        self.layout = JointLayout(robot, self.device)
+        self.names = tuple(clip.name for clip in clips)
+        self.weights = _shares(clips, weights).to(self.device)
+        self._cumulative = self.weights.double().cumsum(0)
+        self._cumulative /= self._cumulative[-1].clone()
+        layout = JointLayout(robot)
+        tables = [_ClipTable(clip, layout) for clip in clips]
+        self._quat = torch.cat([table.quat for table in tables]).to(self.device)
+        self._vector = torch.cat([table.vector for table in tables]).to(self.device)
+        self._dof_vel = torch.cat([table.dof_vel for table in tables]).to(self.device)
+        frames = torch.tensor([clip.num_frames for clip in clips])
+        self._first = (frames.cumsum(0) - frames).to(self.device)
+        self._last_step = (frames - 2).to(self.device)  # the last frame that has a next one
+        self._fps = torch.tensor([clip.fps for clip in clips], dtype=torch.float32, device=self.device)
+        self._any_loop = any(clip.loop for clip in clips)
+        self.durations_s = torch.tensor([clip.duration_s for clip in clips], device=self.device)
+        self.loops = torch.tensor([clip.loop for clip in clips], device=self.device)
+        self._yaw = torch.stack([table.loop_yaw for table in tables]).to(self.device)
+        self._shift = torch.stack([table.loop_shift for table in tables]).to(self.device)
+        self.mean_speed_mps = torch.stack([table.mean_speed for table in tables]).to(self.device)
+        self.mean_turn_rate_rad_s = torch.stack([table.mean_turn for table in tables]).to(self.device)
+
+    @property
+    def num_clips(self) -> int:
+        """C."""
+        return len(self.names)
+
+    def sample_clips(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw clip ids `(n,)` by weight; a clip of weight zero is never drawn."""
+        drawn = torch.rand(n, dtype=torch.float64, generator=generator, device=self.device)
+        return torch.searchsorted(self._cumulative, drawn, right=True)
+
+    def sample_times(self, ids: Tensor, generator: torch.Generator, margin_s: float = 0.0) -> Tensor:
+        """Draw a time in seconds, uniform in [0, duration], for each clip of `ids`; same shape.
+
+        A margin leaves out the first seconds of clips that do not loop: for windows that reach into the past.
+        """
+        drawn = torch.rand(ids.shape, generator=generator, device=self.device)
+        duration = self.durations_s[ids]
+        start = torch.where(self.loops[ids], 0.0, duration.clamp(max=margin_s))
+        return start + drawn * (duration - start)
+
+    def state(self, ids: Tensor, times_s: Tensor) -> MotionState:
+        """The motion of clips `ids (…)` at `times_s (…)`, which may be any time in seconds; both broadcast.
+
+        Positions and velocities are blended linearly between frames, rotations by slerp. A clip that does not
+        loop stays at its first or last frame outside of [0, duration]. A clip that loops goes on in both
+        directions, each lap carried on from where the one before ended (shift and yaw).
+        """
+        ids, times_s = torch.broadcast_tensors(ids, times_s)
+        duration = self.durations_s[ids]
+        laps = torch.where(self.loops[ids], torch.floor(times_s / duration), 0.0)
+        # clipped before the blend, so that nothing is extrapolated
+        phase = torch.minimum((times_s - laps * duration).clamp_min(0.0), duration) * self._fps[ids]
+        step = torch.minimum(phase.long(), self._last_step[ids])
+        blend = (phase - step).clamp(0.0, 1.0)
+        row = self._first[ids] + step
+        quat = rotations.slerp(self._quat[row], self._quat[row + 1], blend.unsqueeze(-1))
+        vector = torch.lerp(self._vector[row], self._vector[row + 1], blend[..., None, None])
+        dof_vel = torch.lerp(self._dof_vel[row], self._dof_vel[row + 1], blend.unsqueeze(-1))
+        root_quat, joint_quat = quat[..., 0, :], quat[..., 1:, :]
+        if self._any_loop:
+            root_quat, vector = self._carry(ids, laps, root_quat, vector)
+        return MotionState(
+            root_pos_w=vector[..., 2, :],
+            root_quat_w=root_quat,
+            root_linvel_w=vector[..., 0, :],
+            root_angvel_w=vector[..., 1, :],
+            joint_quat=joint_quat,
+            dof_vel=dof_vel,
+            body_pos_w=vector[..., 3:, :],
+        )
+
+    def _carry(self, ids: Tensor, laps: Tensor, root_quat: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Move states on by a whole number of laps `(…)`, which may be negative.
+
+        One lap is p -> R p + t. After n laps the shifts sum to a geometric series, in complex numbers
+        t (e^(i n a) - 1) / (e^(i a) - 1) = t e^(i (n - 1) a / 2) sin(n a / 2) / sin(a / 2), with a the lap's yaw.
+        """
+        yaw, shift = self._yaw[ids], self._shift[ids]
+        sine = torch.sin(0.5 * yaw)
+        straight = sine.abs() < 1e-7
+        ratio = torch.where(straight, laps, torch.sin(0.5 * laps * yaw) / torch.where(straight, 1.0, sine))
+        turned = _turn(shift, 0.5 * (laps - 1.0) * yaw) * ratio.unsqueeze(-1)
+        total = laps * yaw
+        xy = _turn(vector[..., :2], total.unsqueeze(-1))
+        # rows 0 and 1 are velocities, which turn but do not shift
+        xy = torch.cat((xy[..., :2, :], xy[..., 2:, :] + turned.unsqueeze(-2)), dim=-2)
+        return rotations.multiply(rotations.from_yaw(total), root_quat), torch.cat((xy, vector[..., 2:]), dim=-1)
+
+
+class _ClipTable:
+    """One clip's frames as the library stores them, with velocities and the move of one lap.
+
+    `quat (F, 1 + J, 4)`: root, joints. `vector (F, 3 + B, 3)`: linear and angular velocity, root, bodies.
+    """
+
+    def __init__(self, clip: Clip, layout: JointLayout) -> None:
+        pos, root = torch.from_numpy(clip.root_pos_w), torch.from_numpy(clip.root_quat_w)
+        joints = torch.from_numpy(clip.joint_quat)
+        dt_s = 1.0 / clip.fps
+        self.loop_yaw, self.loop_shift = _lap(pos, root)
+        self.quat = torch.cat((root.unsqueeze(1), joints), dim=1)
+        if clip.loop:
+            pos, root, joints = self._wrapped(pos, root, joints)
+        linvel = _linear_velocity(pos, dt_s)
+        angvel = rotations.angular_velocity(root, dt_s)
+        self.dof_vel = kinematics.dof_velocity(layout, joints, dt_s)
+        body_pos, _ = kinematics.forward(layout, pos, root, joints)
+        self.vector = torch.cat((torch.stack((linvel, angvel, pos), dim=1), body_pos), dim=1)
+        if clip.loop:
+            self.dof_vel, self.vector = self.dof_vel[1:-1], self.vector[1:-1]
+        steps = torch.from_numpy(clip.root_pos_w)[:, :2].diff(dim=0)
+        self.mean_speed = steps.norm(dim=-1).sum() / clip.duration_s
+        turns = rotations.heading(torch.from_numpy(clip.root_quat_w)).diff()
+        self.mean_turn = torch.remainder(turns + math.pi, 2 * math.pi).sub(math.pi).sum() / clip.duration_s
+
+    def _wrapped(self, pos: Tensor, root: Tensor, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The path with the frame before its first and the one after its last, so that differences cross the seam."""
+        turn, z = rotations.from_yaw(self.loop_yaw), pos[:, 2:]
+        before_xy = _turn(pos[-2:-1, :2] - self.loop_shift, -self.loop_yaw)
+        after_xy = _turn(pos[1:2, :2], self.loop_yaw) + self.loop_shift
+        before = torch.cat((before_xy, z[-2:-1]), dim=-1)
+        after = torch.cat((after_xy, z[1:2]), dim=-1)
+        root_before = rotations.multiply(rotations.conjugate(turn).unsqueeze(0), root[-2:-1])
+        root_after = rotations.multiply(turn.unsqueeze(0), root[1:2])
+        return (
+            torch.cat((before, pos, after)),
+            torch.cat((root_before, root, root_after)),
+            torch.cat((joints[-2:-1], joints, joints[1:2])),
+        )
+
+
+def _shares(clips: Sequence[Clip], weights: Sequence[float] | None) -> Tensor:
+    """Weights that sum to one `(C,)`."""
+    given = [1.0] * len(clips) if weights is None else [float(weight) for weight in weights]
+    if len(given) != len(clips):
+        raise ClipError(f"{len(given)} weights for {len(clips)} clips; give one weight for each clip")
+    if not all(0.0 <= weight < math.inf for weight in given) or sum(given) <= 0.0:
+        raise ClipError(f"clip weights must be finite, not negative and not all zero, got {given}")
+    return torch.tensor([weight / sum(given) for weight in given])
+
+
+def _lap(pos: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+    """Yaw `()` and shift `(2,)` that carry the first frame of a path onto its last."""
+    w, _, _, z = rotations.multiply(root[-1], rotations.conjugate(root[0])).unbind(-1)
+    yaw = 2.0 * torch.atan2(z, w)
+    yaw = torch.remainder(yaw + math.pi, 2 * math.pi) - math.pi
+    return yaw, pos[-1, :2] - _turn(pos[0, :2], yaw)
+
+
+def _turn(xy: Tensor, angle: Tensor) -> Tensor:
+    """Turn planar vectors `(…, 2)` by `angle (…)`."""
+    c, s = angle.cos(), angle.sin()
+    x, y = xy.unbind(-1)
+    return torch.stack((c * x - s * y, s * x + c * y), dim=-1)
+
+
+def _linear_velocity(pos: Tensor, dt_s: float) -> Tensor:
+    """Velocities `(F, 3)` of a path: central differences, one-sided at the ends."""
+    inner = (pos[2:] - pos[:-2]) / (2 * dt_s)
+    return torch.cat(((pos[1:2] - pos[:1]) / dt_s, inner, (pos[-1:] - pos[-2:-1]) / dt_s))

@@ -1,0 +1,162 @@
+"""The motions the library ships: what each one is commanded to do, and how its style departs from the table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isaachrl.errors import ClipError, nearest
+from isaachrl.motion.clip import Clip
+from isaachrl.motion.synthesis import body, commands
+from isaachrl.motion.synthesis.engine import synthesise
+from isaachrl.motion.synthesis.numerics import smooth
+from isaachrl.motion.synthesis.skeleton import BodyModel, body_model
+from isaachrl.motion.synthesis.tables import Style
+from isaachrl.sim.inertia import load_robot_body
+from isaachrl.sim.soles import robot_soles
+
+Floats = NDArray[np.float64]
+Maker = Callable[[str, BodyModel], Clip]
+
+LOOP_STRIDES = 4
+STAND_S = 8.0
+SIDES = (("right", "left"), ("left", "right"))
+
+_TURN = {
+    "cadence": 96, "strike_pitch": 2, "push_pitch": 16, "width": 0.18, "duty": 0.66, "bob": 0.006, "height": 0.873,
+    "pelvis_list": 2, "pelvis_yaw": 0, "torso_yaw": 0, "push_rate": 1.2, "lift": 0.06, "lift_peak": 0.42,
+    "advance": 2, "shoulder_swing": 2,
+}  # fmt: skip
+_SIDE = {
+    "cadence": 96, "strike_pitch": 0.5, "push_pitch": 14, "width": 0.32, "duty": 0.66, "bob": 0.008, "height": 0.838,
+    "pelvis_list": 2.5, "pelvis_yaw": 0, "torso_yaw": 0, "abduction": 10, "toe_out": 4, "push_rate": 1.2,
+    "lift": 0.05, "lift_peak": 0.42, "advance": 3, "shoulder_swing": 2,
+}  # fmt: skip
+_BACK = {
+    "cadence": 96, "strike_pitch": 16, "push_pitch": 12, "flat_from": 0.10, "flat_until": 0.45, "width": 0.15,
+    "duty": 0.66, "bob": 0.018, "height": 0.86, "lean": 2, "shoulder_swing": 5, "push_rate": 1.2, "lift": 0.06,
+    "lift_peak": 0.5, "advance": 0, "ahead": 0,
+}  # fmt: skip
+_CROUCH = {
+    "cadence": 94, "strike_pitch": 8, "push_pitch": 40, "width": 0.16, "duty": 0.66, "bob": 0.02, "elbow": 35,
+    "shoulder_swing": 6, "lift": 0.08, "lift_peak": 0.4, "advance": 3, "ahead": 0,
+}  # fmt: skip
+
+
+def builtin_clips(names: Sequence[str] | None = None) -> list[Clip]:
+    """Make the built-in motions for the humanoid; the same clips at every call.
+
+    Args:
+        names: which ones; all when left out (`CLIP_NAMES`).
+
+    Raises:
+        ClipError: a name is none of them.
+    """
+    return [builtin_clip(name) for name in (CLIP_NAMES if names is None else names)]
+
+
+def builtin_clip(name: str, model: BodyModel | None = None) -> Clip:
+    """Make one built-in motion, for the humanoid or another body of the same build.
+
+    Raises:
+        ClipError: there is no motion of that name.
+    """
+    if name not in _MAKERS:
+        raise ClipError(f"there is no built-in motion {name!r}{nearest(name, _MAKERS)}")
+    return _MAKERS[name](name, model or humanoid())
+
+
+@cache
+def humanoid() -> BodyModel:
+    """The body the motions are made for by default."""
+    made = load_robot_body("humanoid")
+    return body_model(made.robot, made.mass_kg, made.com_b_m, robot_soles("humanoid"))
+
+
+def mirrored(clip: Clip, name: str) -> Clip:
+    """The clip seen in a mirror: left for right, y for -y.
+
+    A rotation (w, x, y, z) becomes (w, -x, y, -z), because its axis is a pseudo-vector.
+    """
+    flip = np.array([1, -1, 1, -1], np.float32)
+    order = [clip.joint_names.index(_other_side(joint)) for joint in clip.joint_names]
+    return replace(
+        clip, name=name, root_pos_w=clip.root_pos_w * np.array([1, -1, 1], np.float32),
+        root_quat_w=clip.root_quat_w * flip, joint_quat=clip.joint_quat[:, order] * flip,
+    )  # fmt: skip
+
+
+def _other_side(name: str) -> str:
+    for side, other in SIDES:
+        if name.startswith(side):
+            return name.replace(side, other, 1)
+    return name
+
+
+def _gait(forward: float, left: float = 0.0, turn: float = 0.0, style: Style | None = None) -> Maker:
+    """A steady gait that repeats, at body-frame speeds in m/s and rad/s."""
+
+    def make(name: str, model: BodyModel) -> Clip:
+        noise = commands.Noise(LOOP_STRIDES, seed=sum(name.encode()))
+        line = commands.loop(style or Style(), (forward, left, turn), LOOP_STRIDES, noise)
+        return synthesise(name, line, model, loop=True)
+
+    return make
+
+
+def _mirror_of(other: str) -> Maker:
+    def make(name: str, model: BodyModel) -> Clip:
+        return mirrored(builtin_clip(other, model), name)
+
+    return make
+
+
+def _forward(speed: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    """A forward speed over time as body-frame velocities."""
+
+    def velocity(t_s: Floats) -> Floats:
+        return np.stack((speed(t_s), np.zeros_like(t_s), np.zeros_like(t_s)), axis=1)
+
+    return velocity
+
+
+def _stand(name: str, model: BodyModel) -> Clip:
+    """Standing, swaying and breathing."""
+    line = commands.transition(Style(), _forward(np.zeros_like), STAND_S, np.inf, -np.inf)
+    return synthesise(name, line, model, body.idle(line.t_s, STAND_S, seed=1), loop=True)
+
+
+def _start(name: str, model: BodyModel) -> Clip:
+    """From standing to a walk of 1.2 m/s."""
+    velocity = _forward(lambda t_s: 1.2 * smooth((t_s - 0.75) / 1.35))
+    return synthesise(name, commands.transition(Style(), velocity, 4.0, steps_from_s=0.7), model)
+
+
+def _stop(name: str, model: BodyModel) -> Clip:
+    """From a walk of 1.2 m/s to standing."""
+    velocity = _forward(lambda t_s: 1.2 * smooth((2.6 - t_s) / 1.4))
+    return synthesise(name, commands.transition(Style(), velocity, 4.5, settled_s=3.1), model)
+
+
+_MAKERS: dict[str, Maker] = {
+    "stand": _stand,
+    "walk_slow": _gait(0.6),
+    "walk": _gait(1.0),
+    "walk_fast": _gait(1.4),
+    "jog": _gait(2.2),
+    "curve_left": _gait(1.2, turn=1.2 / 2.5),
+    "curve_right": _mirror_of("curve_left"),
+    "tight_left": _gait(0.9, turn=0.9 / 1.1),
+    "tight_right": _mirror_of("tight_left"),
+    "turn_left": _gait(0.0, turn=1.0, style=Style(_TURN)),
+    "turn_right": _mirror_of("turn_left"),
+    "side_left": _gait(0.0, left=0.35, style=Style(_SIDE)),
+    "side_right": _mirror_of("side_left"),
+    "back": _gait(-0.6, style=Style(_BACK, backward=True)),
+    "crouch": _gait(0.7, style=Style(_CROUCH, crouch_m=0.12)),
+    "start": _start,
+    "stop": _stop,
+}
+CLIP_NAMES = tuple(_MAKERS)

@@ -1,0 +1,23 @@
+"""Multi-layer perceptrons."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+
+def mlp(input_size: int, hidden: Sequence[int], output_size: int | None = None) -> nn.Sequential:
+    """Linear layers with ReLU between them and, where an output layer is asked for, none behind it.
+
+    Biases start at zero, weights as PyTorch draws them.
+    """
+    layers: list[nn.Module] = []
+    size = input_size
+    for width in hidden:
+        layers += [nn.Linear(size, width), nn.ReLU()]
+        size = width
+    if output_size is not None:
+        layers.append(nn.Linear(size, output_size))
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers)

@@ -1,0 +1,69 @@
+"""From settings to objects: the environment and the learner of a run."""
+
+import random
+
+import numpy as np
+import torch
+
+from isaachrl.envs.env import Env
+from isaachrl.envs.registry import World
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.learn.learner import Learner
+from isaachrl.run.settings import Settings
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators that foreign code may draw from."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
+    """The task's environment.
+
+    Args:
+        settings: of the run.
+        num_envs: N.
+        seed: of the environment's own generator.
+    """
+    generator = torch.Generator(device=settings.device).manual_seed(seed)
+    world = World(num_envs, settings.run.sim, settings.device, generator)
+    return settings.task.build(settings.task_cfg, world)
+
+
+def build_learner(settings: Settings, env: Env) -> Learner:
+    """The learner on that environment, untrained."""
+    return settings.learner.build(env, settings.learner_cfg, settings.run.seed)
+
+
+def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
+    """An environment of its own and a learner with the weights of the checkpoint that the user named.
+
+    Raises:
+        ConfigError: no checkpoint was named.
+        CheckpointError: its weights do not fit the configuration.
+    """
+    if settings.loaded is None:
+        mode = settings.run.mode.value
+        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>")
+    seed_everything(seed)
+    learner = build_learner(settings, build_env(settings, num_envs, seed))
+    load_weights(learner, settings)
+    return learner
+
+
+def load_weights(learner: Learner, settings: Settings) -> None:
+    """Give a learner the weights of the loaded checkpoint.
+
+    Raises:
+        CheckpointError: their names or sizes are not those of this configuration.
+    """
+    assert settings.loaded is not None
+    try:
+        learner.load_weights(settings.loaded.learner_state)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights of the checkpoint do not fit the present configuration ({' '.join(str(error).split())[:300]});"
+            " leave out the keys that change sizes of networks or observations"
+        ) from error

@@ -1,0 +1,164 @@
+"""Checkpoints: a file of plain data and tensors that is written whole or not at all, and checked when read."""
+
+import io
+import pickle
+import random
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from isaachrl.errors import CheckpointError
+from isaachrl.run.files import write_atomically
+
+FORMAT = "isaachrl.checkpoint"
+VERSION = 1
+LAST = "last.pt"
+
+
+@dataclass
+class Checkpoint:
+    """A run between two iterations.
+
+    Args:
+        task: name of the task.
+        learner: name of the learner.
+        config: the whole resolved configuration as nested dicts.
+        iteration: iterations done.
+        samples: environment steps done.
+        learner_state: `Learner.state_dict()`.
+        env_state: `Env.state_dict()`.
+        wall_s: seconds of training so far.
+        random_state: of the global generators, see `random_state`.
+    """
+
+    task: str
+    learner: str
+    config: dict[str, Any]
+    iteration: int
+    samples: int
+    learner_state: dict[str, Any]
+    env_state: dict[str, Any]
+    wall_s: float = 0.0
+    random_state: dict[str, Any] = field(default_factory=dict)
+
+    def require(self, task: str | None, learner: str | None) -> None:
+        """Refuse to serve another task or learner than these; None accepts any.
+
+        Raises:
+            CheckpointError: it belongs to another one.
+        """
+        if task is not None and task != self.task:
+            raise CheckpointError(
+                f"the checkpoint was made by task={self.task}, and task={task} was asked for; type task={self.task}"
+            )
+        if learner is not None and learner != self.learner:
+            raise CheckpointError(
+                f"the checkpoint was made by train={self.task} (learner {self.learner!r}), and the learner {learner!r}"
+                f" was asked for; leave train= out or give a checkpoint of {learner!r}"
+            )
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint; a file of the same name is replaced only when the new one is safe on the disk.
+
+    Raises:
+        CheckpointError: it could not be written, as on a full disk; an older file of that name is intact.
+    """
+    content = {"format": FORMAT, "version": VERSION} | {key: getattr(checkpoint, key) for key in field_names()}
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, buffer.getbuffer())
+    except OSError as error:
+        kept = f"; the one saved before is intact, continue from it with resume={path}" if path.exists() else ""
+        raise CheckpointError(f"the checkpoint {path} could not be written ({error.strerror or error}){kept}") from error
+
+
+def field_names() -> tuple[str, ...]:
+    """Names of the fields of a checkpoint, in the order of the file."""
+    return tuple(Checkpoint.__dataclass_fields__)
+
+
+def load_checkpoint(source: Path) -> Checkpoint:
+    """Read a checkpoint. No code in it is ever run.
+
+    Args:
+        source: the file, or the folder of a run (its last checkpoint is taken).
+
+    Raises:
+        CheckpointError: there is none, it is damaged, of another program or of a newer version of this one.
+    """
+    path = find_checkpoint(source)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint of isaachrl, or it is damaged: it holds more than tensors and plain data,"
+            " and such files are not opened, since they can run code"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is damaged and cannot be read ({first}); take an older one of its folder") from error
+    return _check(content, path)
+
+
+def find_checkpoint(source: Path) -> Path:
+    """The checkpoint file that a path means: itself, or the last one of a run's folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if source.is_file():
+        return source
+    for candidate in (source / "checkpoints" / LAST, source / LAST):
+        if candidate.is_file():
+            return candidate
+    if source.is_dir():
+        raise CheckpointError(f"the folder {source} holds no checkpoints/{LAST}; give a run's folder or a .pt file")
+    raise CheckpointError(f"there is no file {source}; give a run's folder (runs/<task>/<time>) or one of its checkpoints")
+
+
+def _check(content: Any, path: Path) -> Checkpoint:
+    """Refuse what is not a complete checkpoint of this program and version."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        what = f"its format is {found!r}" if found else "it was written by another program"
+        raise CheckpointError(f"{path} is no checkpoint of isaachrl: {what}; give a .pt file of runs/<task>/<time>/checkpoints")
+    version = content.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}, and this isaachrl reads up to {VERSION}; install the version"
+            " that wrote it"
+        )
+    missing = [key for key in field_names() if key not in content]
+    if missing:
+        raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")
+    return Checkpoint(**{key: content[key] for key in field_names()})
+
+
+def random_state() -> dict[str, Any]:
+    """State of the global generators of PyTorch, NumPy and Python, as tensors and numbers."""
+    name, keys, *rest = np.random.get_state()
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Continue the global generators from `random_state`; a GPU that is not here is left out."""
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), float(cached)))
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))

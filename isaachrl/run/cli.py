@@ -1,0 +1,130 @@
+"""From the command line to values: the checks and small rewrites that come before Hydra."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from isaachrl.errors import ConfigError, IsaacHRLError, nearest
+
+GROUPS = ("task", "train")
+EXIT_BAD_INPUT = 2
+_PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume")
+_FLAGS_WITH_VALUE = (
+    "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
+    "--info", "-i", "--experimental-rerun",
+)  # fmt: skip
+
+
+def prepare(argv: Sequence[str], cfg: Path) -> list[str]:
+    """The arguments for Hydra: every plain `key=value` becomes `++key=value`, since defaults live in code.
+
+    Args:
+        argv: the arguments as typed.
+        cfg: folder of the YAML files, with one subfolder a group.
+
+    Raises:
+        ConfigError: an argument is no `key=value`, or names a task or a learner's file that does not exist.
+    """
+    result: list[str] = []
+    awaits_value = False
+    own_config = any(argument.startswith(("--config", "-cp", "-cn", "-cd")) for argument in argv)
+    for argument in argv:
+        if awaits_value or argument.startswith("-"):
+            awaits_value = argument in _FLAGS_WITH_VALUE
+            result.append(argument)
+            continue
+        result.append(_override(argument, cfg, check_groups=not own_config))
+    if not own_config:
+        _check_learner_file(argv, cfg)
+    return result
+
+
+def typed_values(composed: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The part of the composed configuration that the command line gave, as nested dicts.
+
+    Args:
+        composed: the whole configuration.
+        overrides: the overrides that made it, in Hydra's spelling (`task=X`, `++train.horizon=16`).
+    """
+    typed: dict[str, Any] = {}
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+")
+        if key.startswith(("~", "hydra")) or "=" not in override:
+            continue
+        path = [key, "name"] if key in GROUPS else key.split(".")
+        value: Any = composed
+        for part in path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        target = typed
+        for part in path[:-1]:
+            target = target.setdefault(part, {})
+        target[path[-1]] = value
+    return typed
+
+
+def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function; an error of ours ends the program with one clean message and exit code 2."""
+    try:
+        return action(*arguments)
+    except IsaacHRLError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        raise SystemExit(EXIT_BAD_INPUT) from None
+
+
+def set_up_logging() -> None:
+    """Log to the standard error: with colours on a terminal, as plain lines elsewhere."""
+    if sys.stderr.isatty():
+        handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logger = logging.getLogger("isaachrl")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _override(argument: str, cfg: Path, check_groups: bool) -> str:
+    """One argument in Hydra's spelling."""
+    key, equals, value = argument.partition("=")
+    if not equals or not key:
+        if argument.startswith("~"):
+            return argument
+        raise ConfigError(f"{argument!r} is no setting; type key=value, such as num_envs=256 or mode=play")
+    if key in GROUPS:
+        names = [path.stem for path in (cfg / key).glob("*.yaml")]
+        for name in value.split(","):
+            if check_groups and name not in names:
+                raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
+        return argument
+    if key.startswith(("+", "~", "hydra.", "hydra/")):
+        return argument
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key):
+        raise ConfigError(f"{key!r} is no name of a setting; type key=value, such as num_envs=256 or mode=play")
+    return f"++{key}={_quote(value) if key in _PATHS or key.removeprefix('task.') in _PATHS else value}"
+
+
+def _quote(path: str) -> str:
+    """A path with blanks or other characters that Hydra's grammar gives a meaning to, in quotes."""
+    quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+    if quoted or re.fullmatch(r"[\w./:~\\@%+\-]*", path):
+        return path
+    return "'" + path.replace("'", "\\'") + "'"
+
+
+def _check_learner_file(argv: Sequence[str], cfg: Path) -> None:
+    """A task without a file in `cfg/train/` needs `train=`."""
+    given = dict(argument.split("=", 1) for argument in argv if argument.partition("=")[0] in GROUPS)
+    if "train" in given:
+        return
+    names = [path.stem for path in (cfg / "train").glob("*.yaml")]
+    for name in given.get("task", "").split(","):
+        if name and name not in names:
+            raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")

@@ -1,0 +1,40 @@
+"""The commands: from the composed configuration to the one that was asked for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isaachrl.run.cli import set_up_logging, typed_values
+from isaachrl.run.settings import Mode, Settings, resolve
+from isaachrl.run.train import train
+
+
+def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
+    """Do what a configuration says.
+
+    Args:
+        composed: nested values of YAML and command line together.
+        overrides: the overrides of the command line, in Hydra's spelling; what they set wins over recipes.
+
+    Raises:
+        IsaacHRLError: the input cannot be used; the message says what to type.
+    """
+    set_up_logging()
+    settings = resolve(composed, typed_values(composed, overrides))
+    return dispatch(settings)
+
+
+def dispatch(settings: Settings) -> Any:
+    """Run the command of `settings.run.mode`. What a command needs is imported when it is asked for."""
+    if settings.run.mode is Mode.train:
+        return train(settings)
+    if settings.run.mode is Mode.evaluate:
+        from isaachrl.run.evaluate import evaluate
+
+        return evaluate(settings)
+    if settings.run.mode is Mode.play:
+        from isaachrl.run.play import play
+
+        return play(settings)
+    from isaachrl.run.export import export
+
+    return export(settings)

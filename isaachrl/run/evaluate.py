@@ -1,0 +1,71 @@
+"""The command `mode=evaluate`: the means of many episodes, as JSON."""
+
+import json
+import logging
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from isaachrl.errors import IsaacHRLError
+from isaachrl.run.build import trained_learner
+from isaachrl.run.files import RunFolder, write_atomically
+from isaachrl.run.metrics import jsonable
+from isaachrl.run.rollout import run_episodes
+from isaachrl.run.settings import DEFAULT_NUM_ENVS, Settings
+
+log = logging.getLogger(__name__)
+
+SEED_SHIFT = 10_000  # episodes that the training has not seen
+
+
+def evaluate(settings: Settings) -> dict[str, Any]:
+    """Run `episodes` complete episodes of the deterministic policy; write their means and print them as one line."""
+    num_envs, per_env = share(settings.run.episodes, settings.run.num_envs or DEFAULT_NUM_ENVS)
+    seed = evaluation_seed(settings)
+    learner = trained_learner(settings, num_envs, seed)
+    log.info("%d environments with %d episodes each, seed %d", num_envs, per_env, seed)
+    summary: dict[str, Any] = run_episodes(learner.env, learner.policy(), per_env).summary()
+    assert settings.loaded is not None
+    summary |= {"task": settings.task.name, "seed": seed, "iteration": settings.loaded.iteration}
+    write_summary(summary, run_folder(settings).path / "evaluate.json")
+    return summary
+
+
+def share(episodes: int, num_envs: int) -> tuple[int, int]:
+    """How many environments, and how many episodes of each, give at least `episodes` in equal shares."""
+    used = min(episodes, num_envs)
+    return used, math.ceil(episodes / used)
+
+
+def evaluation_seed(settings: Settings) -> int:
+    """The seed that was typed, else another one than the training's."""
+    if "seed" in settings.typed:
+        return settings.run.seed
+    trained = settings.loaded.config.get("seed", 0) if settings.loaded else 0
+    return int(trained) + SEED_SHIFT
+
+
+def run_folder(settings: Settings) -> RunFolder:
+    """Where results go: `run_dir`, else the folder of the run that the checkpoint belongs to."""
+    if settings.run.run_dir:
+        return RunFolder(Path(settings.run.run_dir))
+    source = Path(settings.run.checkpoint or ".")
+    if source.is_dir():
+        return RunFolder(source)
+    return RunFolder(source.parent.parent if source.parent.name == "checkpoints" else source.parent)
+
+
+def write_summary(summary: dict[str, Any], path: Path) -> None:
+    """Write a summary as JSON beside the run and as one line on the standard output.
+
+    Raises:
+        IsaacHRLError: the file could not be written; the line has been printed nevertheless.
+    """
+    line = json.dumps(jsonable(summary))
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+    try:
+        write_atomically(path, (line + "\n").encode())
+    except OSError as error:
+        raise IsaacHRLError(f"{path} could not be written ({error.strerror or error}); type run_dir=FOLDER") from error

@@ -1,0 +1,74 @@
+"""Writing files so that a reader never sees half of one, and the layout of a run's folder."""
+
+import contextlib
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from isaachrl.errors import IsaacHRLError
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write to a temporary name in the same folder, flush it to the disk, and rename.
+
+    Raises:
+        OSError: the file could not be written; nothing is left of it, and an older file of that name is intact.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp gives it to its owner alone
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+class RunFolder:
+    """The folder of one run and the names of what lies in it.
+
+    Args:
+        path: the folder; it is created.
+
+    Raises:
+        IsaacHRLError: the folder cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.report = path / "report.png"
+        self.events = path / "tensorboard"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IsaacHRLError(f"the folder {path} cannot be created ({error}); type run_dir=FOLDER") from error
+
+    @staticmethod
+    def fresh(task: str, root: Path = Path("runs")) -> "RunFolder":
+        """A new folder `runs/<task>/<time>`; two runs started in the same second get different ones."""
+        stem = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        for number in range(1, 1000):
+            path = root / task / (stem if number == 1 else f"{stem}_{number}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise IsaacHRLError(f"the folder {path} cannot be created ({error}); type run_dir=FOLDER") from error
+            return RunFolder(path)
+        raise IsaacHRLError(f"too many runs were started at {stem} under {root / task}; type run_dir=FOLDER")
+
+    def write_config(self, plain: dict[str, Any]) -> None:
+        """Write the whole resolved configuration as YAML."""
+        write_atomically(self.config, OmegaConf.to_yaml(OmegaConf.create(plain)).encode())

@@ -1,0 +1,88 @@
+"""The command `mode=play`: a video of the deterministic policy, and what its episodes amounted to."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from isaachrl.envs.env import Env
+from isaachrl.errors import RenderError
+from isaachrl.run.build import trained_learner
+from isaachrl.run.evaluate import evaluation_seed, run_folder, share, write_summary
+from isaachrl.run.record import Recorder
+from isaachrl.run.rollout import Episodes, run_episodes
+from isaachrl.run.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EPISODES = 3
+VIDEO_LIMIT = 1800  # frames: a minute
+
+
+def play(settings: Settings) -> dict[str, Any]:
+    """Play a few episodes of a trained run, or, without a checkpoint, show the motions that a task imitates."""
+    if settings.loaded is None and hasattr(settings.task_cfg, "motion"):
+        from isaachrl.run.motion_viewer import view_motions
+
+        return view_motions(settings)
+    wanted = settings.run.episodes if "episodes" in settings.typed else EPISODES
+    num_envs, per_env = share(wanted, settings.run.num_envs or 1)
+    learner = trained_learner(settings, num_envs, evaluation_seed(settings))
+    folder = run_folder(settings).path
+    with filming(learner.env, folder / "play.mp4", settings.run.video) as recorder:
+        if recorder is None:
+            episodes = run_episodes(learner.env, learner.policy(), per_env)
+        else:
+            episodes = run_episodes(
+                learner.env, learner.policy(), per_env, lambda result: recorder.after_step(bool(result.done[0]))
+            )
+    Console().print(table(episodes))
+    summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
+    summary["video"] = str(folder / "play.mp4") if recorder is not None and recorder.writer.frames else None
+    write_summary(summary, folder / "play.json")
+    return summary
+
+
+@contextmanager
+def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | None]:
+    """A recorder of environment 0; None where no video is wanted, or none can be made (the reason is logged)."""
+    recorder: Recorder | None = None
+    if wanted:
+        try:
+            recorder = Recorder(env, path, VIDEO_LIMIT)
+        except RenderError as error:
+            log.warning("no video: %s", error)
+    if recorder is None:
+        yield None
+        return
+    try:
+        with recorder.writer:
+            yield recorder
+    finally:
+        recorder.close()
+    log.info("%d frames in %s", recorder.writer.frames, path)
+
+
+def table(episodes: Episodes, most: int = 20) -> Table:
+    """The first episodes, one a row, and the means of all."""
+    result = Table(title="episodes")
+    names = ["return", "length", *episodes.metrics]
+    for name in ("", *names):
+        result.add_column(name, justify="right")
+    columns = [episodes.returns, episodes.lengths, *episodes.metrics.values()]
+    rows = list(zip(*(column.flatten().tolist() for column in columns), strict=True))
+    for number, row in enumerate(rows[:most], 1):
+        result.add_row(str(number), *(_cell(value) for value in row))
+    summary = episodes.summary()
+    means = [summary["return_mean"], summary["length_mean"], *(summary[name] for name in episodes.metrics)]
+    result.add_row("mean", *(_cell(value) for value in means), style="bold")
+    return result
+
+
+def _cell(value: float) -> str:
+    """A number in few digits; nothing for nan."""
+    return "" if value != value else f"{value:.4g}"

@@ -1,0 +1,90 @@
+"""Complete episodes of a policy, counted without bias."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Env, StepResult
+from isaachrl.learn.learner import Policy
+
+Values = dict[str, float]
+
+
+@dataclass
+class Episodes:
+    """Complete episodes: N environments with E episodes each.
+
+    Args:
+        returns: `(N, E)` undiscounted sums of reward.
+        lengths: `(N, E)` steps of the environment that was acted on.
+        metrics: by name, each `(N, E)`; nan where an episode has no such number.
+    """
+
+    returns: Tensor
+    lengths: Tensor
+    metrics: dict[str, Tensor]
+
+    def summary(self) -> Values:
+        """Means over all episodes; a metric's mean leaves out the episodes in which it is nan."""
+        values: Values = {
+            "episodes": self.returns.numel(),
+            "return_mean": float(self.returns.double().mean()),
+            "length_mean": float(self.lengths.double().mean()),
+        }
+        return values | {name: _mean(metric) for name, metric in self.metrics.items()}
+
+
+@torch.no_grad()
+def run_episodes(
+    env: Env, policy: Policy, per_env: int, on_step: Callable[[StepResult], None] | None = None
+) -> Episodes:
+    """Act until every environment has finished its first `per_env` episodes.
+
+    Counting the first episodes to end anywhere would favour short ones; here every environment gives the same
+    number, and what it does while the others finish is not counted.
+
+    Args:
+        env: reset here.
+        policy: the controller; it is told of every new episode.
+        per_env: episodes of each environment.
+        on_step: called with every step's result, before the episodes that ended start anew.
+    """
+    returns = torch.zeros(env.num_envs, per_env, device=env.device)
+    lengths, metrics = torch.zeros_like(returns), dict[str, Tensor]()
+    finished = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
+    total, steps = returns.new_zeros(env.num_envs), returns.new_zeros(env.num_envs)
+    rows = torch.arange(env.num_envs, device=env.device)
+    obs = env.reset()
+    policy.restart(torch.ones(env.num_envs, dtype=torch.bool, device=env.device))
+    while bool((finished < per_env).any()):
+        result = env.advance(policy.act(obs))
+        done = result.done
+        if on_step is not None:
+            on_step(result)
+        obs = env.reset_where(done)
+        total, steps = total + result.reward, steps + 1
+        counted = done & (finished < per_env)
+        slot = finished.clamp(max=per_env - 1)
+        _write(returns, rows, slot, counted, total)
+        _write(lengths, rows, slot, counted, steps)
+        for name, value in result.metrics.items():
+            kept = metrics.setdefault(name, torch.full_like(returns, math.nan))
+            _write(kept, rows, slot, counted, value.float())
+        finished = finished + done
+        total, steps = total.masked_fill(done, 0.0), steps.masked_fill(done, 0.0)
+        policy.restart(done)
+    return Episodes(returns, lengths, metrics)
+
+
+def _write(table: Tensor, rows: Tensor, slot: Tensor, where: Tensor, values: Tensor) -> None:
+    """Put `values (N,)` into column `slot (N,)` of the rows of `where (N,)`."""
+    table[rows, slot] = torch.where(where, values, table[rows, slot])
+
+
+def _mean(values: Tensor) -> float:
+    """Mean of what is not nan; nan if nothing is."""
+    kept = values[~torch.isnan(values)]
+    return float(kept.double().mean()) if kept.numel() else math.nan

@@ -1,0 +1,252 @@
+"""What a run is told: the keys of the top level, and how they become a task, a learner and their configurations.
+
+A value is looked for in this order: what the user typed, the configuration stored in the checkpoint, the recipe
+of the device, the YAML files, the defaults of the dataclasses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from isaachrl import config
+from isaachrl.envs import registry
+from isaachrl.errors import CheckpointError, ConfigError, nearest
+from isaachrl.learn.registry import LearnerEntry, learner_entry
+from isaachrl.run.checkpoint import Checkpoint, load_checkpoint
+from isaachrl.run.learners import load_learners
+
+Values = dict[str, Any]
+
+SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
+DEFAULT_NUM_ENVS = 256
+# how a run was started, as against what it is: not taken over from a stored configuration
+_OF_THE_CALL = ("mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "episodes", "video")
+
+
+class Mode(Enum):
+    """What to do."""
+
+    train = "train"
+    play = "play"
+    evaluate = "evaluate"
+    export = "export"
+
+
+@dataclass
+class RunCfg:
+    """The keys of the top level.
+
+    Args:
+        task: the section of the task; `name` says which.
+        train: the section of the learner; `name` says which.
+        sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
+        device: `auto`, `cpu`, `cuda:0`, …
+        num_envs: environments in parallel; nothing takes the recipe's number.
+        seed: of everything random.
+        max_iterations: shorthand of `train.max_iterations`; nothing takes the recipe's or the learner's own.
+        mode: what to do.
+        checkpoint: what play, evaluate and export load; in training, the weights to start from.
+        skill: shorthand of `task.skill`.
+        motion: shorthand of `task.motion`.
+        run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
+        resume: run folder or checkpoint to continue.
+        video: whether playing writes a video.
+        recipe: which overlay of the learner's YAML applies: `auto` goes by the device, `none` applies none.
+        test: the same as `mode=play`.
+        episodes: how many episodes an evaluation counts.
+    """
+
+    task: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    sim: str = "auto"
+    device: str = "auto"
+    num_envs: int | None = None
+    seed: int = 0
+    max_iterations: int | None = None
+    mode: Mode = Mode.train
+    checkpoint: str | None = None
+    skill: str | None = None
+    motion: str | None = None
+    run_dir: str | None = None
+    resume: str | None = None
+    video: bool = True
+    recipe: str = "auto"
+    test: bool = False
+    episodes: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of which nothing can come."""
+        if self.num_envs is not None and self.num_envs < 1:
+            raise ConfigError(f"num_envs={self.num_envs}: at least 1 environment is needed, type num_envs=1 or more")
+        if self.max_iterations is not None and self.max_iterations < 1:
+            raise ConfigError(f"max_iterations={self.max_iterations}: type max_iterations=1 or more")
+        if self.episodes < 1:
+            raise ConfigError(f"episodes={self.episodes}: type episodes=1 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed}: type seed=0 or more")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run, resolved and checked.
+
+    Args:
+        run: the keys of the top level; `num_envs` and `max_iterations` are numbers now.
+        device: where tensors live.
+        task: the registered task, and `task_cfg`, its configuration.
+        learner: the registered learner, and `learner_cfg`, its configuration.
+        loaded: the checkpoint that `resume` or `checkpoint` names.
+        typed: the keys of the top level that the user typed.
+    """
+
+    run: RunCfg
+    device: torch.device
+    task: registry.Entry
+    task_cfg: Any
+    learner: LearnerEntry
+    learner_cfg: Any
+    loaded: Checkpoint | None
+    typed: frozenset[str]
+
+    @property
+    def num_envs(self) -> int:
+        """Environments in parallel."""
+        return self.run.num_envs or DEFAULT_NUM_ENVS
+
+    def plain(self) -> Values:
+        """The whole configuration as nested dicts of plain values, every default written out."""
+        top = _plain(self.run)
+        top["task"] = {"name": self.task.name} | _plain(self.task_cfg)
+        top["train"] = {"name": self.learner.name} | _plain(self.learner_cfg)
+        return top
+
+
+def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> Settings:
+    """Turn the composed configuration into a run.
+
+    Args:
+        composed: nested values of YAML and command line together.
+        typed: the part of them that the user typed; it wins over recipes and over what a checkpoint stores.
+
+    Raises:
+        ConfigError: an unknown task, learner, key, device or recipe, or a value of the wrong type or range.
+        CheckpointError: `resume` or `checkpoint` cannot be read or belongs to another task or learner.
+    """
+    typed = dict(typed or {})
+    values = {key: value for key, value in composed.items() if value is not None}
+    recipes = dict(values.get("train") or {}).pop("recipes", None) or {}
+    values["train"] = {key: value for key, value in (values.get("train") or {}).items() if key != "recipes"}
+    values, typed = _spread(values), _spread(typed)
+    first = config.build(RunCfg, merge(values, typed))
+    mode = Mode.play if first.test and first.mode is Mode.train else first.mode
+    device = registry.choose_device(first.device)
+    loaded = _load(first, mode, typed)
+    if loaded is not None and (first.resume or mode is not Mode.train):
+        base = _stored(loaded, resuming=mode is Mode.train)
+    else:
+        base = _recipe(recipes, first.recipe, device, mode)
+    run = config.build(RunCfg, merge(merge(values, _spread(base)), typed) | {"mode": mode.value})
+    return _settle(run, device, loaded, frozenset(typed))
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
+    """Nested mappings put together; where both have a value, the second's wins."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
+    """Read the checkpoint a run names, and compare it with the task and learner that the user named."""
+    if run.resume and mode is not Mode.train:
+        raise ConfigError(f"resume= continues a training, and this is mode={mode.value}; type checkpoint={run.resume}")
+    if run.resume and run.checkpoint:
+        raise ConfigError("resume= and checkpoint= exclude each other; type resume= to continue a run exactly as it was")
+    source = run.resume or run.checkpoint
+    if not source:
+        return None
+    loaded = load_checkpoint(Path(source))
+    task, learner = (typed.get(section, {}).get("name") for section in ("task", "train"))
+    loaded.require(task, learner)
+    return loaded
+
+
+def _stored(loaded: Checkpoint, resuming: bool) -> Values:
+    """What a checkpoint's own configuration contributes: task and learner; when resuming, the whole run."""
+    if not resuming:
+        return {key: loaded.config[key] for key in ("task", "train", "sim")}
+    known = {item.name for item in fields(RunCfg)} - set(_OF_THE_CALL)
+    return {key: value for key, value in loaded.config.items() if key in known}
+
+
+def _recipe(recipes: Mapping[str, Any], name: str, device: torch.device, mode: Mode) -> Values:
+    """The overlay for the device, or the one asked for by name."""
+    if name == "none":
+        return {}
+    if name != "auto" and name not in recipes:
+        raise ConfigError(f"recipe={name} is unknown{nearest(name, [*recipes, 'auto', 'none'])}")
+    key = name if name != "auto" else ("gpu" if device.type == "cuda" else "cpu")
+    chosen = dict(recipes.get(key) or {})
+    if mode is not Mode.train:  # the sizes of a training are not those of a look at it
+        chosen.pop("num_envs", None)
+        chosen.pop("max_iterations", None)
+    return chosen
+
+
+def _settle(run: RunCfg, device: torch.device, loaded: Checkpoint | None, typed: frozenset[str]) -> Settings:
+    """Look the task and the learner up by name and build their configurations."""
+    load_learners()
+    task = registry.entry(_name(run.task, "task"))
+    learner = learner_entry(_name(run.train, "train"))
+    if loaded is not None and run.checkpoint and run.mode is Mode.train:
+        loaded.require(None, learner.name)
+    task_values = {key: value for key, value in run.task.items() if key != "name"}
+    _check_shorthands(run, task)
+    train_values = {key: value for key, value in run.train.items() if key != "name"}
+    task_cfg = config.build(task.cfg_type, task_values, "task")
+    learner_cfg = config.build(learner.cfg_type, train_values, "train")
+    run.max_iterations = learner_cfg.max_iterations
+    return Settings(run, device, task, task_cfg, learner, learner_cfg, loaded, typed)
+
+
+def _name(section: Mapping[str, Any], key: str) -> str:
+    """The `name` of a section."""
+    name = section.get("name")
+    if not isinstance(name, str):
+        known = f" ({', '.join(registry.names())})" if key == "task" else ""
+        raise ConfigError(f"{key}.name is missing: type {key}=NAME{known}")
+    return name
+
+
+def _spread(layer: Mapping[str, Any]) -> Values:
+    """Copy the shorthands of one layer into its sections, so that a stronger layer can overrule either spelling."""
+    result = dict(layer)
+    for section, keys in SHORTHANDS.items():
+        given = {key: layer[key] for key in keys if layer.get(key) is not None}
+        if given:
+            result[section] = merge(layer.get(section) or {}, given)
+    return result
+
+
+def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:
+    """Refuse a shorthand that the task has no key for; the others are in the task's section now."""
+    names = {item.name for item in fields(task.cfg_type)}
+    for key in SHORTHANDS["task"]:
+        value = getattr(run, key)
+        if value is not None and key not in names:
+            raise ConfigError(f"{key}={value}: the task {task.name} takes no {key}; leave {key}= out")
+        setattr(run, key, None)
+
+
+def _plain(cfg: Any) -> Values:
+    """A configuration object as nested dicts of numbers, strings and lists."""
+    plain = OmegaConf.to_container(OmegaConf.structured(cfg), enum_to_str=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}

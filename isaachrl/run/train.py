@@ -1,0 +1,67 @@
+"""The command `mode=train`."""
+
+import logging
+from pathlib import Path
+
+from isaachrl.errors import CheckpointError
+from isaachrl.run.build import build_env, build_learner, load_weights, seed_everything
+from isaachrl.run.files import RunFolder
+from isaachrl.run.settings import Settings
+from isaachrl.run.train_loop import Identity, TrainLoop
+
+log = logging.getLogger(__name__)
+
+
+def train(settings: Settings) -> Path:
+    """Train from the beginning, from given weights, or on from where a run stopped; returns the run's folder."""
+    seed_everything(settings.run.seed)
+    env = build_env(settings, settings.num_envs, settings.run.seed)
+    learner = build_learner(settings, env)
+    folder = _folder(settings)
+    config = settings.plain()
+    loop = TrainLoop(learner, folder, Identity(settings.task.name, settings.learner.name, config))
+    if settings.run.resume:
+        _restore(loop, settings)
+    elif settings.loaded is not None:
+        load_weights(learner, settings)
+    folder.write_config(config)
+    log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
+    if learner.iteration >= learner.max_iterations:
+        log.info("all %d iterations are done; type max_iterations=N for more", learner.iteration)
+    if loop.run():
+        log.info("done: %d iterations, %s", learner.iteration, folder.path)
+    else:
+        log.info("stopped after iteration %d; continue with: resume=%s", learner.iteration, folder.path)
+    return folder.path
+
+
+def _folder(settings: Settings) -> RunFolder:
+    """Where the run goes: a folder that was named, the one it is resumed in, or a fresh one."""
+    run = settings.run
+    if run.run_dir:
+        return RunFolder(Path(run.run_dir))
+    if run.resume:
+        source = Path(run.resume)
+        if source.is_dir():
+            return RunFolder(source)
+        if source.parent.name == "checkpoints":
+            return RunFolder(source.parent.parent)
+    return RunFolder.fresh(settings.task.name)
+
+
+def _restore(loop: TrainLoop, settings: Settings) -> None:
+    """Put a run back to where it stopped."""
+    assert settings.loaded is not None
+    stored = settings.loaded.config.get("num_envs")
+    if stored is not None and stored != settings.num_envs:
+        raise CheckpointError(
+            f"the run was made with num_envs={stored}, and an exact continuation needs as many, not"
+            f" {settings.num_envs}; leave num_envs= out, or type checkpoint={settings.run.resume} to start from its weights"
+        )
+    try:
+        loop.restore(settings.loaded)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the state in the checkpoint does not fit the present configuration ({' '.join(str(error).split())[:300]});"
+            f" leave out the keys that change sizes, or type checkpoint={settings.run.resume} to take its weights alone"
+        ) from error

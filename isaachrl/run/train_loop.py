@@ -1,0 +1,170 @@
+"""The loop of a training: one iteration after the other, its record, its checkpoints, its orderly end."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from isaachrl.learn.learner import Learner
+from isaachrl.run.checkpoint import LAST, Checkpoint, random_state, restore_random_state, save_checkpoint
+from isaachrl.run.files import RunFolder
+from isaachrl.run.metrics import MetricsFile
+from isaachrl.run.progress import Display
+from isaachrl.run.report import write_report
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY_S = 60.0
+NUMBERED_KEPT = 5
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint says about the run it belongs to: names and the resolved configuration as plain data."""
+
+    task: str
+    learner: str
+    config: dict[str, Any]
+
+
+class TrainLoop:
+    """Drives a learner to its last iteration.
+
+    Args:
+        learner: what learns.
+        folder: where the run's files go.
+        identity: names and configuration for the checkpoints.
+        checkpoint_every_s: seconds between two saves.
+    """
+
+    def __init__(
+        self, learner: Learner, folder: RunFolder, identity: Identity, checkpoint_every_s: float = CHECKPOINT_EVERY_S
+    ) -> None:
+        self.learner, self.folder, self.identity = learner, folder, identity
+        self.checkpoint_every_s = checkpoint_every_s
+        self.wall_s = 0.0
+        self._saved_iteration = -1
+        self._stop = Stop()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Put environment, learner and global random state where the checkpoint left them."""
+        self.learner.env.load_state_dict(checkpoint.env_state)
+        self.learner.load_state_dict(checkpoint.learner_state)
+        restore_random_state(checkpoint.random_state)
+        self.wall_s = checkpoint.wall_s
+
+    def run(self) -> bool:
+        """Train until `max_iterations`, or until a signal asks for an end; save everything either way.
+
+        Returns:
+            Whether the training is complete.
+
+        Raises:
+            CheckpointError: a checkpoint could not be written; the one before is intact.
+        """
+        learner = self.learner
+        remaining = max(learner.max_iterations - learner.iteration, 0) * learner.samples_per_iteration
+        metrics = MetricsFile(self.folder.metrics, keep=learner.iteration)
+        display = Display(self.identity.task, learner.samples + remaining, learner.samples, learner.HEADLINE)
+        events = SummaryWriter(str(self.folder.events), purge_step=learner.samples)
+        saved_at = time.monotonic()
+        with self._stop.watching(), closing(events), display:
+            while learner.iteration < learner.max_iterations and not self._stop.asked:
+                self._iterate(metrics, events, display)
+                if time.monotonic() - saved_at >= self.checkpoint_every_s:
+                    self._save()
+                    saved_at = time.monotonic()
+            self._save()
+        return learner.iteration >= learner.max_iterations
+
+    def _iterate(self, metrics: MetricsFile, events: SummaryWriter, display: Display) -> None:
+        """One iteration and its record."""
+        before, start = self.learner.samples, time.monotonic()
+        signals = self.learner.iterate()
+        elapsed = max(time.monotonic() - start, 1e-9)
+        self.wall_s += elapsed
+        samples = self.learner.samples
+        rate = (samples - before) / elapsed
+        head = {"iteration": self.learner.iteration, "samples": samples, "wall_s": self.wall_s}
+        metrics.append(head | {"perf/samples_per_s": rate} | signals)
+        for name, value in (signals | {"perf/samples_per_s": rate}).items():
+            events.add_scalar(name, value, samples)
+        display.update(self.learner.iteration, samples, rate, signals)
+
+    def _save(self) -> None:
+        """Write the checkpoint, what the learner gives to others, and the report."""
+        if self._saved_iteration == self.learner.iteration:
+            return
+        checkpoint = self._checkpoint()
+        save_checkpoint(checkpoint, self.folder.checkpoints / LAST)
+        self._save_numbered(checkpoint)
+        self.learner.save_products(self.folder.path)
+        write_report(self.folder.metrics, self.folder.report, self.identity.task)
+        self._saved_iteration = self.learner.iteration
+
+    def _checkpoint(self) -> Checkpoint:
+        """The run as it stands; only ever called between two iterations."""
+        learner = self.learner
+        return Checkpoint(
+            task=self.identity.task,
+            learner=self.identity.learner,
+            config=self.identity.config,
+            iteration=learner.iteration,
+            samples=learner.samples,
+            learner_state=learner.state_dict(),
+            env_state=learner.env.state_dict(),
+            wall_s=self.wall_s,
+            random_state=random_state(),
+        )
+
+    def _save_numbered(self, checkpoint: Checkpoint) -> None:
+        """Keep a copy under its own name after every fifth of the run, and no more than a few of them."""
+        every = max(self.learner.max_iterations // NUMBERED_KEPT, 1)
+        kept = sorted(self.folder.checkpoints.glob("[0-9]*.pt"))
+        newest = int(kept[-1].stem) if kept else 0
+        if checkpoint.iteration // every <= newest // every:
+            return
+        save_checkpoint(checkpoint, self.folder.checkpoints / f"{checkpoint.iteration:08d}.pt")
+        for path in kept[: len(kept) + 1 - NUMBERED_KEPT]:
+            path.unlink(missing_ok=True)
+
+
+class Stop:
+    """A wish to stop, raised by Ctrl-C or SIGTERM.
+
+    The first signal lets the iteration under way finish, so that what is saved stands between two iterations;
+    a second Ctrl-C interrupts at once, and the last checkpoint is then what remains.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Take the signals over; outside the main thread Python does not allow it, and nothing is done."""
+        previous: dict[int, Any] = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                previous[number] = signal.signal(number, self._on_signal)
+        except ValueError:
+            pass
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Note the wish; the second one is not to be reasoned with."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")
+
+

@@ -1,0 +1,36 @@
+"""Simulation engines behind one interface of tensors; the only package that imports MuJoCo."""
+
+import torch
+
+from isaachrl.errors import ConfigError, nearest
+from isaachrl.sim import headless  # isort: skip  (first: MuJoCo reads which OpenGL to take when it is imported)
+from isaachrl.sim.base import Sim
+from isaachrl.sim.mujoco_sim import MujocoSim
+from isaachrl.sim.robot import Robot
+from isaachrl.sim.scene import Box, Control, Scene, compile_scene, describe_robot
+
+__all__ = ["Box", "Control", "MujocoSim", "Robot", "Scene", "Sim", "headless", "load_robot", "make_sim"]
+
+ENGINES = ("auto", "mujoco")
+
+
+def make_sim(scene: Scene, num_envs: int, engine: str, device: torch.device) -> Sim:
+    """Build the engine by name: `auto` and `mujoco` take the CPU engine.
+
+    Raises:
+        ConfigError: an unknown engine, or fewer than one world.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"sim={engine} is no engine of this version{nearest(engine, ENGINES)}")
+    if num_envs < 1:
+        raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
+    return MujocoSim(scene, num_envs, device)
+
+
+def load_robot(name: str) -> Robot:
+    """The description of a robot under `assets/`, without building any world.
+
+    Raises:
+        ConfigError: there is no such robot.
+    """
+    return describe_robot(compile_scene(Scene(robot=name)), name)

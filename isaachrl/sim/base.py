@@ -1,0 +1,101 @@
+"""The interface of a simulation engine: N copies of one model as float32 tensors on one device."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from isaachrl.sim.robot import Robot
+from isaachrl.sim.scene import Scene
+
+
+class Sim(ABC):
+    """N worlds of one scene. The tensors below are filled in place by `step` and `reset`; read them, never rebind them.
+
+    Attributes:
+        scene: what stands in each world.
+        robot: the robot's description.
+        num_envs: N.
+        device: where the tensors live.
+        qpos: `(N, nq)` generalised positions; the robot's root first.
+        qvel: `(N, nv)` generalised velocities (root: linear in the world frame, angular in the body frame).
+        root_pos_w, root_quat_w, root_linvel_w, root_angvel_w: `(N, 3 | 4 | 3 | 3)` the root body, world frame.
+        joint_pos: `(N, nq_joints)` joint coordinates: a quaternion per ball joint, an angle per hinge.
+        joint_vel: `(N, D)` joint velocities, rad/s.
+        body_pos_w, body_quat_w, body_linvel_w, body_angvel_w: `(N, B, 3 | 4 | 3 | 3)` every body of the robot.
+        contact_force_w: `(N, C, 3)` net contact force on each of `scene.contact_bodies`, N.
+        ctrl: `(N, A)` controls, written by the caller before `step`.
+        mocap_pos_w: `(N, M, 3)` boxes, then markers, in the order of the scene; write through `move_mocap`.
+        diverged: `(N,)` bool, worlds whose last `step`, or the `reset` before it, met numbers that are not finite
+            or huge. Such a world is put back to the model's defaults by the engine; its episode must end.
+        num_diverged: `(N,)` how often that has happened to each world.
+    """
+
+    scene: Scene
+    robot: Robot
+    num_envs: int
+    device: torch.device
+    qpos: Tensor
+    qvel: Tensor
+    root_pos_w: Tensor
+    root_quat_w: Tensor
+    root_linvel_w: Tensor
+    root_angvel_w: Tensor
+    joint_pos: Tensor
+    joint_vel: Tensor
+    body_pos_w: Tensor
+    body_quat_w: Tensor
+    body_linvel_w: Tensor
+    body_angvel_w: Tensor
+    contact_force_w: Tensor
+    ctrl: Tensor
+    mocap_pos_w: Tensor
+    diverged: Tensor
+    num_diverged: Tensor
+
+    @abstractmethod
+    def step(self, substeps: int) -> None:
+        """Apply `ctrl` for `substeps` physics steps; every tensor then shows the new state."""
+
+    @abstractmethod
+    def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        """Put the worlds of `mask (N,)` into the given states `(N, nq)`, `(N, nv)`; the others stay untouched.
+
+        Controls, contact forces and the solver's warm start of those worlds are zeroed.
+        """
+
+    @abstractmethod
+    def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
+        """Put the boxes and markers of the worlds of `mask (N,)` at `pos_w (N, M, 3)`.
+
+        They are seen there after the next `step` or `reset`.
+        """
+
+    @abstractmethod
+    def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
+        """Distance `(N, R)` in metres from `origin_w (N, R, 3)` along unit `direction_w (N, R, 3)` to boxes and floor.
+
+        The robot is transparent; a ray that meets nothing gives `inf`.
+        """
+
+    @abstractmethod
+    def model_field(self, name: str) -> Tensor:
+        """Per-world values `(N, …)` of a model field (such as `body_mass`, `geom_friction`), to write in place.
+
+        Call `apply_model_fields` after writing.
+
+        Raises:
+            ConfigError: the engine cannot vary that field between worlds.
+        """
+
+    @abstractmethod
+    def apply_model_fields(self) -> None:
+        """Make written model fields take effect, with the constants that follow from them."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Tensor]:
+        """The whole physical state; `load_state_dict` of it continues bit for bit on the CPU."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from a state taken by `state_dict` of a simulation of the same scene and size."""

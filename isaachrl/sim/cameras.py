@@ -1,0 +1,97 @@
+"""Where a picture is taken from: pure geometry, no renderer."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from isaachrl.maths import rotations
+
+Rectangle = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera that looks at a point.
+
+    Args:
+        lookat_w: `(3,)` the point, m.
+        distance_m: from it to the camera.
+        azimuth_deg: direction of sight about z; 0 looks along x.
+        elevation_deg: -90 looks straight down.
+        height_m: height of the picture in metres for parallel rays; None for perspective.
+    """
+
+    lookat_w: np.ndarray
+    distance_m: float
+    azimuth_deg: float
+    elevation_deg: float
+    height_m: float | None = None
+
+
+class Camera(Protocol):
+    """Chooses a view from the robot's root; may remember earlier ones to move smoothly."""
+
+    def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
+        """The view for a root at `(3,)` m with orientation `(4,)`; `aspect` is width over height."""
+        ...
+
+
+class ChaseCamera:
+    """Follows the robot from behind and a little to the side.
+
+    Args:
+        distance_m: to the robot.
+        elevation_deg: negative looks down; walls call for a steep view.
+        side_deg: turned from straight behind.
+        lag: share of the way that is left after each frame, in [0, 1).
+        height_m: where the camera looks, above the floor.
+    """
+
+    def __init__(
+        self,
+        distance_m: float = 3.6,
+        elevation_deg: float = -14.0,
+        side_deg: float = 35.0,
+        lag: float = 0.93,
+        height_m: float = 0.85,
+    ) -> None:
+        self.distance_m, self.elevation_deg, self.side_deg = distance_m, elevation_deg, side_deg
+        self.lag, self.height_m = lag, height_m
+        self._point: np.ndarray | None = None
+        self._azimuth = 0.0
+
+    def restart(self) -> None:
+        """Forget where the robot was: it is somewhere else in the next frame."""
+        self._point = None
+
+    def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
+        """See `Camera.view`."""
+        heading = float(rotations.heading(torch.as_tensor(np.asarray(root_quat_w, np.float32))))
+        target = np.array([root_pos_w[0], root_pos_w[1], self.height_m])
+        if self._point is None:
+            self._point, self._azimuth = target, heading
+        turn = math.remainder(heading - self._azimuth, 2 * math.pi)
+        self._azimuth += (1 - self.lag) * 0.5 * turn  # the body sways with each step; the view should not
+        self._point = target + 0.5 * self.lag * (self._point - target)
+        return View(self._point, self.distance_m, math.degrees(self._azimuth) + self.side_deg, self.elevation_deg)
+
+
+class TopCamera:
+    """A map: straight down, with parallel rays, x to the right and y up.
+
+    Args:
+        rectangle: x from, x to, y from, y to in metres, shown whole.
+        margin: of the rectangle's size, left free around it.
+    """
+
+    def __init__(self, rectangle: Rectangle, margin: float = 0.04) -> None:
+        self.rectangle, self.margin = rectangle, margin
+
+    def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
+        """See `Camera.view`; the robot does not matter."""
+        x0, x1, y0, y1 = self.rectangle
+        height = max(y1 - y0, (x1 - x0) / aspect) * (1 + 2 * self.margin)
+        return View(np.array([(x0 + x1) / 2, (y0 + y1) / 2, 0.0]), 20.0, 90.0, -90.0, height)

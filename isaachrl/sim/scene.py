@@ -1,0 +1,202 @@
+"""What stands in a simulated world: a description free of any engine, and its compilation to a MuJoCo model."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import torch
+
+from isaachrl.errors import ConfigError
+from isaachrl.sim.robot import Joint, Robot
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+SOLVER_ITERATIONS = 50  # lower caps make the two engines drift apart and save nothing: both exit early
+LINE_SEARCH_ITERATIONS = 30
+
+
+class Control(Enum):
+    """What a control is: a target angle of a PD motor (rad), or a torque (N m)."""
+
+    position = "position"
+    torque = "torque"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box on a mocap body: it never moves by itself, and every world can put it elsewhere with its own size.
+
+    Args:
+        name: body name; the geom has the same.
+        half_size_m: half extents along x, y, z.
+        pos_m: where it stands at first.
+        rgba: colour.
+    """
+
+    name: str
+    half_size_m: tuple[float, float, float]
+    pos_m: tuple[float, float, float] = (0.0, 0.0, -10.0)
+    rgba: tuple[float, float, float, float] = (0.75, 0.72, 0.66, 1.0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One robot on a floor, with boxes and markers around it.
+
+    Args:
+        robot: folder under `assets/` that holds `<robot>.xml`.
+        control: what the motors take.
+        timestep_s: physics step.
+        boxes: mocap boxes (walls) that collide with the robot.
+        markers: names of mocap spheres that touch nothing (a goal to show).
+        contact_bodies: robot bodies whose net contact force is sensed, in this order.
+        floor_size_m: half width of the drawn floor; physically it is endless.
+    """
+
+    robot: str = "humanoid"
+    control: Control = Control.position
+    timestep_s: float = 1.0 / 120.0
+    boxes: tuple[Box, ...] = ()
+    markers: tuple[str, ...] = ()
+    contact_bodies: tuple[str, ...] = ()
+    floor_size_m: float = 50.0
+    marker_rgba: tuple[float, float, float, float] = field(default=(0.9, 0.25, 0.2, 0.6))
+
+
+def compile_scene(scene: Scene) -> mujoco.MjModel:
+    """Compile a scene to a MuJoCo model: floor, light, robot, mocap boxes and markers, contact sensors.
+
+    Raises:
+        ConfigError: the robot has no MJCF under `assets/`, or a contact body is not one of its bodies.
+    """
+    path = ASSETS / scene.robot / f"{scene.robot}.xml"
+    if not path.exists():
+        known = sorted(entry.parent.name for entry in ASSETS.glob("*/*.xml"))
+        raise ConfigError(f"no robot {scene.robot!r} under assets/ (there are: {', '.join(known)})")
+    spec = mujoco.MjSpec.from_file(str(path))
+    spec.option.timestep = scene.timestep_s
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.iterations = SOLVER_ITERATIONS
+    spec.option.ls_iterations = LINE_SEARCH_ITERATIONS
+    _add_surroundings(spec, scene)
+    bodies = {body.name for body in spec.bodies}
+    for name in scene.contact_bodies:
+        if name not in bodies:
+            raise ConfigError(f"contact body {name!r} is not a body of {scene.robot!r} ({', '.join(sorted(bodies))})")
+        spec.add_sensor(
+            name=f"contact_{name}",
+            type=mujoco.mjtSensor.mjSENS_CONTACT,
+            reftype=mujoco.mjtObj.mjOBJ_BODY,  # as the second body: the force acts on it, not from it
+            refname=name,
+            intprm=[1 << 1, 3, 1],  # data = force, reduce = netforce, one slot
+        )
+    if scene.control is Control.torque:
+        for actuator in spec.actuators:
+            actuator.gainprm[0] = 1.0
+            actuator.biastype = mujoco.mjtBias.mjBIAS_NONE
+            actuator.biasprm[:] = 0.0
+    return spec.compile()
+
+
+def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
+    """Add sky, floor, lights, boxes and markers to a robot's spec."""
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.62, 0.74, 0.86], rgb2=[0.93, 0.95, 0.97], width=256, height=256,
+    )  # fmt: skip
+    spec.add_texture(
+        name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        rgb1=[0.82, 0.83, 0.84], rgb2=[0.74, 0.76, 0.78], width=256, height=256,
+    )  # fmt: skip
+    material = spec.add_material(name="floor", texrepeat=[1, 1], texuniform=True)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
+    world = spec.worldbody
+    # the floor takes part in every collision; walls (conaffinity 1) do too
+    world.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[scene.floor_size_m, scene.floor_size_m, 0.1],
+        material="floor", contype=0, conaffinity=1, condim=3, friction=[1, 0.005, 0.0001],
+    )  # fmt: skip
+    world.add_light(
+        pos=[0, 0, 30], dir=[0.3, 0.2, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        castshadow=True, diffuse=[0.65, 0.65, 0.65], ambient=[0.28, 0.28, 0.28], specular=[0.1, 0.1, 0.1],
+    )  # fmt: skip
+    for box in scene.boxes:
+        body = world.add_body(name=box.name, pos=box.pos_m, mocap=True)
+        body.add_geom(
+            name=box.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=box.half_size_m, rgba=box.rgba,
+            contype=0, conaffinity=1, condim=3, friction=[0.5, 0.005, 0.0001], group=1,
+        )  # fmt: skip
+    for name in scene.markers:
+        body = world.add_body(name=name, pos=[0, 0, -10], mocap=True)
+        body.add_geom(
+            name=name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.25, 0, 0], rgba=scene.marker_rgba,
+            contype=0, conaffinity=0, group=2,
+        )  # fmt: skip
+
+
+def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
+    """Read a `Robot` from a compiled model: the tree under the first free joint.
+
+    Raises:
+        ConfigError: the model has no free root, or a degree of freedom has not exactly one motor, in model order.
+    """
+    roots = [j for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
+    if not roots or model.jnt_qposadr[roots[0]] != 0:
+        raise ConfigError(f"robot {name!r}: the first joint of the model must be the free joint of its root")
+    root_body = int(model.jnt_bodyid[roots[0]])
+    ids = [b for b in range(model.nbody) if model.body_rootid[b] == root_body]
+    index = {body: i for i, body in enumerate(ids)}
+    joints, dof_names = [], []
+    for j in range(model.njnt):
+        if j == roots[0] or int(model.jnt_bodyid[j]) not in index:
+            continue
+        joint = _joint(model, j, index)
+        joints.append(joint)
+        dof_names += [f"{joint.name}_{axis}" for axis in "xyz"] if joint.ball else [joint.name]
+    actuators = tuple(model.actuator(a).name for a in range(model.nu))
+    if actuators != tuple(dof_names):
+        raise ConfigError(f"robot {name!r}: motors {actuators} must be named and ordered as its dofs {tuple(dof_names)}")
+    nq = 7 + max((joint.qpos.stop for joint in joints), default=0)
+    return Robot(
+        name=name,
+        body_names=tuple(model.body(b).name for b in ids),
+        parents=tuple(index.get(int(model.body_parentid[b]), -1) for b in ids),
+        local_pos_m=torch.tensor(np.where(np.array(ids)[:, None] == root_body, 0.0, model.body_pos[ids])).float(),
+        joints=tuple(joints),
+        dof_names=tuple(dof_names),
+        dof_range_rad=torch.tensor(model.actuator_user[:, :2]).float(),
+        effort_limit=torch.tensor(model.actuator_forcerange[:, 1]).float(),
+        qpos0=torch.tensor(model.qpos0[:nq]).float(),
+        mass_kg=float(model.body_mass[ids].sum()),
+        model_hash=_hash(model, ids),
+    )
+
+
+def _joint(model: mujoco.MjModel, j: int, index: dict[int, int]) -> Joint:
+    """Describe joint `j`; positions and dofs are counted after the root's."""
+    ball = model.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL
+    qpos, dof = int(model.jnt_qposadr[j]) - 7, int(model.jnt_dofadr[j]) - 6
+    x, y, z = (float(value) for value in model.jnt_axis[j])
+    return Joint(
+        name=model.joint(j).name,
+        body=index[int(model.jnt_bodyid[j])],
+        ball=bool(ball),
+        axis=(x, y, z),
+        qpos=slice(qpos, qpos + (4 if ball else 1)),
+        dof=slice(dof, dof + (3 if ball else 1)),
+    )
+
+
+def _hash(model: mujoco.MjModel, ids: list[int]) -> str:
+    """Hash of what a controller depends on: lengths, masses, joints and motors, rounded against noise."""
+    digest = hashlib.sha256()
+    arrays = (
+        model.body_pos[ids][1:], model.body_mass[ids], model.jnt_type, model.jnt_axis, model.dof_armature,
+        model.actuator_gainprm[:, 0], model.actuator_biasprm[:, :3], model.actuator_forcerange, model.actuator_user,
+    )  # fmt: skip
+    for array in arrays:
+        digest.update(np.round(np.asarray(array, np.float64), 5).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,9 @@
+"""The shipped tasks; importing this package registers them."""
+
+from isaachrl.envs import register, task_env
+from isaachrl.hierarchy.build import hierarchical
+from tasks.humanoid_amp import HumanoidAMP, HumanoidAMPCfg
+from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
+
+register("HumanoidAMP", HumanoidAMPCfg, task_env(HumanoidAMP))
+register("HumanoidHRLMaze", HumanoidHRLMazeCfg, hierarchical(HumanoidHRLMaze))

@@ -1,0 +1,1 @@
+"""Functions and data that several tasks share."""

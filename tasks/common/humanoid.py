@@ -1,0 +1,147 @@
+"""What the humanoid's tasks share: what it senses, how its style is described, its motors, when it has fallen."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from isaachrl.maths import rotations
+from isaachrl.motion.kinematics import JointLayout, joint_quat_from_qpos
+from isaachrl.motion.library import MotionState
+from isaachrl.sim import Control, Robot, Sim
+
+KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
+FEET = ("right_foot", "left_foot")
+
+
+def proprioception_layout(robot: Robot) -> list[tuple[str, int, str]]:
+    """Name, size and unit of each part of the proprioception, in order; 1 + 15 B - 3 numbers together."""
+    bodies = robot.num_bodies
+    return [
+        ("root_height", 1, "m"),
+        ("body_pos_h", 3 * (bodies - 1), "m, relative to the root, heading frame, root left out"),
+        ("body_axis_x_h", 3 * bodies, "unit vectors, heading frame"),
+        ("body_axis_z_h", 3 * bodies, "unit vectors, heading frame"),
+        ("body_linvel_h", 3 * bodies, "m/s, heading frame"),
+        ("body_angvel_h", 3 * bodies, "rad/s, heading frame"),
+    ]
+
+
+def proprioception_size(robot: Robot) -> int:
+    """Width of `proprioception`."""
+    return sum(size for _, size, _ in proprioception_layout(robot))
+
+
+def proprioception(sim: Sim) -> Tensor:
+    """What the body feels of itself `(N, 1 + 15 B - 3)`, unchanged when the whole scene is moved or turned about z."""
+    vectors = torch.cat(
+        (
+            sim.body_pos_w[:, 1:] - sim.root_pos_w.unsqueeze(1),
+            rotations.axis_x(sim.body_quat_w),
+            rotations.axis_z(sim.body_quat_w),
+            sim.body_linvel_w,
+            sim.body_angvel_w,
+        ),
+        dim=1,
+    )
+    turned = vectors @ rotations.world_to_heading(sim.root_quat_w).mT
+    return torch.cat((sim.root_pos_w[:, 2:], turned.flatten(1)), dim=1)
+
+
+def motion_state(sim: Sim, layout: JointLayout) -> MotionState:
+    """The simulated robots' state in the form in which clips give theirs, with leading shape `(N,)`."""
+    return MotionState(
+        root_pos_w=sim.root_pos_w,
+        root_quat_w=sim.root_quat_w,
+        root_linvel_w=sim.root_linvel_w,
+        root_angvel_w=sim.root_angvel_w,
+        joint_quat=joint_quat_from_qpos(layout, sim.joint_pos),
+        dof_vel=sim.joint_vel,
+        body_pos_w=sim.body_pos_w,
+    )
+
+
+def style_layout(robot: Robot) -> list[tuple[str, int, str]]:
+    """Name, size and unit of each part of one frame of the style observation, in order."""
+    return [
+        ("root_height", 1, "m"),
+        ("root_rotation_h", 6, "tangent-normal, heading frame"),
+        ("root_linvel_h", 3, "m/s, heading frame"),
+        ("root_angvel_h", 3, "rad/s, heading frame"),
+        ("joint_rotations", 6 * len(robot.joints), "tangent-normal, relative to the parent"),
+        ("dof_vel", robot.num_dofs, "rad/s"),
+        ("key_body_pos_h", 3 * len(KEY_BODIES), "m, relative to the root, heading frame"),
+    ]
+
+
+def style_size(robot: Robot) -> int:
+    """Width of one style frame."""
+    return sum(size for _, size, _ in style_layout(robot))
+
+
+def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
+    """One frame `(…, 125)` of what the discriminator sees, of simulated or recorded motion alike."""
+    to_heading = rotations.world_to_heading(state.root_quat_w)
+    vectors = torch.cat(
+        (
+            rotations.axis_x(state.root_quat_w).unsqueeze(-2),
+            rotations.axis_z(state.root_quat_w).unsqueeze(-2),
+            state.root_linvel_w.unsqueeze(-2),
+            state.root_angvel_w.unsqueeze(-2),
+            state.body_pos_w[..., key_ids, :] - state.root_pos_w.unsqueeze(-2),
+        ),
+        dim=-2,
+    )
+    turned = vectors @ to_heading.mT
+    return torch.cat(
+        (
+            state.root_pos_w[..., 2:],
+            turned[..., :4, :].flatten(-2),
+            rotations.tangent_normal(state.joint_quat).flatten(-2),
+            state.dof_vel,
+            turned[..., 4:, :].flatten(-2),
+        ),
+        dim=-1,
+    )
+
+
+class ActionMap:
+    """Actions in [-1, 1] to motor targets: `offset + scale * clamp(action)`.
+
+    A hinge's target reaches 40 % past its range, so that the motor stays strong near the ends. A ball joint's
+    target is an exponential map up to 1.2 times its largest limit. Torques reach the effort limit.
+
+    Attributes:
+        offset, scale: `(D,)`, rad or N m.
+    """
+
+    def __init__(self, robot: Robot, control: Control, device: torch.device) -> None:
+        low, high = robot.dof_range_rad.unbind(-1)
+        offset, scale = 0.5 * (low + high), 0.7 * (high - low)
+        for joint in robot.joints:
+            if joint.ball:
+                reach = 1.2 * float(robot.dof_range_rad[joint.dof].abs().max())
+                offset[joint.dof], scale[joint.dof] = 0.0, min(reach, math.pi)
+        if control is Control.torque:
+            offset, scale = torch.zeros_like(offset), robot.effort_limit.clone()
+        self.offset, self.scale = offset.to(device), scale.to(device)
+
+    def __call__(self, action: Tensor) -> Tensor:
+        """Controls `(N, D)` of actions `(N, D)`."""
+        return torch.addcmul(self.offset, self.scale, action.clamp(-1.0, 1.0))
+
+
+class FallDetector:
+    """A body below its height limit means a fall.
+
+    Args:
+        min_height_m: limit by body name, metres above the floor.
+    """
+
+    def __init__(self, robot: Robot, min_height_m: dict[str, float], device: torch.device) -> None:
+        self._ids = robot.body_index(*min_height_m).to(device)
+        self._limits = torch.tensor(list(min_height_m.values()), device=device)
+
+    def __call__(self, sim: Sim) -> Tensor:
+        """`(N,)` bool."""
+        return (sim.body_pos_w[:, self._ids, 2] < self._limits).any(-1)

@@ -1,0 +1,294 @@
+"""Mazes on a grid of square cells, each free or wall: layouts, distances along the corridors, and what is seen in them.
+
+Cells are counted by row (along y) and column (along x); cell (r, c) of an H x W maze has its centre at
+x = (c - (W - 1) / 2) cell, y = (r - (H - 1) / 2) cell, so that the maze's middle is the origin of the world.
+A flat cell index is r W + c. All functions on positions work for N worlds at once, each in its own maze of a bank.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from isaachrl.sim import Box
+
+BORDER_THICKNESS_M = 0.3
+FAR_CELLS = 1.0e4
+
+
+class Layout(Enum):
+    """The mazes: four drawn ones, and random ones without loops."""
+
+    corridor = "corridor"
+    umaze = "umaze"
+    medium = "medium"
+    large = "large"
+    random = "random"
+
+
+# as seen from above, y upwards: '#' wall, '.' free, 's' free and the only kind of place where episodes start
+DRAWN: dict[Layout, tuple[str, ...]] = {
+    Layout.corridor: ("#########", "#s......#", "#########"),
+    Layout.umaze: ("#####", "#...#", "###.#", "#s..#", "#####"),
+    Layout.medium: (
+        "########",
+        "#..#...#",
+        "#.##.#.#",
+        "#....#.#",
+        "##.#...#",
+        "#..##.##",
+        "#.#....#",
+        "########",
+    ),
+    Layout.large: (
+        "############",
+        "#....#.....#",
+        "#.##.#.#.#.#",
+        "#......#...#",
+        "#.####.###.#",
+        "#..#.#.....#",
+        "##.#.#.#.###",
+        "#..#...#...#",
+        "############",
+    ),
+}
+
+
+def drawn_walls(layout: Layout) -> Tensor:
+    """`(H, W)` bool, walls of a drawn maze."""
+    return torch.tensor([[mark == "#" for mark in row] for row in reversed(DRAWN[layout])])
+
+
+def drawn_starts(layout: Layout) -> Tensor:
+    """`(H, W)` bool, where episodes may start: the cells marked `s`, or every free one if none is."""
+    marked = torch.tensor([[mark == "s" for mark in row] for row in reversed(DRAWN[layout])])
+    return marked if bool(marked.any()) else ~drawn_walls(layout)
+
+
+def random_walls(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """`(count, size + 2, size + 2)` bool: random mazes with exactly one path between any two free cells.
+
+    Rooms lie on the even inner rows and columns of an odd `size`; a random spanning tree (Kruskal's method on
+    shuffled walls) joins them, so that every maze has the same number of walls.
+    """
+    rooms = (size + 1) // 2
+    links = [(r, c, r, c + 1) for r in range(rooms) for c in range(rooms - 1)]
+    links += [(r, c, r + 1, c) for r in range(rooms - 1) for c in range(rooms)]
+    order = torch.rand(count, max(len(links), 1), generator=generator, device=generator.device).argsort(1).tolist()
+    walls = torch.ones(count, size + 2, size + 2, dtype=torch.bool)
+    walls[:, 1:-1:2, 1:-1:2] = False
+    for maze in range(count):
+        group = {(r, c): (r, c) for r in range(rooms) for c in range(rooms)}
+        for link in order[maze][: len(links)]:
+            r0, c0, r1, c1 = links[link]
+            a, b = _root(group, (r0, c0)), _root(group, (r1, c1))
+            if a != b:
+                group[a] = b
+                walls[maze, 1 + r0 + r1, 1 + c0 + c1] = False
+    return walls
+
+
+def _root(group: dict[tuple[int, int], tuple[int, int]], room: tuple[int, int]) -> tuple[int, int]:
+    """The room that stands for all rooms joined with this one."""
+    while group[room] != room:
+        room = group[room]
+    return room
+
+
+def path_cells(walls: Tensor) -> Tensor:
+    """Shortest paths `(M, C, C)` in steps from cell to cell of mazes `(M, H, W)`; `FAR_CELLS` where there is none.
+
+    Breadth first from all cells of all mazes at once.
+    """
+    mazes, rows, columns = walls.shape
+    cells = rows * columns
+    free = ~walls.unsqueeze(1)
+    reached = torch.eye(cells, dtype=torch.bool, device=walls.device).view(1, cells, rows, columns) & free
+    distance = torch.where(reached, 0.0, FAR_CELLS)
+    for steps in range(1, cells):
+        spread = reached.clone()
+        spread[..., 1:, :] |= reached[..., :-1, :]
+        spread[..., :-1, :] |= reached[..., 1:, :]
+        spread[..., 1:] |= reached[..., :-1]
+        spread[..., :-1] |= reached[..., 1:]
+        new = spread & free & ~reached
+        if not bool(new.any()):
+            break
+        distance = torch.where(new, float(steps), distance)
+        reached |= new
+    return distance.view(mazes, cells, cells)
+
+
+@dataclass(frozen=True)
+class MazeBank:
+    """M mazes of one size, ready to be walked in.
+
+    Args:
+        cell_m: side of a cell.
+        walls: `(M, H, W)` bool.
+        paths: `(M, C, C)` steps from cell to cell along the corridors, C = H W.
+        pairs: `(M, P, 2)` flat cells where an episode may start and its goal may be; padded with the first pair.
+        num_pairs: `(M,)` how many pairs each maze has.
+    """
+
+    cell_m: float
+    walls: Tensor
+    paths: Tensor
+    pairs: Tensor
+    num_pairs: Tensor
+
+    @property
+    def extent_m(self) -> tuple[float, float, float, float]:
+        """Bounds x from, x to, y from, y to of the walkable part, border walls included."""
+        _, rows, columns = self.walls.shape
+        half_x, half_y = (0.5 * (n - 2) * self.cell_m + BORDER_THICKNESS_M for n in (columns, rows))
+        return -half_x, half_x, -half_y, half_y
+
+
+def make_bank(walls: Tensor, starts: Tensor, cell_m: float, min_steps: int, device: torch.device) -> MazeBank:
+    """Prepare mazes `(M, H, W)` whose episodes start in cells of `starts (M, H, W)`, goals `min_steps` or more away."""
+    paths = path_cells(walls)
+    allowed = (paths >= min_steps) & (paths < FAR_CELLS) & starts.flatten(1).unsqueeze(2)
+    num_pairs = allowed.sum((1, 2))
+    assert bool((num_pairs > 0).all()), "a maze has no two cells that far apart"
+    most = int(num_pairs.max())
+    pairs = torch.zeros(len(walls), most, 2, dtype=torch.long)
+    for maze, table in enumerate(allowed):
+        found = table.nonzero()
+        pairs[maze] = found[0]
+        pairs[maze, : len(found)] = found
+    return MazeBank(cell_m, walls.to(device), paths.to(device), pairs.to(device), num_pairs.to(device))
+
+
+def sample_episodes(bank: MazeBank, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw mazes, start cells and goal cells, each `(count,)`."""
+    device = bank.walls.device
+    maze = torch.randint(len(bank.walls), (count,), generator=generator, device=device)
+    share = torch.rand(count, generator=generator, device=device)
+    pick = (share * bank.num_pairs[maze]).long().minimum(bank.num_pairs[maze] - 1)
+    start, goal = bank.pairs[maze, pick].unbind(-1)
+    return maze, start, goal
+
+
+def cell_centre_m(bank: MazeBank, cell: Tensor) -> Tensor:
+    """Centres `(…, 2)` in metres of flat cells `(…)`."""
+    _, rows, columns = bank.walls.shape
+    x = cell % columns - 0.5 * (columns - 1)
+    y = torch.div(cell, columns, rounding_mode="floor") - 0.5 * (rows - 1)
+    return torch.stack((x, y), dim=-1) * bank.cell_m
+
+
+def _grid(bank: MazeBank, xy_m: Tensor) -> tuple[Tensor, Tensor]:
+    """Column and row `(…)` of positions `(…, 2)`, continuous: whole numbers are cell centres."""
+    _, rows, columns = bank.walls.shape
+    return xy_m[..., 0] / bank.cell_m + 0.5 * (columns - 1), xy_m[..., 1] / bank.cell_m + 0.5 * (rows - 1)
+
+
+def is_wall(bank: MazeBank, maze: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """`(N, …)` bool for cells `(N, …)` of the mazes `(N,)`; all outside is wall."""
+    _, rows, columns = bank.walls.shape
+    flat = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
+    return bank.walls.flatten(1)[maze.view(-1, *[1] * (row.dim() - 1)), flat]
+
+
+def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Tensor:
+    """How far it is from `xy_m (N, 2)` to the goal cells `(N,)` along the corridors' middle lines, in metres `(N,)`.
+
+    A function of position alone. It blends the four cells around a position bilinearly. A wall among the four
+    takes the value of its free neighbour, of both weighted by nearness if it has two, so that the potential is
+    continuous everywhere in free space and does not change across a corridor.
+    """
+    _, rows, columns = bank.walls.shape
+    u, v = _grid(bank, xy_m)
+    column = u.floor().long().clamp(0, columns - 2)
+    row = v.floor().long().clamp(0, rows - 2)
+    ends = torch.arange(2, device=xy_m.device)
+    near_rows, near_columns = row[:, None, None] + ends[:, None], column[:, None, None] + ends
+    cells = near_rows * columns + near_columns
+    free = (~bank.walls.flatten(1)[maze[:, None, None], cells]).float()
+    steps = bank.paths[maze[:, None, None], goal[:, None, None], cells]
+    du = ((u - column).clamp(0.0, 1.0)[:, None, None] - ends).abs().expand_as(steps)
+    dv = ((v - row).clamp(0.0, 1.0)[:, None, None] - ends[:, None]).abs().expand_as(steps)
+    beside, above = free.flip(2) * du, free.flip(1) * dv
+    total = beside + above
+    stand_in = (beside * steps.flip(2) + above * steps.flip(1)) / total.clamp_min(1e-6)
+    stand_in = torch.where(total > 1e-6, stand_in, steps.flip(1, 2))
+    value = torch.where(free > 0, steps, stand_in)
+    return ((1.0 - du) * (1.0 - dv) * value).sum((1, 2)) * bank.cell_m
+
+
+def ray_distances_m(bank: MazeBank, maze: Tensor, origin_m: Tensor, direction: Tensor, range_m: float) -> Tensor:
+    """Distance `(N, R)` from `origin_m (N, 2)` along unit `direction (N, R, 2)` to the nearest wall, at most the range.
+
+    A ray meets a wall where it crosses a grid line into a wall cell; all its crossings are looked at together.
+    """
+    u, v = _grid(bank, origin_m)
+    lines = torch.arange(int(range_m / bank.cell_m) + 2, device=origin_m.device)
+    dx, dy = direction[..., 0], direction[..., 1]
+    across = _crossings(u.unsqueeze(1), dx, lines)
+    along = _crossings(v.unsqueeze(1), dy, lines)
+    rows_at = (v[:, None, None] + across[0] * dy.unsqueeze(-1) + 0.5).floor().long()
+    columns_at = (u[:, None, None] + along[0] * dx.unsqueeze(-1) + 0.5).floor().long()
+    hit_x = is_wall(bank, maze, rows_at, across[1])
+    hit_y = is_wall(bank, maze, along[1], columns_at)
+    reach = range_m / bank.cell_m
+    nearest_x = torch.where(hit_x, across[0], reach).amin(-1)
+    nearest_y = torch.where(hit_y, along[0], reach).amin(-1)
+    return torch.minimum(nearest_x, nearest_y).clamp(max=reach) * bank.cell_m
+
+
+def _crossings(start: Tensor, speed: Tensor, lines: Tensor) -> tuple[Tensor, Tensor]:
+    """Where rays cross the grid lines of one axis: times `(N, R, K)` and the cell index entered there."""
+    ahead = torch.where(speed < 0, -1.0, 1.0).unsqueeze(-1)
+    cell = (start + 0.5).floor().unsqueeze(-1)
+    line = cell + ahead * (lines + 0.5)
+    time = (line - start.unsqueeze(-1)) * ahead / speed.abs().clamp_min(1e-6).unsqueeze(-1)
+    return time, (cell + ahead * (lines + 1)).long()
+
+
+def occupancy_window(bank: MazeBank, maze: Tensor, xy_m: Tensor, forward: Tensor, radius: int) -> Tensor:
+    """What stands around: 1 for wall, 0 for free, on a square of points one cell apart, `(N, (2 radius + 1)² - 1)`.
+
+    The square is centred on `xy_m (N, 2)`, where it is left out, and turned to `forward (N, 2)`, a unit vector.
+    """
+    steps = torch.arange(-radius, radius + 1, device=xy_m.device, dtype=xy_m.dtype)
+    ahead, left = (grid.flatten() for grid in torch.meshgrid(steps, steps, indexing="ij"))
+    middle = len(ahead) // 2
+    ahead, left = (torch.cat((side[:middle], side[middle + 1 :])) for side in (ahead, left))
+    u, v = _grid(bank, xy_m)
+    cosine, sine = forward[:, :1], forward[:, 1:]
+    column = (u.unsqueeze(1) + cosine * ahead - sine * left + 0.5).floor().long()
+    row = (v.unsqueeze(1) + sine * ahead + cosine * left + 0.5).floor().long()
+    return is_wall(bank, maze, row, column).float()
+
+
+def inner_blocks(walls: Tensor, merge: bool) -> list[tuple[int, int, int]]:
+    """Row, first and last column of the wall blocks inside the border of `(H, W)`; runs along a row joined if asked."""
+    blocks: list[tuple[int, int, int]] = []
+    for r, row in enumerate(walls.tolist()[1:-1], 1):
+        for c in range(1, len(row) - 1):
+            if not row[c]:
+                continue
+            if merge and blocks and blocks[-1][0] == r and blocks[-1][2] == c - 1:
+                blocks[-1] = (r, blocks[-1][1], c)
+            else:
+                blocks.append((r, c, c))
+    return blocks
+
+
+def wall_boxes(walls: Tensor, cell_m: float, height_m: float, merge: bool) -> tuple[Box, ...]:
+    """The boxes of a maze `(H, W)`: four along the border, then its inner blocks."""
+    rows, columns = walls.shape
+    half_x, half_y = 0.5 * (columns - 2) * cell_m, 0.5 * (rows - 2) * cell_m
+    thick, z = 0.5 * BORDER_THICKNESS_M, 0.5 * height_m
+    sides = [
+        ((thick, half_y + 2 * thick, z), (-half_x - thick, 0.0, z)),
+        ((thick, half_y + 2 * thick, z), (half_x + thick, 0.0, z)),
+        ((half_x, thick, z), (0.0, -half_y - thick, z)),
+        ((half_x, thick, z), (0.0, half_y + thick, z)),
+    ]
+    for row, first, last in inner_blocks(walls, merge):
+        x, y = (0.5 * (first + last) - 0.5 * (columns - 1)) * cell_m, (row - 0.5 * (rows - 1)) * cell_m
+        sides.append(((0.5 * (last - first + 1) * cell_m, 0.5 * cell_m, z), (x, y, z)))
+    return tuple(Box(f"wall_{i}", half, pos) for i, (half, pos) in enumerate(sides))

@@ -1,0 +1,109 @@
+"""States that humanoid episodes start from, drawn once and then picked among: a reset costs one look-up."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
+from isaachrl.motion import kinematics
+from isaachrl.motion.kinematics import JointLayout
+from isaachrl.motion.library import MotionLibrary, MotionState, to_qpos_qvel
+from isaachrl.motion.sources import load_motion
+from isaachrl.sim import Robot
+from isaachrl.sim.soles import robot_soles
+from tasks.common import humanoid
+
+STANDING = "stand"
+STANDING_STATES = 512
+CLIP_STATES = 4096
+_JOINT_NOISE_RAD = 0.03
+
+
+@dataclass(frozen=True)
+class StartBank:
+    """S states with the windows of style that led to them. Where they stand and face is left to the task.
+
+    Args:
+        qpos: `(S, nq)`.
+        qvel: `(S, nv)`.
+        style: `(S, W, style size)`, newest frame first; W may be 0.
+    """
+
+    qpos: Tensor
+    qvel: Tensor
+    style: Tensor
+
+    def pick(self, count: int, generator: torch.Generator) -> Tensor:
+        """Rows `(count,)` of the bank, drawn evenly."""
+        return torch.randint(len(self.qpos), (count,), generator=generator, device=self.qpos.device)
+
+    def placed(self, rows: Tensor, xy_w: Tensor, yaw: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates and velocities of states `(N,)` moved to `xy_w (N, 2)` and turned by `yaw (N,)`."""
+        qpos, qvel = self.qpos[rows], self.qvel[rows]
+        turn = rotations.from_yaw(yaw)
+        quat = rotations.multiply(turn, qpos[:, 3:7])
+        linvel = rotations.rotate(turn, qvel[:, :3])
+        # the angular velocity is in the body's own frame: turning the world leaves it alone
+        return torch.cat((xy_w, qpos[:, 2:3], quat, qpos[:, 7:]), dim=-1), torch.cat((linvel, qvel[:, 3:]), dim=-1)
+
+
+def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> StartBank:
+    """The default pose with a little noise in the joints, soles on the floor, at rest since ever."""
+    device = generator.device
+    layout = JointLayout(robot, device)
+    qpos = robot.qpos0.to(device).repeat(STANDING_STATES, 1)
+    noise = torch.randn(STANDING_STATES, qpos.shape[1] - 7, generator=generator, device=device)
+    balls = torch.zeros(qpos.shape[1] - 7, device=device)
+    for joint in robot.joints:
+        balls[joint.qpos] = float(joint.ball)
+    # half the angle in a quaternion's numbers
+    joint_pos = qpos[:, 7:] + _JOINT_NOISE_RAD * noise * (1.0 - 0.5 * balls)
+    joint_quat = rotations.normalize(kinematics.joint_quat_from_qpos(layout, joint_pos))
+    pos, quat = kinematics.forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat)
+    soles = [
+        rotations.rotate(quat[:, [body]], corners.to(device).unsqueeze(0)) + pos[:, [body]]
+        for body, corners in ((robot.body_names.index(name), own) for name, own in robot_soles(robot.name).items())
+    ]
+    lift = -torch.cat(soles, dim=1)[..., 2].amin(1)
+    up = torch.stack((torch.zeros_like(lift), torch.zeros_like(lift), lift), dim=-1)
+    still = torch.zeros(STANDING_STATES, 3, device=device)
+    dof_vel = torch.zeros(STANDING_STATES, robot.num_dofs, device=device)
+    state = MotionState(
+        qpos[:, :3] + up, qpos[:, 3:7], still, still, joint_quat, dof_vel, pos + up.unsqueeze(1)
+    )  # fmt: skip
+    frame = humanoid.style_frame(state, robot.body_index(*humanoid.KEY_BODIES).to(device))
+    return StartBank(*to_qpos_qvel(layout, state), frame.unsqueeze(1).repeat(1, frames, 1))
+
+
+def clip_bank(
+    library: MotionLibrary, frames: int, step_s: float, max_speed_mps: float, generator: torch.Generator
+) -> StartBank:
+    """Moments of clips in which the root is no faster than the limit over the floor.
+
+    Raises:
+        ConfigError: the clips have no such moment.
+    """
+    ids = library.sample_clips(CLIP_STATES, generator)
+    times = library.sample_times(ids, generator)
+    slow = library.state(ids, times).root_linvel_w[:, :2].norm(dim=-1) <= max_speed_mps
+    if not bool(slow.any()):
+        raise ConfigError(f"no moment of the clips is as slow as {max_speed_mps} m/s; raise task.start_speed_mps")
+    ids, times = ids[slow], times[slow]
+    past = torch.arange(max(frames, 1), device=ids.device) * step_s
+    windows = library.state(ids.unsqueeze(1), times.unsqueeze(1) - past)
+    key_ids = library.robot.body_index(*humanoid.KEY_BODIES).to(ids.device)
+    style = humanoid.style_frame(windows, key_ids)[:, :frames]
+    return StartBank(*to_qpos_qvel(library.layout, library.state(ids, times)), style)
+
+
+def make_bank(
+    robot: Robot, motion: str, frames: int, step_s: float, max_speed_mps: float, generator: torch.Generator
+) -> StartBank:
+    """The bank for `stand`, the default pose, or for any motion that `load_motion` reads."""
+    if motion == STANDING:
+        return standing_bank(robot, frames, generator)
+    clips, weights = load_motion(motion, robot)
+    library = MotionLibrary(clips, robot, generator.device, weights)
+    return clip_bank(library, frames, step_s, max_speed_mps, generator)

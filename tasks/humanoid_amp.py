@@ -1,0 +1,149 @@
+"""HumanoidAMP: a humanoid learns to move like the clips it is shown; what is learned becomes a skill file."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs import Obs, Task, TaskCfg
+from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
+from isaachrl.motion.kinematics import dof_pos, joint_quat_from_qpos
+from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
+from isaachrl.motion.sources import load_motion
+from isaachrl.sim import Control, Scene, Sim
+from tasks.common import humanoid
+
+START_STATES = 8192  # drawn once from the clips; a reset picks among them
+
+
+@dataclass
+class HumanoidAMPCfg(TaskCfg):
+    """Configuration of HumanoidAMP.
+
+    Args:
+        motion: `builtin`, a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips with weights.
+        control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
+        style_frames: length W of the window the discriminator sees, newest frame first.
+        min_height_m: a listed body below its height ends the episode.
+        reward: `alive` pays 1 each step; imitation itself is rewarded by the learner.
+    """
+
+    motion: str = "builtin"
+    control: Control = Control.position
+    style_frames: int = 10
+    min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
+    reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0})
+
+    def __post_init__(self) -> None:
+        """Refuse windows without a past."""
+        super().__post_init__()
+        if self.style_frames < 2:
+            raise ConfigError(f"task.style_frames={self.style_frames}: a window needs at least 2 frames")
+
+
+class HumanoidAMP(Task[HumanoidAMPCfg]):
+    """Imitation without a goal: episodes start from a random moment of a random clip and end with a fall or by time.
+
+    Attributes:
+        library: the clips.
+        start_clip, start_time_s: `(N,)` where in the clips each present episode began.
+    """
+
+    STATE = ("history", "start_clip", "start_time_s", "_distance", "_steps")
+
+    def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
+        super().__init__(cfg, sim, generator)
+        robot, device, n = sim.robot, sim.device, sim.num_envs
+        clips, weights = load_motion(cfg.motion, robot)
+        self.library = MotionLibrary(clips, robot, device, weights)
+        self.key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
+        self.style_size = humanoid.style_size(robot)
+        self.proprioception_layout = humanoid.proprioception_layout(robot)
+        self.style_layout = humanoid.style_layout(robot)
+        self.obs_sizes = {
+            "proprioception": humanoid.proprioception_size(robot),
+            "style": self.style_size * cfg.style_frames,
+        }
+        self.policy_groups = ("proprioception",)
+        self.action_size = robot.num_dofs
+        self.action_map = humanoid.ActionMap(robot, cfg.control, device)
+        self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        self.history = torch.zeros(n, cfg.style_frames, self.style_size, device=device)
+        self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
+        self.start_time_s = torch.zeros(n, device=device)
+        self._distance = torch.zeros(n, device=device)
+        self._steps = torch.zeros(n, device=device)
+        self._fill_start_bank()
+
+    @classmethod
+    def scene(cls, cfg: HumanoidAMPCfg) -> Scene:
+        """A humanoid on an empty floor."""
+        return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s, contact_bodies=humanoid.FEET)
+
+    def _fill_start_bank(self) -> None:
+        """Draw the states that episodes may start from."""
+        ids = self.library.sample_clips(START_STATES, self.generator)
+        times = self.library.sample_times(ids, self.generator)
+        state = self.library.state(ids, times)
+        self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
+        self._bank_style = self.style_windows(ids, times).unflatten(1, (self.cfg.style_frames, self.style_size))
+        self._bank_clip, self._bank_time = ids, times
+
+    def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
+        past = torch.arange(self.cfg.style_frames, device=clip_ids.device) * self.cfg.step_s
+        state = self.library.state(clip_ids.unsqueeze(1), times_s.unsqueeze(1) - past)
+        return humanoid.style_frame(state, self.key_ids).flatten(1)
+
+    def mean_action(self) -> Tensor:
+        """The action `(A,)` that asks for the mean pose of the start states; zero for torques."""
+        if self.cfg.control is Control.torque:
+            return torch.zeros(self.action_size, device=self.sim.device)
+        joint_quat = joint_quat_from_qpos(self.library.layout, self._bank_qpos[:, 7:])
+        pose = dof_pos(self.library.layout, joint_quat).mean(0)
+        return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
+
+    def apply(self, action: Tensor) -> None:
+        """See `Task.apply`."""
+        self.sim.ctrl.copy_(self.action_map(action))
+
+    def after_physics(self) -> None:
+        """See `Task.after_physics`."""
+        frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.library.layout), self.key_ids)
+        self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
+        self._distance += (self.sim.root_linvel_w * self._forward_w()).sum(-1) * self.cfg.step_s
+        self._steps += 1
+
+    def reward_terms(self) -> dict[str, Tensor]:
+        """See `Task.reward_terms`."""
+        return {"alive": (~self._fallen(self.sim)).float()}
+
+    def terminated(self) -> Tensor:
+        """See `Task.terminated`."""
+        return self._fallen(self.sim)
+
+    def reset(self, mask: Tensor) -> None:
+        """See `Task.reset`."""
+        pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
+        self.sim.reset(mask, self._bank_qpos[pick], self._bank_qvel[pick])
+        self.history = torch.where(mask[:, None, None], self._bank_style[pick], self.history)
+        self.start_clip = torch.where(mask, self._bank_clip[pick], self.start_clip)
+        self.start_time_s = torch.where(mask, self._bank_time[pick], self.start_time_s)
+        self._distance.masked_fill_(mask, 0.0)
+        self._steps.masked_fill_(mask, 0.0)
+
+    def observe(self) -> Obs:
+        """See `Task.observe`."""
+        return {"proprioception": humanoid.proprioception(self.sim), "style": self.history.flatten(1)}
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Fall, and mean forward speed along the heading in m/s."""
+        time = (self._steps * self.cfg.step_s).clamp_min(self.cfg.step_s)
+        return {"fall_rate": self._fallen(self.sim).float(), "forward_speed_mps": self._distance / time}
+
+    def _forward_w(self) -> Tensor:
+        """`(N, 3)` the heading as a horizontal unit vector."""
+        flat = rotations.axis_x(self.sim.root_quat_w)[:, :2]
+        flat = flat / flat.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        return torch.cat((flat, torch.zeros_like(flat[:, :1])), dim=-1)

@@ -1,0 +1,230 @@
+"""HumanoidHRLMaze: a humanoid finds its way through a maze; the high level of the hierarchy."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs import Obs, Task, TaskCfg
+from isaachrl.errors import ConfigError
+from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.maths import rotations
+from isaachrl.motion.kinematics import JointLayout
+from isaachrl.sim import Control, Scene, Sim
+from tasks.common import humanoid, maze, starts
+from tasks.common.maze import Layout
+
+RAYS = 16
+RAY_RANGE_M = 10.0
+WINDOW_RADIUS = 3
+GOAL_SIZE = 5
+GOAL_SCALE_M = 10.0
+START_JITTER_M = 0.3
+# long enough for a detour at walking speed along the longest path of each layout
+EPISODE_STEPS = {Layout.corridor: 900, Layout.umaze: 900, Layout.medium: 1800, Layout.large: 2700}
+RANDOM_STEPS_PER_CELL = 60
+MIN_STEPS_TO_GOAL = 2
+
+
+@dataclass
+class HumanoidHRLMazeCfg(TaskCfg):
+    """Configuration of HumanoidHRLMaze.
+
+    Args:
+        layout: which maze.
+        size: inner cells along a side of a random maze, an odd number.
+        maze_bank: how many random mazes are prepared.
+        cell_m: side of a cell.
+        wall_height_m: height of the walls.
+        goal_radius_m: how near the goal counts as there.
+        episode_steps: control steps; 0 takes what suits the layout.
+        control: what the motors take; the skill's own kind.
+        start_motion: the poses that episodes start from: `stand`, or a motion as in HumanoidAMP.
+        start_speed_mps: faster moments of that motion are left out.
+        min_height_m: a listed body below its height is a fall and ends the episode.
+        style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
+        skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
+        hierarchy: the window of the high level and the weights of its reward.
+        reward: `progress` in metres along the maze since the last control step (the default weight makes
+            walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on a fall.
+    """
+
+    layout: Layout = Layout.umaze
+    size: int = 5
+    maze_bank: int = 128
+    cell_m: float = 2.5
+    wall_height_m: float = 1.0
+    goal_radius_m: float = 1.0
+    episode_steps: int = 0
+    control: Control = Control.position
+    start_motion: str = "builtin"
+    start_speed_mps: float = 1.6
+    min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
+    style_frames: int = 0
+    skill: str = "assets/skills/humanoid.pt"
+    hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
+    reward: dict[str, float] = field(default_factory=lambda: {"progress": 25.0, "goal": 250.0, "fall": -25.0})
+
+    def __post_init__(self) -> None:
+        """Refuse mazes that cannot be built; choose the episode's length by the layout."""
+        if self.layout is Layout.random and (self.size < 3 or self.size % 2 == 0 or self.maze_bank < 1):
+            raise ConfigError(
+                f"task.size={self.size}, task.maze_bank={self.maze_bank}: a random maze has an odd number of inner"
+                " cells, 3 or more, and a bank of at least one maze; type task.size=5"
+            )
+        if not (self.cell_m >= 1.0 and self.wall_height_m > 0 and self.goal_radius_m > 0 and self.style_frames >= 0):
+            raise ConfigError(
+                f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
+                f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
+            )
+        if self.episode_steps == 0:
+            self.episode_steps = EPISODE_STEPS.get(self.layout, RANDOM_STEPS_PER_CELL * self.size**2)
+        super().__post_init__()
+
+    def walls(self, generator: torch.Generator) -> Tensor:
+        """`(M, H, W)` bool: the mazes of this layout."""
+        if self.layout is Layout.random:
+            return maze.random_walls(self.size, self.maze_bank, generator)
+        return maze.drawn_walls(self.layout).unsqueeze(0)
+
+
+class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
+    """Reach the goal cell of a maze that may be another in every episode and every world.
+
+    Attributes:
+        bank: the mazes.
+        maze_id, goal: `(N,)` the present maze and goal cell.
+        goal_w: `(N, 2)` the goal's place, m.
+        distance_m: `(N,)` way to the goal along the corridors.
+    """
+
+    STATE = ("history", "maze_id", "goal", "goal_w", "distance_m", "_progress", "_shortest", "_walked", "_last_xy")
+
+    def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
+        super().__init__(cfg, sim, generator)
+        robot, device, n = sim.robot, sim.device, sim.num_envs
+        self._prepare_mazes(generator, device)
+        self.starts = starts.make_bank(
+            robot, cfg.start_motion, cfg.style_frames, cfg.step_s, cfg.start_speed_mps, generator
+        )
+        self.key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
+        self.layout = JointLayout(robot, device)
+        self.obs_sizes = {
+            "proprioception": humanoid.proprioception_size(robot),
+            "task": GOAL_SIZE + RAYS + (2 * WINDOW_RADIUS + 1) ** 2 - 1,
+        }
+        if cfg.style_frames > 0:
+            self.obs_sizes["style"] = cfg.style_frames * humanoid.style_size(robot)
+        self.policy_groups = ("proprioception", "task")
+        self.action_size = robot.num_dofs
+        self.action_map = humanoid.ActionMap(robot, cfg.control, device)
+        self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        angles = torch.arange(RAYS, device=device) * (2 * math.pi / RAYS)
+        self._rays_h = torch.stack((angles.cos(), angles.sin()), dim=-1)
+        self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
+        self.maze_id, self.goal = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
+        self.goal_w, self._last_xy = torch.zeros(n, 2, device=device), torch.zeros(n, 2, device=device)
+        self.distance_m, self._progress = torch.zeros(n, device=device), torch.zeros(n, device=device)
+        self._shortest, self._walked = torch.zeros(n, device=device), torch.zeros(n, device=device)
+
+    def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
+        """Draw the mazes, and where the boxes of each stand."""
+        cfg, merge = self.cfg, self.cfg.layout is not Layout.random
+        walls = cfg.walls(generator)
+        begin = ~walls if cfg.layout is Layout.random else maze.drawn_starts(cfg.layout).unsqueeze(0)
+        self.bank = maze.make_bank(walls, begin, cfg.cell_m, MIN_STEPS_TO_GOAL, device)
+        boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, merge) for one in walls]
+        self._box_pos_w = torch.tensor([[box.pos_m for box in own] for own in boxes], device=device)
+
+    @classmethod
+    def scene(cls, cfg: HumanoidHRLMazeCfg) -> Scene:
+        """A humanoid among walls, and a marker at the goal."""
+        walls = cfg.walls(torch.Generator().manual_seed(0))[0]  # every maze of a bank has the same boxes
+        boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, cfg.layout is not Layout.random)
+        return Scene(control=cfg.control, timestep_s=cfg.timestep_s, boxes=boxes, markers=("goal",))
+
+    def overview(self) -> tuple[float, float, float, float]:
+        """Bounds x from, x to, y from, y to in metres of what a camera above should show."""
+        return self.bank.extent_m
+
+    def apply(self, action: Tensor) -> None:
+        """See `Task.apply`."""
+        self.sim.ctrl.copy_(self.action_map(action))
+
+    def after_physics(self) -> None:
+        """See `Task.after_physics`."""
+        xy = self.sim.root_pos_w[:, :2]
+        distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
+        self._progress = self.distance_m - distance
+        self.distance_m = distance
+        self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
+        self._last_xy = xy.clone()
+        if self.cfg.style_frames > 0:
+            frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.layout), self.key_ids)
+            self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
+
+    def reward_terms(self) -> dict[str, Tensor]:
+        """See `Task.reward_terms`."""
+        return {"progress": self._progress, "goal": self._arrived().float(), "fall": self._fallen(self.sim).float()}
+
+    def terminated(self) -> Tensor:
+        """A fall, or the goal."""
+        return self._fallen(self.sim) | self._arrived()
+
+    def _arrived(self) -> Tensor:
+        """`(N,)` bool: upright within the goal's radius."""
+        near = (self.sim.root_pos_w[:, :2] - self.goal_w).norm(dim=-1) < self.cfg.goal_radius_m
+        return near & ~self._fallen(self.sim)
+
+    def reset(self, mask: Tensor) -> None:
+        """See `Task.reset`."""
+        n, wide = self.sim.num_envs, mask.unsqueeze(1)
+        maze_id, start, goal = maze.sample_episodes(self.bank, n, self.generator)
+        rows = self.starts.pick(n, self.generator)
+        noise = torch.rand(n, 3, generator=self.generator, device=mask.device)
+        xy = maze.cell_centre_m(self.bank, start) + START_JITTER_M * (2.0 * noise[:, :2] - 1.0)
+        self.maze_id = torch.where(mask, maze_id, self.maze_id)
+        self.goal = torch.where(mask, goal, self.goal)
+        self.goal_w = maze.cell_centre_m(self.bank, self.goal)
+        marker = torch.cat((self.goal_w, torch.full_like(self.distance_m, 0.5).unsqueeze(1)), dim=1).unsqueeze(1)
+        boxes = self._box_pos_w[self.maze_id]
+        self.sim.move_mocap(mask, torch.cat((boxes, marker), dim=1))
+        self.sim.reset(mask, *self.starts.placed(rows, xy, 2 * math.pi * noise[:, 2]))
+        distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
+        self.distance_m = torch.where(mask, distance, self.distance_m)
+        self._shortest = torch.where(mask, distance, self._shortest)
+        self._progress, self._walked = self._progress.masked_fill(mask, 0.0), self._walked.masked_fill(mask, 0.0)
+        self._last_xy = torch.where(wide, xy, self._last_xy)
+        self.history = torch.where(wide.unsqueeze(2), self.starts.style[rows], self.history)
+
+    def observe(self) -> Obs:
+        """`proprioception`; `task`: goal, rays, map; `style` if its window has a length."""
+        obs = {"proprioception": humanoid.proprioception(self.sim), "task": self._sight()}
+        return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
+
+    def _sight(self) -> Tensor:
+        """In the heading frame: direction, distance and place of the goal; distances to walls; the map around."""
+        xy = self.sim.root_pos_w[:, :2]
+        forward = rotations.axis_x(self.sim.root_quat_w)[:, :2]
+        forward = forward / forward.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        left = torch.stack((-forward[:, 1], forward[:, 0]), dim=-1)
+        to_goal = self.goal_w - xy
+        goal_h = torch.stack(((to_goal * forward).sum(-1), (to_goal * left).sum(-1)), dim=-1)
+        far = goal_h.norm(dim=-1, keepdim=True)
+        rays_w = self._rays_h[:, :1] * forward.unsqueeze(1) + self._rays_h[:, 1:] * left.unsqueeze(1)
+        walls = maze.ray_distances_m(self.bank, self.maze_id, xy, rays_w, RAY_RANGE_M) / RAY_RANGE_M
+        around = maze.occupancy_window(self.bank, self.maze_id, xy, forward, WINDOW_RADIUS)
+        goal = torch.cat((goal_h / far.clamp_min(1e-6), far / GOAL_SCALE_M, goal_h / GOAL_SCALE_M), dim=-1)
+        return torch.cat((goal, walls, around), dim=-1)
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Success and falls (0 or 1), way left in m, and shortest over walked way where successful, else NaN."""
+        success = self._arrived()
+        efficiency = self._shortest / torch.maximum(self._walked, self._shortest).clamp_min(1e-6)
+        return {
+            "success_rate": success.float(),
+            "fall_rate": self._fallen(self.sim).float(),
+            "final_distance_m": self.distance_m.clone(),
+            "path_efficiency": torch.where(success, efficiency, torch.nan),
+        }

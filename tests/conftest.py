@@ -1,0 +1,35 @@
+"""Set-up shared by all tests: few threads, headless rendering, fixed seeds, checked shapes."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if sys.platform == "linux":
+    os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo reads it when it is imported
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+# only modules that write shapes in their signatures: the hook costs time and says nothing about the others
+_SHAPED = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "isaachrl").rglob("*.py"))
+    if "from jaxtyping import" in path.read_text(encoding="utf-8")
+]
+if _SHAPED:
+    install_import_hook(_SHAPED, "beartype.beartype")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    """The same global random numbers in every test, whichever tests run before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)

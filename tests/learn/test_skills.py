@@ -1,0 +1,143 @@
+"""The skills learner as a whole, small: it runs for every kind of command, resumes exactly, and writes a skill."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import isaachrl
+import tasks  # noqa: F401  registers the tasks
+from isaachrl import config
+from isaachrl.envs import TaskEnv
+from isaachrl.errors import ConfigError, SkillError
+from isaachrl.hierarchy.skill import Skill
+from isaachrl.learn.skills import SkillsCfg, SkillsLearner
+
+SMALL = {
+    "horizon": 4,
+    "minibatch": 16,
+    "epochs": 1,
+    "hidden": [16],
+    "latent_hidden": [8, 4],
+    "discriminator": {"hidden": [16], "rows": 8, "replay_size": 64, "demo_windows": 8},
+    "latent": {"size": 4, "hold_steps_min": 2, "hold_steps_max": 3},
+}
+
+
+def make_learner(latents: str, num_envs: int = 8, seed: int = 0, **changes: Any) -> SkillsLearner:
+    """A learner of a few environments with tiny networks."""
+    env = isaachrl.make("HumanoidAMP", num_envs=num_envs, seed=seed, cfg={"task": {"style_frames": 2}})
+    return SkillsLearner(env, config.build(SkillsCfg, {"latents": latents, **SMALL, **changes}), seed)
+
+
+@pytest.mark.parametrize("latents", ["none", "ase", "motion"])
+def test_iterations_give_finite_signals(latents: str) -> None:
+    learner = make_learner(latents, exploration_mix=latents == "ase")
+    for _ in range(2):
+        signals = learner.iterate()
+    assert all(torch.isfinite(torch.tensor(value)) for value in signals.values()), signals
+    assert learner.samples == 2 * 4 * 8
+    expected = {"reward/style", "style/accuracy_agent", "style/accuracy_demo", "policy/kl"}
+    assert expected <= set(signals)
+    assert ("style/encoder_cosine" in signals) == (latents == "ase")
+
+
+@pytest.mark.parametrize("latents", ["ase", "motion"])
+def test_stopped_and_continued_equals_uninterrupted(latents: str) -> None:
+    straight = make_learner(latents)
+    for _ in range(2):
+        straight.iterate()
+    state = {"env": straight.env.state_dict(), "learner": straight.state_dict(), "torch": torch.get_rng_state()}
+    state = torch.load(_saved(state), weights_only=True)
+    continued = make_learner(latents, seed=7)
+    continued.env.load_state_dict(state["env"])
+    continued.load_state_dict(state["learner"])
+    for _ in range(2):
+        straight.iterate()
+        continued.iterate()
+    for name, value in straight.skill.state_dict().items():
+        assert torch.equal(value, continued.skill.state_dict()[name]), name
+    assert torch.equal(straight.env.observe()["proprioception"], continued.env.observe()["proprioception"])
+    assert torch.equal(straight.latent, continued.latent)
+
+
+def _saved(state: dict[str, Any]) -> Any:
+    """The state as it comes back from a file."""
+    import io
+
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file
+
+
+def test_next_value_is_zero_after_a_fall_and_of_the_last_observation_after_a_timeout() -> None:
+    learner = make_learner("none", num_envs=3)
+    data = learner.rollout
+    data["value"].copy_(torch.arange(12.0).view(4, 3))
+    data["terminated"][1, 0] = True
+    data["truncated"][2, 1] = True
+    data["next_obs"].normal_()
+    following = learner._next_values()
+    expected = learner._value(data["next_obs"][2, 1:2], data["latent"][2, 1:2])
+    assert following[1, 0].item() == 0.0
+    assert following[2, 1].item() == pytest.approx(expected.item())
+    assert following[0].tolist() == [3.0, 4.0, 5.0]  # the next step's value, where the episode goes on
+
+
+def test_new_commands_come_with_new_episodes_and_when_their_time_is_over() -> None:
+    learner = make_learner("motion", latent={"size": 4, "hold_steps_min": 2, "hold_steps_max": 2, "match_start": 1.0})
+    pieces = learner.demos.piece_of(learner.task.start_clip, learner.task.start_time_s)
+    assert torch.equal(learner.latent, learner.commands.space.places[pieces])
+    first = learner.latent.clone()
+    with torch.no_grad():
+        learner._step(0)
+        assert torch.equal(learner.latent, first)
+        learner._step(1)
+    assert not torch.equal(learner.latent, first)
+
+
+def test_demonstrations_belong_to_the_command() -> None:
+    learner = make_learner("motion", latent={"size": 16}, discriminator={**SMALL["discriminator"], "demo_windows": 64})
+    names = learner.demos.names
+    jog = learner.commands.space.places[names.index("jog")].expand(32, -1)
+    speed = learner.commands.demonstrations(jog)[:, 7]  # forward velocity in the newest frame
+    assert speed.mean().item() == pytest.approx(2.2, abs=0.2)
+
+
+def test_skill_file_round_trip_and_refusals(tmp_path: Path) -> None:
+    learner = make_learner("motion")
+    learner.iterate()
+    learner.save_products(tmp_path)
+    skill = Skill.load(tmp_path / "skill.pt")
+    obs, latent = learner.env.observe(), learner.latent
+    assert torch.equal(skill.act(obs["proprioception"], latent), learner.skill.act(obs["proprioception"], latent))
+    assert torch.equal(skill.style_reward(obs["style"], latent), learner.skill.style_reward(obs["style"], latent))
+    assert torch.equal(skill.place_of("jog"), learner.commands.space.places[learner.demos.names.index("jog")])
+    assert skill.contract.training["samples"] == learner.samples
+    env = learner.env
+    assert isinstance(env, TaskEnv)
+    skill.check(env.sim.robot, env.task.cfg.step_s, "position")
+    with pytest.raises(SkillError, match="control is position, the task's is torque"):
+        skill.check(env.sim.robot, env.task.cfg.step_s, "torque")
+    with pytest.raises(SkillError, match="did you mean jog"):
+        skill.place_of("jogg")
+
+
+def test_foreign_files_are_no_skills(tmp_path: Path) -> None:
+    with pytest.raises(SkillError, match="train.py task=HumanoidAMP"):
+        Skill.load(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(SkillError, match="cannot be read as a skill file"):
+        Skill.load(tmp_path / "text.pt")
+    torch.save({"model": torch.zeros(1)}, tmp_path / "foreign.pt")
+    with pytest.raises(SkillError, match="is not a skill file"):
+        Skill.load(tmp_path / "foreign.pt")
+
+
+def test_values_that_cannot_run_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"train\.latent\.size=1"):
+        config.build(SkillsCfg, {"latent": {"size": 1}}, "train")
+    with pytest.raises(ConfigError, match=r"unknown key train\.horzion; did you mean horizon"):
+        config.build(SkillsCfg, {"horzion": 3}, "train")

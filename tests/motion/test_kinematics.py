@@ -1,0 +1,104 @@
+import math
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
+from isaachrl.motion import kinematics
+from isaachrl.motion.kinematics import JointLayout
+from isaachrl.sim import Scene, compile_scene
+
+
+@pytest.fixture(scope="module")
+def model():
+    return compile_scene(Scene(robot="humanoid"))
+
+
+def random_qpos(model, seed, count):
+    """Coordinates with unit quaternions and hinge angles within (-pi, pi)."""
+    rng = np.random.default_rng(seed)
+    qpos = np.clip(rng.normal(size=(count, model.nq)), -3, 3)
+    for row in qpos:
+        mujoco.mj_normalizeQuat(model, row)
+    return qpos
+
+
+def test_forward_kinematics_is_mujocos(model, robot):
+    data, layout = mujoco.MjData(model), JointLayout(robot)
+    qpos = random_qpos(model, 0, 5)
+    q = torch.tensor(qpos, dtype=torch.float32)
+    pos, quat = kinematics.forward(layout, q[:, :3], q[:, 3:7], kinematics.joint_quat_from_qpos(layout, q[:, 7:]))
+    assert pos.shape == (5, 15, 3) and quat.shape == (5, 15, 4)
+    ids = [model.body(name).id for name in robot.body_names]
+    for i in range(5):
+        data.qpos[:] = qpos[i]
+        mujoco.mj_kinematics(model, data)
+        np.testing.assert_allclose(pos[i], data.xpos[ids], atol=2e-6)
+        same = np.abs((quat[i].numpy() * data.xquat[ids]).sum(-1))
+        np.testing.assert_allclose(same, 1.0, atol=2e-6)
+
+
+def test_coordinates_survive_the_way_to_rotations_and_back(model, robot):
+    q = torch.tensor(random_qpos(model, 1, 6)[:, 7:], dtype=torch.float32).reshape(2, 3, -1)
+    joint_quat = kinematics.joint_quat_from_qpos(robot, q)
+    assert joint_quat.shape == (2, 3, len(robot.joints), 4)
+    torch.testing.assert_close(kinematics.qpos_from_joint_quat(robot, joint_quat), q, atol=2e-6, rtol=0)
+
+
+def test_a_hinge_turns_about_its_axis_by_its_angle(robot):
+    elbow = robot.joints[robot.joint_names.index("left_elbow")]
+    q = robot.qpos0[7:].clone()
+    q[elbow.qpos] = -0.6
+    joint_quat = kinematics.joint_quat_from_qpos(robot, q)
+    expected = torch.tensor([math.cos(0.3), 0.0, -math.sin(0.3), 0.0])
+    torch.testing.assert_close(joint_quat[robot.joint_names.index("left_elbow")], expected)
+    dofs = torch.zeros(robot.num_dofs)
+    dofs[elbow.dof] = -0.6
+    torch.testing.assert_close(kinematics.dof_pos(robot, joint_quat), dofs)
+
+
+def test_dof_positions_are_the_motors_lengths(model, robot):
+    data = mujoco.MjData(model)
+    data.qpos[:] = random_qpos(model, 2, 1)[0]
+    mujoco.mj_forward(model, data)
+    q = torch.tensor(data.qpos[7:], dtype=torch.float32)
+    positions = kinematics.dof_pos(robot, kinematics.joint_quat_from_qpos(robot, q))
+    np.testing.assert_allclose(positions, data.actuator_length, atol=3e-6)
+
+
+def test_dof_velocities_are_mujocos_differences(model, robot):
+    dt = 0.02
+    start = random_qpos(model, 3, 1)[0]
+    path = [start]
+    velocity = np.random.default_rng(4).normal(size=model.nv)
+    for step in (1.0, 0.4):  # an uneven path, so that the one-sided ends differ from the middle
+        path.append(path[-1].copy())
+        mujoco.mj_integratePos(model, path[-1], velocity, step * dt)
+    q = torch.tensor(np.array(path), dtype=torch.float64)
+    got = kinematics.dof_velocity(robot, kinematics.joint_quat_from_qpos(robot, q[:, 7:]), dt)
+    for row, (a, b, span) in enumerate([(0, 1, dt), (0, 2, 2 * dt), (1, 2, dt)]):
+        expected = np.zeros(model.nv)
+        mujoco.mj_differentiatePos(model, expected, span, path[a], path[b])
+        np.testing.assert_allclose(got[row], expected[6:], atol=1e-5)
+
+
+def test_a_balls_velocity_is_in_the_childs_own_frame(robot):
+    # the thigh is turned by 90 degrees about z, then spins about the parent's x axis: its own -y axis
+    hip = robot.joint_names.index("right_hip")
+    still = rotations.from_yaw(torch.tensor(math.pi / 2, dtype=torch.float64))
+    joint_quat = torch.zeros(2, len(robot.joints), 4, dtype=torch.float64)
+    joint_quat[..., 0] = 1.0
+    spin = rotations.from_rotvec(torch.tensor([0.1, 0.0, 0.0], dtype=torch.float64))
+    joint_quat[0, hip], joint_quat[1, hip] = still, rotations.multiply(spin, still)
+    velocity = kinematics.dof_velocity(robot, joint_quat, dt_s=0.1)[0, robot.joints[hip].dof]
+    torch.testing.assert_close(velocity, torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_two_joints_on_one_body_are_refused(robot):
+    twice = replace(robot, joints=(robot.joints[0], replace(robot.joints[1], body=robot.joints[0].body)))
+    with pytest.raises(ConfigError, match="one joint only"):
+        JointLayout(twice)

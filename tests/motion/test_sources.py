@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from isaachrl.errors import ClipError
+from isaachrl.motion import sources
+from isaachrl.motion.sources import load_motion
+
+
+@pytest.fixture
+def folder(make_clip, tmp_path):
+    for name in ("walk", "run"):
+        make_clip([[0, 0, 1]] * 2).save(tmp_path / f"{name}.npz")
+    return tmp_path
+
+
+def names(clips):
+    return [clip.name for clip in clips]
+
+
+def test_a_file_and_a_folder(folder, robot):
+    clips, weights = load_motion(folder / "walk.npz", robot)
+    assert (names(clips), weights) == (["walk"], [1.0])
+    clips, weights = load_motion(str(folder), robot)
+    assert (names(clips), weights) == (["run", "walk"], [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["clips: [{file: walk.npz, weight: 2.5}, {file: ../{here}/run.npz}]", "walk.npz: 2.5\n../{here}/run.npz: 1"],
+)
+def test_a_list_with_weights_and_relative_paths(folder, robot, text):
+    (folder / "set.yaml").write_text(text.replace("{here}", folder.name))
+    clips, weights = load_motion(folder / "set.yaml", robot)
+    assert (names(clips), weights) == (["walk", "run"], [2.5, 1.0])
+
+
+def test_builtin_reads_the_shipped_folder(folder, robot, monkeypatch):
+    monkeypatch.setattr(sources, "BUILTIN_FOLDER", folder)
+    assert names(load_motion("builtin", robot)[0]) == ["run", "walk"]
+    monkeypatch.setattr(sources, "BUILTIN_FOLDER", folder / "none")
+    with pytest.raises(ClipError, match="built-in motions are missing"):
+        load_motion("builtin", robot)
+
+
+def test_missing_files_name_what_is_there(folder, robot):
+    with pytest.raises(ClipError, match=r"wlak\.npz does not exist .*did you mean walk\.npz"):
+        load_motion(folder / "wlak.npz", robot)
+    (folder / "set.yaml").write_text("rnu.npz: 1")
+    with pytest.raises(ClipError, match=r"rnu\.npz does not exist .*did you mean run\.npz"):
+        load_motion(folder / "set.yaml", robot)
+    with pytest.raises(ClipError, match="nor does its folder"):
+        load_motion(folder / "no" / "walk.npz", robot)
+
+
+def test_empty_folders_and_unknown_suffixes_are_refused(folder, robot):
+    (folder / "empty").mkdir()
+    with pytest.raises(ClipError, match=r"holds no clips: expected files ending in \.npz or \.npy"):
+        load_motion(folder / "empty", robot)
+    (folder / "walk.bvh").touch()
+    with pytest.raises(ClipError, match=r"no motion format has the suffix '\.bvh'"):
+        load_motion(folder / "walk.bvh", robot)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "names no clips"),
+        ("clips: []", "names no clips"),
+        ("clips: [walk.npz]", "'walk.npz' is no entry"),
+        ("clips: [{file: walk.npz, wieght: 2}]", "is no entry"),
+        ("walk.npz: much", "the weight of walk.npz must be a number of at least 0, got 'much'"),
+        ("walk.npz: -1", "must be a number of at least 0"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_broken_lists_are_refused(folder, robot, text, message):
+    (folder / "set.yaml").write_text(text)
+    with pytest.raises(ClipError, match=message):
+        load_motion(folder / "set.yaml", robot)
+
+
+def test_pickles_and_other_robots_are_refused(folder, robot, make_clip):
+    np.savez(folder / "bad.npz", fps=np.array([{}], dtype=object))
+    with pytest.raises(ClipError, match=r"bad\.npz"):
+        load_motion(folder / "bad.npz", robot)
+    clip = make_clip([[0, 0, 1]] * 2)
+    short = clip.joint_names[1:]
+    sources.Clip("few", 10.0, short, clip.body_names, clip.root_pos_w, clip.root_quat_w, clip.joint_quat[:, 1:]).save(
+        folder / "few.npz"
+    )
+    with pytest.raises(ClipError, match="clip 'few' does not fit 'humanoid'"):
+        load_motion(folder / "few.npz", robot)

@@ -1,0 +1,86 @@
+"""Evaluation counts whole episodes, as many of each environment, and means what it says."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from isaachrl.envs.registry import World
+from isaachrl.errors import ConfigError
+from isaachrl.run.evaluate import share
+from isaachrl.run.rollout import Episodes, run_episodes
+from tests.run.point import GreedyPolicy, Point, PointCfg
+
+
+class Still(GreedyPolicy):
+    """Never pushes."""
+
+    def act(self, obs):
+        return torch.zeros(self.env.num_envs, 1)
+
+
+def make(lengths):
+    return Point(PointCfg(lengths=lengths), World(len(lengths), "auto", torch.device("cpu"), torch.Generator()))
+
+
+def test_every_environment_gives_the_same_number_of_episodes():
+    env = make([2, 9])  # counting the first six to end anywhere would give a mean length below (2 + 9) / 2
+    policy = Still(None, env)
+    episodes = run_episodes(env, policy, per_env=3)
+    assert episodes.lengths.tolist() == [[2.0, 2.0, 2.0], [9.0, 9.0, 9.0]]
+    assert episodes.summary()["length_mean"] == 5.5
+    # 27 steps: the first environment went on to its 13th episode, and the policy heard of every one
+    assert policy.restarted.tolist() == [1 + 13, 1 + 3]
+
+
+def test_returns_are_the_sums_of_the_rewards_of_the_counted_episodes():
+    env = make([2, 3])
+    rewards = []
+    episodes = run_episodes(env, Still(None, env), per_env=1, on_step=lambda result: rewards.append(result.reward))
+    torch.testing.assert_close(episodes.returns[0, 0], rewards[0][0] + rewards[1][0])
+    torch.testing.assert_close(episodes.returns[1, 0], rewards[0][1] + rewards[1][1] + rewards[2][1])
+
+
+def test_metrics_that_an_episode_does_not_have_are_left_out():
+    env = make([2, 6])
+    summary = run_episodes(env, Still(None, env), per_env=2).summary()
+    assert summary["steps_walked"] == 4.0
+    assert summary["only_if_long"] == 1.0  # the short episodes give nan and are no zeros
+    assert math.isnan(summary["never"])
+
+
+def test_summary_of_hand_made_episodes():
+    metrics = {"success_rate": torch.tensor([[1.0, 0.0], [math.nan, 1.0]])}
+    episodes = Episodes(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), torch.tensor([[4.0, 4.0], [4.0, 8.0]]), metrics)
+    assert episodes.summary() == {
+        "episodes": 4, "return_mean": 3.0, "length_mean": 5.0, "success_rate": pytest.approx(2 / 3),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("episodes", "num_envs", "expected"), [(256, 64, (64, 4)), (10, 64, (10, 1)), (10, 4, (4, 3)), (1, 1, (1, 1))]
+)
+def test_share(episodes, num_envs, expected):
+    assert share(episodes, num_envs) == expected
+
+
+def test_command_prints_json_last_and_writes_it(launch, capsys):
+    launch(max_iterations=1, run_dir="run", seed=3)
+    capsys.readouterr()
+    launch(mode="evaluate", checkpoint="run", episodes=8)
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert printed == json.loads((open("run/evaluate.json")).read())
+    assert printed["episodes"] == 8 and printed["length_mean"] == 8.0 and printed["iteration"] == 1
+    assert printed["never"] is None
+    assert printed["seed"] == 10_003
+
+
+def test_typed_seed_is_used(launch, capsys):
+    launch(max_iterations=1, run_dir="run", seed=3)
+    assert launch(mode="evaluate", checkpoint="run", episodes=2, seed=3)["seed"] == 3
+
+
+def test_without_a_checkpoint_it_says_what_to_type(launch):
+    with pytest.raises(ConfigError, match="mode=evaluate needs a trained run: type checkpoint=runs/Point/"):
+        launch(mode="evaluate")

@@ -1,0 +1,32 @@
+"""The only entry point: configuration -> environment -> learner -> run. Type `python train.py --help` for the keys."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+import tasks  # noqa: F401 - importing them registers them; the library itself knows no task
+from isaachrl.run import cli, commands
+
+CFG = Path(__file__).resolve().parent / "cfg"
+
+
+def run(cfg: DictConfig) -> None:
+    """Hand the composed configuration to the library, together with what the user typed of it."""
+    composed = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(composed, dict)
+    values = {str(key): value for key, value in composed.items()}
+    commands.run(values, list(HydraConfig.get().overrides.task))
+
+
+@hydra.main(version_base="1.3", config_path="cfg", config_name="config")
+def main(cfg: DictConfig) -> None:
+    """Compose and run."""
+    cli.guarded(run, cfg)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = cli.guarded(cli.prepare, sys.argv[1:], CFG)
+    main()
