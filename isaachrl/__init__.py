@@ -1,6 +1,13 @@
 """isaachrl: hierarchical reinforcement learning over thousands of simulated bodies in parallel."""
 
-from isaachrl.envs import Env, StepResult, make
+import os
+
+# Threads of PyTorch that wait must sleep, not spin: they would take the cores from the physics, and where another
+# process runs beside this one, every parallel operation would wait many times its own length. Read when PyTorch is
+# imported, so it has no effect on a program that imports PyTorch before this package; a user's own choice stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from isaachrl.envs import Env, StepResult, make  # noqa: E402
 
 __version__ = "0.1.0"
 

@@ -127,7 +127,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """See `Task.reset`."""
         pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
         self.sim.reset(mask, self._bank_qpos[pick], self._bank_qvel[pick])
-        self.history = torch.where(mask[:, None, None], self._bank_style[pick], self.history)
+        style = self._bank_style.index_select(0, pick)
+        self.history = torch.where(mask[:, None, None], style, self.history)
         self.start_clip = torch.where(mask, self._bank_clip[pick], self.start_clip)
         self.start_time_s = torch.where(mask, self._bank_time[pick], self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)

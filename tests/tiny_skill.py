@@ -31,6 +31,6 @@ def make_tiny_skill(style_frames: int = 2, step_s: float = 1 / 30) -> Skill:
             actor_hidden=[16],
             latent_hidden=[8],
             discriminator_hidden=[16],
-            motions=[],
+            motions=["walk", "run"],
         )
     )

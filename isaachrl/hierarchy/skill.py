@@ -14,7 +14,7 @@ from torch.nn import functional
 from isaachrl.errors import SkillError, nearest
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.hierarchy.networks import Actor, Discriminator
-from isaachrl.hierarchy.style import style_reward
+from isaachrl.hierarchy.style import Judgement, style_reward
 from isaachrl.nn import RunningNorm
 from isaachrl.sim.robot import Robot
 
@@ -36,6 +36,7 @@ class SkillContract:
         control: `position` (joint targets, rad) or `torque` (N m).
         action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
         step_s: control interval in seconds.
+        judgement: how the discriminator was taught and pays, see `Judgement`.
         latents: kind of command: `none`, `ase` or `motion`.
         latent_size: d; commands are unit vectors in d dimensions.
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
@@ -54,6 +55,7 @@ class SkillContract:
     action_offset: list[float]
     action_scale: list[float]
     step_s: float
+    judgement: str
     latents: str
     latent_size: int
     actor_hidden: list[int]
@@ -101,7 +103,9 @@ class Skill(nn.Module):
         pieces = len(contract.motions)
         style_numbers = 2 * contract.window_size // contract.style_frames
         # filled with the real places when weights are loaded
-        self.space = MotionSpace(torch.zeros(pieces, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2))
+        self.space = MotionSpace(
+            torch.zeros(pieces, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
+        )
         self.requires_grad_(False)
 
     def project(self, command: Tensor) -> Tensor:
@@ -116,7 +120,8 @@ class Skill(nn.Module):
     @torch.no_grad()
     def style_reward(self, window: Tensor, latent: Tensor) -> Tensor:
         """How well windows `(N, W * S)` match the motions (of the command), by the frozen discriminator: `(N,)`."""
-        return style_reward(self.discriminator.logit(self.discriminator.norm(window), latent))
+        output = self.discriminator.logit(self.discriminator.norm(window), latent)
+        return style_reward(output, Judgement(self.contract.judgement))
 
     def place_of(self, motion: str) -> Tensor:
         """The command `(d,)` of a motion by name (`motion` latents).

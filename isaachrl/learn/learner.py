@@ -95,5 +95,9 @@ class Learner(ABC):
     def exports(self) -> list[Exported]:
         """The networks to export, one a level and, for a hierarchy, the fused one."""
 
+    def examine(self) -> dict[str, Any]:
+        """Measures of its own that an evaluation reports beside the episodes' means, as plain data."""
+        return {}
+
     def save_products(self, folder: Path) -> None:
         """Write what others build on (a skill file) into the run's folder. Called with every checkpoint."""

@@ -53,7 +53,9 @@ class Clip:
                 array = _continuous(array)
             object.__setattr__(self, field, array)
         if frames < 2 or not self.fps > 0:
-            raise ClipError(f"clip {self.name!r}: needs at least 2 frames at a positive fps, got {frames} at {self.fps}")
+            raise ClipError(
+                f"clip {self.name!r}: needs at least 2 frames at a positive fps, got {frames} at {self.fps}"
+            )
 
     @property
     def num_frames(self) -> int:

@@ -53,6 +53,11 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
     return learner
 
 
+def reason(error: Exception) -> str:
+    """What an error says, on one line and not too long."""
+    return " ".join(str(error).split())[:300]
+
+
 def load_weights(learner: Learner, settings: Settings) -> None:
     """Give a learner the weights of the loaded checkpoint.
 
@@ -64,6 +69,6 @@ def load_weights(learner: Learner, settings: Settings) -> None:
         learner.load_weights(settings.loaded.learner_state)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"the weights of the checkpoint do not fit the present configuration ({' '.join(str(error).split())[:300]});"
-            " leave out the keys that change sizes of networks or observations"
+            f"the weights of the checkpoint do not fit the present configuration ({reason(error)}); leave out the keys"
+            " that change sizes of networks or observations"
         ) from error

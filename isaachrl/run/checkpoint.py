@@ -76,7 +76,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         write_atomically(path, buffer.getbuffer())
     except OSError as error:
         kept = f"; the one saved before is intact, continue from it with resume={path}" if path.exists() else ""
-        raise CheckpointError(f"the checkpoint {path} could not be written ({error.strerror or error}){kept}") from error
+        raise CheckpointError(
+            f"the checkpoint {path} could not be written ({error.strerror or error}){kept}"
+        ) from error
 
 
 def field_names() -> tuple[str, ...]:
@@ -103,7 +105,9 @@ def load_checkpoint(source: Path) -> Checkpoint:
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged and cannot be read ({first}); take an older one of its folder") from error
+        raise CheckpointError(
+            f"{path} is damaged and cannot be read ({first}); take an older one of its folder"
+        ) from error
     return _check(content, path)
 
 
@@ -120,7 +124,9 @@ def find_checkpoint(source: Path) -> Path:
             return candidate
     if source.is_dir():
         raise CheckpointError(f"the folder {source} holds no checkpoints/{LAST}; give a run's folder or a .pt file")
-    raise CheckpointError(f"there is no file {source}; give a run's folder (runs/<task>/<time>) or one of its checkpoints")
+    raise CheckpointError(
+        f"there is no file {source}; give a run's folder (runs/<task>/<time>) or one of its checkpoints"
+    )
 
 
 def _check(content: Any, path: Path) -> Checkpoint:
@@ -128,7 +134,9 @@ def _check(content: Any, path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
         what = f"its format is {found!r}" if found else "it was written by another program"
-        raise CheckpointError(f"{path} is no checkpoint of isaachrl: {what}; give a .pt file of runs/<task>/<time>/checkpoints")
+        raise CheckpointError(
+            f"{path} is no checkpoint of isaachrl: {what}; give a .pt file of runs/<task>/<time>/checkpoints"
+        )
     version = content.get("version")
     if not isinstance(version, int) or version > VERSION:
         raise CheckpointError(

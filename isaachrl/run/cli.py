@@ -14,6 +14,7 @@ from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 
 GROUPS = ("task", "train")
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 _PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume")
 _FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
@@ -75,6 +76,9 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
     except IsaacHRLError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         raise SystemExit(EXIT_BAD_INPUT) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(EXIT_INTERRUPTED) from None
 
 
 def set_up_logging() -> None:

@@ -26,6 +26,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     learner = trained_learner(settings, num_envs, seed)
     log.info("%d environments with %d episodes each, seed %d", num_envs, per_env, seed)
     summary: dict[str, Any] = run_episodes(learner.env, learner.policy(), per_env).summary()
+    summary |= learner.examine()
     assert settings.loaded is not None
     summary |= {"task": settings.task.name, "seed": seed, "iteration": settings.loaded.iteration}
     write_summary(summary, run_folder(settings).path / "evaluate.json")

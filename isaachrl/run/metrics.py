@@ -37,9 +37,13 @@ class MetricsFile:
             raise IsaacHRLError(f"{self.path} could not be written ({error.strerror or error})") from error
 
 
-def jsonable(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with nan and inf replaced by None."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+def jsonable(value: Any) -> Any:
+    """The value with nan and inf replaced by None, at any depth."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from isaachrl.envs.env import Env
@@ -16,6 +15,7 @@ from isaachrl.run.evaluate import evaluation_seed, run_folder, share, write_summ
 from isaachrl.run.record import Recorder
 from isaachrl.run.rollout import Episodes, run_episodes
 from isaachrl.run.settings import Settings
+from isaachrl.run.tables import cell, show
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def play(settings: Settings) -> dict[str, Any]:
             episodes = run_episodes(
                 learner.env, learner.policy(), per_env, lambda result: recorder.after_step(bool(result.done[0]))
             )
-    Console().print(table(episodes))
+    show(table(episodes))
     summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
     summary["video"] = str(folder / "play.mp4") if recorder is not None and recorder.writer.frames else None
     write_summary(summary, folder / "play.json")
@@ -76,13 +76,8 @@ def table(episodes: Episodes, most: int = 20) -> Table:
     columns = [episodes.returns, episodes.lengths, *episodes.metrics.values()]
     rows = list(zip(*(column.flatten().tolist() for column in columns), strict=True))
     for number, row in enumerate(rows[:most], 1):
-        result.add_row(str(number), *(_cell(value) for value in row))
+        result.add_row(str(number), *(cell(value) for value in row))
     summary = episodes.summary()
     means = [summary["return_mean"], summary["length_mean"], *(summary[name] for name in episodes.metrics)]
-    result.add_row("mean", *(_cell(value) for value in means), style="bold")
+    result.add_row("mean", *(cell(value) for value in means), style="bold")
     return result
-
-
-def _cell(value: float) -> str:
-    """A number in few digits; nothing for nan."""
-    return "" if value != value else f"{value:.4g}"

@@ -56,7 +56,9 @@ class Display:
         if now - self._shown_at >= LINE_EVERY_S or samples >= self.total:
             self._shown_at = now
             left = max(self.total - samples, 0)
-            log.info("iteration %d: %s  left %s in %s", iteration, text, _count(left), _duration(left / max(rate, 1e-9)))
+            log.info(
+                "iteration %d: %s  left %s in %s", iteration, text, _count(left), _duration(left / max(rate, 1e-9))
+            )
 
     def _signals(self, signals: dict[str, float]) -> str:
         """The headline signals that this iteration has, under their last name."""

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 COLUMNS = 3
 LINES_A_PANEL = 4  # more lines in one panel cannot be told apart
-SPREAD = 20.0  # signals whose sizes differ by more get panels of their own
+SPREAD = 8.0  # signals whose sizes differ by more get panels of their own
 SMOOTH = 0.05  # the smoothing window, as a share of the run
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7b3294")
 _NOT_SIGNALS = ("iteration", "samples", "wall_s")
@@ -28,7 +28,7 @@ Series = dict[str, np.ndarray]
 
 
 def write_report(metrics: Path, picture: Path, title: str) -> None:
-    """Draw the metrics file as a PNG; without two lines there is nothing to draw yet. A full disk only costs the picture."""
+    """Draw the metrics file as a PNG, as soon as it has two lines; a full disk costs only the picture."""
     records = read_metrics(metrics) if metrics.exists() else []
     if len(records) < 2:
         return
@@ -46,7 +46,9 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
     rows = max(math.ceil(len(panels) / COLUMNS), 1)
     figure = Figure(figsize=(5.0 * COLUMNS, 0.6 + 3.0 * rows), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {minutes[-1]:.1f} min", fontsize=12)
+    figure.suptitle(
+        f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {minutes[-1]:.1f} min", fontsize=12
+    )
     for index, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, COLUMNS, index + 1)
         _panel(axes, name, samples, lines)
@@ -119,9 +121,13 @@ def _minutes_axis(axes: Axes, samples: np.ndarray, minutes: np.ndarray) -> None:
     """Training time along the top edge, where it grows with the samples."""
     if not (np.all(np.diff(samples) > 0) and np.all(np.diff(minutes) > 0)):
         return
-    top = axes.secondary_xaxis(
-        "top",
-        functions=(lambda x: np.interp(x, samples, minutes), lambda x: np.interp(x, minutes, samples)),
-    )
+
+    def to_minutes(x: Any) -> Any:
+        return np.interp(x, samples, minutes)
+
+    def to_samples(x: Any) -> Any:
+        return np.interp(x, minutes, samples)
+
+    top = axes.secondary_xaxis("top", functions=(to_minutes, to_samples))
     top.set_xlabel("minutes", fontsize=8)
     top.tick_params(labelsize=8)

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from isaachrl import config
 from isaachrl.envs import registry
-from isaachrl.errors import CheckpointError, ConfigError, nearest
+from isaachrl.errors import ConfigError, nearest
 from isaachrl.learn.registry import LearnerEntry, learner_entry
 from isaachrl.run.checkpoint import Checkpoint, load_checkpoint
 from isaachrl.run.learners import load_learners
@@ -168,7 +168,9 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
     if run.resume and mode is not Mode.train:
         raise ConfigError(f"resume= continues a training, and this is mode={mode.value}; type checkpoint={run.resume}")
     if run.resume and run.checkpoint:
-        raise ConfigError("resume= and checkpoint= exclude each other; type resume= to continue a run exactly as it was")
+        raise ConfigError(
+            "resume= and checkpoint= exclude each other; type resume= to continue a run exactly as it was"
+        )
     source = run.resume or run.checkpoint
     if not source:
         return None

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from isaachrl.errors import CheckpointError
-from isaachrl.run.build import build_env, build_learner, load_weights, seed_everything
+from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
 from isaachrl.run.files import RunFolder
 from isaachrl.run.settings import Settings
 from isaachrl.run.train_loop import Identity, TrainLoop
@@ -56,12 +56,12 @@ def _restore(loop: TrainLoop, settings: Settings) -> None:
     if stored is not None and stored != settings.num_envs:
         raise CheckpointError(
             f"the run was made with num_envs={stored}, and an exact continuation needs as many, not"
-            f" {settings.num_envs}; leave num_envs= out, or type checkpoint={settings.run.resume} to start from its weights"
+            f" {settings.num_envs}; leave num_envs= out, or type checkpoint={settings.run.resume} for its weights"
         )
     try:
         loop.restore(settings.loaded)
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"the state in the checkpoint does not fit the present configuration ({' '.join(str(error).split())[:300]});"
-            f" leave out the keys that change sizes, or type checkpoint={settings.run.resume} to take its weights alone"
+            f"the state in the checkpoint does not fit the present configuration ({reason(error)}); leave out the keys"
+            f" that change sizes, or type checkpoint={settings.run.resume} for its weights"
         ) from error

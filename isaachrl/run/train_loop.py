@@ -166,5 +166,3 @@ class Stop:
             raise KeyboardInterrupt
         self.asked = True
         log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")
-
-

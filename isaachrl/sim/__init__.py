@@ -3,7 +3,7 @@
 import torch
 
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim import headless  # isort: skip  (first: MuJoCo reads which OpenGL to take when it is imported)
+from isaachrl.sim import headless  # comes first: MuJoCo reads its choice when it is imported
 from isaachrl.sim.base import Sim
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot

@@ -147,7 +147,9 @@ class MujocoSim(Sim):
     def model_field(self, name: str) -> Tensor:
         """See `Sim.model_field`."""
         if name not in batch.MODEL_FIELDS:
-            raise ConfigError(f"the model field {name!r} cannot differ between worlds{nearest(name, batch.MODEL_FIELDS)}")
+            raise ConfigError(
+                f"the model field {name!r} cannot differ between worlds{nearest(name, batch.MODEL_FIELDS)}"
+            )
         return _as_tensor(self._batch.expand(name))
 
     def apply_model_fields(self) -> None:
@@ -155,6 +157,16 @@ class MujocoSim(Sim):
         self._batch.set_const()
         self._batch.forward(None, _FRESH)
         self._copy_out(None)
+
+    @property
+    def num_threads(self) -> int:
+        """Threads that step the worlds."""
+        return self._batch.nthread
+
+    @property
+    def engine_state(self) -> np.ndarray:
+        """`(N, S)` float64: the engine's own numbers of each world, to be read."""
+        return self._batch.state
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Sim.state_dict`."""

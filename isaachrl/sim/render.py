@@ -37,12 +37,14 @@ class SceneRenderer:
         self.width, self.height = width, height
         visual = self.model.vis
         visual.global_.offwidth, visual.global_.offheight = max(width, 640), max(height, 480)
-        visual.quality.shadowsize, visual.quality.offsamples = 2048, 4
+        visual.quality.shadowsize, visual.quality.offsamples = 1024, 2
         visual.map.shadowclip = SHADOW_REACH_M / max(self.model.stat.extent, 1e-3)
         visual.map.zfar = 200.0 / max(self.model.stat.extent, 1e-3)
         visual.headlight.ambient[:], visual.headlight.diffuse[:], visual.headlight.specular[:] = 0.38, 0.2, 0.0
         self.model.light_ambient[:] = 0.0  # it would be missing in shadows
-        self.model.geom_rgba[self.model.geom_matid >= 0] = 1.0  # a material's own colours, whatever the robot's defaults
+        self.model.geom_rgba[self.model.geom_matid >= 0] = (
+            1.0  # a material's own colours, whatever the robot's defaults
+        )
         self._fovy = float(visual.global_.fovy)
         self._data = mujoco.MjData(self.model)
         self._renderer = self._create()
@@ -112,9 +114,7 @@ class SceneRenderer:
             if scene.ngeom >= scene.maxgeom:
                 return
             geom = self._blank(mujoco.mjtGeom.mjGEOM_CAPSULE)
-            mujoco.mjv_connector(
-                geom, mujoco.mjtGeom.mjGEOM_CAPSULE, PATH_RADIUS_M, np.float64(start), np.float64(end)
-            )
+            mujoco.mjv_connector(geom, mujoco.mjtGeom.mjGEOM_CAPSULE, PATH_RADIUS_M, np.float64(start), np.float64(end))
 
     def _add_sphere(self, pos_w: np.ndarray, radius_m: float) -> None:
         """A dot."""
@@ -127,6 +127,6 @@ class SceneRenderer:
         """The next free drawing element of the scene."""
         scene = self._renderer.scene
         geom = scene.geoms[scene.ngeom]
-        mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).flatten(), np.float32(PATH_RGBA))
+        mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).flatten(), np.array(PATH_RGBA, np.float32))
         scene.ngeom += 1
         return geom

@@ -77,6 +77,9 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
         known = sorted(entry.parent.name for entry in ASSETS.glob("*/*.xml"))
         raise ConfigError(f"no robot {scene.robot!r} under assets/ (there are: {', '.join(known)})")
     spec = mujoco.MjSpec.from_file(str(path))
+    spec.stat.extent = 4.0  # scales shadows and clipping of pictures; the endless floor must not set it
+    spec.visual.quality.shadowsize = 4096
+    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.option.timestep = scene.timestep_s
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.iterations = SOLVER_ITERATIONS
@@ -117,11 +120,13 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
     # the floor takes part in every collision; walls (conaffinity 1) do too
     world.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[scene.floor_size_m, scene.floor_size_m, 0.1],
-        material="floor", contype=0, conaffinity=1, condim=3, friction=[1, 0.005, 0.0001],
+        material="floor", rgba=[1, 1, 1, 1], contype=0, conaffinity=1, condim=3, friction=[1, 0.005, 0.0001],
     )  # fmt: skip
-    world.add_light(
-        pos=[0, 0, 30], dir=[0.3, 0.2, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        castshadow=True, diffuse=[0.65, 0.65, 0.65], ambient=[0.28, 0.28, 0.28], specular=[0.1, 0.1, 0.1],
+    # the light goes along with the robot, so that its shadow map stays small and sharp wherever the robot is
+    world.first_body().add_light(
+        pos=[-1.8, -1.2, 6.0], dir=[0.3, 0.2, -1], mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, castshadow=True,
+        diffuse=[0.65, 0.65, 0.65], ambient=[0.28, 0.28, 0.28], specular=[0.1, 0.1, 0.1],
     )  # fmt: skip
     for box in scene.boxes:
         body = world.add_body(name=box.name, pos=box.pos_m, mocap=True)
@@ -158,7 +163,9 @@ def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
         dof_names += [f"{joint.name}_{axis}" for axis in "xyz"] if joint.ball else [joint.name]
     actuators = tuple(model.actuator(a).name for a in range(model.nu))
     if actuators != tuple(dof_names):
-        raise ConfigError(f"robot {name!r}: motors {actuators} must be named and ordered as its dofs {tuple(dof_names)}")
+        raise ConfigError(
+            f"robot {name!r}: motors {actuators} must be named and ordered as its dofs {tuple(dof_names)}"
+        )
     nq = 7 + max((joint.qpos.stop for joint in joints), default=0)
     return Robot(
         name=name,

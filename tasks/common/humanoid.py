@@ -44,8 +44,16 @@ def proprioception(sim: Sim) -> Tensor:
         ),
         dim=1,
     )
-    turned = vectors @ rotations.world_to_heading(sim.root_quat_w).mT
-    return torch.cat((sim.root_pos_w[:, 2:], turned.flatten(1)), dim=1)
+    sensed = vectors.new_empty(len(vectors), 1 + 3 * vectors.shape[1])
+    sensed[:, 0] = sim.root_pos_w[:, 2]
+    # a turn about z written out, in place: a batched product of matrices this small takes several times as long
+    cosine, sine = rotations.world_to_heading(sim.root_quat_w)[:, 0, :2].unsqueeze(1).unbind(-1)
+    x, y, z = vectors.unbind(-1)
+    turned = sensed[:, 1:].unflatten(1, (-1, 3))
+    torch.addcmul(cosine * x, sine, y, out=turned[..., 0])
+    torch.addcmul(cosine * y, sine, x, value=-1.0, out=turned[..., 1])
+    turned[..., 2] = z
+    return sensed
 
 
 def motion_state(sim: Sim, layout: JointLayout) -> MotionState:

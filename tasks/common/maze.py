@@ -206,10 +206,13 @@ def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Ten
     ends = torch.arange(2, device=xy_m.device)
     near_rows, near_columns = row[:, None, None] + ends[:, None], column[:, None, None] + ends
     cells = near_rows * columns + near_columns
-    free = (~bank.walls.flatten(1)[maze[:, None, None], cells]).float()
+    free = ~bank.walls.flatten(1)[maze[:, None, None], cells]
     steps = bank.paths[maze[:, None, None], goal[:, None, None], cells]
     du = ((u - column).clamp(0.0, 1.0)[:, None, None] - ends).abs().expand_as(steps)
     dv = ((v - row).clamp(0.0, 1.0)[:, None, None] - ends[:, None]).abs().expand_as(steps)
+    # two free cells that touch at a corner only are no neighbours: the far one counts as wall
+    here = (du <= 0.5) & (dv <= 0.5)
+    free = (free & (here | free.flip(1) | free.flip(2))).float()
     beside, above = free.flip(2) * du, free.flip(1) * dv
     total = beside + above
     stand_in = (beside * steps.flip(2) + above * steps.flip(1)) / total.clamp_min(1e-6)

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tests.tiny_skill import LATENT_SIZE, make_tiny_skill
 
 import isaachrl
 import tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.errors import SkillError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
+from tests.tiny_skill import LATENT_SIZE, make_tiny_skill
 
 assert tasks
 

@@ -7,22 +7,29 @@ import torch
 from torch.nn import functional
 
 from isaachrl.hierarchy.networks import Discriminator
-from isaachrl.hierarchy.style import style_reward
+from isaachrl.hierarchy.style import Judgement, style_reward
 from isaachrl.learn.skills import losses
 
 
 def test_style_reward_at_the_even_point_and_at_both_ends() -> None:
-    reward = style_reward(torch.tensor([0.0, 50.0, -50.0]))
+    reward = style_reward(torch.tensor([0.0, 50.0, -50.0]), Judgement.cross_entropy)
     assert reward[0].item() == pytest.approx(2 * math.log(2), rel=1e-5)
     assert reward[1].item() == pytest.approx(-2 * math.log(1e-4), rel=1e-5)  # 18.42, the published ceiling
     assert reward[2].item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_discriminator_loss_is_half_of_each_cross_entropy() -> None:
-    loss = losses.discriminator_loss(torch.tensor([0.0, 2.0]), torch.tensor([1.0]))
+    loss = losses.discriminator_loss(torch.tensor([0.0, 2.0]), torch.tensor([1.0]), Judgement.cross_entropy)
     agent = (math.log(2) + math.log(1 + math.exp(2))) / 2
     demo = math.log(1 + math.exp(-1))
     assert loss.item() == pytest.approx(0.5 * (agent + demo), rel=1e-5)
+
+
+def test_least_squares_judge_pays_nothing_for_what_is_clearly_imitated() -> None:
+    reward = style_reward(torch.tensor([1.0, 0.0, -1.0, -3.0, 3.0]), Judgement.least_squares)
+    assert reward.tolist() == pytest.approx([1.0, 0.75, 0.0, 0.0, 0.0])
+    loss = losses.discriminator_loss(torch.tensor([0.0, -1.0]), torch.tensor([0.5]), Judgement.least_squares)
+    assert loss.item() == pytest.approx(0.5 * (0.5 + 0.25))
 
 
 def test_gradient_penalty_of_a_linear_judge_is_its_squared_weight() -> None:
@@ -104,7 +111,8 @@ def test_discriminator_overfits_a_tiny_case() -> None:
     windows, latents = torch.eye(2), torch.eye(2)
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(300):
-        loss = losses.discriminator_loss(net.logit(windows, latents.flip(0)), net.logit(windows, latents))
+        outputs = net.logit(windows, latents.flip(0)), net.logit(windows, latents)
+        loss = losses.discriminator_loss(*outputs, Judgement.cross_entropy)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,10 +1,10 @@
 """The point task and its learner, registered, and no shipped learner imported: these tests are about runs."""
 
-from tests.run import point
 import pytest
 import torch
 
 from isaachrl.run import commands, settings
+from tests.run import point
 
 
 @pytest.fixture(autouse=True)

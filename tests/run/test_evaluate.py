@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_command_prints_json_last_and_writes_it(launch, capsys):
     capsys.readouterr()
     launch(mode="evaluate", checkpoint="run", episodes=8)
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert printed == json.loads((open("run/evaluate.json")).read())
+    assert printed == json.loads(Path("run/evaluate.json").read_text())
     assert printed["episodes"] == 8 and printed["length_mean"] == 8.0 and printed["iteration"] == 1
     assert printed["never"] is None
     assert printed["seed"] == 10_003

@@ -5,13 +5,13 @@ import os
 import signal
 from pathlib import Path
 
-from tests.run import point
 import pytest
 import torch
 
 from isaachrl.errors import CheckpointError
 from isaachrl.run.checkpoint import load_checkpoint
 from isaachrl.run.metrics import read_metrics
+from tests.run import point
 
 
 def signals(folder):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from isaachrl.errors import ConfigError
+from isaachrl.hierarchy.style import Judgement
 
 
 class Latents(Enum):
@@ -61,6 +62,7 @@ class DiscriminatorCfg:
     """The judge of style.
 
     Args:
+        judgement: how it is taught and how its opinion pays, see `Judgement`.
         hidden: widths of its layers.
         learning_rate: of its own Adam.
         rows: rows of each minibatch it sees (the first ones).
@@ -72,6 +74,7 @@ class DiscriminatorCfg:
         demo_windows: windows drawn per piece of motion as demonstrations.
     """
 
+    judgement: Judgement = Judgement.least_squares
     hidden: list[int] = field(default_factory=lambda: [256, 128])
     learning_rate: float = 1e-4
     rows: int = 1024
@@ -88,7 +91,7 @@ class RewardCfg:
     """What the policy is paid, per step.
 
     Args:
-        style: weight of `2 * -log(max(1 - sigmoid(logit), 1e-4))`.
+        style: weight of the discriminator's opinion, see `Judgement`.
         encoder: (`ase`) weight of `max(cosine between the encoder's guess and the command, 0)`.
         task: weight of the environment's own reward.
     """
@@ -150,4 +153,6 @@ class SkillsCfg:
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: must be at least 1")
         if not 0 < self.discount < 1 or not 0 <= self.lam <= 1:
-            raise ConfigError(f"train.discount={self.discount}, train.lam={self.lam}: expected 0 < discount < 1, 0 <= lam <= 1")
+            raise ConfigError(
+                f"train.discount={self.discount}, train.lam={self.lam}: expected 0 < discount < 1, 0 <= lam <= 1"
+            )

@@ -23,6 +23,7 @@ def make_contract(env: Env, cfg: SkillsCfg, motions: Sequence[str], latent_size:
         action_offset=task.action_map.offset.tolist(),
         action_scale=task.action_map.scale.tolist(),
         step_s=task.cfg.step_s,
+        judgement=cfg.discriminator.judgement.value,
         latents=cfg.latents.value,
         latent_size=latent_size,
         actor_hidden=list(cfg.hidden),

@@ -1,12 +1,13 @@
 """Adversarial skill learning on any environment with reference motions: AMP, ASE, and motion latents."""
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from isaachrl.envs import Env, Obs, StepResult
+from isaachrl.envs import Env, Obs, StepResult, TaskEnv
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.hierarchy.style import style_reward
 from isaachrl.learn.learner import Exported, Learner, Policy
@@ -16,6 +17,7 @@ from isaachrl.learn.skills.commands import CommandSource
 from isaachrl.learn.skills.config import Latents, SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
+from isaachrl.learn.skills.examine import recall
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
 from isaachrl.learn.skills.policy import SkillPolicy
@@ -119,7 +121,7 @@ class SkillsLearner(Learner):
         mean = self.skill.actor(normalized, self.latent)
         noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
         noisy = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.noisy_share
-        action = mean + noise * noisy.unsqueeze(-1) * torch.exp(torch.tensor(self.cfg.log_std))
+        action = mean + noise * noisy.unsqueeze(-1) * math.exp(self.cfg.log_std)
         value = self.critic(normalized, self.latent)
         result = self.env.step(action)
         self.rollout.put(
@@ -166,7 +168,7 @@ class SkillsLearner(Learner):
         """Rewards, values of what followed, advantages and targets of the whole rollout."""
         data, cfg, net = self.rollout, self.cfg, self.skill.discriminator
         windows, latents = net.norm(data["window"].flatten(0, 1)), data["latent"].flatten(0, 1)
-        style = style_reward(net.logit(windows, latents)).view_as(data["value"])
+        style = style_reward(net.logit(windows, latents), cfg.discriminator.judgement).view_as(data["value"])
         reward = cfg.reward.style * style + cfg.reward.task * data["task_reward"]
         if cfg.latents is Latents.ase:
             encoder = (net.encode(windows) * latents).sum(-1).clamp_min(0.0).view_as(style)
@@ -181,7 +183,9 @@ class SkillsLearner(Learner):
         mean = losses.masked_mean(advantage, data["noisy"])
         deviation = losses.masked_mean((advantage - mean).square(), data["noisy"]).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
-        signals.add(**{"reward/style": style.mean(), "reward/total": reward.mean(), "policy/value": data["value"].mean()})
+        signals.add(
+            **{"reward/style": style.mean(), "reward/total": reward.mean(), "policy/value": data["value"].mean()}
+        )
 
     def _next_values(self) -> Tensor:
         """Values `(T, N)` of what followed each step: 0 after a fall, the last observation's value after a timeout.
@@ -228,11 +232,20 @@ class SkillsLearner(Learner):
         self.replay.add(window, rows["latent"], self.generator)
         self.skill.obs_norm.update(self.rollout["obs"])
         sample = window[: self.cfg.minibatch]
-        self.skill.discriminator.norm.update(torch.cat((sample, self.commands.demonstrations(rows["latent"][: len(sample)]))))
+        self.skill.discriminator.norm.update(
+            torch.cat((sample, self.commands.demonstrations(rows["latent"][: len(sample)])))
+        )
 
     def policy(self) -> Policy:
         """See `Learner.policy`: commands are drawn and held as in training."""
         return SkillPolicy(self.skill, self.commands, self.demos, self.task, self.env)
+
+    def examine(self) -> dict[str, Any]:
+        """See `Learner.examine`: with `motion` latents, whether each motion answers to its own command."""
+        if self.cfg.latents is not Latents.motion:
+            return {}
+        assert isinstance(self.env, TaskEnv)
+        return recall(self.skill, self.env, self.task, self.demos)
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the low level."""
@@ -284,5 +297,3 @@ class SkillsLearner(Learner):
         """See `Learner.load_weights`."""
         self.skill.load_state_dict(state["skill"])
         self.iteration, self.samples = state["iteration"], state["samples"]
-
-

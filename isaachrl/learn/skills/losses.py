@@ -1,12 +1,22 @@
 """The losses of adversarial skill learning, as pure functions of tensors."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-def discriminator_loss(agent_logit: Tensor, demo_logit: Tensor) -> Tensor:
-    """Half the binary cross entropy of agent rows against 0 plus half that of demonstration rows against 1."""
-    return 0.5 * (functional.softplus(agent_logit).mean() + functional.softplus(-demo_logit).mean())
+from isaachrl.hierarchy.style import Judgement
+
+
+def discriminator_loss(agent: Tensor, demo: Tensor, judgement: Judgement) -> Tensor:
+    """Loss of a discriminator's outputs on agent rows and demonstration rows, half of each, see `Judgement`.
+
+    Cross entropy against 0 and 1, or squared distance from -1 and 1.
+    """
+    if judgement is Judgement.least_squares:
+        return 0.5 * ((agent + 1.0).square().mean() + (demo - 1.0).square().mean())
+    return 0.5 * (functional.softplus(agent).mean() + functional.softplus(-demo).mean())
 
 
 def gradient_penalty(logit: Tensor, inputs: Tensor) -> Tensor:
@@ -43,7 +53,7 @@ def bound_loss(mean: Tensor) -> Tensor:
 
 def gaussian_log_prob(action: Tensor, mean: Tensor, log_std: float) -> Tensor:
     """Log density `(n,)` of a diagonal Gaussian with one fixed standard deviation; constants left out."""
-    scaled = (action - mean) / torch.exp(torch.tensor(log_std))
+    scaled = (action - mean) / math.exp(log_std)
     return -0.5 * scaled.square().sum(-1)
 
 

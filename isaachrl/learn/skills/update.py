@@ -1,5 +1,6 @@
 """One minibatch: the gradients of policy, value, discriminator and encoder."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -73,11 +74,11 @@ class PolicyUpdate:
         clip_gradients(self.critic, cfg.gradient_clip)
         self.optimizer.step()
         with torch.no_grad():
-            kl = 0.5 * ((mean - rows["mean"]) / torch.exp(torch.tensor(cfg.log_std))).square().sum(-1)
+            kl = 0.5 * ((mean - rows["mean"]) / math.exp(cfg.log_std)).square().sum(-1)
             signals.add(**{"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
 
     def adapt_step_size(self, kl: float) -> None:
-        """Follow the target divergence: the step size shrinks above twice the target, grows below half of it."""
+        """Follow the target divergence: the step size shrinks above 1.5 times the target, grows below it by as much."""
         if self.cfg.target_kl <= 0:
             return
         factor = 1 / 1.2 if kl > 1.5 * self.cfg.target_kl else 1.2 if kl < self.cfg.target_kl / 1.5 else 1.0
@@ -93,7 +94,7 @@ class PolicyUpdate:
         """The diversity loss per row, with another random command; its gradient goes through both actions."""
         other = self.commands.draw(len(mean))
         other_mean = self.skill.actor(rows["obs"], other)
-        unit = torch.exp(torch.tensor(self.cfg.log_std)) if self.cfg.diversity_in_std else torch.ones(())
+        unit = math.exp(self.cfg.log_std) if self.cfg.diversity_in_std else 1.0
         clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
         return losses.diversity_loss(clipped, other_clipped, rows["latent"], other)
 
@@ -124,7 +125,7 @@ class StyleUpdate:
         agent_logit, demo_logit = self.net.logit(agent, agent_latent), self.net.logit(demo, demo_latent)
         penalty = losses.gradient_penalty(demo_logit, demo)
         weights = [module.weight for module in self.net.modules() if isinstance(module, nn.Linear)]
-        loss = losses.discriminator_loss(agent_logit, demo_logit) + cfg.gradient_penalty * penalty
+        loss = losses.discriminator_loss(agent_logit, demo_logit, cfg.judgement) + cfg.gradient_penalty * penalty
         loss = loss + cfg.logit_decay * self.net.judge.weight.square().sum()
         loss = loss + cfg.weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
         if self.cfg.latents is Latents.ase:

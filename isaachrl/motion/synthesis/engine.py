@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 PASSES = 5
 FPS = 60
-JOINT_FILTER_S = 0.015  # about 9 Hz, as is usual for captured motion
+FILTER_S = 0.013  # about 10 Hz, as is usual for captured motion; longer blurs the landing of a run into the floor
 SIDES = {RIGHT: "right", LEFT: "left"}
 
 
@@ -44,12 +44,12 @@ def synthesise(
     """
     made = posture(line, model, idling or body.still(line.t_s))
     joints = quaternion(skeleton.joint_rotations(model, made.rotations))
-    joints = gaussian(joints, JOINT_FILTER_S * RATE_HZ)
+    joints = gaussian(joints, FILTER_S * RATE_HZ)
     joints /= np.linalg.norm(joints, axis=-1, keepdims=True)
     kept = slice(line.clip.start, line.clip.stop, RATE_HZ // FPS)
     return Clip(
         name=name, fps=float(FPS), joint_names=model.joint_names, body_names=model.body_names,
-        root_pos_w=gaussian(made.root, JOINT_FILTER_S * RATE_HZ)[kept].astype(np.float32),
+        root_pos_w=gaussian(made.root, FILTER_S * RATE_HZ)[kept].astype(np.float32),
         root_quat_w=quaternion(made.rotations[kept, 0]).astype(np.float32),
         joint_quat=joints[kept].astype(np.float32), loop=loop,
     )  # fmt: skip

@@ -191,7 +191,7 @@ class Swing:
         return np.where(t_s < self.middle_s, early, late)
 
     def _within_reach(self, length: Floats, s: Floats) -> Floats:
-        """Squash lengths near the longest leg: within 12 mm of it, towards the ends within 3 mm.
+        """Squash lengths near the longest leg: within 12 mm of it, towards the ends within 6 mm.
 
         A wide band there would pull the foot off the stances it joins.
         """

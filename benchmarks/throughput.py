@@ -1,0 +1,222 @@
+"""How much of the engine's speed reaches the learner, measured in one run so that the machine's mood cancels.
+
+    python benchmarks/throughput.py task=HumanoidAMP num_envs=1024 [seconds=20] [skill=PATH] [threads=N]
+
+Blocks of about half a second of `env.step` alternate with blocks of the bare engine: the same compiled model, as
+many worlds, the same threads, and from the very states that the environment's block began with the very controls
+that it applied, physics step for physics step. `ratio` is the median over pairs of blocks. Episodes start as the
+task starts them; actions are normal with a standard deviation of 0.05 around the mean pose of the motions, or, above
+a skill, commands in all directions. Without a skill file a random one of the default sizes is made: it costs the same.
+One JSON line goes to standard output, a table for people to standard error.
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
+import torch
+from torch import Tensor
+
+import tasks  # noqa: F401 - importing them registers them
+from isaachrl import config
+from isaachrl.envs import Env, TaskEnv
+from isaachrl.envs.registry import entry
+from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.hierarchy.build import NO_SKILL, skill_path
+from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
+from isaachrl.learn.skills import SkillsCfg, SkillsLearner
+from isaachrl.sim import MujocoSim
+from isaachrl.sim.bare import BareEngine
+
+ACTION_STD = 0.05
+BLOCK_S = 0.5
+SETTLE_STEPS = 10
+RANDOM = "random"
+
+
+@dataclass
+class Options:
+    """What can be typed.
+
+    Args:
+        task: registered name.
+        num_envs: N.
+        seconds: length of the measurement.
+        skill: skill file of a hierarchical task; empty takes the task's own or, without that, a random one.
+        threads: threads of PyTorch; 0 leaves them as they are.
+    """
+
+    task: str = "HumanoidAMP"
+    num_envs: int = 1024
+    seconds: float = 20.0
+    skill: str = ""
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Control steps of all worlds per second in two neighbouring blocks.
+
+    Args:
+        env: of the environment.
+        bare: of the bare engine.
+    """
+
+    env: float
+    bare: float
+
+
+def make_env(options: Options, folder: str) -> tuple[Env, str]:
+    """The environment, and the skill that drives it: a path, `random`, or `none`."""
+    cfg_type = entry(options.task).cfg_type
+    if not hasattr(cfg_type, "skill"):
+        return isaachrl.make(options.task, num_envs=options.num_envs), NO_SKILL
+    skill = options.skill or str(cfg_type().skill)
+    name = skill
+    try:
+        skill_path(skill)
+    except IsaacHRLError:
+        if options.skill:
+            raise
+        skill, name = random_skill(folder), RANDOM
+    return isaachrl.make(options.task, num_envs=options.num_envs, cfg={"task": {"skill": skill}}), name
+
+
+def random_skill(folder: str) -> str:
+    """Write an untrained skill of the default sizes, which asks for the mean pose whatever the command."""
+    env = isaachrl.make("HumanoidAMP", num_envs=1)
+    path = Path(folder) / "skill.pt"
+    SkillsLearner(env, SkillsCfg(), seed=0).skill.save(path)
+    return str(path)
+
+
+def innermost(env: Env) -> TaskEnv:
+    """The environment that steps the physics.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    while isinstance(env, HierarchicalEnv):
+        env = env.inner
+    if not isinstance(env, TaskEnv) or not isinstance(env.sim, MujocoSim):
+        raise ConfigError("this benchmark measures simulated tasks on the engine `mujoco`")
+    return env
+
+
+def chooser(env: Env) -> Callable[[], Tensor]:
+    """A function that draws the next action of all environments."""
+    mean = torch.zeros(env.action_size)
+    if isinstance(env, TaskEnv):
+        mean = getattr(env.task, "mean_action", lambda: mean)()
+    std = ACTION_STD if isinstance(env, TaskEnv) else 1.0
+    generator = torch.Generator().manual_seed(1)
+    return lambda: mean + std * torch.randn(env.num_envs, env.action_size, generator=generator)
+
+
+class Duel:
+    """An environment against its bare engine.
+
+    Args:
+        env: the environment, possibly of several levels.
+    """
+
+    def __init__(self, env: Env) -> None:
+        self.env, self.inner = env, innermost(env)
+        assert isinstance(self.inner.sim, MujocoSim)
+        self.bare = BareEngine(self.inner.sim)
+        self.act = chooser(env)
+        self._ctrl: list[Tensor] = []
+        apply = self.inner.task.apply
+
+        def recorded(action: Tensor) -> None:
+            apply(action)
+            self._ctrl.append(self.inner.sim.ctrl.clone())
+
+        setattr(self.inner.task, "apply", recorded)  # noqa: B010 - one copy of the controls, far below a percent
+
+    def block(self, steps: int) -> Pair:
+        """Take `steps` steps of the environment, then the same physics without it."""
+        self.bare.follow()
+        self._ctrl.clear()
+        actions = [self.act() for _ in range(steps)]
+        start = time.perf_counter()
+        for action in actions:
+            self.env.step(action)
+        env_s = time.perf_counter() - start
+        substeps = self.inner.task.cfg.substeps
+        start = time.perf_counter()
+        for ctrl in self._ctrl:
+            self.bare.step(ctrl, substeps)
+        bare_s = time.perf_counter() - start
+        control_steps = len(self._ctrl) * self.env.num_envs
+        return Pair(control_steps / env_s, control_steps / bare_s)
+
+    def run(self, seconds: float) -> list[Pair]:
+        """Pairs of blocks until the time is over, at least three."""
+        self.block(SETTLE_STEPS)
+        start = time.perf_counter()
+        self.block(1)
+        steps = max(1, round(2 * BLOCK_S / (time.perf_counter() - start)))
+        end = time.perf_counter() + seconds
+        pairs: list[Pair] = []
+        while len(pairs) < 3 or time.perf_counter() < end:
+            pairs.append(self.block(steps))
+        return pairs
+
+
+def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> dict[str, Any]:
+    """What is printed."""
+    sim, task = duel.inner.sim, duel.inner.task
+    assert isinstance(sim, MujocoSim)
+    ratios = sorted(pair.env / pair.bare for pair in pairs)
+    quarter = len(ratios) // 4
+    bare = statistics.median(pair.bare for pair in pairs)
+    return {
+        "task": options.task,
+        "num_envs": options.num_envs,
+        "device": str(sim.device),
+        "engine": "mujoco",
+        "versions": {name: version(name) for name in ("torch", "mujoco")},
+        "cores": os.cpu_count(),
+        "engine_threads": sim.num_threads,
+        "torch_threads": torch.get_num_threads(),
+        "skill": skill,
+        "substeps": task.cfg.substeps,
+        "physics_steps_per_s": round(bare * task.cfg.substeps),
+        "bare_control_steps_per_s": round(bare),
+        "env_steps_per_s": round(statistics.median(pair.env for pair in pairs)),
+        "ratio": round(statistics.median(ratios), 4),
+        "ratio_quartiles": [round(ratios[quarter], 4), round(ratios[-1 - quarter], 4)],
+        "blocks": len(pairs),
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure and print."""
+    words = dict(word.split("=", 1) if "=" in word else (word, "") for word in arguments)
+    options = config.build(Options, words)
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        env, skill = make_env(options, folder)
+        duel = Duel(env)
+        result = summary(options, duel, duel.run(options.seconds), skill)
+    for name, value in (asdict(options) | result).items():
+        print(f"{name:>26}  {value}", file=sys.stderr)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except IsaacHRLError as error:
+        sys.exit(f"error: {error}")

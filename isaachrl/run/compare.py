@@ -1,0 +1,100 @@
+"""Curves of several runs in one picture: `python -m isaachrl.run.compare OUT.png NAME=RUN,RUN,… … signals=a,b`.
+
+Runs of one name are seeds of one setting: their mean is drawn over the band from the lowest to the highest.
+"""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.run.files import write_atomically
+from isaachrl.run.metrics import read_metrics
+from isaachrl.run.report import COLOURS
+
+USAGE = "python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]"
+POINTS = 200  # where the curves of a setting's seeds are read off
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+def compare(settings: dict[str, list[Path]], signals: list[str]) -> bytes:
+    """One panel a signal, one line a setting, over samples; as PNG.
+
+    Args:
+        settings: run folders of each setting by name.
+        signals: names as in `metrics.jsonl`.
+
+    Raises:
+        ConfigError: a run has no metrics, or none of that name.
+    """
+    figure = Figure(figsize=(5.0 * len(signals), 3.6), dpi=90, layout="constrained")
+    FigureCanvasAgg(figure)
+    for index, signal in enumerate(signals):
+        axes = figure.add_subplot(1, len(signals), index + 1)
+        for colour, (name, runs) in zip(COLOURS * 4, settings.items(), strict=False):
+            _draw(axes, name, colour, [read_curve(run, signal) for run in runs])
+        axes.set_title(signal, fontsize=10, loc="left")
+        axes.set_xlabel("samples", fontsize=8)
+        axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=8)
+        if index == 0 and len(settings) > 1:
+            axes.legend(fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def read_curve(run: Path, signal: str) -> Curve:
+    """Samples and values of a signal where a run has it.
+
+    Raises:
+        ConfigError: the folder has no metrics, or never recorded that signal.
+    """
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        raise ConfigError(f"{run} is no run folder: it has no metrics.jsonl")
+    rows = [(record["samples"], record[signal]) for record in read_metrics(path) if record.get(signal) is not None]
+    if not rows:
+        raise ConfigError(f"{run} never recorded {signal}")
+    samples, values = np.array(rows, dtype=float).T
+    return samples, values
+
+
+def _draw(axes: Axes, name: str, colour: str, curves: list[Curve]) -> None:
+    """Mean and band over the stretch that all seeds cover; a single run is drawn as it is."""
+    end = min(samples[-1] for samples, _ in curves)
+    grid = np.linspace(max(samples[0] for samples, _ in curves), end, POINTS)
+    values = np.stack([np.interp(grid, samples, value) for samples, value in curves])
+    label = name if len(curves) == 1 else f"{name} ({len(curves)} seeds)"
+    axes.plot(grid, values.mean(0), color=colour, linewidth=1.6, label=label)
+    if len(curves) > 1:
+        axes.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
+
+
+def main(arguments: list[str]) -> int:
+    """Read the command line, draw, write; 2 and a message where it cannot be done."""
+    try:
+        pairs = dict(argument.split("=", 1) for argument in arguments[1:])
+        signals = pairs.pop("signals").split(",")
+        settings = {name: [Path(run) for run in runs.split(",")] for name, runs in pairs.items()}
+        if not settings:
+            raise KeyError
+    except (KeyError, ValueError):
+        sys.stderr.write(f"usage: {USAGE}\n")
+        return 2
+    try:
+        write_atomically(Path(arguments[0]), compare(settings, signals))
+    except IsaacHRLError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

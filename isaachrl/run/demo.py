@@ -1,0 +1,97 @@
+"""`python -m isaachrl.run.demo`: the whole way in small, from motions to a skill to a maze."""
+
+import argparse
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from isaachrl.errors import IsaacHRLError
+from isaachrl.run.cli import guarded, set_up_logging
+
+log = logging.getLogger("isaachrl.run.demo")  # under `python -m` the module's name is another
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The budgets of the demo; arguments after `--` go to every command as they are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results")
+    parser.add_argument("--skill-iterations", type=int, default=30)
+    parser.add_argument("--skill-envs", type=int, default=512)
+    parser.add_argument("--maze-iterations", type=int, default=10)
+    parser.add_argument("--maze-envs", type=int, default=128)
+    parser.add_argument("--layout", default="corridor")
+    parser.add_argument("--episodes", type=int, default=1, help="episodes of the replay")
+    parser.add_argument("--skill", type=Path, default=None, help="use this skill file instead of training one")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("settings", nargs="*", help="further key=value settings for every command, such as device=cpu")
+    return parser.parse_args(argv)
+
+
+def demo(options: argparse.Namespace) -> list[Path]:
+    """Train a skill, command it in a maze, film it.
+
+    Returns:
+        What is left in the folder: skill, checkpoint of the high level, video and report.
+
+    Raises:
+        IsaacHRLError: one of the commands failed; its own message stands above.
+    """
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    skill = options.skill.resolve() if options.skill else _train_skill(options, out)
+    if skill != out / "skill.pt":
+        shutil.copyfile(skill, out / "skill.pt")
+    maze = out / "maze"
+    shared = [f"seed={options.seed}", *options.settings]
+    _command(
+        "task=HumanoidHRLMaze", f"skill={out / 'skill.pt'}", f"task.layout={options.layout}", f"run_dir={maze}",
+        f"num_envs={options.maze_envs}", f"max_iterations={options.maze_iterations}", *shared,
+    )  # fmt: skip
+    _command(
+        "task=HumanoidHRLMaze", "mode=play", f"checkpoint={maze}", f"episodes={options.episodes}", *shared
+    )  # fmt: skip
+    left = {
+        "high_level.pt": maze / "checkpoints" / "last.pt",
+        "report.png": maze / "report.png",
+        "replay.mp4": maze / "play.mp4",
+    }
+    for name, source in left.items():
+        if source.exists():  # without a renderer there is no video
+            shutil.copyfile(source, out / name)
+    return [path for path in (out / name for name in ("skill.pt", *left)) if path.exists()]
+
+
+def _train_skill(options: argparse.Namespace, out: Path) -> Path:
+    """Pretrain a skill at a small budget."""
+    folder = out / "skill"
+    _command(
+        "task=HumanoidAMP", f"run_dir={folder}", f"num_envs={options.skill_envs}",
+        f"max_iterations={options.skill_iterations}", f"seed={options.seed}", *options.settings,
+    )  # fmt: skip
+    return folder / "skill.pt"
+
+
+def _command(*settings: str) -> None:
+    """Run `train.py` as a user would."""
+    log.info("python train.py %s", " ".join(settings))
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *settings], check=False)
+    if done.returncode != 0:
+        raise IsaacHRLError(f"the demo stopped: train.py {' '.join(settings)} ended with code {done.returncode}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the demo and list what it leaves."""
+    set_up_logging()
+    options, start = arguments(argv), time.monotonic()
+    left = guarded(demo, options)
+    log.info("demo: %.0f s; see %s", time.monotonic() - start, ", ".join(map(str, left)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Playing without a checkpoint: the clips that a task imitates, as a video, and how good they are."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from isaachrl.errors import RenderError
+from isaachrl.motion.checks import check_clip
+from isaachrl.motion.clip import Clip
+from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
+from isaachrl.motion.sources import load_motion
+from isaachrl.run.evaluate import write_summary
+from isaachrl.run.files import RunFolder
+from isaachrl.run.record import Stage, VideoWriter
+from isaachrl.run.settings import Settings
+from isaachrl.run.tables import cell, show
+from isaachrl.sim import Robot, Scene, load_robot
+from isaachrl.sim.soles import robot_soles
+
+log = logging.getLogger(__name__)
+
+FPS = 30
+VIDEO_S = 30.0  # shared by all clips
+CLIP_S = (2.0, 8.0)  # at least and at most
+
+
+def view_motions(settings: Settings) -> dict[str, Any]:
+    """Show the clips of `task.motion` one after the other, moved by no physics, and print what their checks measure."""
+    robot = load_robot(getattr(settings.task_cfg, "robot", "humanoid"))
+    clips, _ = load_motion(settings.task_cfg.motion, robot)
+    folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh(settings.task.name)
+    video = folder.path / "motions.mp4"
+    made = settings.run.video and _film(clips, robot, video)
+    soles = robot_soles(robot.name)
+    checks = {clip.name: dataclasses.asdict(check_clip(clip, robot, soles)) for clip in clips}
+    show(_table(checks))
+    summary: dict[str, Any] = {"task": settings.task.name, "clips": checks, "video": str(video) if made else None}
+    write_summary(summary, folder.path / "motions.json")
+    return summary
+
+
+def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
+    """Draw every clip; returns whether there is a video."""
+    try:
+        stage = Stage(Scene(robot=robot.name))
+    except RenderError as error:
+        log.warning("no video: %s", error)
+        return False
+    library = MotionLibrary(clips, robot, "cpu")
+    limit = min(max(VIDEO_S / len(clips), CLIP_S[0]), CLIP_S[1])
+    with VideoWriter(path, stage.size, FPS) as writer:
+        for index, clip in enumerate(clips):
+            stage.restart()
+            seconds = min(clip.duration_s * (2.0 if clip.loop else 1.0), limit)  # twice: to see the seam
+            times = torch.arange(0.0, seconds, 1.0 / FPS)
+            qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, index), times))
+            for row in qpos.numpy():
+                writer.add(stage.draw(row, row[:0].reshape(0, 3)))
+    stage.close()
+    log.info("%d clips in %s", len(clips), path)
+    return True
+
+
+def _table(checks: dict[str, dict[str, Any]]) -> Table:
+    """One clip a row, one measure a column."""
+    result = Table(title="motions")
+    result.add_column("clip")
+    for name in next(iter(checks.values())):
+        result.add_column(name.replace("_", " "), justify="right", overflow="fold")
+    for clip, values in checks.items():
+        result.add_row(clip, *(cell(value) for value in values.values()))
+    return result

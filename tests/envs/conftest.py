@@ -1,0 +1,40 @@
+"""Every registered task, built small: tasks that are commanded get a skill with random weights."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import isaachrl
+from isaachrl.envs import registry
+from tests.tiny_skill import make_tiny_skill
+
+# what makes every observation vary within few short episodes
+OVERRIDES = {"HumanoidHRLMaze": {"layout": "random"}}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small only wait for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def skill_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("skill") / "tiny.pt"
+    make_tiny_skill().save(path)
+    return str(path)
+
+
+@pytest.fixture
+def build(skill_file):
+    def make(name, num_envs=8, seed=0, episode_steps=20):
+        fields = {field.name for field in dataclasses.fields(registry.entry(name).cfg_type)}
+        wanted = {"episode_steps": episode_steps, "skill": skill_file}
+        cfg = {key: value for key, value in wanted.items() if key in fields} | OVERRIDES.get(name, {})
+        return isaachrl.make(name, num_envs, device="cpu", seed=seed, cfg={"task": cfg})
+
+    return make

@@ -1,0 +1,80 @@
+"""Nothing waits for the device inside a step: operations that would are counted, and there must be none."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import tasks
+from isaachrl.envs import registry
+from isaachrl.sim import MujocoSim
+
+assert tasks
+
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique", "_unique2", "item"}
+
+
+class HostWaits(TorchDispatchMode):
+    """Lists operations whose result the host has to know before it can go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in WAITING or (name in ("index", "index_put", "index_put_") and _by_mask(args[1])):
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def _by_mask(indices):
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool(x.any()),
+        lambda x: x[x > 0],
+        lambda x: x.nonzero(),
+        lambda x: x.masked_select(x > 0),
+        lambda x: x.__setitem__(x > 0, torch.zeros(2)),
+        lambda x: float(x[0]),
+        lambda x: x.unique(),
+    ],
+)
+def test_waits_are_found(wait):
+    with HostWaits() as waits:
+        wait(torch.tensor([1.0, -1.0, 2.0]))
+    assert waits.found
+
+
+def test_what_does_not_wait_is_let_through():
+    x = torch.tensor([1.0, -1.0, 2.0])
+    with HostWaits() as waits:
+        torch.where(x > 0, x, 0.0).masked_fill(x > 1, 0.0)[torch.tensor([0, 1])].sum()
+    assert not waits.found
+
+
+@pytest.fixture
+def engine_edges(monkeypatch):
+    """Take the CPU engine itself out of the count: it lives on the host, and a GPU engine replaces it whole."""
+    for name in ("step", "reset"):
+        original = getattr(MujocoSim, name)
+
+        def uncounted(self, *args, original=original):
+            with torch.utils._python_dispatch._disable_current_modes():
+                return original(self, *args)
+
+        monkeypatch.setattr(MujocoSim, name, uncounted)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_no_step_waits_for_the_device(build, engine_edges, name):
+    env = build(name, num_envs=4, episode_steps=6)
+    env.reset()
+    with HostWaits() as waits:
+        for _ in range(8):  # some of these steps reset
+            env.step(torch.rand(4, env.action_size))
+    assert waits.found == []

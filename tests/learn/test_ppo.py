@@ -1,0 +1,301 @@
+"""PPO on environments small enough to know the answer of."""
+
+import io
+import os
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+import isaachrl
+import tasks
+from isaachrl.envs.env import Env, StepResult
+from isaachrl.envs.registry import World
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
+from isaachrl.learn.ppo import PpoCfg, PpoLearner
+from isaachrl.learn.ppo.adapter import EnvAdapter, Statistics
+from isaachrl.learn.ppo.config import minibatch_rows
+from isaachrl.learn.registry import learner_entry
+from tests.run.point import Point, PointCfg
+from tests.tiny_skill import make_tiny_skill
+
+assert tasks
+
+SMALL: dict = {"hidden": [32], "horizon": 8, "minibatch": 128, "log_std": -1.0}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Networks this small only wait for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def point(num_envs=32, **cfg):
+    generator = torch.Generator().manual_seed(1)
+    return Point(PointCfg(**cfg), World(num_envs, "auto", torch.device("cpu"), generator))
+
+
+class Mirror(Env):
+    """One step long: the action should be the observed number; 1 minus the squared distance pays."""
+
+    def __init__(self, num_envs=64):
+        self.num_envs, self.device = num_envs, torch.device("cpu")
+        self.generator = torch.Generator().manual_seed(0)
+        self.obs_sizes, self.policy_groups, self.action_size, self.episode_steps = {"mark": 1}, ("mark",), 1, 1
+        self.reset()
+
+    def reset(self):
+        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool))
+
+    def advance(self, action):
+        obs, done = self.observe(), torch.ones(self.num_envs, dtype=torch.bool)
+        reward = 1 - (action - self.mark).square().sum(-1)
+        return StepResult(obs, reward, done, ~done, obs, discount_steps=torch.ones(self.num_envs))
+
+    def reset_where(self, mask):
+        self.mark = 1.6 * torch.rand(self.num_envs, 1, generator=self.generator) - 0.8
+        return self.observe()
+
+    def observe(self):
+        return {"mark": self.mark.clone()}
+
+    def state_dict(self):
+        return {"mark": self.mark.clone(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state):
+        self.mark = state["mark"].clone()
+        self.generator.set_state(state["generator"])
+
+
+def test_it_solves_a_small_problem():
+    cfg = PpoCfg(**SMALL | {"log_std": -2.0}, learning_rate=1e-3, epochs=6, max_learning_rate=1e-2)
+    learner = PpoLearner(Mirror(), cfg, seed=0)
+    marks = torch.linspace(-0.8, 0.8, 9).unsqueeze(1)
+    before = (learner.policy().act({"mark": marks}) - marks).abs().mean().item()
+    for _ in range(60):
+        signals = learner.iterate()
+    after = (learner.policy().act({"mark": marks}) - marks).abs().mean().item()
+    assert before > 0.4 and after < 0.08
+    assert signals["reward/total"] == pytest.approx(1 - 0.1353**2, abs=0.02)  # only exploration's cost is left
+
+
+def test_a_seed_decides_everything():
+    a, b, other = (PpoLearner(point(), PpoCfg(**SMALL), seed) for seed in (4, 4, 5))
+    torch.manual_seed(0)
+    first = a.iterate()
+    torch.manual_seed(0)
+    assert b.iterate() == first
+    torch.manual_seed(0)
+    assert other.iterate() != first
+
+
+def saved(learner):
+    """What a run keeps, through a file that may hold no code."""
+    file = io.BytesIO()
+    torch.save({"l": learner.state_dict(), "e": learner.env.state_dict(), "rng": torch.get_rng_state()}, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def test_stopped_and_continued_equals_uninterrupted():
+    learner = PpoLearner(point(), PpoCfg(**SMALL), seed=0)
+    for _ in range(3):
+        learner.iterate()
+    state = saved(learner)
+    straight = [learner.iterate() for _ in range(3)]
+    again = PpoLearner(point(), PpoCfg(**SMALL), seed=9)
+    again.env.load_state_dict(state["e"])
+    again.load_state_dict(state["l"])
+    torch.set_rng_state(state["rng"])
+    assert [again.iterate() for _ in range(3)] == straight
+    for name, weight in learner.agent.model.state_dict().items():
+        assert torch.equal(weight, again.agent.model.state_dict()[name]), name
+    assert (again.iteration, again.samples) == (6, 6 * 32 * 8)
+
+
+def test_a_saved_state_does_not_change_with_the_learner():
+    learner = PpoLearner(point(), PpoCfg(**SMALL), seed=0)
+    learner.iterate()
+    state = learner.state_dict()
+    before = {name: value.clone() for name, value in state["agent"]["model"].items()}
+    learner.iterate()
+    assert all(torch.equal(before[name], value) for name, value in state["agent"]["model"].items())
+
+
+def test_weights_go_to_another_number_of_environments():
+    learner = PpoLearner(point(), PpoCfg(**SMALL), seed=0)
+    learner.iterate()
+    other = PpoLearner(point(num_envs=3), PpoCfg(**SMALL), seed=1)
+    other.load_weights(learner.state_dict())
+    obs = other.env.observe()
+    assert torch.equal(other.policy().act(obs), learner.policy().act(obs))
+
+
+def test_weights_of_other_networks_are_refused_by_name():
+    state = PpoLearner(point(), PpoCfg(**SMALL | {"hidden": [16]}), seed=0).state_dict()
+    with pytest.raises(CheckpointError, match=r"has \(16,\) for .*actor_mlp.*give \(32,\)"):
+        PpoLearner(point(), PpoCfg(**SMALL), seed=0).load_weights(state)
+
+
+class Cut(Mirror):
+    """Three environments that end in their first step: a fall, time over, time over after 2/3 of a window."""
+
+    def advance(self, action):
+        result = super().advance(action)
+        result.terminated = torch.tensor([True, False, False])
+        result.truncated = ~result.terminated
+        result.reward = torch.tensor([1.0, 1.0, 1.0])
+        result.terminal_obs = {"mark": torch.tensor([[5.0], [7.0], [9.0]])}
+        result.discount_steps = torch.tensor([1.0, 1.0, 2 / 3])
+        return result
+
+
+def test_time_limits_are_worth_the_value_of_the_last_observation():
+    adapter = EnvAdapter(Cut(3), gamma=0.9)
+    adapter.value = lambda policy_input: 10 * policy_input[:, 0]
+    _, reward, done, _ = adapter.step(torch.zeros(3, 1))
+    # the values are 50, 70 and 90; 0.9^(2/3) = 0.93217
+    assert reward.tolist() == pytest.approx([1.0, 1 + 0.9 * 70, 1 + 0.9321698 * 90], rel=1e-5)
+    assert done.tolist() == [True, True, True]
+    assert adapter.statistics.read()["reward/total"] == 1.0  # what is reported is what the task paid
+
+
+def test_the_value_is_the_agents_own():
+    learner = PpoLearner(point(), PpoCfg(**SMALL), seed=0)
+    for _ in range(2):
+        learner.iterate()
+    learner.agent.model.eval()
+    x = torch.randn(32, 2)
+    assert torch.equal(learner._value(x), learner.agent.get_values({"obs": x}).squeeze(-1))
+
+
+def test_statistics_by_hand():
+    statistics = Statistics(Mirror(2))
+    for reward, done, metric in (([1.0, 2.0], [False, True], [9.0, 1.0]), ([3.0, 4.0], [True, True], [torch.nan, 3.0])):
+        ends = torch.tensor(done)
+        value = torch.tensor(reward)
+        statistics.add(StepResult({}, value, ends, ~ends & ends, {}, {"walk": 2 * value}, {"m": torch.tensor(metric)}))
+    read = statistics.read()
+    assert read == {
+        "reward/total": 2.5,
+        "reward/walk": 5.0,
+        "episode/return": pytest.approx((2 + 4 + 4) / 3),
+        "episode/length": pytest.approx((1 + 1 + 2) / 3),
+        "episode/m": 2.0,  # 1 and 3; 9 was no end, and not-a-number is left out
+    }
+    statistics.add(StepResult({}, value, ends & ~ends, ends & ~ends, {}))
+    assert statistics.read() == {"reward/total": 3.5}
+
+
+def test_actions_and_their_mean_stay_in_range():
+    env = Mirror()
+    seen = []
+    env.advance = lambda action, inner=env.advance: (seen.append(action), inner(action))[1]
+    learner = PpoLearner(env, PpoCfg(**SMALL | {"log_std": 1.0}), seed=0)
+    learner.iterate()
+    assert max(action.abs().max().item() for action in seen) == 1.0
+    assert learner.policy().act({"mark": torch.full((4, 1), 1e6)}).abs().max() <= 1
+
+
+@pytest.mark.parametrize(("learn", "moves"), [(False, False), (True, True)])
+def test_the_spread_is_learned_only_if_asked(learn, moves):
+    learner = PpoLearner(point(), PpoCfg(**SMALL, learn_std=learn), seed=0)
+    first = learner.iterate()["policy/std"]
+    second = learner.iterate()["policy/std"]
+    assert (first != second) is moves
+    assert first == pytest.approx(0.3679, abs=0.02)
+
+
+def test_it_leaves_no_files_and_prints_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    PpoLearner(point(), PpoCfg(**SMALL), seed=0).iterate()
+    assert os.listdir(tmp_path) == [] and capsys.readouterr().out == ""
+
+
+def test_the_batch_is_cut_into_equal_parts():
+    assert [minibatch_rows(batch, 100) for batch in (100, 200, 150, 101, 64)] == [100, 100, 75, 1, 64]
+
+
+@pytest.mark.parametrize("wrong", [{"horizon": 0}, {"hidden": []}, {"gamma": 1.5}, {"learning_rate": 0.0}])
+def test_impossible_numbers_are_refused(wrong):
+    with pytest.raises(ConfigError, match=f"train.*{next(iter(wrong))}"):
+        PpoCfg(**wrong)
+
+
+def test_it_is_registered():
+    assert learner_entry("ppo").cfg_type is PpoCfg
+
+
+def test_a_plain_task_exports_its_policy():
+    learner = PpoLearner(point(), PpoCfg(**SMALL), seed=0)
+    learner.iterate()
+    (exported,) = learner.exports()
+    traced = torch.jit.trace(exported.module, tuple(exported.inputs.values()))
+    obs = learner.env.observe()
+    assert exported.name == "policy" and exported.contract["policy_input"] == {"place": 2}
+    assert_close(traced(obs["place"]), learner.policy().act(obs))
+    # the copy normalises as the agent's own model does
+    learner.agent.model.eval()
+    mean = learner.agent.model({"is_train": False, "obs": obs["place"].clone()})["mus"]
+    assert_close(learner.policy().act(obs), mean)
+
+
+class Sign(nn.Module):
+    """A skill for `Point`: pushes along the first number of the latent."""
+
+    latent_size = 2
+
+    def project(self, command):
+        return nn.functional.normalize(command, dim=-1)
+
+    def act(self, proprioception, latent):
+        return latent[:, :1]
+
+
+def test_a_hierarchy_is_trained_like_any_environment():
+    env = point(lengths=[6, 8])
+    env.obs_sizes, inner = {"proprioception": 2}, env.observe
+    env.observe = lambda: {"proprioception": inner()["place"]}
+    env.policy_groups = ("proprioception",)
+    top = HierarchicalEnv(env, Sign(), HierarchyCfg(steps=4, style_weight=0.0))
+    learner = PpoLearner(top, PpoCfg(**SMALL), seed=0)
+    first = learner.iterate()
+    for _ in range(25):
+        last = learner.iterate()
+    assert first["episode/length"] == 2.0  # six steps are one window and a half
+    assert last["reward/total"] > first["reward/total"]
+    assert [exported.name for exported in learner.exports()] == ["high_level"]
+
+
+@pytest.fixture
+def maze_learner(tmp_path):
+    make_tiny_skill().save(tmp_path / "skill.pt")
+    cfg = {"task": {"skill": str(tmp_path / "skill.pt"), "start_motion": "stand", "episode_steps": 20}}
+    return PpoLearner(isaachrl.make("HumanoidHRLMaze", 4, device="cpu", cfg=cfg), PpoCfg(**SMALL), seed=0)
+
+
+def test_a_maze_under_a_skill_is_trained_and_says_how_it_went(maze_learner):
+    signals = maze_learner.iterate()
+    assert {"episode/success_rate", "episode/fall_rate", "reward/style", "reward/progress"} <= set(signals)
+    assert 1 <= signals["episode/length"] <= 4  # decisions
+
+
+def test_both_levels_and_their_fusion_are_exported(maze_learner):
+    maze_learner.iterate()
+    high, low, fused = maze_learner.exports()
+    assert (high.name, low.name, fused.name) == ("high_level", "low_level", "fused")
+    seen = maze_learner.env.policy_input(maze_learner.env.observe())
+    latent = high.module(seen)
+    assert_close(latent.norm(dim=-1), torch.ones(4))
+    assert_close(fused.module(seen), low.module(seen[:, :223], latent))
+    # what is exported moves the motors as the environment does
+    inner, skill = maze_learner.env.inner, maze_learner.env.skill
+    assert_close(low.module(seen[:, :223], latent), inner.task.action_map(skill.act(seen[:, :223], latent)))
+    assert fused.contract["inner_steps"] == 5 and fused.contract["low_level"]["latent_size"] == 4
+    for exported in (high, low, fused):
+        assert exported.module(*exported.inputs.values()).shape[0] == 1

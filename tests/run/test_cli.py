@@ -1,0 +1,56 @@
+"""`train.py` as a process: clean messages, exit codes, and Hydra's own switches."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isaachrl.errors import ConfigError
+from isaachrl.run.cli import guarded
+from isaachrl.run.demo import arguments
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def train(*argv, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *argv], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_bad_input_is_one_message_and_exit_code_2(tmp_path):
+    done = train("task=HumanoidAMP", "nun_envs=4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ConfigError: unknown key nun_envs; did you mean num_envs?")
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []  # no folders of Hydra's, no run
+
+
+def test_help_and_composition_are_shown(tmp_path):
+    done = train("task=HumanoidHRLMaze", "seed=3", "--cfg", "job", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "name: HumanoidHRLMaze" in done.stdout and "name: ppo" in done.stdout and "seed: 3" in done.stdout
+
+
+def test_guarded_turns_our_errors_into_exit_codes(capsys):
+    def fail(message):
+        raise ConfigError(message)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        guarded(fail, "type this")
+    assert stop.value.code == 2 and capsys.readouterr().err == "ConfigError: type this\n"
+    with pytest.raises(SystemExit) as stop:
+        guarded(interrupt)
+    assert stop.value.code == 130
+    assert guarded(max, 1, 2) == 2
+    with pytest.raises(ZeroDivisionError):  # a fault of the program is not dressed up as one of the input
+        guarded(lambda: 1 / 0)
+
+
+def test_demo_takes_its_budgets_from_the_command_line():
+    options = arguments(["--skill-iterations", "2", "--maze-envs", "16", "device=cpu"])
+    assert (options.skill_iterations, options.maze_envs, options.settings) == (2, 16, ["device=cpu"])

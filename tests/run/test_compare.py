@@ -1,0 +1,39 @@
+"""Curves of several runs in one picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isaachrl.errors import ConfigError
+from isaachrl.run.compare import main, read_curve
+
+
+def _run(folder: Path, values: list[float]) -> Path:
+    folder.mkdir()
+    lines = [
+        json.dumps({"iteration": i, "samples": 10 * i, "wall_s": i, "a/b": v}) for i, v in enumerate(values, start=1)
+    ]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_curve_is_read_off_the_metrics(tmp_path: Path) -> None:
+    samples, values = read_curve(_run(tmp_path / "run", [1.0, 4.0]), "a/b")
+    assert np.array_equal(samples, [10.0, 20.0]) and np.array_equal(values, [1.0, 4.0])
+
+
+def test_the_picture_is_written(tmp_path: Path) -> None:
+    one, two = _run(tmp_path / "one", [1.0, 2.0, 3.0]), _run(tmp_path / "two", [2.0, 3.0])
+    assert main([str(tmp_path / "out.png"), f"ours={one},{two}", "signals=a/b"]) == 0
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="is no run folder"):
+        read_curve(tmp_path, "a/b")
+    with pytest.raises(ConfigError, match="never recorded x/y"):
+        read_curve(_run(tmp_path / "run", [1.0]), "x/y")
+    assert main(["out.png"]) == 2
+    assert "usage" in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""Playing: a film of every step of the body, and numbers even where nothing can be drawn."""
+
+import json
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from isaachrl.envs import Task, TaskCfg
+from isaachrl.envs.registry import World, task_env
+from isaachrl.errors import ConfigError, RenderError
+from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
+from isaachrl.run import play as module
+from isaachrl.run.play import filming
+from isaachrl.run.record import VideoWriter, innermost
+from isaachrl.sim import Scene
+
+
+class Stand(Task[TaskCfg]):
+    """A humanoid on a floor that nobody moves, with a map."""
+
+    def __init__(self, cfg, sim, generator):
+        super().__init__(cfg, sim, generator)
+        self.obs_sizes, self.policy_groups, self.action_size = {"proprioception": 1}, ("proprioception",), 2
+
+    @classmethod
+    def scene(cls, cfg):
+        return Scene(markers=("goal",))
+
+    def overview(self):
+        return (-2.0, 2.0, -1.0, 1.0)
+
+    def apply(self, action: Tensor) -> None:
+        self.sim.ctrl.zero_()
+
+    def after_physics(self) -> None:
+        pass
+
+    def reward_terms(self):
+        return {}
+
+    def terminated(self):
+        return torch.zeros(self.sim.num_envs, dtype=torch.bool)
+
+    def reset(self, mask: Tensor) -> None:
+        qpos = self.sim.robot.qpos0.expand(self.sim.num_envs, -1)
+        self.sim.reset(mask, qpos, torch.zeros_like(self.sim.qvel))
+
+    def observe(self):
+        return {"proprioception": self.sim.root_pos_w[:, 2:].clone()}
+
+
+class Idle:
+    """A skill that does nothing."""
+
+    latent_size = 3
+
+    def project(self, command):
+        return command
+
+    def act(self, proprioception, latent):
+        return torch.zeros(len(latent), 2)
+
+    def style_reward(self, style_window, latent):
+        return torch.zeros(len(latent))
+
+
+@pytest.fixture
+def stand():
+    world = World(2, "auto", torch.device("cpu"), torch.Generator())
+    return task_env(Stand)(TaskCfg(episode_steps=4, substeps=1), world)
+
+
+def film(env, path, steps):
+    with filming(env, path, wanted=True) as recorder:
+        assert recorder is not None, "this machine cannot draw"
+        env.reset()
+        for _ in range(steps):
+            result = env.step(torch.zeros(env.num_envs, env.action_size))
+            recorder.after_step(bool(result.done[0]))
+    return list(iio.imiter(path))
+
+
+def test_every_inner_step_of_a_hierarchy_is_on_film(stand, tmp_path):
+    inner = HierarchicalEnv(stand, Idle(), HierarchyCfg(steps=3, style_weight=0.0))
+    outer = HierarchicalEnv(inner, Idle(), HierarchyCfg(steps=2, style_weight=0.0))
+    assert innermost(outer) is stand
+    frames = film(outer, tmp_path / "play.mp4", steps=2)
+    assert len(frames) == 2 * 3 * 2
+    assert inner.observer is None  # nobody listens afterwards
+    assert [path.name for path in tmp_path.iterdir()] == ["play.mp4"]
+
+
+def test_picture_shows_the_body_and_beside_it_the_map(stand, tmp_path):
+    frames = film(stand, tmp_path / "play.mp4", steps=3)
+    assert len(frames) == 3 and frames[0].shape == (480, 640 + 480, 3)
+    chase, above = frames[1][:, :640].astype(int), frames[1][:, 640:].astype(int)
+    assert chase.std() > 10 and above.std() > 3
+    beacon = (above[..., 2] > above[..., 0] + 60).nonzero()
+    # at the origin, in the middle of the map; its radius is 0.3 m of the 4.32 m that are 480 pixels wide
+    assert abs(beacon[0].mean() - 240) < 8 and abs(beacon[1].mean() - 240) < 8
+    assert 40 < np.ptp(beacon[1]) < 80
+
+
+def test_numbers_without_a_renderer(launch, monkeypatch, capsys, caplog):
+    launch(max_iterations=1, run_dir="run")
+
+    def broken(*_):
+        raise RenderError("no renderer works here; install libegl1")
+
+    monkeypatch.setattr(module, "Recorder", broken)
+    monkeypatch.setattr("isaachrl.run.play.log.parent.propagate", True, raising=False)
+    summary = launch(mode="play", checkpoint="run", num_envs=2, episodes=4)
+    printed = capsys.readouterr().out
+    assert summary["episodes"] == 4 and summary["video"] is None
+    assert json.loads(printed.splitlines()[-1]) == json.loads(Path("run/play.json").read_text())
+    assert "mean" in printed and "steps_walked" in printed
+    assert "install libegl1" in caplog.text
+
+
+def test_a_task_without_a_body_has_no_video(launch, capsys):
+    launch(max_iterations=1, run_dir="run")
+    assert launch(test=True, checkpoint="run", num_envs=1)["video"] is None
+    assert launch(test=True, checkpoint="run", num_envs=1)["episodes"] == module.EPISODES
+    assert launch(mode="play", checkpoint="run", num_envs=1, video=False)["video"] is None
+
+
+def test_without_a_checkpoint_it_says_what_to_type(launch):
+    with pytest.raises(ConfigError, match="mode=play needs a trained run: type checkpoint="):
+        launch(mode="play")
+
+
+def test_a_film_that_breaks_off_leaves_no_file(tmp_path):
+    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
+        writer.add(np.zeros((64, 64, 3), np.uint8))
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,66 @@
+"""The report: what goes into which panel, and that a picture comes out."""
+
+import struct
+
+import numpy as np
+
+from isaachrl.run.metrics import MetricsFile, jsonable, read_metrics
+from isaachrl.run.report import smooth, split_panels, write_report
+
+
+def test_smoothing_is_a_centred_mean_that_leaves_holes_out():
+    values = np.array([0.0, 3.0, 6.0, np.nan, 2.0])
+    np.testing.assert_allclose(smooth(values, 3), [1.5, 3.0, 4.5, 4.0, 2.0])
+    np.testing.assert_allclose(smooth(values[:3], 1), values[:3])
+    assert np.isnan(smooth(np.array([np.nan, np.nan, np.nan]), 3)).all()
+
+
+def test_a_panel_holds_a_group_and_lines_of_comparable_size():
+    series = {
+        "reward/a": np.array([1.0, 2.0]), "loss/x": np.array([1.0]), "reward/b": np.array([0.5]),
+        "reward/huge": np.array([900.0]), "plain": np.array([1.0]),
+    }  # fmt: skip
+    panels = {name: list(lines) for name, lines in split_panels(series).items()}
+    assert panels == {"reward (1 of 2)": ["huge"], "reward (2 of 2)": ["a", "b"], "loss": ["x"], "run": ["plain"]}
+
+
+def test_a_panel_holds_few_lines():
+    series = {f"g/{i}": np.array([1.0]) for i in range(9)}
+    assert [len(lines) for lines in split_panels(series).values()] == [4, 4, 1]
+
+
+def test_picture_is_a_png_whose_height_follows_the_panels(tmp_path):
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
+    write_report(metrics.path, tmp_path / "report.png", "Point")
+    assert not (tmp_path / "report.png").exists()  # nothing to draw yet
+    for i in range(1, 60):
+        signals = {f"group{g}/value": float(np.sin(i / 9 + g)) for g in range(4)} | {"group0/odd": float("nan")}
+        metrics.append({"iteration": i, "samples": 100 * i, "wall_s": 2.0 * i} | signals)
+    write_report(metrics.path, tmp_path / "report.png", "Point")
+    data = (tmp_path / "report.png").read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    assert (width, height) == (1200, 528)  # 3 columns of 5 inches, 0.6 + 2 rows of 3 inches, 80 dpi
+    assert 20_000 < len(data) < 1_000_000
+
+
+def test_signals_that_come_and_go_are_drawn(tmp_path):
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
+    for i in range(1, 6):
+        metrics.append({"iteration": i, "samples": i, "wall_s": float(i)} | ({"late/x": 1.0} if i > 3 else {}))
+    write_report(metrics.path, tmp_path / "report.png", "Point")
+    assert (tmp_path / "report.png").exists()
+
+
+def test_metrics_are_cut_after_an_iteration(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"iteration": 1, "x": 0.1}\n{"iteration": 2, "x": 0.2}\n{"iteration": 3, "x": 0.3}\n{"iterat')
+    metrics = MetricsFile(path, keep=2)
+    metrics.append({"iteration": 3, "x": float("inf")})
+    assert read_metrics(path) == [{"iteration": 1, "x": 0.1}, {"iteration": 2, "x": 0.2}, {"iteration": 3, "x": None}]
+
+
+def test_what_json_cannot_hold_becomes_null_at_any_depth():
+    assert jsonable({"a": {"b": [1.5, float("nan")]}, "c": float("-inf"), "d": "x"}) == {
+        "a": {"b": [1.5, None]}, "c": None, "d": "x",
+    }  # fmt: skip

@@ -1,0 +1,164 @@
+"""Which value wins, and what is said to those who type what cannot be used."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.run.cli import prepare, typed_values
+from isaachrl.run.settings import merge, resolve
+
+CFG = Path(__file__).resolve().parents[2] / "cfg"
+RECIPES = {
+    "cpu": {"num_envs": 32, "max_iterations": 7, "task": {"episode_steps": 5}, "train": {"horizon": 3}},
+    "gpu": {"num_envs": 4096},
+}
+
+
+def composed(**typed):
+    base = {"task": {"name": "Point"}, "train": {"name": "greedy", "recipes": RECIPES}, "device": "cpu"}
+    return merge(base, typed)
+
+
+def settle(**typed):
+    return resolve(composed(**typed), typed)
+
+
+def test_defaults_then_recipe_then_what_was_typed():
+    assert settle(recipe="none").learner_cfg.horizon == 4  # the dataclass
+    assert settle().learner_cfg.horizon == 3  # the recipe of the device
+    assert settle(train={"horizon": 9}).learner_cfg.horizon == 9
+    plain = settle()
+    assert (plain.num_envs, plain.task_cfg.episode_steps, plain.learner_cfg.max_iterations) == (32, 5, 7)
+    typed = settle(num_envs=2, task={"episode_steps": 6}, max_iterations=1)
+    assert (typed.num_envs, typed.task_cfg.episode_steps, typed.learner_cfg.max_iterations) == (2, 6, 1)
+
+
+def test_yaml_is_weaker_than_the_recipe():
+    assert resolve(composed(train={"horizon": 9}), {}).learner_cfg.horizon == 3
+
+
+def test_another_recipe_by_name():
+    assert settle(recipe="gpu").num_envs == 4096
+
+
+def test_both_spellings_of_the_budget_beat_the_recipe():
+    assert settle(train={"max_iterations": 5}).learner_cfg.max_iterations == 5
+    assert settle(max_iterations=5).learner_cfg.max_iterations == 5
+
+
+def test_sizes_of_a_training_are_not_those_of_playing():
+    assert settle(mode="play").run.num_envs is None
+
+
+def test_shorthand_reaches_the_task():
+    settings = settle(skill="walk.pt")
+    assert settings.task_cfg.skill == "walk.pt"
+    assert settings.plain()["task"]["skill"] == "walk.pt"
+
+
+def test_test_means_play():
+    assert settle(test=True).run.mode.value == "play"
+
+
+def test_plain_configuration_writes_every_default_and_enums_by_name():
+    plain = settle().plain()
+    assert plain["train"] == {
+        "name": "greedy", "max_iterations": 7, "horizon": 3, "learning_rate": 0.1, "size": "small",
+    }  # fmt: skip
+    assert plain["task"]["name"] == "Point" and plain["mode"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ({"num_envs": 0}, "num_envs=0: at least 1 environment is needed, type num_envs=1"),
+        ({"num_envs": "many"}, "num_envs: .*'many'"),
+        ({"nun_envs": 3}, "unknown key nun_envs; did you mean num_envs"),
+        ({"task": {"name": "Pointt"}}, "unknown task 'Pointt'; did you mean Point"),
+        ({"task": {"episode_step": 3}}, "unknown key task.episode_step; did you mean episode_steps"),
+        ({"train": {"horizonn": 3}}, "unknown key train.horizonn; did you mean horizon"),
+        ({"train": {"learning_rate": "fast"}}, "train.learning_rate: .*'fast'"),
+        ({"train": {"name": "greedi"}}, "unknown learner 'greedi'; did you mean greedy"),
+        ({"mode": "paly"}, "mode: .*'paly'.*train, play, evaluate, export"),
+        ({"recipe": "cpuu"}, "recipe=cpuu is unknown; did you mean cpu"),
+        ({"motion": "walk.npz"}, "motion=walk.npz: the task Point takes no motion; leave motion= out"),
+        ({"max_iterations": 0}, "max_iterations=0: type max_iterations=1"),
+        ({"episodes": 0}, "episodes=0"),
+        ({"device": "cudaa"}, "device=cudaa cannot be used here.*type device=auto"),
+        ({"resume": "a", "checkpoint": "b"}, "resume= and checkpoint= exclude each other"),
+        ({"resume": "a", "mode": "play"}, "type checkpoint=a"),
+    ],
+)
+def test_refusals_say_what_to_type(typed, message):
+    with pytest.raises(ConfigError, match=message):
+        settle(**typed)
+
+
+def test_arguments_become_additions_but_groups_and_flags_stay():
+    argv = ["task=HumanoidAMP", "num_envs=4", "train.learning_rate=1e-4", "--multirun", "seed=1,2", "--cfg", "job"]
+    assert prepare([*argv, "hydra.verbose=true", "++x=1", "~y"], CFG) == [
+        "task=HumanoidAMP", "++num_envs=4", "++train.learning_rate=1e-4", "--multirun", "++seed=1,2", "--cfg", "job",
+        "hydra.verbose=true", "++x=1", "~y",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("runs/A/2024-01-02_03-04-05", "runs/A/2024-01-02_03-04-05"),
+        ("my runs/a=b,(1).pt", "'my runs/a=b,(1).pt'"),
+        ("it's", "'it\\'s'"),
+        ("'quoted already'", "'quoted already'"),
+    ],
+)
+def test_paths_survive_the_grammar(path, expected):
+    assert prepare([f"checkpoint={path}"], CFG) == [f"++checkpoint={expected}"]
+    assert prepare([f"task.motion={path}"], CFG) == [f"++task.motion={expected}"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("task=HumanoidAPM", "unknown task 'HumanoidAPM'; did you mean HumanoidAMP"),
+        ("train=Humanoid", "unknown train 'Humanoid'"),
+        ("play", "'play' is no setting; type key=value"),
+        ("num-envs=3", "'num-envs' is no name of a setting"),
+    ],
+)
+def test_arguments_that_hydra_would_puzzle_over(argument, message):
+    with pytest.raises(ConfigError, match=message):
+        prepare([argument], CFG)
+
+
+def test_typed_values_are_picked_from_the_composition():
+    values = {"task": {"name": "Point", "a": 1}, "train": {"name": "greedy", "b": {"c": 2}}, "seed": 3, "device": "cpu"}
+    overrides = ["task=Point", "++train.b.c=2", "++seed=3", "~x"]
+    assert typed_values(values, overrides) == {"task": {"name": "Point"}, "train": {"b": {"c": 2}}, "seed": 3}
+
+
+def test_checkpoint_brings_its_task_and_configuration(launch):
+    launch(max_iterations=1, run_dir="run", task={"episode_steps": 6}, train={"horizon": 2}, seed=5)
+    base = {"task": {"name": "Point2"}, "train": {"name": "lazy", "recipes": RECIPES}}
+    typed = {"mode": "evaluate", "checkpoint": "run", "task": {"skill": "other"}}
+    settings = resolve(merge(base, typed), typed)
+    assert (settings.task.name, settings.learner.name) == ("Point", "greedy")
+    assert (settings.task_cfg.episode_steps, settings.task_cfg.skill, settings.learner_cfg.horizon) == (6, "other", 2)
+
+
+def test_checkpoint_of_another_task_or_learner_is_refused(launch):
+    launch(max_iterations=1, run_dir="run")
+    with pytest.raises(CheckpointError, match="task=Point, and task=Point2 was asked for; type task=Point"):
+        launch(mode="evaluate", checkpoint="run", task={"name": "Point2"})
+    with pytest.raises(CheckpointError, match="'greedy'.*'lazy'"):
+        launch(mode="evaluate", checkpoint="run", train={"name": "lazy"})
+
+
+def test_weights_of_another_size_are_refused(launch):
+    launch(max_iterations=1, run_dir="run")
+    content = torch.load("run/checkpoints/last.pt", weights_only=True)
+    content["learner_state"]["net"]["0.weight"] = torch.zeros(1, 7)
+    torch.save(content, "other.pt")
+    with pytest.raises(CheckpointError, match="do not fit the present configuration"):
+        launch(mode="evaluate", checkpoint="other.pt")

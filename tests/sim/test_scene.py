@@ -1,0 +1,116 @@
+import mujoco
+import pytest
+import torch
+
+from isaachrl.errors import ConfigError
+from isaachrl.sim import Box, Control, Scene, compile_scene, describe_robot, load_robot, make_sim
+
+
+def test_the_humanoid_is_described_by_its_model():
+    robot = load_robot("humanoid")
+    assert (robot.num_bodies, robot.num_dofs, len(robot.joints)) == (15, 28, 12)
+    assert robot.body_names[0] == "pelvis" and robot.parents[0] == -1
+    assert all(parent < body for body, parent in enumerate(robot.parents))  # parents come first
+    assert robot.body_index("pelvis", "left_foot").tolist() == [0, 14]
+    knee = robot.joints[robot.joint_names.index("right_knee")]
+    assert (knee.ball, knee.axis) == (False, (0.0, 1.0, 0.0))
+    assert robot.dof_names[knee.dof] == ("right_knee",)
+    assert robot.body_names[knee.body] == "right_shin"
+    hip = robot.joints[robot.joint_names.index("left_hip")]
+    assert hip.ball and robot.dof_names[hip.dof] == ("left_hip_x", "left_hip_y", "left_hip_z")
+    torch.testing.assert_close(robot.dof_range_rad[knee.dof], torch.tensor([[0.0, 2.792527]]))
+    torch.testing.assert_close(robot.effort_limit[knee.dof], torch.tensor([100.0]))
+    torch.testing.assert_close(robot.qpos0[:7], torch.tensor([0.0, 0.0, 0.89, 1.0, 0.0, 0.0, 0.0]))
+    assert len(robot.qpos0) == 7 + 4 * 8 + 4
+    # the default pose has straight limbs: the foot hangs under the hip by the lengths of thigh and shin
+    torch.testing.assert_close(robot.local_pos_m[robot.body_index("right_foot")], torch.tensor([[0.0, 0.0, -0.4099]]))
+
+
+def test_the_slices_of_the_joints_fill_the_coordinates_without_a_gap():
+    robot = load_robot("humanoid")
+    qpos, dof = 0, 0
+    for joint in robot.joints:
+        assert (joint.qpos.start, joint.dof.start) == (qpos, dof)
+        assert (joint.qpos.stop - qpos, joint.dof.stop - dof) == ((4, 3) if joint.ball else (1, 1))
+        qpos, dof = joint.qpos.stop, joint.dof.stop
+    assert (qpos, dof) == (len(robot.qpos0) - 7, robot.num_dofs)
+
+
+def test_a_scene_holds_its_boxes_markers_and_clock():
+    box = Box("wall", (0.5, 0.1, 1.0), (1.0, 2.0, 3.0))
+    model = compile_scene(Scene(boxes=(box,), markers=("goal",), timestep_s=0.005, contact_bodies=("left_foot",)))
+    assert model.opt.timestep == 0.005
+    assert model.geom("wall").size.tolist() == [0.5, 0.1, 1.0]
+    assert model.body("wall").pos.tolist() == [1.0, 2.0, 3.0]
+    assert (model.body("wall").mocapid[0], model.body("goal").mocapid[0]) == (0, 1)
+    assert model.geom("goal").contype == model.geom("goal").conaffinity == 0
+    assert model.nsensor == 1 and model.sensor_dim[0] == 3
+
+
+def test_the_hash_of_a_robot_does_not_depend_on_what_stands_around_it():
+    bare = describe_robot(compile_scene(Scene()), "humanoid")
+    scene = Scene(boxes=(Box("wall", (1.0, 1.0, 1.0)),), markers=("goal",), contact_bodies=("left_foot",))
+    furnished = describe_robot(compile_scene(scene), "humanoid")
+    assert bare.model_hash == furnished.model_hash
+    assert bare.body_names == furnished.body_names
+    assert bare.mass_kg == furnished.mass_kg
+    torque = describe_robot(compile_scene(Scene(control=Control.torque)), "humanoid")
+    assert torque.model_hash != bare.model_hash
+
+
+def test_a_torque_motor_has_unit_gain_and_no_bias_but_keeps_its_limit():
+    position, torque = (compile_scene(Scene(control=control)) for control in Control)
+    assert (torque.actuator_gainprm[:, 0] == 1).all()
+    assert (torque.actuator_biasprm == 0).all()
+    assert (torque.actuator_biastype == mujoco.mjtBias.mjBIAS_NONE).all()
+    assert (torque.actuator_forcerange == position.actuator_forcerange).all()
+    assert (position.actuator_gainprm[:, 0] > 1).all()
+
+
+def test_an_unknown_robot_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"no robot 'humanoidd' under assets/ \(there are: .*humanoid.*\)"):
+        load_robot("humanoidd")
+
+
+def test_an_unknown_contact_body_is_refused_with_the_bodies():
+    with pytest.raises(ConfigError, match=r"contact body 'left_toe' is not a body of 'humanoid' \(.*left_foot.*\)"):
+        compile_scene(Scene(contact_bodies=("left_toe",)))
+
+
+def test_an_unknown_body_is_refused_with_the_bodies():
+    with pytest.raises(KeyError, match="humanoid has no body 'tail'; it has pelvis, torso"):
+        load_robot("humanoid").body_index("pelvis", "tail")
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "engine", "message"),
+    [
+        (2, "mujuco", r"sim=mujuco is no engine of this version; did you mean mujoco\? \(valid: .*auto.*mujoco.*\)"),
+        (0, "mujoco", "num_envs=0: at least 1 environment is needed, type num_envs=1 or more"),
+        (-3, "auto", "num_envs=-3: at least 1"),
+    ],
+)
+def test_worlds_that_cannot_be_built_are_refused(num_envs, engine, message):
+    with pytest.raises(ConfigError, match=message):
+        make_sim(Scene(), num_envs, engine, torch.device("cpu"))
+
+
+FREE_BALL = """<mujoco><size nuser_actuator="2"/><worldbody>
+  <body name="root"><freejoint/><geom size=".1"/>
+    <body name="arm"><joint name="elbow"/><geom size=".1" pos="1 0 0"/></body></body>
+</worldbody><actuator>{actuators}</actuator></mujoco>"""
+
+
+def test_a_motor_that_is_not_named_as_its_joint_is_refused():
+    motor = '<motor name="{}" joint="elbow" forcerange="-1 1" user="0 1"/>'
+    good = mujoco.MjModel.from_xml_string(FREE_BALL.format(actuators=motor.format("elbow")))
+    assert describe_robot(good, "arm").dof_names == ("elbow",)
+    bad = mujoco.MjModel.from_xml_string(FREE_BALL.format(actuators=motor.format("elbows")))
+    with pytest.raises(ConfigError, match=r"motors \('elbows',\) must be named and ordered as its dofs \('elbow',\)"):
+        describe_robot(bad, "arm")
+
+
+def test_a_robot_without_a_free_root_is_refused():
+    fixed = '<mujoco><worldbody><body><joint name="a"/><geom size=".1"/></body></worldbody></mujoco>'
+    with pytest.raises(ConfigError, match="must be the free joint of its root"):
+        describe_robot(mujoco.MjModel.from_xml_string(fixed), "lamp")

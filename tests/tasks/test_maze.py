@@ -1,0 +1,296 @@
+"""Mazes: layouts, distances, what is seen, and the task on them."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import isaachrl
+import tasks
+from isaachrl import config
+from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
+from tasks.common import maze
+from tasks.common.maze import FAR_CELLS, Layout
+from tasks.humanoid_hrl_maze import HumanoidHRLMazeCfg
+
+assert tasks
+CPU = torch.device("cpu")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def bank_of(layout, cell_m=2.5, min_steps=1):
+    if layout is Layout.random:
+        walls = maze.random_walls(5, 12, generator())
+        return maze.make_bank(walls, ~walls, cell_m, min_steps, CPU)
+    walls, starts = maze.drawn_walls(layout), maze.drawn_starts(layout)
+    return maze.make_bank(walls[None], starts[None], cell_m, min_steps, CPU)
+
+
+def numbers(*values):
+    return torch.tensor(values)
+
+
+# ---------------------------------------------------------------- layouts
+
+
+@pytest.mark.parametrize("layout", list(maze.DRAWN))
+def test_drawn_mazes_are_closed_and_connected(layout):
+    walls = maze.drawn_walls(layout)
+    assert walls[0].all() and walls[-1].all() and walls[:, 0].all() and walls[:, -1].all()
+    free = ~walls.flatten()
+    assert (maze.path_cells(walls[None])[0][free][:, free] < FAR_CELLS).all()
+
+
+@pytest.mark.parametrize("size", [3, 5, 9])
+def test_random_mazes_have_one_path_between_any_two_cells(size):
+    walls = maze.random_walls(size, 20, generator())
+    free = (~walls).sum((1, 2))
+    joins = (~walls[:, 1:] & ~walls[:, :-1]).sum((1, 2)) + (~walls[:, :, 1:] & ~walls[:, :, :-1]).sum((1, 2))
+    rooms = ((size + 1) // 2) ** 2
+    assert (free == 2 * rooms - 1).all()  # the same number of walls in every maze
+    assert (joins == free - 1).all()  # a tree, if it is connected
+    inside = ~walls.flatten(1)
+    for own, paths in zip(inside, maze.path_cells(walls), strict=True):
+        assert (paths[own][:, own] < FAR_CELLS).all()
+
+
+def test_random_mazes_differ_and_repeat_with_the_seed():
+    first, again, other = (maze.random_walls(5, 30, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert len({tuple(one.flatten().tolist()) for one in first}) > 20
+
+
+def test_blocks_are_joined_along_rows_only_when_asked():
+    walls = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 1], [1, 0, 1, 1, 1], [1, 1, 1, 1, 1]], dtype=torch.bool)
+    assert maze.inner_blocks(walls, merge=True) == [(1, 1, 2), (2, 2, 3)]
+    assert maze.inner_blocks(walls, merge=False) == [(1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 3, 3)]
+
+
+@pytest.mark.parametrize("layout", list(maze.DRAWN))
+@pytest.mark.parametrize("merge", [True, False])
+def test_boxes_fill_the_wall_cells_and_nothing_else(layout, merge):
+    walls = maze.drawn_walls(layout)
+    boxes = maze.wall_boxes(walls, 2.0, 1.0, merge)
+    bank = bank_of(layout, cell_m=2.0)
+    rows, columns = walls.shape
+    for cell in range(rows * columns):
+        r, c = divmod(cell, columns)
+        if r in (0, rows - 1) or c in (0, columns - 1):
+            continue
+        x, y = maze.cell_centre_m(bank, torch.tensor(cell)).tolist()
+        for dx, dy in ((0, 0), (0.99, 0.99), (-0.99, -0.99), (0.99, -0.99)):  # the middle and near the corners
+            inside = any(
+                abs(x + dx - box.pos_m[0]) < box.half_size_m[0] and abs(y + dy - box.pos_m[1]) < box.half_size_m[1]
+                for box in boxes
+            )
+            assert inside == walls[r, c].item(), (r, c)
+
+
+# -------------------------------------------------------------- distances
+
+
+def test_paths_of_the_u_by_hand():
+    bank = bank_of(Layout.umaze)
+    start, corner, far = 1 * 5 + 1, 1 * 5 + 3, 3 * 5 + 1
+    assert bank.paths[0, start, [start, corner, far]].tolist() == [0, 2, 6]
+    assert bank.paths[0, far, start] == 6
+    assert bank.paths[0, start, 0] == FAR_CELLS
+
+
+def test_the_potential_along_a_corridor_is_the_way_left():
+    bank = bank_of(Layout.corridor)
+    goal = torch.full((5,), 1 * 9 + 6)  # its centre lies at x = 5
+    xy = torch.tensor([[5.0, 0.0], [2.5, 0.0], [1.0, 0.0], [1.0, 1.1], [-6.2, -0.7]])
+    assert_close(maze.potential_m(bank, torch.zeros(5, dtype=torch.long), goal, xy), numbers(0.0, 2.5, 4.0, 4.0, 11.2))
+
+
+def test_the_potential_around_a_corner_by_hand():
+    bank = bank_of(Layout.umaze)  # y upwards: the goal (-2.5, 2.5), the corner (2.5, 2.5), then down to (2.5, -2.5)
+    goal = torch.full((4,), 3 * 5 + 1)
+    xy = torch.tensor([[2.5, 2.5], [2.5, 1.25], [1.25, 2.5], [1.25, 1.25]])
+    # the last lies at the inner corner: a quarter of 12.5 - 7.5, of 7.5, of 5 - 2.5 and of the wall between them
+    steps = [2.0, 2.5, 1.5, 0.25 * (2 + 3 + 1 + 2)]
+    assert_close(maze.potential_m(bank, torch.zeros(4, dtype=torch.long), goal, xy), 2.5 * torch.tensor(steps))
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_the_potential_is_the_path_at_centres_and_continuous_between(layout):
+    bank = bank_of(layout)
+    maze_id, start, goal = maze.sample_episodes(bank, 4000, generator())
+    assert_close(
+        maze.potential_m(bank, maze_id, goal, maze.cell_centre_m(bank, start)), 2.5 * bank.paths[maze_id, goal, start]
+    )
+    # from anywhere in a free cell, a centimetre changes little: no jumps, not even across the borders of cells
+    low_x, high_x, low_y, high_y = bank.extent_m
+    spread = torch.rand(4000, 2, generator=generator(1))
+    here = torch.stack((low_x + (high_x - low_x) * spread[:, 0], low_y + (high_y - low_y) * spread[:, 1]), dim=-1)
+    there = here + 0.01 * torch.nn.functional.normalize(torch.randn(4000, 2, generator=generator(2)), dim=-1)
+    column, row = maze._grid(bank, torch.stack((here, there)))
+    walkable = ~maze.is_wall(bank, maze_id, (row.T + 0.5).floor().long(), (column.T + 0.5).floor().long()).any(1)
+    change = maze.potential_m(bank, maze_id, goal, here) - maze.potential_m(bank, maze_id, goal, there)
+    assert walkable.sum() > 500
+    assert change[walkable].abs().max() < 0.04
+
+
+def test_episodes_start_where_they_may_and_goals_are_far_enough():
+    bank = bank_of(Layout.umaze, min_steps=2)
+    _, start, goal = maze.sample_episodes(bank, 500, generator())
+    assert set(start.tolist()) == {1 * 5 + 1}
+    assert set(bank.paths[0, start, goal].tolist()) == {2, 3, 4, 5, 6}  # the far end included
+    bank = bank_of(Layout.random, min_steps=2)
+    maze_id, start, goal = maze.sample_episodes(bank, 500, generator())
+    paths = bank.paths[maze_id, start, goal]
+    assert paths.min() == 2 and paths.max() < FAR_CELLS and len(set(maze_id.tolist())) == 12
+    assert not bank.walls.flatten(1)[maze_id, start].any()
+
+
+# ------------------------------------------------------------------ sight
+
+
+def test_rays_in_a_corridor_by_hand():
+    bank = bank_of(Layout.corridor)  # free from x = -8.75 to 8.75 and y = -1.25 to 1.25
+    angle = torch.tensor([0.0, 0.5, 1.0, 1.25]) * math.pi
+    rays = torch.stack((angle.cos(), angle.sin()), dim=-1)[None]
+    seen = maze.ray_distances_m(bank, torch.zeros(1, dtype=torch.long), torch.tensor([[2.0, 0.25]]), rays, 10.0)
+    assert_close(seen, torch.tensor([[6.75, 1.0, 10.0, 1.5 * math.sqrt(2)]]))
+
+
+def test_occupancy_in_a_corridor_by_hand():
+    bank, zero = bank_of(Layout.corridor), torch.zeros(2, dtype=torch.long)
+    xy = torch.tensor([[0.0, 0.0], [-7.5, 0.0]])
+    forward = torch.tensor(
+        [[0.0, 1.0], [1.0, 0.0]]
+    )  # facing the side wall in the middle; along the corridor at its end
+    window = maze.occupancy_window(bank, zero, xy, forward, 1)
+    # rows of three from behind to ahead, right to left in each; the middle is left out
+    assert window.tolist() == [[1, 1, 1, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1, 0, 1]]
+
+
+# --------------------------------------------------------------- the task
+
+
+def make(num_envs=8, seed=0, **task):
+    task = {"skill": "none", "start_motion": "stand"} | task
+    return isaachrl.make("HumanoidHRLMaze", num_envs, device="cpu", seed=seed, cfg={"task": task})
+
+
+def put(env, xy_w, yaw=None):
+    """Stand the humanoids at `xy_w (N, 2)`."""
+    task, n = env.task, env.num_envs
+    rows, yaw = torch.zeros(n, dtype=torch.long), torch.zeros(n) if yaw is None else yaw
+    env.sim.reset(torch.ones(n, dtype=torch.bool), *task.starts.placed(rows, xy_w, yaw))
+    task.after_physics()
+
+
+@pytest.mark.parametrize("layout", [layout.value for layout in Layout])
+def test_rays_and_walls_agree_with_the_physics(layout):
+    env = make(16, layout=layout)
+    xy = env.sim.root_pos_w[:, :2]
+    angle = rotations.heading(env.sim.root_quat_w)[:, None] + torch.arange(16) * (2 * math.pi / 16)
+    direction = torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)), dim=-1)
+    origin = torch.cat((xy, torch.full((16, 1), 0.5)), dim=1)[:, None].expand(16, 16, 3).contiguous()
+    expected = env.sim.rays(origin, direction).clamp(max=10.0)
+    assert_close(10.0 * env.observe()["task"][:, 5:21], expected, rtol=0, atol=2e-4)
+
+
+def test_each_world_may_hold_another_maze():
+    env = make(16, layout="random")
+    assert len({tuple(world.flatten().tolist()) for world in env.sim.mocap_pos_w[:, :-1]}) > 8
+
+
+def test_humanoids_start_upright_on_the_floor_and_facing_anywhere():
+    env = make(64)
+    assert not env.task.terminated().any()
+    assert rotations.heading(env.sim.root_quat_w).std() > 1.2
+    for _ in range(3):
+        env.advance(torch.zeros(64, 28))
+    assert env.sim.root_linvel_w[:, 2].abs().max() < 1.0  # neither dropped nor pushed out of the floor
+
+
+def test_clips_give_slow_starts_with_their_own_past():
+    env = make(64, start_motion="builtin", start_speed_mps=0.8, style_frames=3)
+    assert env.sim.root_linvel_w[:, :2].norm(dim=-1).max() <= 0.8001
+    newest = env.observe()["style"].view(64, 3, -1)
+    env.task.after_physics()  # the present frame once more: it equals the newest of the window
+    assert_close(env.observe()["style"].view(64, 3, -1)[:, 0], newest[:, 0], rtol=0, atol=2e-2)
+    assert (newest[:, 0] - newest[:, 2]).abs().max() > 1e-3
+
+
+def test_progress_is_metres_gained_and_summed_over_an_episode():
+    env = make(2, layout="corridor")
+    env.task.goal.fill_(1 * 9 + 7)
+    env.task.goal_w.copy_(torch.tensor([7.5, 0.0]).expand(2, 2))
+    put(env, torch.tensor([[-7.5, 0.0], [0.0, 0.0]]))
+    put(env, torch.tensor([[-7.1, 0.3], [-0.5, 0.0]]))
+    assert_close(env.task.reward_terms()["progress"], numbers(0.4, -0.5))
+    assert_close(env.task.distance_m, numbers(14.6, 8.0))
+
+
+def test_the_goal_ends_the_episode_as_a_success():
+    env = make(3, layout="corridor")
+    env.task.goal.fill_(1 * 9 + 5)
+    env.task.goal_w.copy_(torch.tensor([2.5, 0.0]).expand(3, 2))
+    env.task._shortest.fill_(10.0)
+    env.task._walked.zero_()
+    env.task._last_xy.copy_(torch.tensor([[-7.5, 0.0], [-7.5, 0.0], [-17.4, 0.0]]))
+    put(env, torch.tensor([[1.4, 0.0], [1.6, 0.0], [2.6, 0.0]]))
+    assert env.task.terminated().tolist() == [False, True, True]
+    assert env.task.reward_terms()["goal"].tolist() == [0, 1, 1]
+    metrics = env.task.metrics()
+    assert metrics["success_rate"].tolist() == [0, 1, 1] and metrics["fall_rate"].tolist() == [0, 0, 0]
+    # 9.1 m walked where 10 were needed to the goal's middle count as no detour; 20 m as half
+    assert metrics["path_efficiency"].isnan().tolist() == [True, False, False]
+    assert_close(metrics["path_efficiency"][1:], numbers(1.0, 0.5))
+
+
+def test_a_fallen_body_at_the_goal_has_failed():
+    env = make(1)
+    put(env, env.task.goal_w)
+    env.sim.body_pos_w[:, 0, 2] = 0.3
+    assert env.task.terminated().item()
+    assert (env.task.metrics()["success_rate"].item(), env.task.metrics()["fall_rate"].item()) == (0, 1)
+
+
+def test_after_a_reset_the_new_target_is_shown():
+    env = make(32, layout="random")
+    old = env.task.goal_w.clone()
+    mask = torch.arange(32) < 16
+    obs = env.reset_where(mask)
+    forward = rotations.axis_x(env.sim.root_quat_w)[:, :2]
+    forward = forward / forward.norm(dim=-1, keepdim=True)
+    to_goal = env.task.goal_w - env.sim.root_pos_w[:, :2]
+    assert_close(obs["task"][:, 3] * 10.0, (to_goal * forward).sum(-1))
+    assert_close(obs["task"][:, 2] * 10.0, to_goal.norm(dim=-1))
+    assert_close(env.sim.mocap_pos_w[:, -1, :2], env.task.goal_w)  # the marker stands there
+    assert torch.equal(old[16:], env.task.goal_w[16:]) and not torch.equal(old[:16], env.task.goal_w[:16])
+
+
+def test_turning_the_body_turns_what_it_sees():
+    env = make(1, layout="corridor")
+    env.task.goal_w.copy_(torch.tensor([[7.5, 0.0]]))
+    put(env, torch.zeros(1, 2), numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
+    direction = env.observe()["task"][0, :2]
+    assert_close(direction, numbers(0.0, -1.0), rtol=0, atol=1e-5)  # facing +y, the goal at +x is on the right
+
+
+def test_the_overview_shows_the_whole_maze():
+    assert make(1).task.overview() == pytest.approx((-4.05, 4.05, -4.05, 4.05))
+
+
+def test_the_length_of_an_episode_follows_the_layout_or_the_user():
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "large"}).episode_steps == 2700
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "large", "episode_steps": 50}).episode_steps == 50
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "random", "size": 3}).episode_steps == 540
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"layout": "random", "size": 4}, {"cell_m": 0.5}, {"goal_radius_m": 0.0}, {"layout": "spiral"}]
+)
+def test_impossible_mazes_are_refused(wrong):
+    with pytest.raises(ConfigError, match="size=4|cell_m|goal_radius_m|layout"):
+        config.build(HumanoidHRLMazeCfg, wrong, "task")
