@@ -39,6 +39,7 @@ from isaachrl.sim.bare import BareEngine
 
 ACTION_STD = 0.05
 BLOCK_S = 0.5
+BLOCK_CONTROL_STEPS = 30  # longer, and bodies lie on the floor that the environment has put back on their feet
 SETTLE_STEPS = 10
 RANDOM = "random"
 
@@ -95,7 +96,8 @@ def random_skill(folder: str) -> str:
     """Write an untrained skill of the default sizes, which asks for the mean pose whatever the command."""
     env = isaachrl.make("HumanoidAMP", num_envs=1)
     path = Path(folder) / "skill.pt"
-    SkillsLearner(env, SkillsCfg(), seed=0).skill.save(path)
+    cfg = config.build(SkillsCfg, {"discriminator": {"demo_windows": 16}})  # few demonstrations, full sizes
+    SkillsLearner(env, cfg, seed=0).skill.save(path)
     return str(path)
 
 
@@ -165,7 +167,8 @@ class Duel:
         self.block(SETTLE_STEPS)
         start = time.perf_counter()
         self.block(1)
-        steps = max(1, round(2 * BLOCK_S / (time.perf_counter() - start)))
+        steps = round(2 * BLOCK_S / (time.perf_counter() - start))
+        steps = max(1, min(steps, BLOCK_CONTROL_STEPS // len(self._ctrl)))
         end = time.perf_counter() + seconds
         pairs: list[Pair] = []
         while len(pairs) < 3 or time.perf_counter() < end:
@@ -202,7 +205,7 @@ def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> 
 
 def main(arguments: Sequence[str]) -> None:
     """Measure and print."""
-    words = dict(word.split("=", 1) if "=" in word else (word, "") for word in arguments)
+    words = {key: value for key, _, value in (word.partition("=") for word in arguments)}
     options = config.build(Options, words)
     if options.threads > 0:
         torch.set_num_threads(options.threads)

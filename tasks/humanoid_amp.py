@@ -136,7 +136,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     def observe(self) -> Obs:
         """See `Task.observe`."""
-        return {"proprioception": humanoid.proprioception(self.sim), "style": self.history.flatten(1)}
+        return {"proprioception": humanoid.proprioception(self.sim), "style": self.history.flatten(1).clone()}
 
     def metrics(self) -> dict[str, Tensor]:
         """Fall, and mean forward speed along the heading in m/s."""

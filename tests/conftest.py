@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # small tensors: a second thread only waits, and slows the engine's own threads
 
 
 @pytest.fixture(autouse=True)

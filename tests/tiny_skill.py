@@ -26,6 +26,7 @@ def make_tiny_skill(style_frames: int = 2, step_s: float = 1 / 30) -> Skill:
             action_offset=motors.offset.tolist(),
             action_scale=motors.scale.tolist(),
             step_s=step_s,
+            judgement="least_squares",
             latents="none",
             latent_size=LATENT_SIZE,
             actor_hidden=[16],

@@ -42,14 +42,17 @@ class TaskEnv(Env):
         self.sim.step(self.task.cfg.substeps)  # 2. physics
         self.progress += 1  # 3. time
         self.task.after_physics()  # 4. buffers
-        terms = {name: self._weights[name] * term for name, term in self.task.reward_terms().items()}  # 5. reward
+        valid = ~self.sim.diverged
+        terms = {
+            name: self._weights[name] * term * valid for name, term in self.task.reward_terms().items()
+        }  # 5. reward
         reward = torch.stack(list(terms.values())).sum(0) if terms else torch.zeros(self.num_envs, device=self.device)
         terminated = self.task.terminated() | self.sim.diverged  # 6. ends
         truncated = (self.progress >= self.episode_steps) & ~terminated
         obs = self.task.observe()  # 7. what is seen, before any reset
         return StepResult(
             obs=obs,
-            reward=reward.masked_fill(self.sim.diverged, 0.0),
+            reward=reward,
             terminated=terminated,
             truncated=truncated,
             terminal_obs=obs,

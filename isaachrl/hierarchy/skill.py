@@ -190,10 +190,13 @@ class Skill(nn.Module):
         if not isinstance(content, Mapping) or content.get("format") != FORMAT:
             raise SkillError(f"{path} is not a skill file; a pretraining run writes one as RUN/skill.pt")
         values = json.loads(content["contract"])
-        version = values.pop("version")
+        version = values.pop("version", None)
         if version != VERSION:
             raise SkillError(f"{path} has skill format {version}, this version of isaachrl reads {VERSION}")
-        skill = cls(SkillContract(**values)).to(device)
+        try:
+            skill = cls(SkillContract(**values)).to(device)
+        except TypeError as error:
+            raise SkillError(f"{path} has a contract that this version of isaachrl does not know: {error}") from error
         skill.load_state_dict(content["weights"])
         return skill
 

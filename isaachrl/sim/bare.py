@@ -1,5 +1,6 @@
 """The engine alone, without the tensors around it: what the simulation's own cost is measured against."""
 
+import numpy as np
 from mujoco import batch
 from torch import Tensor
 
@@ -17,6 +18,11 @@ class BareEngine:
         self._sim = sim
         self._batch = batch.Batch(sim.model, sim.num_envs, sim.num_threads, persistent=True)
         self._ctrl = self._batch.bind("ctrl")
+
+    @property
+    def engine_state(self) -> np.ndarray:
+        """`(N, S)` float64: the engine's own numbers of each world, to be read."""
+        return self._batch.state
 
     def follow(self) -> None:
         """Take over the simulation's present state, with everything that the next step starts from."""

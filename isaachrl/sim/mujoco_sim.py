@@ -11,7 +11,6 @@ from mujoco import batch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.maths import rotations
 from isaachrl.sim.base import Sim
 from isaachrl.sim.scene import Scene, compile_scene, describe_robot
 

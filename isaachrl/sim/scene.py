@@ -16,6 +16,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 SOLVER_ITERATIONS = 50  # lower caps make the two engines drift apart and save nothing: both exit early
 LINE_SEARCH_ITERATIONS = 30
+TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
 
 
 class Control(Enum):
@@ -99,8 +100,8 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     if scene.control is Control.torque:
         for actuator in spec.actuators:
             actuator.gainprm[0] = 1.0
-            actuator.biastype = mujoco.mjtBias.mjBIAS_NONE
-            actuator.biasprm[:] = 0.0
+            # a share of the motor's damping stays: without any, full torques spin light limbs up without bound
+            actuator.biasprm[:3] = [0.0, 0.0, TORQUE_DAMPING * actuator.biasprm[2]]
     return spec.compile()
 
 

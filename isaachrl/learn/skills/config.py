@@ -71,6 +71,7 @@ class DiscriminatorCfg:
         weight_decay: weight of the squared weights of all layers.
         replay_size: agent windows kept from earlier rollouts.
         replay_keep: share of a rollout that enters the replay once it is full.
+        mismatched: (`motion`) demonstrations shown under a wrong command, as a share of `rows`; see `SkillsLearner`.
         demo_windows: windows drawn per piece of motion as demonstrations.
     """
 
@@ -83,6 +84,7 @@ class DiscriminatorCfg:
     weight_decay: float = 1e-4
     replay_size: int = 100_000
     replay_keep: float = 0.1
+    mismatched: float = 1.0
     demo_windows: int = 2048
 
 

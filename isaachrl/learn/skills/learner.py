@@ -216,14 +216,22 @@ class SkillsLearner(Learner):
         return chosen
 
     def _judge(self, batch: dict[str, Tensor], signals: Signals) -> None:
-        """Train discriminator and encoder on the first rows of a minibatch, replayed rows and demonstrations."""
+        """Train discriminator and encoder on the first rows of a minibatch, replayed rows and demonstrations.
+
+        With `motion` latents a third kind of wrong row is shown: demonstrations under the command of another row.
+        Without them the judge tells imitation from demonstration by its jitter alone and never looks at the
+        command, so that standing still is as good an answer to `walk` as any.
+        """
         rows = min(self.cfg.discriminator.rows, len(batch["window"]))
         window, latent = batch["window"][:rows], batch["latent"][:rows]
-        agent, agent_latent = window, latent
+        wrong = [(window, latent)]
         if self.replay.filled:
-            old_window, old_latent = self.replay.draw(rows, self.generator)
-            agent, agent_latent = torch.cat((window, old_window)), torch.cat((latent, old_latent))
+            wrong.append(self.replay.draw(rows, self.generator))
         demo = self.commands.demonstrations(latent)
+        if self.cfg.latents is Latents.motion and self.cfg.discriminator.mismatched > 0:
+            share = int(rows * self.cfg.discriminator.mismatched)
+            wrong.append((demo[:share], latent.roll(1, 0)[:share]))
+        agent, agent_latent = (torch.cat(parts) for parts in zip(*wrong, strict=True))
         self.style_update.step(agent, agent_latent, demo, latent, rows, signals)
 
     def _after_update(self, rows: dict[str, Tensor]) -> None:

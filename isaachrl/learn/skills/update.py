@@ -112,7 +112,7 @@ class StyleUpdate:
         """Learn to tell windows apart.
 
         Args:
-            agent: `(n, window)` the present rollout's first, then replayed ones; not normalised.
+            agent: `(n, window)` what is wrong, the present rollout's windows first; not normalised.
             agent_latent: `(n, d)`.
             demo: `(m, window)`.
             demo_latent: `(m, d)`.

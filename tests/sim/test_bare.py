@@ -1,0 +1,21 @@
+import torch
+
+from isaachrl.sim import MujocoSim, Scene
+from isaachrl.sim.bare import BareEngine
+
+
+def test_the_bare_engine_takes_the_very_same_steps():
+    sim = MujocoSim(Scene(contact_bodies=("left_foot",)), 3, torch.device("cpu"), threads=1)
+    bare = BareEngine(sim)
+    for start in range(2):
+        for _ in range(4):
+            sim.ctrl.copy_(0.3 * torch.randn(sim.ctrl.shape))
+            sim.step(2)
+        bare.follow()
+        assert (bare.engine_state == sim.engine_state).all()
+        for i in range(4):
+            sim.ctrl.copy_(0.3 * torch.randn(sim.ctrl.shape))
+            bare.step(sim.ctrl, 2)
+            assert not (bare.engine_state == sim.engine_state).all()
+            sim.step(2)
+            assert (bare.engine_state == sim.engine_state).all(), (start, i)
