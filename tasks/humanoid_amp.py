@@ -22,14 +22,16 @@ class HumanoidAMPCfg(TaskCfg):
     """Configuration of HumanoidAMP.
 
     Args:
-        motion: `builtin`, a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips with weights.
+        motion: `locomotion`, the shipped clips of going about; `builtin`, all shipped clips; the name of one of
+            them, such as `walk`; a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips
+            with weights.
         control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
         style_frames: length W of the window the discriminator sees, newest frame first.
         min_height_m: a listed body below its height ends the episode.
         reward: `alive` pays 1 each step; imitation itself is rewarded by the learner.
     """
 
-    motion: str = "builtin"
+    motion: str = "locomotion"
     control: Control = Control.position
     style_frames: int = 10
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
@@ -68,6 +70,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.policy_groups = ("proprioception",)
         self.action_size = robot.num_dofs
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
+        self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
         self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
         self.history = torch.zeros(n, cfg.style_frames, self.style_size, device=device)
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)

@@ -43,9 +43,9 @@ class TaskEnv(Env):
         self.progress += 1  # 3. time
         self.task.after_physics()  # 4. buffers
         valid = ~self.sim.diverged
-        terms = {
-            name: self._weights[name] * term * valid for name, term in self.task.reward_terms().items()
-        }  # 5. reward
+        terms = {  # 5. reward
+            name: torch.where(valid, self._weights[name] * term, 0.0) for name, term in self.task.reward_terms().items()
+        }
         reward = torch.stack(list(terms.values())).sum(0) if terms else torch.zeros(self.num_envs, device=self.device)
         terminated = self.task.terminated() | self.sim.diverged  # 6. ends
         truncated = (self.progress >= self.episode_steps) & ~terminated

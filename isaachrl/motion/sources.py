@@ -27,9 +27,10 @@ def load_motion(
     """Read clips and their weights, with the joints in the robot's order.
 
     Args:
-        spec: `builtin`; a clip (`.npz` of ours, `.npy` of Isaac Gym AMP); a folder of clips, which weigh the same;
-            or a YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or plainly `walk.npz: 2.0`, paths relative
-            to the YAML.
+        spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), where there
+            is no file of that name; a clip (`.npz` of ours, `.npy` of Isaac Gym AMP); a folder of clips, which
+            weigh the same; or a YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or plainly `walk.npz: 2.0`,
+            paths relative to the YAML.
         robot: whose motions they are.
         soles: sole corners by body name for the ground shift of `.npy` clips; by default those of the robot's asset.
 
@@ -37,7 +38,7 @@ def load_motion(
         ClipError: a file is missing, unknown or broken, holds pickled code, or does not fit the robot.
     """
     builtin = str(spec) == BUILTIN
-    path = BUILTIN_FOLDER if builtin else Path(spec).expanduser()
+    path = BUILTIN_FOLDER if builtin else _shipped(str(spec)) or Path(spec).expanduser()
     if builtin and not path.is_dir():
         raise ClipError(f"the built-in motions are missing: there is no folder {path}")
     if path.is_dir():
@@ -46,6 +47,14 @@ def load_motion(
         _check_exists(path)
         entries = _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
     return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
+
+
+def _shipped(name: str) -> Path | None:
+    """The shipped list or clip of a bare name, unless a file or folder of that name is at hand."""
+    if Path(name).exists() or Path(name).name != name:
+        return None
+    files = (BUILTIN_FOLDER / f"{name}{suffix}" for suffix in LIST_SUFFIXES + CLIP_SUFFIXES)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _clips_in(folder: Path) -> list[Path]:

@@ -24,6 +24,7 @@ def train(settings: Settings) -> Path:
         _restore(loop, settings)
     elif settings.loaded is not None:
         load_weights(learner, settings)
+        learner.iteration = learner.samples = 0  # a new training that only starts from those weights
     folder.write_config(config)
     log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
     if learner.iteration >= learner.max_iterations:

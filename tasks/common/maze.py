@@ -212,7 +212,9 @@ def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Ten
     dv = ((v - row).clamp(0.0, 1.0)[:, None, None] - ends[:, None]).abs().expand_as(steps)
     # two free cells that touch at a corner only are no neighbours: the far one counts as wall
     here = (du <= 0.5) & (dv <= 0.5)
-    free = (free & (here | free.flip(1) | free.flip(2))).float()
+    joined = free & (here | free.flip(1) | free.flip(2))
+    # inside a wall none may be left: then any free one of the four will do
+    free = torch.where(joined.any(-1, keepdim=True).any(-2, keepdim=True), joined, free).float()
     beside, above = free.flip(2) * du, free.flip(1) * dv
     total = beside + above
     stand_in = (beside * steps.flip(2) + above * steps.flip(1)) / total.clamp_min(1e-6)

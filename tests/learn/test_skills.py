@@ -6,29 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-import isaachrl
-import tasks  # noqa: F401  registers the tasks
 from isaachrl import config
 from isaachrl.envs import TaskEnv
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.learn.skills import SkillsCfg, SkillsLearner
-
-SMALL = {
-    "horizon": 4,
-    "minibatch": 16,
-    "epochs": 1,
-    "hidden": [16],
-    "latent_hidden": [8, 4],
-    "discriminator": {"hidden": [16], "rows": 8, "replay_size": 64, "demo_windows": 8},
-    "latent": {"size": 4, "hold_steps_min": 2, "hold_steps_max": 3},
-}
-
-
-def make_learner(latents: str, num_envs: int = 8, seed: int = 0, **changes: Any) -> SkillsLearner:
-    """A learner of a few environments with tiny networks."""
-    env = isaachrl.make("HumanoidAMP", num_envs=num_envs, seed=seed, cfg={"task": {"style_frames": 2}})
-    return SkillsLearner(env, config.build(SkillsCfg, {"latents": latents, **SMALL, **changes}), seed)
+from isaachrl.learn.skills import SkillsCfg
+from tests.small_learner import SMALL, make_learner
 
 
 @pytest.mark.parametrize("latents", ["none", "ase", "motion"])
@@ -50,7 +33,8 @@ def test_stopped_and_continued_equals_uninterrupted(latents: str) -> None:
         straight.iterate()
     state = {"env": straight.env.state_dict(), "learner": straight.state_dict(), "torch": torch.get_rng_state()}
     state = torch.load(_saved(state), weights_only=True)
-    continued = make_learner(latents, seed=7)
+    continued = make_learner(latents)
+    continued.iterate()  # so that everything has to be put back
     continued.env.load_state_dict(state["env"])
     continued.load_state_dict(state["learner"])
     for _ in range(2):

@@ -90,3 +90,16 @@ def test_pickles_and_other_robots_are_refused(folder, robot, make_clip):
     )
     with pytest.raises(ClipError, match="clip 'few' does not fit 'humanoid'"):
         load_motion(folder / "few.npz", robot)
+
+
+def test_a_shipped_clip_or_list_answers_to_its_name(robot):
+    assert names(load_motion("walk", robot)[0]) == ["walk"]
+    clips, weights = load_motion("locomotion", robot)
+    assert "stand" in names(clips) and max(weights) > min(weights)
+
+
+def test_a_file_at_hand_comes_before_a_shipped_name(folder, robot, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "walk").mkdir()
+    with pytest.raises(ClipError, match="holds no clips"):
+        load_motion("walk", robot)

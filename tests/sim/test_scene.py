@@ -58,11 +58,11 @@ def test_the_hash_of_a_robot_does_not_depend_on_what_stands_around_it():
     assert torque.model_hash != bare.model_hash
 
 
-def test_a_torque_motor_has_unit_gain_and_no_bias_but_keeps_its_limit():
+def test_a_torque_motor_has_unit_gain_a_little_damping_and_its_limit():
     position, torque = (compile_scene(Scene(control=control)) for control in Control)
     assert (torque.actuator_gainprm[:, 0] == 1).all()
-    assert (torque.actuator_biasprm == 0).all()
-    assert (torque.actuator_biastype == mujoco.mjtBias.mjBIAS_NONE).all()
+    assert (torque.actuator_biasprm[:, :2] == 0).all()
+    assert torque.actuator_biasprm[:, 2] == pytest.approx(0.1 * position.actuator_biasprm[:, 2])
     assert (torque.actuator_forcerange == position.actuator_forcerange).all()
     assert (position.actuator_gainprm[:, 0] > 1).all()
 

@@ -117,11 +117,16 @@ class SkillsCfg:
         latent_hidden: widths of the network that reads the command (its output passes through tanh).
         learning_rate: first step size of Adam for actor and critic.
         target_kl: the step size follows this divergence per iteration; 0 keeps it fixed.
-        log_std: fixed logarithm of the policy's standard deviation, in action units.
+        log_std: logarithm of the policy's standard deviation, in action units; the same for every action.
+        log_std_end: what it falls to, linearly between `anneal_from` and `anneal_to`, which are shares of
+            `max_iterations`. Noise makes joints jitter, and a discriminator sees jitter before anything else: the
+            less of it, the more the style reward says about the motion itself.
+        mean_share: share of the environments that always act with the policy's mean. The signals about style and
+            commands come from them; they are left out of the policy's loss.
         discount, lam, clip, bound_loss, critic_weight, gradient_clip: the usual ones of PPO.
         diversity: (`ase`) weight of the diversity loss; distances are measured in standard deviations if
             `diversity_in_std`, else in action units as published.
-        encoder_weight: (`ase`) weight of the encoder's loss.
+        encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         exploration_mix: (`ase`) let a few environments act without noise, see `stochastic_share`.
     """
 
@@ -135,6 +140,10 @@ class SkillsCfg:
     learning_rate: float = 3e-4
     target_kl: float = 0.015
     log_std: float = -2.9
+    log_std_end: float = -2.9
+    anneal_from: float = 0.3
+    anneal_to: float = 0.6
+    mean_share: float = 0.05
     discount: float = 0.99
     lam: float = 0.95
     clip: float = 0.2
@@ -143,7 +152,7 @@ class SkillsCfg:
     gradient_clip: float = 1.0
     diversity: float = 0.01
     diversity_in_std: bool = False
-    encoder_weight: float = 5.0
+    encoder_weight: float = 1.0
     exploration_mix: bool = False
     latent: LatentCfg = field(default_factory=LatentCfg)
     discriminator: DiscriminatorCfg = field(default_factory=DiscriminatorCfg)
@@ -154,6 +163,11 @@ class SkillsCfg:
         for name in ("max_iterations", "horizon", "minibatch", "epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: must be at least 1")
+        if not (0 <= self.anneal_from < self.anneal_to and 0 <= self.mean_share < 1):
+            raise ConfigError(
+                f"train.anneal_from={self.anneal_from} must lie below anneal_to={self.anneal_to},"
+                f" and train.mean_share={self.mean_share} in [0, 1)"
+            )
         if not 0 < self.discount < 1 or not 0 <= self.lam <= 1:
             raise ConfigError(
                 f"train.discount={self.discount}, train.lam={self.lam}: expected 0 < discount < 1, 0 <= lam <= 1"

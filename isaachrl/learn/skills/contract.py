@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from isaachrl.envs import Env, TaskEnv
 from isaachrl.hierarchy.skill import SkillContract
 from isaachrl.learn.skills.config import SkillsCfg
+from isaachrl.learn.skills.motions import ImitationTask
 
 
-def make_contract(env: Env, cfg: SkillsCfg, motions: Sequence[str], latent_size: int) -> SkillContract:
+def make_contract(
+    env: Env, task: ImitationTask, cfg: SkillsCfg, motions: Sequence[str], latent_size: int
+) -> SkillContract:
     """Describe what a skill trained on `env` will expect and give."""
     assert isinstance(env, TaskEnv)
-    task, robot = env.task, env.sim.robot
+    robot = env.sim.robot
     return SkillContract(
         robot=robot.name,
         model_hash=robot.model_hash,
@@ -20,8 +23,8 @@ def make_contract(env: Env, cfg: SkillsCfg, motions: Sequence[str], latent_size:
         style_frame=task.style_layout,
         style_frames=task.cfg.style_frames,
         control=env.sim.scene.control.value,
-        action_offset=task.action_map.offset.tolist(),
-        action_scale=task.action_map.scale.tolist(),
+        action_offset=task.action_offset.tolist(),
+        action_scale=task.action_scale.tolist(),
         step_s=task.cfg.step_s,
         judgement=cfg.discriminator.judgement.value,
         latents=cfg.latents.value,

@@ -33,6 +33,8 @@ def recall(skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstration
     hits = 0
     for piece, name in enumerate(names):
         mine = asked == piece
+        if not bool(mine.any()):
+            continue  # fewer environments than motions: this one was not asked for
         standing = mine & up
         votes = torch.bincount(shown[standing], minlength=len(names))
         nearest = int(votes.argmax())
@@ -45,7 +47,7 @@ def recall(skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstration
             "turn_rate_rad_s": float(turn[standing].sum()) / count,
             "fall_rate": 1.0 - float(standing.sum()) / max(int(mine.sum()), 1),
         }
-    return {"clip_recall": hits / len(names), "clips": clips}
+    return {"clip_recall": hits / len(clips), "clips": clips}
 
 
 def _rollout(

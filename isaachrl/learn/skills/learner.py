@@ -1,5 +1,6 @@
 """Adversarial skill learning on any environment with reference motions: AMP, ASE, and motion latents."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from isaachrl.learn.skills.update import PolicyUpdate, Signals, StyleUpdate
 from isaachrl.maths.returns import generalized_advantages
 from isaachrl.nn import RunningNorm
 
+_SAME_COMMAND = 0.9  # cosine above which two commands ask for much the same motion
 _ROW_FIELDS = ("obs", "latent", "action", "log_prob", "mean", "advantage", "target", "noisy", "window")
 
 
@@ -54,7 +56,7 @@ class SkillsLearner(Learner):
         self.demos = Demonstrations(self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator)
         self.commands = CommandSource(cfg.latents, cfg.latent, self.demos, self.generator, device)
         torch.manual_seed(seed)
-        self.skill = Skill(make_contract(env, cfg, self.demos.names, self.commands.size)).to(device)
+        self.skill = Skill(make_contract(env, self.task, cfg, self.demos.names, self.commands.size)).to(device)
         self.skill.space = self.commands.space
         self.skill.actor.start_from(self.task.mean_action())
         self.skill.actor.requires_grad_(True)
@@ -86,7 +88,8 @@ class SkillsLearner(Learner):
         self.hold = torch.zeros(n, dtype=torch.long, device=device)
         self.monitor = Monitor(n, self.task.style_size, self.demos, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
-        self.noisy_share = share
+        self.by_mean = torch.arange(n, device=device) >= n - int(n * self.cfg.mean_share)
+        self.noisy_share = share.masked_fill(self.by_mean, -1.0)
 
     @property
     def samples_per_iteration(self) -> int:
@@ -96,6 +99,7 @@ class SkillsLearner(Learner):
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
         signals = Signals.empty()
+        self.policy_update.anneal(self.iteration)
         with torch.no_grad():
             for step in range(self.cfg.horizon):
                 self._step(step)
@@ -103,7 +107,7 @@ class SkillsLearner(Learner):
         rows = self._rows()
         for _ in range(self.cfg.epochs):
             order = torch.randperm(self.samples_per_iteration, generator=self.generator, device=self.env.device)
-            for chosen in order.split(self.cfg.minibatch):
+            for chosen in order.tensor_split(-(-len(order) // self.cfg.minibatch)):
                 batch = {name: data[chosen] for name, data in rows.items()}
                 self.policy_update.step(batch, signals)
                 self._judge(batch, signals)
@@ -121,7 +125,7 @@ class SkillsLearner(Learner):
         mean = self.skill.actor(normalized, self.latent)
         noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
         noisy = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.noisy_share
-        action = mean + noise * noisy.unsqueeze(-1) * math.exp(self.cfg.log_std)
+        action = mean + noise * noisy.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         value = self.critic(normalized, self.latent)
         result = self.env.step(action)
         self.rollout.put(
@@ -132,7 +136,7 @@ class SkillsLearner(Learner):
             latent=self.latent,
             action=action,
             mean=mean,
-            log_prob=losses.gaussian_log_prob(action, mean, self.cfg.log_std),
+            log_prob=losses.gaussian_log_prob(action, mean, self.policy_update.log_std),
             value=self.value_norm.restore(value.unsqueeze(-1)).squeeze(-1),
             task_reward=result.reward,
             noisy=noisy.float(),
@@ -145,7 +149,7 @@ class SkillsLearner(Learner):
     def _observe_episodes(self, result: StepResult) -> None:
         """Log what ended, and give new commands where an episode or a command's time ended."""
         newest = result.terminal_obs["style"][:, : self.task.style_size]
-        self.monitor.after_step(result, newest, self.latent)
+        self.monitor.after_step(result, newest, self.latent, self.by_mean)
         self.hold -= 1
         self._restart_commands(result.done)
         self._renew_commands(self.hold <= 0)
@@ -183,6 +187,8 @@ class SkillsLearner(Learner):
         mean = losses.masked_mean(advantage, data["noisy"])
         deviation = losses.masked_mean((advantage - mean).square(), data["noisy"]).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
+        if self.cfg.mean_share > 0:
+            signals.add(**{"reward/style_of_mean": losses.masked_mean(style, self.by_mean.float().expand_as(style))})
         signals.add(
             **{"reward/style": style.mean(), "reward/total": reward.mean(), "policy/value": data["value"].mean()}
         )
@@ -229,10 +235,20 @@ class SkillsLearner(Learner):
             wrong.append(self.replay.draw(rows, self.generator))
         demo = self.commands.demonstrations(latent)
         if self.cfg.latents is Latents.motion and self.cfg.discriminator.mismatched > 0:
-            share = int(rows * self.cfg.discriminator.mismatched)
-            wrong.append((demo[:share], latent.roll(1, 0)[:share]))
+            wrong.append(self._mismatched(demo, latent, int(rows * self.cfg.discriminator.mismatched)))
         agent, agent_latent = (torch.cat(parts) for parts in zip(*wrong, strict=True))
         self.style_update.step(agent, agent_latent, demo, latent, rows, signals)
+
+    def _mismatched(self, demo: Tensor, latent: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Demonstrations under the command of another row; where that asks for nearly the same, an imitated window.
+
+        Rows are replaced rather than left out, so that sizes never depend on values.
+        """
+        other = latent.roll(1, 0)
+        same = ((latent * other).sum(-1) > _SAME_COMMAND).unsqueeze(-1)
+        window, windows_latent = self.replay.draw(len(demo), self.generator) if self.replay.filled else (demo, other)
+        usable = ~same if self.replay.filled else torch.ones_like(same)
+        return torch.where(usable, demo, window)[:count], torch.where(usable, other, windows_latent)[:count]
 
     def _after_update(self, rows: dict[str, Tensor]) -> None:
         """Move the normalisers and the replay on by this rollout, once all of its updates are done."""
@@ -262,7 +278,15 @@ class SkillsLearner(Learner):
             "proprioception": self.obs["proprioception"][:1].cpu(),
             "latent": self.commands.draw(1).cpu(),
         }
-        return [Exported("low_level", self.skill.controller_module().cpu(), inputs, "joint_targets", contract.__dict__)]
+        return [
+            Exported(
+                "low_level",
+                copy.deepcopy(self.skill.controller_module()).cpu(),
+                inputs,
+                "joint_targets",
+                contract.__dict__,
+            )
+        ]
 
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""
@@ -290,18 +314,19 @@ class SkillsLearner(Learner):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state_dict`."""
         self.load_weights(state)
-        self.critic.load_state_dict(state["critic"])
-        self.value_norm.load_state_dict(state["value_norm"])
         self.policy_update.optimizer.load_state_dict(state["policy_optimizer"])
         self.style_update.optimizer.load_state_dict(state["style_optimizer"])
         self.replay.load_state_dict(state["replay"])
         self.monitor.load_state_dict(state["monitor"])
-        self.latent, self.hold = state["latent"].clone(), state["hold"].clone()
-        self.demos.windows = state["demo_windows"]
+        device = self.env.device
+        self.latent, self.hold = (state[name].to(device, copy=True) for name in ("latent", "hold"))
+        self.demos.windows = state["demo_windows"].to(device, copy=True)
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.skill.load_state_dict(state["skill"])
+        self.critic.load_state_dict(state["critic"])
+        self.value_norm.load_state_dict(state["value_norm"])
         self.iteration, self.samples = state["iteration"], state["samples"]

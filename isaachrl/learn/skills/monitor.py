@@ -35,8 +35,15 @@ class Monitor:
         self._state = {name: value.to(device) for name, value in zeros.items()}
         self._metrics: dict[str, Tensor] = {}
 
-    def after_step(self, result: StepResult, frame: Tensor, latent: Tensor) -> None:
-        """Take in one step: its result, the newest style frame `(N, S)`, the command `(N, d)` in force."""
+    def after_step(self, result: StepResult, frame: Tensor, latent: Tensor, judged: Tensor) -> None:
+        """Take in one step.
+
+        Args:
+            result: what the environment gave.
+            frame: `(N, S)` newest style frames, before any reset.
+            latent: `(N, d)` the command in force.
+            judged: `(N,)` bool, the environments whose motion tells of the skill: those that act without noise.
+        """
         s = self._state
         s["age"] += 1
         counted = (s["age"] > SETTLE_STEPS).float().unsqueeze(-1)
@@ -50,7 +57,7 @@ class Monitor:
             old = self._metrics.get(name)
             sums = torch.stack(((done * value).sum(), done.sum()))
             self._metrics[name] = sums if old is None else old + sums
-        self._judge(s["age"] == SETTLE_STEPS + JUDGED_STEPS, latent)
+        self._judge(judged & (s["age"] == SETTLE_STEPS + JUDGED_STEPS), latent)
 
     def restart(self, mask: Tensor) -> None:
         """Begin anew in the environments of `mask (N,)`: their command changed."""
@@ -86,7 +93,7 @@ class Monitor:
         if asked:
             result["skill/recall"] = hits / asked
         for name in ("nearest", "matches"):
-            s[name] *= 0.9  # a slowly forgetting average: one iteration judges too few
+            s[name] *= 0.98  # a slowly forgetting average: one iteration judges too few
         s["episodes"].zero_()
         self._metrics = {}
         return result

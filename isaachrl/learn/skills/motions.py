@@ -1,6 +1,6 @@
 """The reference motions as the learner uses them: pieces, demonstration windows, features."""
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +14,12 @@ from isaachrl.motion.library import MotionLibrary
 class ImitationTask(Protocol):
     """What a task must offer so that skills can be learned on it."""
 
+    cfg: Any
     library: MotionLibrary
+    action_offset: Tensor
+    action_scale: Tensor
+    proprioception_layout: list[tuple[str, int, str]]
+    style_layout: list[tuple[str, int, str]]
     style_size: int
     start_clip: Tensor
     start_time_s: Tensor

@@ -46,10 +46,14 @@ class PolicyUpdate:
         skill: holds the actor.
         critic: the critic.
         commands: gives second commands for the diversity loss.
+
+    Attributes:
+        log_std: logarithm of the policy's present standard deviation.
     """
 
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, commands: CommandSource) -> None:
         self.cfg, self.skill, self.critic, self.commands = cfg, skill, critic, commands
+        self.log_std = cfg.log_std
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
         )
@@ -58,7 +62,7 @@ class PolicyUpdate:
         """Learn from rows: obs (normalised), latent, action, log_prob, mean, advantage, target, noisy."""
         cfg = self.cfg
         mean = self.skill.actor(rows["obs"], rows["latent"])
-        log_prob = losses.gaussian_log_prob(rows["action"], mean, cfg.log_std)
+        log_prob = losses.gaussian_log_prob(rows["action"], mean, self.log_std)
         noisy = rows["noisy"]
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
         policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy)
@@ -74,8 +78,14 @@ class PolicyUpdate:
         clip_gradients(self.critic, cfg.gradient_clip)
         self.optimizer.step()
         with torch.no_grad():
-            kl = 0.5 * ((mean - rows["mean"]) / math.exp(cfg.log_std)).square().sum(-1)
+            kl = 0.5 * ((mean - rows["mean"]) / math.exp(self.log_std)).square().sum(-1)
             signals.add(**{"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
+
+    def anneal(self, iteration: int) -> None:
+        """Set the policy's standard deviation for an iteration; within one it does not change."""
+        cfg = self.cfg
+        share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
+        self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
 
     def adapt_step_size(self, kl: float) -> None:
         """Follow the target divergence: the step size shrinks above 1.5 times the target, grows below it by as much."""
@@ -94,7 +104,7 @@ class PolicyUpdate:
         """The diversity loss per row, with another random command; its gradient goes through both actions."""
         other = self.commands.draw(len(mean))
         other_mean = self.skill.actor(rows["obs"], other)
-        unit = math.exp(self.cfg.log_std) if self.cfg.diversity_in_std else 1.0
+        unit = math.exp(self.log_std) if self.cfg.diversity_in_std else 1.0
         clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
         return losses.diversity_loss(clipped, other_clipped, rows["latent"], other)
 
@@ -139,7 +149,7 @@ class StyleUpdate:
             signals.add(
                 **{
                     "style/discriminator_loss": loss,
-                    "style/accuracy_agent": (agent_logit < 0).float().mean(),
+                    "style/accuracy_agent": (agent_logit[:rows] < 0).float().mean(),
                     "style/accuracy_demo": (demo_logit > 0).float().mean(),
                     "style/gradient_penalty": penalty,
                 }

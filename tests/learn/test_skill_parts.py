@@ -1,0 +1,137 @@
+"""The learner's parts one by one: rollout and replay memory, commands, the monitor, the examination."""
+
+import pytest
+import torch
+
+from isaachrl.envs import StepResult, TaskEnv
+from isaachrl.learn.skills.buffers import Replay, Rollout
+from isaachrl.learn.skills.examine import recall
+from isaachrl.learn.skills.monitor import JUDGED_STEPS, SETTLE_STEPS
+from isaachrl.learn.skills.update import Signals
+from tests.small_learner import make_learner
+
+CPU = torch.device("cpu")
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_rollout_rows_are_time_by_environment() -> None:
+    rollout = Rollout(2, 3, {"x": (2,), "end": ()}, ("end",), CPU)
+    rollout.put(1, x=torch.arange(6.0).view(3, 2), end=torch.tensor([True, False, True]))
+    assert rollout["end"].dtype == torch.bool
+    assert rollout.rows()["x"][3:].tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    assert rollout.rows()["end"].tolist() == [False] * 3 + [True, False, True]
+
+
+def test_replay_takes_everything_until_full_then_a_share() -> None:
+    replay = Replay(4, 1, 1, 0.5, CPU)
+    rows = torch.arange(3.0).unsqueeze(1)
+    replay.add(rows, rows, generator())
+    assert replay.filled == 3
+    replay.add(rows + 10, rows + 10, generator())
+    assert replay.filled == 4
+    replay.add(rows + 100, rows + 100, generator())
+    assert int((replay.window >= 100).sum()) == 1  # half of three rows, rounded down
+    window, latent = replay.draw(50, generator())
+    assert torch.equal(window, latent)
+
+
+def test_replay_continues_from_its_state() -> None:
+    one, two = Replay(5, 1, 0, 0.5, CPU), Replay(5, 1, 0, 0.5, CPU)
+    for start in (0.0, 3.0, 6.0):
+        one.add(torch.arange(start, start + 3).unsqueeze(1), torch.zeros(3, 0), generator())
+    two.load_state_dict(one.state_dict())
+    for replay in (one, two):
+        replay.add(torch.full((3, 1), 50.0), torch.zeros(3, 0), generator())
+    assert torch.equal(one.window, two.window)
+
+
+def test_commands_are_unit_vectors_of_the_configured_kinds() -> None:
+    learner = make_learner("motion", latent={"size": 12, "at_clip": 0.5, "between_clips": 0.3})
+    drawn = learner.commands.draw(4000)
+    assert torch.allclose(drawn.norm(dim=-1), torch.ones(4000), atol=1e-5)
+    exact = ((drawn @ learner.commands.space.places.T).amax(-1) > 0.9999).float().mean().item()
+    assert exact == pytest.approx(0.5 + 0.3 / len(learner.demos.names), abs=0.05)  # an arc may begin where it ends
+    hold = learner.commands.draw_hold(1000)
+    assert hold.min().item() == 30 and hold.max().item() == 150
+
+
+def test_ase_commands_cover_the_sphere() -> None:
+    drawn = make_learner("ase").commands.draw(4000)
+    assert drawn.mean(0).abs().max().item() < 0.05
+
+
+def test_pieces_of_long_clips_are_told_apart() -> None:
+    learner = make_learner("motion", latent={"size": 4, "segment_s": 4.0})
+    names = learner.demos.names
+    assert {"stand#0", "stand#1"} <= set(names)
+    clip = learner.task.library.names.index("stand")
+    pieces = learner.demos.piece_of(torch.tensor([clip, clip, clip]), torch.tensor([0.0, 3.9, 8.0]))
+    assert [names[piece] for piece in pieces] == ["stand#0", "stand#0", "stand#1"]
+
+
+def test_monitor_counts_episodes_and_forgets_them_when_read() -> None:
+    learner = make_learner("motion", num_envs=2)
+    frame = torch.zeros(2, learner.task.style_size)
+    flags = torch.tensor([True, False])
+    for terminated in (torch.tensor([False, False]), flags):
+        learner.monitor.after_step(_result(terminated), frame, learner.latent, flags)
+    signals = learner.monitor.read()
+    assert signals["episode/length"] == 2.0 and signals["episode/fall_share"] == 1.0
+    assert signals["episode/height"] == 7.0
+    assert "episode/length" not in learner.monitor.read()
+
+
+def _result(terminated: torch.Tensor) -> StepResult:
+    zeros = torch.zeros(len(terminated))
+    return StepResult(
+        obs={},
+        reward=zeros,
+        terminated=terminated,
+        truncated=torch.zeros_like(terminated),
+        terminal_obs={},
+        metrics={"height": zeros + 7.0},
+    )
+
+
+def test_monitor_recognises_a_motion_that_is_shown_to_it() -> None:
+    learner = make_learner("motion", num_envs=2, latent={"size": 12})
+    names, space = learner.demos.names, learner.commands.space
+    asked = torch.tensor([names.index("jog"), names.index("jog")])
+    shown = torch.stack([learner.demos.windows[names.index(name)] for name in ("jog", "stand")])
+    none = torch.zeros(2, dtype=torch.bool)
+    for step in range(SETTLE_STEPS + JUDGED_STEPS):
+        frame = shown[:, step % shown.shape[1], : learner.task.style_size]
+        learner.monitor.after_step(_result(none), frame, space.places[asked], ~none)
+    assert learner.monitor.read()["skill/recall"] == 0.5
+
+
+def test_signals_are_means_read_at_once() -> None:
+    signals = Signals.empty()
+    signals.add(a=torch.tensor(1.0))
+    signals.add(a=torch.tensor(3.0), b=torch.tensor(5.0))
+    assert signals.means() == {"a": 2.0, "b": 5.0}
+    assert Signals.empty().means() == {}
+
+
+def test_step_size_follows_the_divergence() -> None:
+    update = make_learner("none", target_kl=0.01, learning_rate=1e-4).policy_update
+    update.adapt_step_size(0.012)
+    assert update.learning_rate == pytest.approx(1e-4)
+    update.adapt_step_size(0.1)
+    assert update.learning_rate == pytest.approx(1e-4 / 1.2)
+    for _ in range(100):
+        update.adapt_step_size(0.0)
+    assert update.learning_rate == pytest.approx(1e-3)
+
+
+def test_examination_reports_every_motion() -> None:
+    learner = make_learner("motion", num_envs=11, latent={"size": 12})
+    assert isinstance(learner.env, TaskEnv)
+    result = recall(learner.skill, learner.env, learner.task, learner.demos)
+    assert set(result["clips"]) == set(learner.demos.names)
+    # an untrained body falls within the seven seconds: nothing is recalled, and that is said
+    assert result["clip_recall"] == 0.0
+    assert all(clip["fall_rate"] == 1.0 for clip in result["clips"].values())

@@ -1,0 +1,141 @@
+"""HumanoidAMP and what the humanoid's tasks share: senses, style, motors, falls, starts."""
+
+import math
+
+import pytest
+import torch
+
+import isaachrl
+import tasks  # noqa: F401  registers the tasks
+from isaachrl.envs import TaskEnv
+from isaachrl.errors import ClipError, ConfigError
+from isaachrl.maths import rotations
+from isaachrl.sim import Control, load_robot
+from tasks.common import humanoid
+from tasks.humanoid_amp import HumanoidAMP
+
+CPU = torch.device("cpu")
+
+
+def make(num_envs: int = 4, **changes: object) -> TaskEnv:
+    """An environment of HumanoidAMP with a short window."""
+    env = isaachrl.make("HumanoidAMP", num_envs=num_envs, cfg={"task": {"style_frames": 3, **changes}})
+    assert isinstance(env, TaskEnv)
+    return env
+
+
+def amp(env: TaskEnv) -> HumanoidAMP:
+    assert isinstance(env.task, HumanoidAMP)
+    return env.task
+
+
+def test_senses_and_style_do_not_change_when_the_scene_is_moved_and_turned() -> None:
+    env = make()
+    for _ in range(3):
+        env.advance(0.1 * torch.randn(4, 28))
+    task, before = amp(env), humanoid.proprioception(env.sim)
+    style = humanoid.style_frame(humanoid.motion_state(env.sim, task.library.layout), task.key_ids)
+    turn = rotations.from_yaw(torch.tensor([0.3, 1.5, -2.0, 3.1]))
+    qpos, qvel = env.sim.qpos.clone(), env.sim.qvel.clone()
+    qpos[:, :3] = rotations.rotate(turn, qpos[:, :3]) + torch.tensor([5.0, -3.0, 0.0])
+    qpos[:, 3:7] = rotations.multiply(turn, qpos[:, 3:7])
+    qvel[:, :3] = rotations.rotate(turn, qvel[:, :3])  # the angular velocity is in the body's own frame
+    env.sim.reset(torch.ones(4, dtype=torch.bool), qpos, qvel)
+    after = humanoid.style_frame(humanoid.motion_state(env.sim, task.library.layout), task.key_ids)
+    assert torch.allclose(humanoid.proprioception(env.sim), before, atol=1e-4)
+    assert torch.allclose(after, style, atol=1e-4)
+
+
+def test_proprioception_parts_are_where_the_layout_says() -> None:
+    env = make()
+    sim, sizes = env.sim, [size for _, size, _ in humanoid.proprioception_layout(env.sim.robot)]
+    parts = humanoid.proprioception(sim).split(sizes, dim=1)
+    to_heading = rotations.world_to_heading(sim.root_quat_w)
+    height, position, axis_x, axis_z, linear, angular = parts
+    assert torch.equal(height.squeeze(1), sim.root_pos_w[:, 2])
+    head = sim.robot.body_names.index("head")
+    arm_w = sim.body_pos_w[:, head] - sim.root_pos_w
+    assert torch.allclose(
+        position.view(4, -1, 3)[:, head - 1], (to_heading @ arm_w.unsqueeze(-1)).squeeze(-1), atol=1e-5
+    )
+    for part, world in ((linear, sim.body_linvel_w), (angular, sim.body_angvel_w)):
+        assert torch.allclose(part.view(4, -1, 3), world @ to_heading.mT, atol=1e-4)
+    assert torch.allclose(axis_x.view(4, -1, 3).norm(dim=-1), torch.ones(4, 15), atol=1e-5)
+    assert torch.allclose(axis_z.view(4, -1, 3).norm(dim=-1), torch.ones(4, 15), atol=1e-5)
+    assert sum(sizes) == 223
+
+
+def test_a_recorded_frame_and_the_simulated_one_at_reset_are_the_same() -> None:
+    env = make()
+    task = amp(env)
+    simulated = humanoid.style_frame(humanoid.motion_state(env.sim, task.library.layout), task.key_ids)
+    recorded = task.style_windows(task.start_clip, task.start_time_s).unflatten(1, (3, -1))
+    assert torch.allclose(task.history, recorded, atol=1e-5)
+    # key bodies are blended between frames in the clip and computed exactly in the simulation: a few millimetres
+    assert (simulated - recorded[:, 0]).abs().max().item() < 0.02
+
+
+def test_the_window_is_newest_first() -> None:
+    env = make()
+    first = amp(env).history[:, 0].clone()
+    env.advance(torch.zeros(4, 28))
+    assert torch.equal(amp(env).history[:, 1], first)
+
+
+def test_targets_of_hinges_balls_and_torques() -> None:
+    robot = load_robot("humanoid")
+    position = humanoid.ActionMap(robot, Control.position, CPU)
+    knee, hip = robot.dof_names.index("right_knee"), robot.dof_names.index("right_hip_x")
+    assert position.offset[knee].item() == pytest.approx(math.radians(80))
+    assert position.scale[knee].item() == pytest.approx(0.7 * math.radians(160))
+    assert position.offset[hip].item() == 0.0
+    assert position.scale[hip].item() == pytest.approx(1.2 * math.radians(140))
+    shoulder = robot.dof_names.index("left_shoulder_y")
+    assert position.scale[shoulder].item() == pytest.approx(math.pi)
+    torque = humanoid.ActionMap(robot, Control.torque, CPU)
+    control = torque(torch.full((1, 28), -2.0))  # clamped to -1
+    assert torch.equal(control[0], -robot.effort_limit)
+
+
+def test_mean_action_asks_for_a_standing_pose() -> None:
+    task = amp(make(motion="stand"))
+    target = task.action_map(task.mean_action().unsqueeze(0))[0]
+    names = task.sim.robot.dof_names
+    assert 0.1 < target[names.index("right_knee")].item() < 0.4  # clips of standing keep 12 to 15 degrees
+    assert abs(target[names.index("abdomen_y")].item()) < 0.2
+    assert torch.equal(amp(make(motion="stand", control="torque")).mean_action(), torch.zeros(28))
+
+
+def test_a_fall_ends_the_episode_and_pays_nothing() -> None:
+    env = make()
+    qpos = env.sim.robot.qpos0.expand(4, -1).clone()
+    qpos[1, 2:7] = torch.tensor([0.3, math.sqrt(0.5), 0.0, -math.sqrt(0.5), 0.0])  # on its back
+    env.sim.reset(torch.ones(4, dtype=torch.bool), qpos, torch.zeros(4, env.sim.qvel.shape[1]))
+    result = env.advance(amp(env).mean_action().expand(4, -1))
+    assert result.terminated.tolist() == [False, True, False, False]
+    assert result.reward.tolist() == [1.0, 0.0, 1.0, 1.0]
+    assert result.metrics["fall_rate"].tolist() == [0.0, 1.0, 0.0, 0.0]
+
+
+def test_time_truncates_and_never_terminates() -> None:
+    env = make(episode_steps=2, motion="stand")
+    action = amp(env).mean_action().expand(4, -1)
+    assert not env.step(action).done.any()
+    result = env.step(action)
+    assert result.truncated.all() and not result.terminated.any()
+    assert (env.progress == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"style_frames": 1}, ConfigError, "a window needs at least 2 frames"),
+        ({"motion": "wallk"}, ClipError, "wallk does not exist"),
+        ({"episode_steps": 0}, ConfigError, "must be positive"),
+        ({"control": "speed"}, ConfigError, "control"),
+        ({"reward": {"alife": 1.0}}, ConfigError, "did you mean alive"),
+    ],
+)
+def test_bad_values_are_refused(changes: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make(**changes)
