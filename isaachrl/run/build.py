@@ -8,8 +8,9 @@ import torch
 from isaachrl.envs.env import Env
 from isaachrl.envs.registry import World
 from isaachrl.errors import CheckpointError, ConfigError
-from isaachrl.learn.learner import Learner
-from isaachrl.run.settings import Settings
+from isaachrl.learn.learner import Learner, Policy
+from isaachrl.run.rollout import RandomPolicy
+from isaachrl.run.settings import Acting, Settings
 
 
 def seed_everything(seed: int) -> None:
@@ -35,6 +36,20 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
 def build_learner(settings: Settings, env: Env) -> Learner:
     """The learner on that environment, untrained."""
     return settings.learner.build(env, settings.learner_cfg, settings.run.seed)
+
+
+def actor(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Learner | None]:
+    """An environment, who acts in it, and the learner that this comes from, if any.
+
+    Raises:
+        ConfigError: a trained policy was asked for and no checkpoint was named.
+        CheckpointError: its weights do not fit the configuration.
+    """
+    if settings.run.policy is Acting.random:
+        env = build_env(settings, num_envs, seed)
+        return env, RandomPolicy(env, seed), None
+    learner = trained_learner(settings, num_envs, seed)
+    return learner.env, learner.policy(), learner
 
 
 def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:

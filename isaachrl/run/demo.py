@@ -72,7 +72,9 @@ def _train_skill(options: argparse.Namespace, out: Path) -> Path:
     folder = out / "skill"
     _command(
         "task=HumanoidAMP", f"run_dir={folder}", f"num_envs={options.skill_envs}",
-        f"max_iterations={options.skill_iterations}", f"seed={options.seed}", *options.settings,
+        f"max_iterations={options.skill_iterations}", f"seed={options.seed}",
+        "train.anneal_from=0.6", "train.anneal_to=0.9",  # in a short training walking comes late
+        *options.settings,
     )  # fmt: skip
     return folder / "skill.pt"
 

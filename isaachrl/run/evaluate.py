@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.run.build import trained_learner
+from isaachrl.run.build import actor
 from isaachrl.run.files import RunFolder, write_atomically
 from isaachrl.run.metrics import jsonable
 from isaachrl.run.rollout import run_episodes
@@ -23,13 +23,15 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     """Run `episodes` complete episodes of the deterministic policy; write their means and print them as one line."""
     num_envs, per_env = share(settings.run.episodes, settings.run.num_envs or DEFAULT_NUM_ENVS)
     seed = evaluation_seed(settings)
-    learner = trained_learner(settings, num_envs, seed)
+    env, policy, learner = actor(settings, num_envs, seed)
     log.info("%d environments with %d episodes each, seed %d", num_envs, per_env, seed)
-    summary: dict[str, Any] = run_episodes(learner.env, learner.policy(), per_env).summary()
-    summary |= learner.examine()
-    assert settings.loaded is not None
-    summary |= {"task": settings.task.name, "seed": seed, "iteration": settings.loaded.iteration}
-    write_summary(summary, run_folder(settings).path / "evaluate.json")
+    summary: dict[str, Any] = run_episodes(env, policy, per_env).summary()
+    summary |= {"task": settings.task.name, "seed": seed, "policy": settings.run.policy.value}
+    if learner is not None:
+        assert settings.loaded is not None
+        summary |= learner.examine() | {"iteration": settings.loaded.iteration}
+    name = "evaluate.json" if learner is not None else "evaluate_random.json"
+    write_summary(summary, run_folder(settings).path / name)
     return summary
 
 
@@ -51,7 +53,9 @@ def run_folder(settings: Settings) -> RunFolder:
     """Where results go: `run_dir`, else the folder of the run that the checkpoint belongs to."""
     if settings.run.run_dir:
         return RunFolder(Path(settings.run.run_dir))
-    source = Path(settings.run.checkpoint or ".")
+    if settings.run.checkpoint is None:
+        return RunFolder(Path("runs") / settings.task.name / settings.run.policy.value)
+    source = Path(settings.run.checkpoint)
     if source.is_dir():
         return RunFolder(source)
     return RunFolder(source.parent.parent if source.parent.name == "checkpoints" else source.parent)

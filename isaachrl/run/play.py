@@ -10,11 +10,11 @@ from rich.table import Table
 
 from isaachrl.envs.env import Env
 from isaachrl.errors import RenderError
-from isaachrl.run.build import trained_learner
+from isaachrl.run.build import actor
 from isaachrl.run.evaluate import evaluation_seed, run_folder, share, write_summary
 from isaachrl.run.record import Recorder
 from isaachrl.run.rollout import Episodes, run_episodes
-from isaachrl.run.settings import Settings
+from isaachrl.run.settings import Acting, Settings
 from isaachrl.run.tables import cell, show
 
 log = logging.getLogger(__name__)
@@ -25,21 +25,19 @@ VIDEO_LIMIT = 1800  # frames: a minute
 
 def play(settings: Settings) -> dict[str, Any]:
     """Play a few episodes of a trained run, or, without a checkpoint, show the motions that a task imitates."""
-    if settings.loaded is None and hasattr(settings.task_cfg, "motion"):
+    if settings.loaded is None and settings.run.policy is Acting.trained and hasattr(settings.task_cfg, "motion"):
         from isaachrl.run.motion_viewer import view_motions
 
         return view_motions(settings)
     wanted = settings.run.episodes if "episodes" in settings.typed else EPISODES
     num_envs, per_env = share(wanted, settings.run.num_envs or 1)
-    learner = trained_learner(settings, num_envs, evaluation_seed(settings))
+    env, policy, _ = actor(settings, num_envs, evaluation_seed(settings))
     folder = run_folder(settings).path
-    with filming(learner.env, folder / "play.mp4", settings.run.video) as recorder:
+    with filming(env, folder / "play.mp4", settings.run.video) as recorder:
         if recorder is None:
-            episodes = run_episodes(learner.env, learner.policy(), per_env)
+            episodes = run_episodes(env, policy, per_env)
         else:
-            episodes = run_episodes(
-                learner.env, learner.policy(), per_env, lambda result: recorder.after_step(bool(result.done[0]))
-            )
+            episodes = run_episodes(env, policy, per_env, lambda result: recorder.after_step(bool(result.done[0])))
     show(table(episodes))
     summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
     summary["video"] = str(folder / "play.mp4") if recorder is not None and recorder.writer.frames else None

@@ -7,10 +7,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, StepResult
+from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.learn.learner import Policy
 
 Values = dict[str, float]
+
+
+class RandomPolicy:
+    """Uniformly random actions in [-1, 1]: the baseline that every learned policy has to beat."""
+
+    def __init__(self, env: Env, seed: int) -> None:
+        self._shape = (env.num_envs, env.action_size)
+        self._generator = torch.Generator(device=env.device).manual_seed(seed)
+
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`."""
+        device = self._generator.device
+        return 2.0 * torch.rand(self._shape, generator=self._generator, device=device) - 1.0
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`: there is nothing to forget."""
 
 
 @dataclass

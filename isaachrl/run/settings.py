@@ -25,7 +25,7 @@ Values = dict[str, Any]
 SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
 DEFAULT_NUM_ENVS = 256
 # how a run was started, as against what it is: not taken over from a stored configuration
-_OF_THE_CALL = ("mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "episodes", "video")
+_OF_THE_CALL = ("mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "episodes", "video", "policy")
 
 
 class Mode(Enum):
@@ -35,6 +35,13 @@ class Mode(Enum):
     play = "play"
     evaluate = "evaluate"
     export = "export"
+
+
+class Acting(Enum):
+    """Who acts in play and evaluation: what was trained, or uniformly random actions as a baseline."""
+
+    trained = "trained"
+    random = "random"
 
 
 @dataclass
@@ -51,6 +58,7 @@ class RunCfg:
         max_iterations: shorthand of `train.max_iterations`; nothing takes the recipe's or the learner's own.
         mode: what to do.
         checkpoint: what play, evaluate and export load; in training, the weights to start from.
+        policy: who acts in play and evaluation; `random` needs no checkpoint.
         skill: shorthand of `task.skill`.
         motion: shorthand of `task.motion`.
         run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
@@ -70,6 +78,7 @@ class RunCfg:
     max_iterations: int | None = None
     mode: Mode = Mode.train
     checkpoint: str | None = None
+    policy: Acting = Acting.trained
     skill: str | None = None
     motion: str | None = None
     run_dir: str | None = None

@@ -10,7 +10,7 @@ import torch
 from isaachrl.envs.registry import World
 from isaachrl.errors import ConfigError
 from isaachrl.run.evaluate import share
-from isaachrl.run.rollout import Episodes, run_episodes
+from isaachrl.run.rollout import Episodes, RandomPolicy, run_episodes
 from tests.run.point import GreedyPolicy, Point, PointCfg
 
 
@@ -85,3 +85,19 @@ def test_typed_seed_is_used(launch, capsys):
 def test_without_a_checkpoint_it_says_what_to_type(launch):
     with pytest.raises(ConfigError, match="mode=evaluate needs a trained run: type checkpoint=runs/Point/"):
         launch(mode="evaluate")
+
+
+def test_random_actions_repeat_by_seed():
+    env = make([2, 3])
+    one, two = (RandomPolicy(env, seed=5) for _ in range(2))
+    actions = one.act({})
+    assert actions.shape == (2, env.action_size) and actions.abs().max().item() <= 1.0
+    assert torch.equal(actions, two.act({})) and not torch.equal(actions, one.act({}))
+
+
+def test_random_actions_are_evaluated_without_a_checkpoint(launch, capsys):
+    summary = launch(mode="evaluate", policy="random", episodes=4, run_dir="out")
+    assert summary["episodes"] == 4 and summary["policy"] == "random" and "iteration" not in summary
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == json.loads(
+        Path("out/evaluate_random.json").read_text()
+    )
