@@ -42,7 +42,7 @@ class SkillsLearner(Learner):
     HEADLINE: ClassVar[tuple[str, ...]] = (
         "episode/length",
         "episode/forward_speed_mps",
-        "reward/style",
+        "reward/style_of_mean",
         "skill/coverage",
     )
 
@@ -116,7 +116,8 @@ class SkillsLearner(Learner):
         self.samples += self.samples_per_iteration
         result = signals.means() | self.monitor.read()
         self.policy_update.adapt_step_size(result["policy/kl"])
-        return result | {"policy/learning_rate": self.policy_update.learning_rate}
+        update = self.policy_update
+        return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
 
     def _step(self, step: int) -> None:
         """One control step of all environments, written into the rollout."""
