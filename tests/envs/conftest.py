@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-import torch
 
 import isaachrl
 from isaachrl.envs import registry
@@ -11,15 +10,6 @@ from tests.tiny_skill import make_tiny_skill
 
 # what makes every observation vary within few short episodes
 OVERRIDES = {"HumanoidHRLMaze": {"layout": "random"}}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small only wait for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

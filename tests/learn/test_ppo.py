@@ -26,15 +26,6 @@ assert tasks
 SMALL: dict = {"hidden": [32], "horizon": 8, "minibatch": 128, "log_std": -1.0}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small only wait for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def point(num_envs=32, **cfg):
     generator = torch.Generator().manual_seed(1)
     return Point(PointCfg(**cfg), World(num_envs, "auto", torch.device("cpu"), generator))

@@ -1,0 +1,85 @@
+"""The skill in `assets/skills/` does what its page says, measured on a few short episodes."""
+
+import pytest
+import torch
+
+import isaachrl
+import tasks  # noqa: F401  registers the tasks
+from isaachrl.envs import TaskEnv
+from isaachrl.hierarchy.skill import Skill
+from isaachrl.sim import load_robot
+
+SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def skill() -> Skill:
+    return Skill.load("assets/skills/humanoid.pt")
+
+
+def make_env(skill: Skill, num_envs: int) -> TaskEnv:
+    changes = {"style_frames": skill.contract.style_frames, "motion": "locomotion"}
+    env = isaachrl.make("HumanoidAMP", num_envs=num_envs, seed=11, cfg={"task": changes})
+    assert isinstance(env, TaskEnv)
+    return env
+
+
+def roll(skill: Skill, env: TaskEnv, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Forward speed and turn rate of the second half, and who fell, each `(N,)`."""
+    obs, fell = env.reset(), torch.zeros(env.num_envs, dtype=torch.bool)
+    speed, turn = torch.zeros(env.num_envs), torch.zeros(env.num_envs)
+    steps = SECONDS * 30
+    for step in range(steps):
+        result = env.advance(skill.act(obs["proprioception"], latent))
+        obs, fell = result.obs, fell | result.terminated
+        if step >= steps // 2:
+            velocity = obs["proprioception"].split(
+                [size for _, size, _ in env.task.proprioception_layout],
+                dim=1,  # type: ignore[attr-defined]
+            )
+            speed += velocity[4][:, 0]
+            turn += velocity[5][:, 2]
+    return speed / (steps // 2), turn / (steps // 2), fell
+
+
+def test_it_fits_the_humanoid(skill: Skill) -> None:
+    skill.check(load_robot("humanoid"), 1 / 30, "position")
+    assert skill.latent_size == 16
+    assert torch.allclose(skill.space.places.norm(dim=-1), torch.ones(len(skill.contract.motions)), atol=1e-4)
+    assert not any(parameter.requires_grad for parameter in skill.parameters())
+
+
+def test_its_commands_stand_walk_jog_and_turn_both_ways_without_falling(skill: Skill) -> None:
+    motions = ("stand", "walk", "jog", "tight_left", "tight_right")
+    latent = torch.stack([skill.place_of(motion) for motion in motions]).repeat_interleave(4, dim=0)
+    speed, turn, fell = roll(skill, make_env(skill, 20), latent)
+    assert fell.sum().item() <= 1
+    stand, walk, jog, left, right = speed.view(5, 4).median(1).values.tolist()
+    assert abs(stand) < 0.2
+    assert 0.7 < walk < 1.3
+    assert jog > walk + 0.2
+    assert left > 0.4 and right > 0.4
+    turn_left, turn_right = turn.view(5, 4).median(1).values[3:].tolist()
+    assert turn_left > 0.4 and turn_right < -0.4
+
+
+def test_it_survives_commands_from_anywhere_on_the_sphere(skill: Skill) -> None:
+    latent = skill.project(torch.randn(24, skill.latent_size))
+    _, _, fell = roll(skill, make_env(skill, 24), latent)
+    assert fell.float().mean().item() < 0.25
+
+
+def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> None:
+    env = make_env(skill, 64)
+    task = env.task
+    names = list(skill.contract.motions)
+    library = task.library  # type: ignore[attr-defined]
+    for motion, wrong in (("stand", "walk_fast"), ("walk_fast", "stand"), ("tight_left", "tight_right")):
+        clip = torch.full((64,), library.names.index(motion))
+        times = torch.linspace(0.5, 3.0, 64)
+        windows = task.style_windows(clip, times)  # type: ignore[attr-defined]
+        own, other = (
+            skill.style_reward(windows, skill.space.places[names.index(name)].expand(64, -1)).mean().item()
+            for name in (motion, wrong)
+        )
+        assert own > other + 0.3, (motion, wrong)
