@@ -72,7 +72,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
         self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
         self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
-        self.history = torch.zeros(n, cfg.style_frames, self.style_size, device=device)
+        # the windows of the start states and, after them, the present ones: a reset is one look-up in both
+        self._windows = torch.zeros(START_STATES + n, cfg.style_frames, self.style_size, device=device)
+        self.history = self._windows[START_STATES:]
+        self._present = START_STATES + torch.arange(n, device=device)
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -90,7 +93,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         times = self.library.sample_times(ids, self.generator)
         state = self.library.state(ids, times)
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
-        self._bank_style = self.style_windows(ids, times).unflatten(1, (self.cfg.style_frames, self.style_size))
+        self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
@@ -114,7 +117,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
         frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.library.layout), self.key_ids)
-        self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
+        self.history.copy_(torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1))
         self._distance += (self.sim.root_linvel_w * self._forward_w()).sum(-1) * self.cfg.step_s
         self._steps += 1
 
@@ -130,8 +133,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """See `Task.reset`."""
         pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
         self.sim.reset(mask, self._bank_qpos[pick], self._bank_qvel[pick])
-        style = self._bank_style.index_select(0, pick)
-        self.history = torch.where(mask[:, None, None], style, self.history)
+        self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._present)))
         self.start_clip = torch.where(mask, self._bank_clip[pick], self.start_clip)
         self.start_time_s = torch.where(mask, self._bank_time[pick], self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _TINY = 1e-8
-# Numbers that hardly vary in the clips (a still neck) must not be blown up: whatever a simulated body does there
-# would outweigh its gait. In m, m/s, rad/s and entries of unit vectors alike.
-_SMALLEST_SCALE = 0.1
 
 
 class MotionSpace(nn.Module):
@@ -38,7 +35,7 @@ class MotionSpace(nn.Module):
         super().__init__()
         pieces = len(features)
         self.register_buffer("features", features)
-        self.register_buffer("scale", scale.clamp_min(_SMALLEST_SCALE))
+        self.register_buffer("scale", scale)
         squared = self._squared_distance(features)
         width = squared.sum() / max(pieces * (pieces - 1), 1)
         self.register_buffer("width", width.clamp_min(_TINY))

@@ -2,5 +2,6 @@
 
 from isaachrl.nn.mlp import mlp
 from isaachrl.nn.normalizer import RunningNorm
+from isaachrl.nn.precision import Precision, Rounding
 
-__all__ = ["RunningNorm", "mlp"]
+__all__ = ["Precision", "Rounding", "RunningNorm", "mlp"]

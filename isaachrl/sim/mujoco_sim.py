@@ -86,14 +86,18 @@ class MujocoSim(Sim):
 
     def _copy_out(self, ids: np.ndarray | None) -> None:
         """Refresh the mirrors from the engine, of all worlds or of the rows `ids`."""
-        for name, mirror in self._mirrors.items():
-            if ids is None:
+        if ids is None:
+            for name, mirror in self._mirrors.items():
                 mirror.copy_(self._tensors[name])
-            else:
-                mirror[torch.from_numpy(ids).to(self.device)] = _as_tensor(self._sources[name][ids]).to(mirror)
-        # cvel refers to the centre of mass of the tree: carry it to each body's origin
-        arm = self.body_pos_w - self._com.unsqueeze(1)
-        torch.add(self._cvel[..., 3:], torch.linalg.cross(self.body_angvel_w, arm), out=self.body_linvel_w)
+            _velocity_at_origin(self._cvel, self.body_pos_w, self._com, self.body_linvel_w)
+            return
+        rows = torch.from_numpy(ids).to(self.device)
+        new = {name: _as_tensor(source[ids]).to(self._mirrors[name]) for name, source in self._sources.items()}
+        for name, values in new.items():
+            self._mirrors[name].index_copy_(0, rows, values)
+        linvel = torch.empty_like(new["body_pos_w"])
+        _velocity_at_origin(new["body_cvel"], new["body_pos_w"], new["root_com"], linvel)
+        self.body_linvel_w.index_copy_(0, rows, linvel)
 
     def step(self, substeps: int) -> None:
         """See `Sim.step`."""
@@ -185,6 +189,12 @@ class MujocoSim(Sim):
         self.contact_force_w.copy_(state["contact_force_w"])
         self.num_diverged.copy_(state["num_diverged"])
         self.mocap_pos_w.copy_(_as_tensor(self._mocap_pos))
+
+
+def _velocity_at_origin(cvel: Tensor, body_pos: Tensor, root_com: Tensor, out: Tensor) -> None:
+    """Write linear velocities `(n, B, 3)` of the bodies' origins: `cvel (n, B, 6)` refers to the tree's centre of mass."""
+    arm = body_pos - root_com.unsqueeze(1)
+    torch.add(cvel[..., 3:], torch.linalg.cross(cvel[..., :3], arm), out=out)
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:

@@ -28,12 +28,12 @@ class CommandSource:
         self.space = MotionSpace(demos.features, demos.scale, max(self.size, 2)).to(device)
 
     def draw(self, n: int) -> Tensor:
-        """New commands `(n, d)`."""
+        """New commands `(n, d)`; those at or between clips by the clips' weights."""
         sphere = functional.normalize(self._normal(n, self.size), dim=-1)
         if self.kind is not Latents.motion:
             return sphere
         places = self.space.places
-        pick = torch.randint(len(places), (2, n), generator=self._generator, device=self._device)
+        pick = draw_categories(self.demos.weights.expand(2 * n, -1), self._generator).view(2, n)
         here, there = places[pick[0]], places[pick[1]]
         blend, choice = self._uniform(n, 1), self._uniform(n, 1)
         between = functional.normalize((1 - blend) * here + blend * there + 1e-6 * sphere, dim=-1)

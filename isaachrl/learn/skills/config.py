@@ -5,6 +5,7 @@ from enum import Enum
 
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.style import Judgement
+from isaachrl.nn import Precision
 
 
 class Latents(Enum):
@@ -95,11 +96,13 @@ class RewardCfg:
     Args:
         style: weight of the discriminator's opinion, see `Judgement`.
         encoder: (`ase`) weight of `max(cosine between the encoder's guess and the command, 0)`.
+        pace: (`motion`) weight of going and turning as fast as the commanded motion, see `PaceReward`.
         task: weight of the environment's own reward.
     """
 
     style: float = 1.0
     encoder: float = 0.5
+    pace: float = 0.5
     task: float = 0.0
 
 
@@ -127,6 +130,7 @@ class SkillsCfg:
         diversity: (`ase`) weight of the diversity loss; distances are measured in standard deviations if
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
+        precision: of the matrix products of an update, see `Precision`.
         exploration_mix: (`ase`) let a few environments act without noise, see `stochastic_share`.
     """
 
@@ -154,6 +158,7 @@ class SkillsCfg:
     diversity_in_std: bool = False
     encoder_weight: float = 1.0
     exploration_mix: bool = False
+    precision: Precision = Precision.auto
     latent: LatentCfg = field(default_factory=LatentCfg)
     discriminator: DiscriminatorCfg = field(default_factory=DiscriminatorCfg)
     reward: RewardCfg = field(default_factory=RewardCfg)

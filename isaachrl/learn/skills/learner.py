@@ -21,6 +21,7 @@ from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.examine import recall
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
+from isaachrl.learn.skills.pace import PaceReward
 from isaachrl.learn.skills.policy import SkillPolicy
 from isaachrl.learn.skills.update import PolicyUpdate, Signals, StyleUpdate
 from isaachrl.maths.returns import generalized_advantages
@@ -55,6 +56,9 @@ class SkillsLearner(Learner):
         self.generator = torch.Generator(device=device).manual_seed(seed + 1)
         self.demos = Demonstrations(self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator)
         self.commands = CommandSource(cfg.latents, cfg.latent, self.demos, self.generator, device)
+        self.pace: PaceReward | None = None
+        if cfg.latents is Latents.motion and cfg.reward.pace > 0:
+            self.pace = PaceReward(self.task, self.commands.space, cfg.latent.temperature)
         torch.manual_seed(seed)
         self.skill = Skill(make_contract(env, self.task, cfg, self.demos.names, self.commands.size)).to(device)
         self.skill.space = self.commands.space
@@ -172,13 +176,18 @@ class SkillsLearner(Learner):
     def _finish_rollout(self, signals: Signals) -> None:
         """Rewards, values of what followed, advantages and targets of the whole rollout."""
         data, cfg, net = self.rollout, self.cfg, self.skill.discriminator
-        windows, latents = net.norm(data["window"].flatten(0, 1)), data["latent"].flatten(0, 1)
+        seen, latents = data["window"].flatten(0, 1), data["latent"].flatten(0, 1)
+        windows = net.norm(seen)
         style = style_reward(net.logit(windows, latents), cfg.discriminator.judgement).view_as(data["value"])
         reward = cfg.reward.style * style + cfg.reward.task * data["task_reward"]
         if cfg.latents is Latents.ase:
             encoder = (net.encode(windows) * latents).sum(-1).clamp_min(0.0).view_as(style)
             reward = reward + cfg.reward.encoder * encoder
             signals.add(**{"reward/encoder": encoder.mean()})
+        if self.pace is not None:
+            pace = self.pace(seen, latents).view_as(style)
+            reward = reward + cfg.reward.pace * pace
+            signals.add(**{"reward/pace": pace.mean()})
         data["next_value"].copy_(self._next_values())
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)

@@ -10,6 +10,10 @@ from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.motion_space import style_features
 from isaachrl.motion.library import MotionLibrary
 
+# Numbers that hardly vary in the clips (a still neck) must not be blown up: whatever a simulated body does there
+# would outweigh its gait. In m, m/s, rad/s and entries of unit vectors alike.
+_SMALLEST_DEVIATION = 0.1
+
 
 class ImitationTask(Protocol):
     """What a task must offer so that skills can be learned on it."""
@@ -59,7 +63,7 @@ class Demonstrations:
         windows: `(S, K, W * style_size)`.
         weights: `(S,)` share of each piece, summing to one.
         features: `(S, 2 * style_size)` mean and deviation of the newest frames.
-        scale: `(2 * style_size,)` standard deviation of each style number over all pieces, twice.
+        scale: `(2 * style_size,)` what features are divided by before they are compared, see `_scale`.
     """
 
     def __init__(self, task: ImitationTask, windows: int, segment_s: float, generator: torch.Generator) -> None:
@@ -82,8 +86,7 @@ class Demonstrations:
         self.windows = torch.stack([task.style_windows(i, t) for i, t in zip(ids, times, strict=True)])
         frames = self.windows[..., : self._size]
         self.features = style_features(frames.mean(1), frames.square().mean(1))
-        deviation = frames.flatten(0, 1).std(0)
-        self.scale = torch.cat((deviation, deviation))
+        self.scale = _scale(frames.flatten(0, 1).std(0), [size for _, size, _ in task.style_layout])
 
     def piece_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """The piece `(n,)` that a moment of a clip belongs to."""
@@ -94,3 +97,15 @@ class Demonstrations:
         """One random window `(n, W * style_size)` of each piece of `pieces (n,)`."""
         row = torch.randint(self.windows.shape[1], pieces.shape, generator=generator, device=pieces.device)
         return self.windows[pieces, row]
+
+
+def _scale(deviation: Tensor, group_sizes: list[int]) -> Tensor:
+    """What features are divided by `(2 S,)`: deviations `(S,)` of the style numbers, twice, by the groups' sizes.
+
+    Every group of the style frame counts alike. Without that a hundred numbers of joints drown the six that tell where
+    the body goes, and a walk is told from a curve by its elbows.
+    """
+    sizes = torch.tensor(group_sizes, dtype=deviation.dtype, device=deviation.device)
+    share = sizes * len(group_sizes) / sizes.sum()
+    scale = deviation.clamp_min(_SMALLEST_DEVIATION) * share.repeat_interleave(sizes.long()).sqrt()
+    return torch.cat((scale, scale))

@@ -11,6 +11,7 @@ from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.commands import CommandSource
 from isaachrl.learn.skills.config import Latents, SkillsCfg
 from isaachrl.learn.skills.critic import Critic
+from isaachrl.nn import Rounding
 
 
 @dataclass
@@ -54,6 +55,7 @@ class PolicyUpdate:
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, commands: CommandSource) -> None:
         self.cfg, self.skill, self.critic, self.commands = cfg, skill, critic, commands
         self.log_std = cfg.log_std
+        self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
         )
@@ -61,7 +63,8 @@ class PolicyUpdate:
     def step(self, rows: dict[str, Tensor], signals: Signals) -> None:
         """Learn from rows: obs (normalised), latent, action, log_prob, mean, advantage, target, noisy."""
         cfg = self.cfg
-        mean = self.skill.actor(rows["obs"], rows["latent"])
+        with self._rounding.gradients():
+            mean = self.skill.actor(rows["obs"], rows["latent"])
         log_prob = losses.gaussian_log_prob(rows["action"], mean, self.log_std)
         noisy = rows["noisy"]
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
@@ -70,7 +73,8 @@ class PolicyUpdate:
             diversity = losses.masked_mean(self._diversity(rows, mean), noisy)
             signals.add(**{"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
-        value = self.critic(rows["obs"], rows["latent"])
+        with self._rounding.everything():
+            value = self.critic(rows["obs"], rows["latent"]).float()
         value_loss = (value - rows["target"]).square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         (policy_loss + cfg.critic_weight * value_loss).backward()
@@ -103,7 +107,8 @@ class PolicyUpdate:
     def _diversity(self, rows: dict[str, Tensor], mean: Tensor) -> Tensor:
         """The diversity loss per row, with another random command; its gradient goes through both actions."""
         other = self.commands.draw(len(mean))
-        other_mean = self.skill.actor(rows["obs"], other)
+        with self._rounding.gradients():
+            other_mean = self.skill.actor(rows["obs"], other)
         unit = math.exp(self.log_std) if self.cfg.diversity_in_std else 1.0
         clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
         return losses.diversity_loss(clipped, other_clipped, rows["latent"], other)
@@ -114,6 +119,7 @@ class StyleUpdate:
 
     def __init__(self, cfg: SkillsCfg, skill: Skill) -> None:
         self.cfg, self.net = cfg, skill.discriminator
+        self._rounding = Rounding(cfg.precision, self.net.norm.mean.device)
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=cfg.discriminator.learning_rate)
 
     def step(
@@ -132,14 +138,18 @@ class StyleUpdate:
         cfg = self.cfg.discriminator
         agent = self.net.norm(agent)
         demo = self.net.norm(demo).requires_grad_(True)
-        agent_logit, demo_logit = self.net.logit(agent, agent_latent), self.net.logit(demo, demo_latent)
+        with self._rounding.everything():
+            agent_logit = self.net.logit(agent, agent_latent).float()
+            demo_logit = self.net.logit(demo, demo_latent).float()
         penalty = losses.gradient_penalty(demo_logit, demo)
         weights = [module.weight for module in self.net.modules() if isinstance(module, nn.Linear)]
         loss = losses.discriminator_loss(agent_logit, demo_logit, cfg.judgement) + cfg.gradient_penalty * penalty
         loss = loss + cfg.logit_decay * self.net.judge.weight.square().sum()
         loss = loss + cfg.weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
         if self.cfg.latents is Latents.ase:
-            encoder = losses.encoder_loss(self.net.encode(agent[:rows]), agent_latent[:rows])
+            with self._rounding.everything():
+                guess = self.net.encode(agent[:rows]).float()
+            encoder = losses.encoder_loss(guess, agent_latent[:rows])
             signals.add(**{"style/encoder_cosine": -encoder})
             loss = loss + self.cfg.encoder_weight * encoder
         self.optimizer.zero_grad(set_to_none=True)
