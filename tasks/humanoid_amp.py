@@ -49,6 +49,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     Attributes:
         library: the clips.
+        window_s: how far back in time a style window reaches.
         start_clip, start_time_s: `(N,)` where in the clips each present episode began.
     """
 
@@ -61,6 +62,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.library = MotionLibrary(clips, robot, device, weights)
         self.key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
         self.style_size = humanoid.style_size(robot)
+        self.window_s = (cfg.style_frames - 1) * cfg.step_s
         self.proprioception_layout = humanoid.proprioception_layout(robot)
         self.style_layout = humanoid.style_layout(robot)
         self.obs_sizes = {
@@ -90,7 +92,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def _fill_start_bank(self) -> None:
         """Draw the states that episodes may start from."""
         ids = self.library.sample_clips(START_STATES, self.generator)
-        times = self.library.sample_times(ids, self.generator)
+        times = self.library.sample_times(ids, self.generator, self.window_s)
         state = self.library.state(ids, times)
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])

@@ -86,7 +86,7 @@ def clip_bank(
         ConfigError: the clips have no such moment.
     """
     ids = library.sample_clips(CLIP_STATES, generator)
-    times = library.sample_times(ids, generator)
+    times = library.sample_times(ids, generator, max(frames - 1, 0) * step_s)
     slow = library.state(ids, times).root_linvel_w[:, :2].norm(dim=-1) <= max_speed_mps
     if not bool(slow.any()):
         raise ConfigError(f"no moment of the clips is as slow as {max_speed_mps} m/s; raise task.start_speed_mps")

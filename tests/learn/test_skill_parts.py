@@ -54,8 +54,14 @@ def test_commands_are_unit_vectors_of_the_configured_kinds() -> None:
     assert torch.allclose(drawn.norm(dim=-1), torch.ones(4000), atol=1e-5)
     exact = ((drawn @ learner.commands.space.places.T).amax(-1) > 0.9999).float().mean().item()
     assert exact == pytest.approx(0.5 + 0.3 / len(learner.demos.names), abs=0.05)  # an arc may begin where it ends
-    hold = learner.commands.draw_hold(1000)
-    assert hold.min().item() == 30 and hold.max().item() == 150
+
+
+def test_short_and_long_holds_are_alike_in_number() -> None:
+    learner = make_learner("motion", latent={"hold_steps_min": 5, "hold_steps_max": 150})
+    hold = learner.commands.draw_hold(4000)
+    assert hold.min().item() == 5 and hold.max().item() == 150
+    middle = (5 * 151) ** 0.5  # as many below the geometric middle as above it
+    assert (hold < middle).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
 def test_ase_commands_cover_the_sphere() -> None:

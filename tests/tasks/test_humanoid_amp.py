@@ -9,6 +9,7 @@ import isaachrl
 import tasks  # noqa: F401  registers the tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.errors import ClipError, ConfigError
+from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths import rotations
 from isaachrl.sim import Control, load_robot
 from tasks.common import humanoid
@@ -139,3 +140,13 @@ def test_time_truncates_and_never_terminates() -> None:
 def test_bad_values_are_refused(changes: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make(**changes)
+
+
+def test_no_window_reaches_back_before_a_clip_that_does_not_loop() -> None:
+    task = amp(make(64, motion="stop", style_frames=10))
+    demos = Demonstrations(task, 64, 12.0, torch.Generator().manual_seed(0))
+    assert task.window_s == pytest.approx(0.3)
+    assert task.start_time_s.min() >= 0.3
+    # before its beginning the clip stands still in the middle of a step: equal frames one after the other
+    for windows in (task.history, demos.windows[0].unflatten(-1, (10, -1))):
+        assert (windows.diff(dim=1).abs().amax(-1) > 0).all()

@@ -49,9 +49,13 @@ class CommandSource:
         return torch.where(match, self.space.places[start_pieces], drawn)
 
     def draw_hold(self, n: int) -> Tensor:
-        """For how many steps `(n,)` a new command is held."""
+        """For how many steps `(n,)` a new command is held: evenly on a logarithmic scale.
+
+        A level above changes its mind many times a second, a user's command lasts: either must be met often.
+        """
         low, high = self.cfg.hold_steps_min, self.cfg.hold_steps_max
-        return torch.randint(low, high + 1, (n,), generator=self._generator, device=self._device)
+        held = low * ((high + 1) / low) ** self._uniform(n, 1).squeeze(-1)
+        return held.long().clamp(low, high)
 
     def demonstrations(self, latent: Tensor) -> Tensor:
         """A demonstration window for each command of `latent (n, d)`.

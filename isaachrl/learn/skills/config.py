@@ -27,7 +27,8 @@ class LatentCfg:
 
     Args:
         size: d, the sphere is in d dimensions; ignored for `none`.
-        hold_steps_min, hold_steps_max: a command is held for a number of steps drawn from this range.
+        hold_steps_min, hold_steps_max: a command is held for a number of steps drawn from this range, evenly on a
+            logarithmic scale.
         at_clip: (`motion`) share of commands that are the place of a clip.
         between_clips: (`motion`) share of commands on the arc between two clips; the rest is uniform on the sphere.
         match_start: (`motion`) share of episodes that begin with the command of the clip they start in.
@@ -37,10 +38,10 @@ class LatentCfg:
     """
 
     size: int = 16
-    hold_steps_min: int = 30
+    hold_steps_min: int = 5
     hold_steps_max: int = 150
-    at_clip: float = 0.7
-    between_clips: float = 0.15
+    at_clip: float = 0.6
+    between_clips: float = 0.2
     match_start: float = 0.8
     temperature: float = 0.05
     segment_s: float = 12.0

@@ -25,6 +25,7 @@ class ImitationTask(Protocol):
     proprioception_layout: list[tuple[str, int, str]]
     style_layout: list[tuple[str, int, str]]
     style_size: int
+    window_s: float
     start_clip: Tensor
     start_time_s: Tensor
 
@@ -81,7 +82,11 @@ class Demonstrations:
         )
         self.weights = library.weights[clip] / counts[clip]
         drawn = torch.rand(len(clip), windows, generator=generator, device=clip.device)
-        times = (index.unsqueeze(1) + drawn) * self._lengths[clip].unsqueeze(1)
+        length = self._lengths[clip]
+        # before the beginning of a clip that does not loop there is nothing for a window to reach back to
+        margin = ((index == 0) & ~library.loops[clip]) * torch.clamp(length, max=task.window_s)
+        begin = index * length + margin
+        times = begin.unsqueeze(1) + drawn * (length - margin).unsqueeze(1)
         ids = clip.unsqueeze(1).expand(-1, windows)
         self.windows = torch.stack([task.style_windows(i, t) for i, t in zip(ids, times, strict=True)])
         frames = self.windows[..., : self._size]

@@ -12,12 +12,14 @@ from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.learn.skills.motions import ImitationTask
 
-_SPEED_SCALE_MPS = 0.4
+_SPEED_SCALE_MPS = 0.5
 _TURN_SCALE_RAD_S = 0.7  # wider in numbers: the pelvis yaws by half a radian per second within every stride
 
 
 class PaceReward:
-    """`exp(-|v - v*|^2 / 0.4^2) / 2 + exp(-(w - w*)^2 / 0.7^2) / 2`: planar velocity and yaw rate, heading frame.
+    """`exp(-|v - v*|^2 / 0.5^2 - (w - w*)^2 / 0.7^2)`: planar velocity and yaw rate, heading frame.
+
+    A product, so that who is to turn on the spot earns nothing by merely standing there.
 
     Args:
         task: says where the two stand in a style frame.
@@ -39,9 +41,7 @@ class PaceReward:
         """Pay `(n,)`, 0 to 1, for windows `(n, W * style size)`, newest frame first, under commands `(n, d)`."""
         wanted = self._space.likely_pieces(latent, self._temperature) @ self._targets
         error = (window.index_select(-1, self._columns_of_frame) - wanted).square()
-        speed = torch.exp(-error[:, :2].sum(-1) / _SPEED_SCALE_MPS**2)
-        turn = torch.exp(-error[:, 2] / _TURN_SCALE_RAD_S**2)
-        return 0.5 * (speed + turn)
+        return torch.exp(-error[:, :2].sum(-1) / _SPEED_SCALE_MPS**2 - error[:, 2] / _TURN_SCALE_RAD_S**2)
 
     @staticmethod
     def _columns(task: ImitationTask) -> list[int]:
