@@ -192,7 +192,7 @@ class MujocoSim(Sim):
 
 
 def _velocity_at_origin(cvel: Tensor, body_pos: Tensor, root_com: Tensor, out: Tensor) -> None:
-    """Write linear velocities `(n, B, 3)` of the bodies' origins: `cvel (n, B, 6)` refers to the tree's centre of mass."""
+    """Write the linear velocities `(n, B, 3)` of bodies' origins: `cvel (n, B, 6)` is that at the centre of mass."""
     arm = body_pos - root_com.unsqueeze(1)
     torch.add(cvel[..., 3:], torch.linalg.cross(cvel[..., :3], arm), out=out)
 
