@@ -26,14 +26,14 @@ class HumanoidAMPCfg(TaskCfg):
             them, such as `walk`; a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips
             with weights.
         control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
-        style_frames: length W of the window the discriminator sees, newest frame first.
+        style_frames: length W of the window the discriminator sees, newest frame first: 2 in AMP, 10 in ASE.
         min_height_m: a listed body below its height ends the episode.
         reward: `alive` pays 1 each step; imitation itself is rewarded by the learner.
     """
 
     motion: str = "locomotion"
     control: Control = Control.position
-    style_frames: int = 10
+    style_frames: int = 2
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0})
 

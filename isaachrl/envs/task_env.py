@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.task import Task
+from isaachrl.envs.threads import small_work
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import Sim
 
@@ -37,7 +38,11 @@ class TaskEnv(Env):
         return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
 
     def advance(self, action: Tensor) -> StepResult:
-        """See `Env.advance`. The order of a step is the order of these lines."""
+        """See `Env.advance`. The order of a step is the order of the lines in `_advance`."""
+        with small_work(self.num_envs, self.device):
+            return self._advance(action)
+
+    def _advance(self, action: Tensor) -> StepResult:
         self.task.apply(action)  # 1. action -> controls
         self.sim.step(self.task.cfg.substeps)  # 2. physics
         self.progress += 1  # 3. time
@@ -63,13 +68,15 @@ class TaskEnv(Env):
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
-        self.task.reset(mask)
-        self.progress.masked_fill_(mask, 0)
-        return self.task.observe()
+        with small_work(self.num_envs, self.device):
+            self.task.reset(mask)
+            self.progress.masked_fill_(mask, 0)
+            return self.task.observe()
 
     def observe(self) -> Obs:
         """See `Env.observe`."""
-        return self.task.observe()
+        with small_work(self.num_envs, self.device):
+            return self.task.observe()
 
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`."""
