@@ -65,7 +65,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
     style_frames: int = 0
     skill: str = "assets/skills/humanoid.pt"
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
-    reward: dict[str, float] = field(default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -25.0})
+    reward: dict[str, float] = field(default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0})
 
     def __post_init__(self) -> None:
         """Refuse mazes that cannot be built; choose the episode's length by the layout."""
