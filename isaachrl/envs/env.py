@@ -92,6 +92,9 @@ class Env(ABC):
     def observe(self) -> Obs:
         """The present observation of all environments, as fresh tensors."""
 
+    def check_capacity(self) -> None:
+        """Make sure that the physics below, if any, left nothing out; see `Sim.check_capacity`. Once a rollout."""
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue exactly: physics, counters, buffers, random state."""

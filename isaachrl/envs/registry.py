@@ -1,7 +1,7 @@
 """Names of tasks, and how an environment is built from one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,7 +61,9 @@ def task_env(task_type: type[Task[Any]]) -> Builder:
     """The builder of a simulated task: scene -> simulation -> task -> `TaskEnv`."""
 
     def build(cfg: Any, world: World) -> Env:
-        sim = make_sim(task_type.scene(cfg), world.num_envs, world.sim, world.device)
+        scene = task_type.scene(cfg)
+        scene = replace(scene, nconmax=cfg.nconmax or scene.nconmax, njmax=cfg.njmax or scene.njmax)
+        sim = make_sim(scene, world.num_envs, world.sim, world.device)
         return TaskEnv(task_type(cfg, sim, world.generator), sim, world.generator)
 
     return build
@@ -112,7 +114,7 @@ def make(
     Args:
         name: registered name, such as `HumanoidAMP`.
         num_envs: N.
-        sim: engine, `auto` or `mujoco`.
+        sim: engine, `auto`, `mujoco` or `mujoco_warp`.
         device: `auto`, `cpu`, `cuda:0`, …
         seed: of the environment's own generator.
         cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.

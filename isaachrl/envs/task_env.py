@@ -71,6 +71,10 @@ class TaskEnv(Env):
         """See `Env.observe`."""
         return self.task.observe()
 
+    def check_capacity(self) -> None:
+        """See `Env.check_capacity`."""
+        self.sim.check_capacity()
+
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`."""
         return {

@@ -145,6 +145,10 @@ class HierarchicalEnv(Env):
             discount_steps=result.discount_steps.expand_as(reward),
         )
 
+    def check_capacity(self) -> None:
+        """See `Env.check_capacity`."""
+        self.inner.check_capacity()
+
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`; this level keeps nothing between two steps."""
         return self.inner.state_dict()

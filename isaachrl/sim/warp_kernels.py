@@ -18,7 +18,7 @@ def heal(
 ) -> None:
     """Put worlds whose numbers are not below `limit` back to the model's defaults, and flag them."""
     world = wp.tid()
-    sound = bool(True)
+    sound = wp.abs(qpos[world, 0]) < limit
     for i in range(qpos.shape[1]):
         sound = sound and wp.abs(qpos[world, i]) < limit  # false for NaN, too
     for i in range(qvel.shape[1]):

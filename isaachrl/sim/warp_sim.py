@@ -58,9 +58,7 @@ class WarpSim(Sim):
             self._m = mjw.put_model(self.model)
             self._m.opt.warn_overflow = 0  # printing from kernels is slow; `check_capacity` reads the flags
             pool = num_envs * self.nconmax + POOL_SLACK
-            self._d = mjw.make_data(
-                self.model, nworld=num_envs, nconmax=self.nconmax, naconmax=pool, njmax=self.njmax
-            )
+            self._d = mjw.make_data(self.model, nworld=num_envs, nconmax=self.nconmax, naconmax=pool, njmax=self.njmax)
             self._allocate()
         self._play("refresh", self._refresh)
 
