@@ -8,6 +8,7 @@ import torch
 
 from isaachrl import config
 from isaachrl.envs.env import Env
+from isaachrl.envs.graph import use_graph
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import ConfigError, nearest
@@ -107,6 +108,7 @@ def make(
     sim: str = "auto",
     device: str = "auto",
     seed: int = 0,
+    graph: str = "auto",
     cfg: Mapping[str, Any] | None = None,
 ) -> Env:
     """Build N environments of a registered task.
@@ -117,6 +119,7 @@ def make(
         sim: engine, `auto`, `mujoco` or `mujoco_warp`.
         device: `auto`, `cpu`, `cuda:0`, …
         seed: of the environment's own generator.
+        graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
         cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.
 
     Raises:
@@ -132,4 +135,4 @@ def make(
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
     task_cfg = config.build(found.cfg_type, values.get("task", {}), "task")
     generator = torch.Generator(device=chosen).manual_seed(seed)
-    return found.build(task_cfg, World(num_envs, sim, chosen, generator))
+    return use_graph(found.build(task_cfg, World(num_envs, sim, chosen, generator)), graph)

@@ -71,6 +71,10 @@ class TaskEnv(Env):
         """See `Env.observe`."""
         return self.task.observe()
 
+    def parts(self) -> list[object]:
+        """See `Env.parts`."""
+        return [self, self.task, self.sim]
+
     def check_capacity(self) -> None:
         """See `Env.check_capacity`."""
         self.sim.check_capacity()

@@ -145,6 +145,15 @@ class HierarchicalEnv(Env):
             discount_steps=result.discount_steps.expand_as(reward),
         )
 
+    def parts(self) -> list[object]:
+        """See `Env.parts`."""
+        return [self, *self.inner.parts()]
+
+    @property
+    def observed(self) -> bool:
+        """See `Env.observed`."""
+        return self.observer is not None or self.inner.observed
+
     def check_capacity(self) -> None:
         """See `Env.check_capacity`."""
         self.inner.check_capacity()

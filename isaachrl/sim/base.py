@@ -1,6 +1,7 @@
 """The interface of a simulation engine: N copies of one model as float32 tensors on one device."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Sim(ABC):
         diverged: `(N,)` bool, worlds whose last `step`, or the `reset` before it, met numbers that are not finite
             or huge. Such a world is put back to the model's defaults by the engine; its episode must end.
         num_diverged: `(N,)` how often that has happened to each world.
-        layout_version: counts how often tensors of the engine were replaced; a CUDA graph is good for one of them.
+        CAPTURABLE: whether the engine works on a GPU, so that a step can be replayed as CUDA graphs.
     """
 
     scene: Scene
@@ -54,7 +55,7 @@ class Sim(ABC):
     mocap_pos_w: Tensor
     diverged: Tensor
     num_diverged: Tensor
-    layout_version: int = 0
+    CAPTURABLE: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, substeps: int) -> None:

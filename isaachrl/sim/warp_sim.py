@@ -23,6 +23,7 @@ import mujoco_warp as mjw  # noqa: E402
 from isaachrl.errors import ConfigError, nearest  # noqa: E402
 from isaachrl.sim import warp_kernels  # noqa: E402
 from isaachrl.sim.base import Sim, floor_distance, require_state  # noqa: E402
+from isaachrl.sim.graph import recording  # noqa: E402
 from isaachrl.sim.scene import Scene, capacity, compile_scene, describe_robot  # noqa: E402
 
 LARGEST = float(mujoco.mjMAXVAL)  # a number beyond it means that a world has broken; the CPU engine's own bound
@@ -45,6 +46,8 @@ class WarpSim(Sim):
         num_envs: N.
         device: a CUDA device, or the CPU (one thread, slow: to test what runs on a GPU).
     """
+
+    CAPTURABLE = True
 
     def __init__(self, scene: Scene, num_envs: int, device: torch.device) -> None:
         self.scene, self.num_envs = scene, num_envs
@@ -91,10 +94,15 @@ class WarpSim(Sim):
                 yield
 
     def _play(self, name: str, work: Callable[[], None]) -> None:
-        """Do work that consists of kernels alone: on a GPU as it is the first time, then as a graph."""
-        if self.device.type == "cuda" and torch.cuda.is_current_stream_capturing():
-            work()  # a part of a larger graph; who captures it has told Warp which stream that is
-            return
+        """Do work that consists of the engine's kernels alone, or leave it to the recording under way."""
+        recorder = recording()
+        if recorder is not None:
+            recorder.insert(lambda: self._launch(name, work))
+        else:
+            self._launch(name, work)
+
+    def _launch(self, name: str, work: Callable[[], None]) -> None:
+        """Do work: on a GPU as it is the first time, then as a graph."""
         with self._scope():
             if self.device.type == "cpu":
                 work()
@@ -197,7 +205,6 @@ class WarpSim(Sim):
         new._is_batched = True
         setattr(self._m.opt if name.startswith("opt.") else self._m, name.removeprefix("opt."), new)
         self._graphs.clear()
-        self.layout_version += 1
 
     def apply_model_fields(self) -> None:
         """See `Sim.apply_model_fields`."""

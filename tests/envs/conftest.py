@@ -27,8 +27,7 @@ def engine(request):
     return request.param
 
 
-@pytest.fixture
-def build(skill_file, engine):
+def builder(skill_file, engine):
     def make(name, num_envs=8, seed=0, episode_steps=20):
         fields = {field.name for field in dataclasses.fields(registry.entry(name).cfg_type)}
         wanted = {"episode_steps": episode_steps, "skill": skill_file}
@@ -36,3 +35,22 @@ def build(skill_file, engine):
         return isaachrl.make(name, num_envs, sim=engine, device="cpu", seed=seed, cfg={"task": cfg})
 
     return make
+
+
+@pytest.fixture
+def build(skill_file, engine):
+    """`build(name, …)` on each of the engines."""
+    return builder(skill_file, engine)
+
+
+@pytest.fixture
+def on_warp(skill_file):
+    """`build` on the GPU engine alone."""
+    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+    return builder(skill_file, "mujoco_warp")
+
+
+@pytest.fixture
+def on_cpu_engine(skill_file):
+    """`build` on the CPU engine alone."""
+    return builder(skill_file, "mujoco")

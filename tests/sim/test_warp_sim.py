@@ -165,16 +165,6 @@ def test_a_state_of_the_other_engine_is_refused(warp):
             one.load_state_dict(other.state_dict())
 
 
-def test_fields_that_vary_between_worlds_replace_arrays_once(make):
-    sim = make(n=2)
-    assert sim.layout_version == 0
-    sim.model_field("body_mass")
-    version = sim.layout_version
-    assert version > 0
-    sim.model_field("body_mass")[0] *= 2.0
-    assert sim.layout_version == version  # graphs may go on: the numbers are written in place
-
-
 def test_without_its_packages_the_engine_says_what_to_install(monkeypatch):
     original = builtins.__import__
 
