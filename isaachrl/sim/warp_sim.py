@@ -149,6 +149,15 @@ class WarpSim(Sim):
         """See `Sim.step`."""
         self._play(f"step {substeps}", lambda: self._physics(substeps))
 
+    def step_bare(self, substeps: int) -> None:
+        """Steps of the engine and nothing else, to measure what `step` costs beside; tensors of bodies lag behind."""
+
+        def work() -> None:
+            for _ in range(substeps):
+                mjw.step(self._m, self._d)
+
+        self._play(f"bare {substeps}", work)
+
     def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `Sim.reset`."""
         wide = mask.unsqueeze(-1)

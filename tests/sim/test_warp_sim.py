@@ -182,3 +182,68 @@ def test_auto_takes_the_cpu_engine_on_the_cpu(caplog):
     with caplog.at_level(logging.INFO):
         assert type(make_sim(Scene(), 1, "auto", CPU)).__name__ == "MujocoSim"
     assert not caplog.records
+
+
+# ------------------------------------------------------------------------------------------------ on a GPU
+
+GPU = torch.device("cuda", 0)
+
+
+def on_gpu(scene=SCENE, n=64):
+    return make_sim(scene, n, "auto", GPU)
+
+
+@pytest.mark.cuda
+def test_a_gpu_agrees_with_the_cpu_engine_after_a_second():
+    reference, sim = make_on("mujoco", SCENE, 4), on_gpu(n=4)
+    ctrl = random_ctrl(reference, 0, 0.2)
+    for _ in range(SECOND):  # the first steps run as they are, the others as a graph
+        for one in (reference, sim):
+            one.ctrl.copy_(ctrl)
+            one.step(SUBSTEPS)
+    assert float((reference.qpos - sim.qpos.cpu()).abs().max()) < 1e-4
+    assert float((reference.body_pos_w - sim.body_pos_w.cpu()).abs().max()) < 1e-4
+
+
+@pytest.mark.cuda
+def test_a_gpu_resets_heals_and_sees_without_waiting():
+    scene = Scene(boxes=(BOX,), contact_bodies=FEET)
+    sim = on_gpu(scene)
+    some = torch.arange(sim.num_envs, device=GPU) % 4 == 1
+    broken = torch.where(some.unsqueeze(1), torch.nan, torch.zeros_like(sim.qvel))
+    origin = torch.ones(sim.num_envs, 2, 3, device=GPU)
+    down = torch.tensor([0.0, 0.0, -1.0], device=GPU).expand_as(origin)
+    for _ in range(3):
+        sim.step(SUBSTEPS)
+        sim.reset(some, sim.qpos.clone(), torch.zeros_like(sim.qvel))
+    start = sim.qpos.clone()
+    sim.rays(origin, down)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        sim.move_mocap(some, torch.ones_like(sim.mocap_pos_w))
+        sim.reset(some, start, broken)
+        sim.step(SUBSTEPS)
+        distance = sim.rays(origin, down)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(sim.diverged, some)
+    assert torch.equal(sim.num_diverged, some.long())
+    assert bool(sim.qpos.isfinite().all()) and bool(sim.body_linvel_w.isfinite().all())
+    torch.testing.assert_close(distance.cpu(), torch.ones(sim.num_envs, 2))
+    sim.check_capacity()
+
+
+@pytest.mark.cuda
+def test_a_gpu_takes_model_fields_after_its_graph_was_captured():
+    sim = on_gpu(Scene(), 2)
+    for _ in range(3):
+        sim.step(4)
+    sim.model_field("opt.gravity")[1] *= 0.5
+    sim.apply_model_fields()
+    high = sim.robot.qpos0.to(GPU).repeat(2, 1)
+    high[:, 2] = 5.0
+    sim.reset(torch.ones(2, dtype=torch.bool, device=GPU), high, torch.zeros_like(sim.qvel))
+    for _ in range(6):
+        sim.step(4)
+    dropped = (5.0 - sim.root_pos_w[:, 2]).cpu()
+    assert float(dropped[1] / dropped[0]) == pytest.approx(0.5, abs=0.02)
