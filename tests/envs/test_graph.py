@@ -48,6 +48,7 @@ def actions(env, steps, seed=0):
     return [2 * torch.rand(env.num_envs, env.action_size, generator=generator) - 1 for _ in range(steps)]
 
 
+@pytest.mark.slow
 @every_task
 def test_replayed_steps_are_the_steps_as_written(on_warp, name):
     steps = 14
@@ -80,7 +81,7 @@ def test_what_happens_between_replays_is_seen_by_them(on_warp, outside):
 
 
 class Counter:
-    """Something with tensors that are bound anew, and a task and a simulation at once."""
+    """Something with tensors that are bound anew."""
 
     def __init__(self):
         self.a, self.b, self.name = torch.zeros(2), torch.ones(2), "counter"
