@@ -1,10 +1,10 @@
-# make demo | test | check | format | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | test | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo test check format clean
+.PHONY: demo test check format gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
@@ -21,6 +21,14 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# on a machine with an NVIDIA GPU: what needs one is tested and measured; the benchmarks print one JSON line each
+gpu: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[gpu]'
+	$(BIN)/pytest -q -rs tests/sim tests/envs
+	$(BIN)/python benchmarks/throughput.py task=HumanoidAMP sim=mujoco_warp num_envs=4096
+	$(BIN)/python benchmarks/throughput.py task=HumanoidAMP sim=mujoco_warp num_envs=8192
+	$(BIN)/python benchmarks/throughput.py task=HumanoidHRLMaze sim=mujoco_warp num_envs=4096
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	@bash .ci/venv $(VENV)

@@ -1,10 +1,11 @@
 """How much of the engine's speed reaches the learner, measured in one run so that the machine's mood cancels.
 
-    python benchmarks/throughput.py task=HumanoidAMP num_envs=1024 [seconds=20] [skill=PATH] [threads=N]
+    python benchmarks/throughput.py task=HumanoidAMP num_envs=1024 [sim=…] [seconds=20] [skill=PATH] [threads=N]
 
 Blocks of about half a second of `env.step` alternate with blocks of the bare engine: the same compiled model, as
 many worlds, the same threads, and from the very states that the environment's block began with the very controls
-that it applied, physics step for physics step. `ratio` is the median over pairs of blocks. Episodes start as the
+that it applied, physics step for physics step (on a GPU, where steps are replayed as graphs and no controls can be
+noted in between, with the last of them throughout). `ratio` is the median over pairs of blocks. Episodes start as the
 task starts them; actions are normal with a standard deviation of 0.05 around the mean pose of the motions, or, above
 a skill, commands in all directions. Without a skill file a random one of the default sizes is made: it costs the same.
 One JSON line goes to standard output, a table for people to standard error.
@@ -35,7 +36,7 @@ from isaachrl.hierarchy.build import NO_SKILL, skill_path
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.sim import MujocoSim
-from isaachrl.sim.bare import BareEngine
+from isaachrl.sim.bare import bare_engine
 
 ACTION_STD = 0.05
 BLOCK_S = 0.5
@@ -51,6 +52,7 @@ class Options:
     Args:
         task: registered name.
         num_envs: N.
+        sim: engine.
         seconds: length of the measurement.
         skill: skill file of a hierarchical task; empty takes the task's own or, without that, a random one.
         threads: threads of PyTorch; 0 leaves them as they are.
@@ -58,6 +60,7 @@ class Options:
 
     task: str = "HumanoidAMP"
     num_envs: int = 1024
+    sim: str = "auto"
     seconds: float = 20.0
     skill: str = ""
     threads: int = 0
@@ -80,7 +83,7 @@ def make_env(options: Options, folder: str) -> tuple[Env, str]:
     """The environment, and the skill that drives it: a path, `random`, or `none`."""
     cfg_type = entry(options.task).cfg_type
     if not hasattr(cfg_type, "skill"):
-        return isaachrl.make(options.task, num_envs=options.num_envs), NO_SKILL
+        return isaachrl.make(options.task, num_envs=options.num_envs, sim=options.sim), NO_SKILL
     skill = options.skill or str(cfg_type().skill)
     name = skill
     try:
@@ -89,7 +92,8 @@ def make_env(options: Options, folder: str) -> tuple[Env, str]:
         if options.skill:
             raise
         skill, name = random_skill(folder), RANDOM
-    return isaachrl.make(options.task, num_envs=options.num_envs, cfg={"task": {"skill": skill}}), name
+    cfg = {"task": {"skill": skill}}
+    return isaachrl.make(options.task, num_envs=options.num_envs, sim=options.sim, cfg=cfg), name
 
 
 def random_skill(folder: str) -> str:
@@ -109,19 +113,31 @@ def innermost(env: Env) -> TaskEnv:
     """
     while isinstance(env, HierarchicalEnv):
         env = env.inner
-    if not isinstance(env, TaskEnv) or not isinstance(env.sim, MujocoSim):
-        raise ConfigError("this benchmark measures simulated tasks on the engine `mujoco`")
+    if not isinstance(env, TaskEnv):
+        raise ConfigError("this benchmark measures simulated tasks")
     return env
+
+
+def control_steps(env: Env) -> int:
+    """Control steps that one step of the environment takes in every world."""
+    return env.cfg.steps * control_steps(env.inner) if isinstance(env, HierarchicalEnv) else 1
+
+
+def wait(device: torch.device) -> None:
+    """Let a GPU finish before the clock is read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def chooser(env: Env) -> Callable[[], Tensor]:
     """A function that draws the next action of all environments."""
-    mean = torch.zeros(env.action_size)
+    mean = torch.zeros(env.action_size, device=env.device)
     if isinstance(env, TaskEnv):
         mean = getattr(env.task, "mean_action", lambda: mean)()
     std = ACTION_STD if isinstance(env, TaskEnv) else 1.0
-    generator = torch.Generator().manual_seed(1)
-    return lambda: mean + std * torch.randn(env.num_envs, env.action_size, generator=generator)
+    generator = torch.Generator(device=env.device).manual_seed(1)
+    shape = (env.num_envs, env.action_size)
+    return lambda: mean + std * torch.randn(shape, generator=generator, device=env.device)
 
 
 class Duel:
@@ -133,8 +149,7 @@ class Duel:
 
     def __init__(self, env: Env) -> None:
         self.env, self.inner = env, innermost(env)
-        assert isinstance(self.inner.sim, MujocoSim)
-        self.bare = BareEngine(self.inner.sim)
+        self.bare = bare_engine(self.inner.sim)
         self.act = chooser(env)
         self._ctrl: list[Tensor] = []
         apply = self.inner.task.apply
@@ -150,17 +165,22 @@ class Duel:
         self.bare.follow()
         self._ctrl.clear()
         actions = [self.act() for _ in range(steps)]
+        wait(self.env.device)
         start = time.perf_counter()
         for action in actions:
             self.env.step(action)
+        wait(self.env.device)
         env_s = time.perf_counter() - start
+        if self.env.step_graph is not None:
+            self._ctrl[:] = [self.inner.sim.ctrl.clone()] * (steps * control_steps(self.env))
         substeps = self.inner.task.cfg.substeps
         start = time.perf_counter()
         for ctrl in self._ctrl:
             self.bare.step(ctrl, substeps)
+        wait(self.env.device)
         bare_s = time.perf_counter() - start
-        control_steps = len(self._ctrl) * self.env.num_envs
-        return Pair(control_steps / env_s, control_steps / bare_s)
+        taken = len(self._ctrl) * self.env.num_envs
+        return Pair(taken / env_s, taken / bare_s)
 
     def run(self, seconds: float) -> list[Pair]:
         """Pairs of blocks until the time is over, at least three."""
@@ -179,7 +199,7 @@ class Duel:
 def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> dict[str, Any]:
     """What is printed."""
     sim, task = duel.inner.sim, duel.inner.task
-    assert isinstance(sim, MujocoSim)
+    warp = not isinstance(sim, MujocoSim)
     ratios = sorted(pair.env / pair.bare for pair in pairs)
     quarter = len(ratios) // 4
     bare = statistics.median(pair.bare for pair in pairs)
@@ -187,10 +207,11 @@ def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> 
         "task": options.task,
         "num_envs": options.num_envs,
         "device": str(sim.device),
-        "engine": "mujoco",
-        "versions": {name: version(name) for name in ("torch", "mujoco")},
+        "engine": "mujoco_warp" if warp else "mujoco",
+        "graph": duel.env.step_graph is not None,
+        "versions": {name: version(name) for name in ("torch", "mujoco", *(["mujoco-warp"] if warp else []))},
         "cores": os.cpu_count(),
-        "engine_threads": sim.num_threads,
+        "engine_threads": 0 if warp else sim.num_threads,
         "torch_threads": torch.get_num_threads(),
         "skill": skill,
         "substeps": task.cfg.substeps,

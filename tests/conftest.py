@@ -27,6 +27,12 @@ import torch  # noqa: E402
 torch.set_num_threads(1)  # small tensors: a second thread only waits, and slows the engine's own threads
 
 
+def pytest_runtest_setup(item):
+    """Tests marked `cuda` run where there is a GPU."""
+    if item.get_closest_marker("cuda") is not None and not torch.cuda.is_available():
+        pytest.skip("no CUDA device here; `make gpu` runs this test where there is one")
+
+
 @pytest.fixture(autouse=True)
 def seeds():
     """The same global random numbers in every test, whichever tests run before it."""

@@ -1,6 +1,7 @@
 """The contract of an environment: N episodes at once, everything a tensor on one device."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,7 @@ class Env(ABC):
         action_size: an action is `(N, action_size)` in [-1, 1].
         episode_steps: steps until an episode is truncated.
         generator: the source of all randomness of this object.
+        step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.graph`.
     """
 
     num_envs: int
@@ -69,6 +71,7 @@ class Env(ABC):
     action_size: int
     episode_steps: int
     generator: torch.Generator
+    step_graph: Callable[[Tensor], StepResult] | None = None
 
     @abstractmethod
     def reset(self) -> Obs:
@@ -84,6 +87,10 @@ class Env(ABC):
 
     def step(self, action: Tensor) -> StepResult:
         """Take one step; environments whose episode ended are reset, and `obs` shows their new episode."""
+        return self.step_eagerly(action) if self.step_graph is None else self.step_graph(action)
+
+    def step_eagerly(self, action: Tensor) -> StepResult:
+        """`step` in Python, whether or not there is a graph of it."""
         result = self.advance(action)
         result.obs = self.reset_where(result.done)
         return result
@@ -91,6 +98,18 @@ class Env(ABC):
     @abstractmethod
     def observe(self) -> Obs:
         """The present observation of all environments, as fresh tensors."""
+
+    def parts(self) -> list[object]:
+        """The objects that keep this environment's state, as tensors that are their attributes."""
+        return [self]
+
+    @property
+    def observed(self) -> bool:
+        """Whether somebody has to be called in the middle of a step, so that it cannot be replayed as a graph."""
+        return False
+
+    def check_capacity(self) -> None:
+        """Make sure that the physics below, if any, left nothing out; see `Sim.check_capacity`. Once a rollout."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Names of tasks, and how an environment is built from one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from isaachrl import config
 from isaachrl.envs.env import Env
+from isaachrl.envs.graph import use_graph
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import ConfigError, nearest
@@ -61,7 +62,9 @@ def task_env(task_type: type[Task[Any]]) -> Builder:
     """The builder of a simulated task: scene -> simulation -> task -> `TaskEnv`."""
 
     def build(cfg: Any, world: World) -> Env:
-        sim = make_sim(task_type.scene(cfg), world.num_envs, world.sim, world.device)
+        scene = task_type.scene(cfg)
+        scene = replace(scene, nconmax=cfg.nconmax or scene.nconmax, njmax=cfg.njmax or scene.njmax)
+        sim = make_sim(scene, world.num_envs, world.sim, world.device)
         return TaskEnv(task_type(cfg, sim, world.generator), sim, world.generator)
 
     return build
@@ -105,6 +108,7 @@ def make(
     sim: str = "auto",
     device: str = "auto",
     seed: int = 0,
+    graph: str = "auto",
     cfg: Mapping[str, Any] | None = None,
 ) -> Env:
     """Build N environments of a registered task.
@@ -112,9 +116,10 @@ def make(
     Args:
         name: registered name, such as `HumanoidAMP`.
         num_envs: N.
-        sim: engine, `auto` or `mujoco`.
+        sim: engine, `auto`, `mujoco` or `mujoco_warp`.
         device: `auto`, `cpu`, `cuda:0`, …
         seed: of the environment's own generator.
+        graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
         cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.
 
     Raises:
@@ -130,4 +135,4 @@ def make(
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
     task_cfg = config.build(found.cfg_type, values.get("task", {}), "task")
     generator = torch.Generator(device=chosen).manual_seed(seed)
-    return found.build(task_cfg, World(num_envs, sim, chosen, generator))
+    return use_graph(found.build(task_cfg, World(num_envs, sim, chosen, generator)), graph)

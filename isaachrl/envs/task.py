@@ -20,21 +20,27 @@ class TaskCfg:
         episode_steps: control steps until an episode is truncated.
         substeps: physics steps a control step.
         timestep_s: length of a physics step.
+        nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
+        njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
         reward: weight of each reward term by its name; 0 switches a term off, though it is still logged.
     """
 
     episode_steps: int = 300
     substeps: int = 4
     timestep_s: float = 1.0 / 120.0
+    nconmax: int = 0
+    njmax: int = 0
     reward: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse clocks that cannot run."""
+        """Refuse clocks that cannot run, and room for less than nothing."""
         if self.episode_steps < 1 or self.substeps < 1 or not self.timestep_s > 0:
             raise ConfigError(
                 f"episode_steps={self.episode_steps}, substeps={self.substeps}, timestep_s={self.timestep_s}:"
                 " all three must be positive"
             )
+        if self.nconmax < 0 or self.njmax < 0:
+            raise ConfigError(f"task.nconmax={self.nconmax}, task.njmax={self.njmax}: type 0 for the robot's numbers")
 
     @property
     def step_s(self) -> float:

@@ -78,6 +78,14 @@ class TaskEnv(Env):
         with small_work(self.num_envs, self.device):
             return self.task.observe()
 
+    def parts(self) -> list[object]:
+        """See `Env.parts`."""
+        return [self, self.task, self.sim]
+
+    def check_capacity(self) -> None:
+        """See `Env.check_capacity`."""
+        self.sim.check_capacity()
+
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`."""
         return {

@@ -145,6 +145,19 @@ class HierarchicalEnv(Env):
             discount_steps=result.discount_steps.expand_as(reward),
         )
 
+    def parts(self) -> list[object]:
+        """See `Env.parts`."""
+        return [self, *self.inner.parts()]
+
+    @property
+    def observed(self) -> bool:
+        """See `Env.observed`."""
+        return self.observer is not None or self.inner.observed
+
+    def check_capacity(self) -> None:
+        """See `Env.check_capacity`."""
+        self.inner.check_capacity()
+
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`; this level keeps nothing between two steps."""
         return self.inner.state_dict()

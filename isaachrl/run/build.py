@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from isaachrl.envs.env import Env
+from isaachrl.envs.graph import use_graph
 from isaachrl.envs.registry import World
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn.learner import Learner, Policy
@@ -30,7 +31,7 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
     """
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     world = World(num_envs, settings.run.sim, settings.device, generator)
-    return settings.task.build(settings.task_cfg, world)
+    return use_graph(settings.task.build(settings.task_cfg, world), settings.run.graph)
 
 
 def build_learner(settings: Settings, env: Env) -> Learner:

@@ -92,6 +92,7 @@ def run_episodes(
         finished = finished + done
         total, steps = total.masked_fill(done, 0.0), steps.masked_fill(done, 0.0)
         policy.restart(done)
+    env.check_capacity()
     return Episodes(returns, lengths, metrics)
 
 

@@ -25,7 +25,19 @@ Values = dict[str, Any]
 SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
 DEFAULT_NUM_ENVS = 256
 # how a run was started, as against what it is: not taken over from a stored configuration
-_OF_THE_CALL = ("mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "episodes", "video", "policy")
+_OF_THE_CALL = (
+    "mode",
+    "checkpoint",
+    "resume",
+    "run_dir",
+    "recipe",
+    "test",
+    "device",
+    "graph",
+    "episodes",
+    "video",
+    "policy",
+)
 
 
 class Mode(Enum):
@@ -53,6 +65,7 @@ class RunCfg:
         train: the section of the learner; `name` says which.
         sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
         device: `auto`, `cpu`, `cuda:0`, …
+        graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
         num_envs: environments in parallel; nothing takes the recipe's number.
         seed: of everything random.
         max_iterations: shorthand of `train.max_iterations`; nothing takes the recipe's or the learner's own.
@@ -73,6 +86,7 @@ class RunCfg:
     train: dict[str, Any] = field(default_factory=dict)
     sim: str = "auto"
     device: str = "auto"
+    graph: str = "auto"
     num_envs: int | None = None
     seed: int = 0
     max_iterations: int | None = None

@@ -87,6 +87,7 @@ class TrainLoop:
         """One iteration and its record."""
         before, start = self.learner.samples, time.monotonic()
         signals = self.learner.iterate()
+        self.learner.env.check_capacity()
         elapsed = max(time.monotonic() - start, 1e-9)
         self.wall_s += elapsed
         samples = self.learner.samples

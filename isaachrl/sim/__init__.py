@@ -1,5 +1,7 @@
 """Simulation engines behind one interface of tensors; the only package that imports MuJoCo."""
 
+import logging
+
 import torch
 
 from isaachrl.errors import ConfigError, nearest
@@ -11,20 +13,31 @@ from isaachrl.sim.scene import Box, Control, Scene, compile_scene, describe_robo
 
 __all__ = ["Box", "Control", "MujocoSim", "Robot", "Scene", "Sim", "headless", "load_robot", "make_sim"]
 
-ENGINES = ("auto", "mujoco")
+ENGINES = ("auto", "mujoco", "mujoco_warp")
+log = logging.getLogger(__name__)
 
 
 def make_sim(scene: Scene, num_envs: int, engine: str, device: torch.device) -> Sim:
-    """Build the engine by name: `auto` and `mujoco` take the CPU engine.
+    """Build the engine by name: `auto` takes `mujoco_warp` on a CUDA device and `mujoco` on the CPU.
 
     Raises:
-        ConfigError: an unknown engine, or fewer than one world.
+        ConfigError: an unknown engine, one whose packages are not installed, or fewer than one world.
     """
     if engine not in ENGINES:
         raise ConfigError(f"sim={engine} is no engine of this version{nearest(engine, ENGINES)}")
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
-    return MujocoSim(scene, num_envs, device)
+    if engine == "mujoco" or (engine == "auto" and device.type != "cuda"):
+        return MujocoSim(scene, num_envs, device)
+    try:
+        from isaachrl.sim.warp_sim import WarpSim  # only here: its packages are an extra
+    except ImportError as error:
+        raise ConfigError(
+            f"sim={engine} on device={device} needs MuJoCo Warp, which cannot be imported ({error}); type"
+            ' pip install -e ".[gpu]" to install it, or sim=mujoco to simulate on the CPU'
+        ) from error
+    log.info("MuJoCo Warp compiles its kernels when they are first used on a machine, which takes a minute or so")
+    return WarpSim(scene, num_envs, device)
 
 
 def load_robot(name: str) -> Robot:

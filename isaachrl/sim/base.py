@@ -1,10 +1,12 @@
 """The interface of a simulation engine: N copies of one model as float32 tensors on one device."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from isaachrl.errors import CheckpointError
 from isaachrl.sim.robot import Robot
 from isaachrl.sim.scene import Scene
 
@@ -29,6 +31,7 @@ class Sim(ABC):
         diverged: `(N,)` bool, worlds whose last `step`, or the `reset` before it, met numbers that are not finite
             or huge. Such a world is put back to the model's defaults by the engine; its episode must end.
         num_diverged: `(N,)` how often that has happened to each world.
+        CAPTURABLE: whether the engine works on a GPU, so that a step can be replayed as CUDA graphs.
     """
 
     scene: Scene
@@ -52,6 +55,7 @@ class Sim(ABC):
     mocap_pos_w: Tensor
     diverged: Tensor
     num_diverged: Tensor
+    CAPTURABLE: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, substeps: int) -> None:
@@ -92,10 +96,50 @@ class Sim(ABC):
     def apply_model_fields(self) -> None:
         """Make written model fields take effect, with the constants that follow from them."""
 
+    def check_capacity(self) -> None:
+        """Make sure that no contact was dropped since the last call. It waits for the device: call it once a rollout.
+
+        The CPU engine has no bounds and does nothing.
+
+        Raises:
+            ConfigError: some did not fit into the engine's memory; the message names the setting to raise.
+        """
+
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
         """The whole physical state; `load_state_dict` of it continues bit for bit on the CPU."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from a state taken by `state_dict` of a simulation of the same scene and size."""
+        """Continue from a state taken by `state_dict` of a simulation of the same engine, scene and size.
+
+        Raises:
+            CheckpointError: the state is that of another engine.
+        """
+
+    def _show_robot(self) -> None:
+        """Make the views of root and joints on `qpos`, `qvel` and `body_angvel_w`."""
+        joints = self.robot.joints
+        self.root_pos_w, self.root_quat_w = self.qpos[:, :3], self.qpos[:, 3:7]
+        self.root_linvel_w, self.root_angvel_w = self.qvel[:, :3], self.body_angvel_w[:, 0]
+        self.joint_pos = self.qpos[:, 7 : 7 + (joints[-1].qpos.stop if joints else 0)]
+        self.joint_vel = self.qvel[:, 6 : 6 + self.robot.num_dofs]
+
+
+def floor_distance(origin_w: Tensor, direction_w: Tensor) -> Tensor:
+    """Distance `(…)` in metres from `origin_w (…, 3)` along unit `direction_w (…, 3)` to the floor; `inf` without."""
+    distance = -origin_w[..., 2] / direction_w[..., 2].clamp(max=-1e-9)
+    return torch.where((direction_w[..., 2] < -1e-9) & (origin_w[..., 2] >= 0), distance, torch.inf)
+
+
+def require_state(state: dict[str, Tensor], names: set[str]) -> None:
+    """Refuse a stored state that has not exactly these tensors.
+
+    Raises:
+        CheckpointError: it comes from another engine.
+    """
+    if set(state) != names:
+        raise CheckpointError(
+            f"the stored state of the simulation holds {', '.join(sorted(state))}; this engine needs"
+            f" {', '.join(sorted(names))}: go on with the engine it was stored with (sim=mujoco or sim=mujoco_warp)"
+        )

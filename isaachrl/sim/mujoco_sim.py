@@ -11,7 +11,7 @@ from mujoco import batch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim.base import Sim
+from isaachrl.sim.base import Sim, floor_distance, require_state
 from isaachrl.sim.scene import Scene, compile_scene, describe_robot
 
 _FRESH = mujoco.mjtStage.mjSTAGE_VEL.value  # without a stage, derived fields would lag one substep behind the state
@@ -74,11 +74,7 @@ class MujocoSim(Sim):
         self.contact_force_w = self._mirrors["contact_force_w"]
         self.body_linvel_w = torch.zeros_like(self.body_pos_w)
         self.body_angvel_w = self._cvel[..., :3]
-        self.root_pos_w, self.root_quat_w = self.qpos[:, :3], self.qpos[:, 3:7]
-        self.root_linvel_w, self.root_angvel_w = self.qvel[:, :3], self.body_angvel_w[:, 0]
-        joints = self.robot.joints
-        self.joint_pos = self.qpos[:, 7 : 7 + (joints[-1].qpos.stop if joints else 0)]
-        self.joint_vel = self.qvel[:, 6 : 6 + self.robot.num_dofs]
+        self._show_robot()
         self.ctrl = torch.zeros(self.num_envs, self.model.nu, device=self.device)
         self.mocap_pos_w = torch.tensor(self._mocap_pos, dtype=torch.float32, device=self.device)
         self.diverged = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
@@ -143,9 +139,7 @@ class MujocoSim(Sim):
         distance, _ = self._batch.ray(origin_w.cpu().numpy(), direction_w.cpu().numpy(), geomgroup=groups)
         boxes = torch.from_numpy(distance).to(origin_w)
         boxes = torch.where(boxes < 0, torch.inf, boxes)
-        floor = -origin_w[..., 2] / direction_w[..., 2].clamp(max=-1e-9)
-        floor = torch.where((direction_w[..., 2] < -1e-9) & (origin_w[..., 2] >= 0), floor, torch.inf)
-        return torch.minimum(boxes, floor)
+        return torch.minimum(boxes, floor_distance(origin_w, direction_w))
 
     def model_field(self, name: str) -> Tensor:
         """See `Sim.model_field`."""
@@ -182,6 +176,7 @@ class MujocoSim(Sim):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """See `Sim.load_state_dict`."""
+        require_state(state, {"state", "ctrl", "contact_force_w", "num_diverged"})
         self._batch.state[:] = state["state"].cpu().numpy()
         self._batch.forward(None, _FRESH)
         self._copy_out(None)

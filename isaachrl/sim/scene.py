@@ -17,6 +17,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 SOLVER_ITERATIONS = 50  # lower caps make the two engines drift apart and save nothing: both exit early
 LINE_SEARCH_ITERATIONS = 30
 TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
+CAPACITY = (64, 384)  # contacts and constraint rows of a world, for robots that do not say
 
 
 class Control(Enum):
@@ -55,6 +56,8 @@ class Scene:
         markers: names of mocap spheres that touch nothing (a goal to show).
         contact_bodies: robot bodies whose net contact force is sensed, in this order.
         floor_size_m: half width of the drawn floor; physically it is endless.
+        nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
+        njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
     """
 
     robot: str = "humanoid"
@@ -65,6 +68,8 @@ class Scene:
     contact_bodies: tuple[str, ...] = ()
     floor_size_m: float = 50.0
     marker_rgba: tuple[float, float, float, float] = field(default=(0.9, 0.25, 0.2, 0.6))
+    nconmax: int = 0
+    njmax: int = 0
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
@@ -103,6 +108,16 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
             # a share of the motor's damping stays: without any, full torques spin light limbs up without bound
             actuator.biasprm[:3] = [0.0, 0.0, TORQUE_DAMPING * actuator.biasprm[2]]
     return spec.compile()
+
+
+def capacity(scene: Scene, model: mujoco.MjModel) -> tuple[int, int]:
+    """Contacts of the average world and constraint rows of a world that the GPU engine is to have room for.
+
+    What the scene leaves open is taken from the robot's MJCF, where a custom numeric has the same name.
+    """
+    robot = {model.numeric(i).name: int(model.numeric(i).data[0]) for i in range(model.nnumeric)}
+    contacts, rows = CAPACITY
+    return scene.nconmax or robot.get("nconmax", contacts), scene.njmax or robot.get("njmax", rows)
 
 
 def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:

@@ -1,7 +1,9 @@
+import pytest
 import torch
 
 from isaachrl.sim import MujocoSim, Scene
-from isaachrl.sim.bare import BareEngine
+from isaachrl.sim.bare import BareEngine, BareWarp, bare_engine
+from tests.sim.worlds import SCENE, make_on, run
 
 
 def test_the_bare_engine_takes_the_very_same_steps():
@@ -19,3 +21,17 @@ def test_the_bare_engine_takes_the_very_same_steps():
             assert not (bare.engine_state == sim.engine_state).all()
             sim.step(2)
             assert (bare.engine_state == sim.engine_state).all(), (start, i)
+
+
+def test_the_bare_gpu_engine_takes_the_very_same_steps():
+    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+    sim = make_on("mujoco_warp", SCENE, 2)
+    bare = bare_engine(sim)
+    assert isinstance(bare, BareWarp)
+    run(sim, 2)
+    bare.follow()
+    assert torch.equal(bare.qpos, sim.qpos)
+    bare.step(sim.ctrl, 2)
+    assert not torch.equal(bare.qpos, sim.qpos)
+    sim.step(2)
+    assert torch.equal(bare.qpos, sim.qpos)

@@ -1,0 +1,143 @@
+"""Steps of an environment without Python in between: recorded once as CUDA graphs, then replayed."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.errors import ConfigError, nearest
+from isaachrl.sim import Sim
+from isaachrl.sim.graph import Recorder
+
+log = logging.getLogger(__name__)
+
+MODES = ("auto", "off")
+WARM_UP = 2  # eager steps before the recording: the engine loads its kernels, and libraries take their memory
+
+
+def use_graph(env: Env, mode: str) -> Env:
+    """Let `env.step` replay CUDA graphs where that can be done; the outermost environment of a hierarchy is meant.
+
+    Args:
+        env: it is changed, and returned.
+        mode: `auto`, or `off` for steps as they are written.
+
+    Raises:
+        ConfigError: another mode.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"graph={mode} is unknown{nearest(mode, MODES)}")
+    reason = _obstacle(env)
+    if mode == "auto" and reason is None:
+        env.step_graph = StepGraph(env)
+    elif mode == "auto" and env.device.type == "cuda":
+        log.info("graph=auto: steps run eagerly, since %s", reason)
+    return env
+
+
+def _obstacle(env: Env) -> str | None:
+    """Why the steps of an environment are not even tried as graphs."""
+    if env.device.type != "cuda":
+        return f"the device is {env.device}"
+    sims = [part for part in env.parts() if isinstance(part, Sim)]
+    if not sims:
+        return "the environment has no simulation"
+    return None if all(sim.CAPTURABLE for sim in sims) else "the engine works on the CPU; type sim=mujoco_warp"
+
+
+class StepGraph:
+    """`env.step`, replayed.
+
+    Whatever a step leaves behind has to stand in tensors that are attributes of the environment's parts, which is
+    what `Task.STATE` asks for. A step may bind new tensors to them: a recorded step ends by copying those back.
+
+    Args:
+        env: the environment.
+        recorder: what records; None makes a `Recorder`.
+    """
+
+    def __init__(self, env: Env, recorder: Callable[[], Recorder] | None = None) -> None:
+        self._env = env
+        self._make = recorder or (lambda: Recorder(env.device, env.generator))
+        self._action = torch.zeros(env.num_envs, env.action_size, device=env.device)
+        self._steps = 0
+        self._recording: Recorder | None = None
+
+    def __call__(self, action: Tensor) -> StepResult:
+        """One step; see `Env.step`."""
+        self._steps += 1
+        if self._env.observed or self._steps <= WARM_UP:
+            return self._env.step_eagerly(action)
+        self._action.copy_(action)
+        if self._recording is None and not self._record():
+            self._env.step_graph = None
+            return self._env.step_eagerly(action)
+        assert self._recording is not None
+        self._slots.settle()  # steps and resets from outside may have bound other tensors
+        self._recording.replay()
+        return _copy(self._result)
+
+    @torch.no_grad()
+    def _record(self) -> bool:
+        """Record a step; where that fails, say why and leave everything as it was."""
+        self._slots = Slots(self._env.parts())
+        recorder = self._make()
+        try:
+            self._result = recorder.record(self._step)
+        except RuntimeError as error:
+            self._slots.put_back()
+            reason = " ".join(str(error).split())[:200]
+            log.info("graph=auto: steps run eagerly, since this task's cannot be recorded (%s)", reason)
+            return False
+        self._recording = recorder
+        return True
+
+    def _step(self) -> StepResult:
+        """What is recorded."""
+        result = self._env.step_eagerly(self._action)
+        self._slots.settle()
+        return result
+
+
+class Slots:
+    """The tensors that are attributes of some objects, each the place for what it is bound to later.
+
+    Args:
+        parts: the objects.
+    """
+
+    def __init__(self, parts: list[object]) -> None:
+        self._held = [(p, name, v) for p in parts for name, v in vars(p).items() if isinstance(v, Tensor)]
+
+    def settle(self) -> None:
+        """Copy what was bound since into the first tensors, and bind those again."""
+        changed = [(part, name, held) for part, name, held in self._held if getattr(part, name) is not held]
+        values = [getattr(part, name).clone() for part, name, _ in changed]  # one may be the other's first tensor
+        for (part, name, held), value in zip(changed, values, strict=True):
+            held.copy_(value)
+            setattr(part, name, held)
+
+    def put_back(self) -> None:
+        """Bind the first tensors again, with the numbers they have."""
+        for part, name, held in self._held:
+            setattr(part, name, held)
+
+
+def _copy(result: StepResult) -> StepResult:
+    """The result in memory of its own: the next replay overwrites that of the recording."""
+
+    def all_of(values: Obs) -> Obs:
+        return {name: value.clone() for name, value in values.items()}
+
+    return StepResult(
+        obs=all_of(result.obs),
+        reward=result.reward.clone(),
+        terminated=result.terminated.clone(),
+        truncated=result.truncated.clone(),
+        terminal_obs=all_of(result.terminal_obs),
+        terms=all_of(result.terms),
+        metrics=all_of(result.metrics),
+        discount_steps=result.discount_steps.clone(),
+    )

@@ -1,0 +1,273 @@
+"""The GPU engine: MuJoCo Warp. Its float32 arrays *are* the tensors shown; nothing is copied and nothing waits.
+
+A control step is `step` once a substep, then positions and velocities of bodies alone: collisions are found once a
+substep, and sensors of the last substep stay readable. On a GPU it is replayed as one CUDA graph. The solver stops
+early by looking at a number on the device, which outside a graph would wait for it at every iteration.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import mujoco
+import numpy as np
+import torch
+import warp as wp
+from mujoco.batch import MODEL_FIELDS
+from torch import Tensor
+
+wp.config.log_level = wp.LOG_WARNING  # before MuJoCo Warp starts Warp, which would print what it found
+
+import mujoco_warp as mjw  # noqa: E402
+
+from isaachrl.errors import ConfigError, nearest  # noqa: E402
+from isaachrl.sim import warp_kernels  # noqa: E402
+from isaachrl.sim.base import Sim, floor_distance, require_state  # noqa: E402
+from isaachrl.sim.graph import recording  # noqa: E402
+from isaachrl.sim.scene import Scene, capacity, compile_scene, describe_robot  # noqa: E402
+
+LARGEST = float(mujoco.mjMAXVAL)  # a number beyond it means that a world has broken; the CPU engine's own bound
+POOL_SLACK = 256  # contacts of all worlds share a pool: few worlds may need more than their share
+_ROOT = 1  # the robot is attached to the world before anything else
+_SENSOR_OFF = int(mjw.DisableBit.SENSOR)
+# constants that follow from other fields: a field that varies between worlds makes them vary, too
+_CONSTANTS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0", "geom_rbound", "geom_aabb")
+_OVERFLOWS = {
+    "njmax": mjw.OverflowType.NEFC | mjw.OverflowType.NJMAX_NNZ,
+    "nconmax": mjw.OverflowType.BROADPHASE | mjw.OverflowType.NARROWPHASE | mjw.OverflowType.CCD,
+}
+
+
+class WarpSim(Sim):
+    """N worlds on MuJoCo Warp.
+
+    Args:
+        scene: what stands in each world, and how many contacts and constraints there may be.
+        num_envs: N.
+        device: a CUDA device, or the CPU (one thread, slow: to test what runs on a GPU).
+    """
+
+    CAPTURABLE = True
+
+    def __init__(self, scene: Scene, num_envs: int, device: torch.device) -> None:
+        self.scene, self.num_envs = scene, num_envs
+        index = device.index if device.index is not None or device.type == "cpu" else torch.cuda.current_device()
+        self.device = torch.device(device.type, index)
+        self.model = compile_scene(scene)
+        self.robot = describe_robot(self.model, scene.robot)
+        self.nconmax, self.njmax = capacity(scene, self.model)
+        self._graphs: dict[str, wp.Graph | None] = {}
+        with self._scope():
+            self._m = mjw.put_model(self.model)
+            self._m.opt.warn_overflow = 0  # printing from kernels is slow; `check_capacity` reads the flags
+            pool = num_envs * self.nconmax + POOL_SLACK
+            self._d = mjw.make_data(self.model, nworld=num_envs, nconmax=self.nconmax, naconmax=pool, njmax=self.njmax)
+            self._allocate()
+        self._play("refresh", self._refresh)
+
+    def _allocate(self) -> None:
+        """Make the views on the engine's arrays, and what the engine does not hold."""
+        d, n, bodies = self._d, self.num_envs, slice(_ROOT, _ROOT + self.robot.num_bodies)
+        self.qpos, self.qvel, self.ctrl = wp.to_torch(d.qpos), wp.to_torch(d.qvel), wp.to_torch(d.ctrl)
+        self.mocap_pos_w = wp.to_torch(d.mocap_pos)
+        self.body_pos_w, self.body_quat_w = wp.to_torch(d.xpos)[:, bodies], wp.to_torch(d.xquat)[:, bodies]
+        self.body_angvel_w = wp.to_torch(d.cvel)[:, bodies, :3]
+        self.body_linvel_w = torch.zeros(n, self.robot.num_bodies, 3, device=self.device)
+        self.contact_force_w = wp.to_torch(d.sensordata).view(n, len(self.scene.contact_bodies), 3)
+        self._warmstart, self._time = wp.to_torch(d.qacc_warmstart), wp.to_torch(d.time)
+        self._overflow = wp.to_torch(d.overflow)
+        self.diverged = torch.zeros(n, dtype=torch.bool, device=self.device)
+        self.num_diverged = torch.zeros(n, dtype=torch.long, device=self.device)
+        self._linvel = wp.from_torch(self.body_linvel_w, dtype=wp.vec3)
+        self._diverged, self._num_diverged = wp.from_torch(self.diverged), wp.from_torch(self.num_diverged)
+        self._mocap_pos0 = wp.array(self.mocap_pos_w[0].cpu().numpy(), dtype=wp.vec3)
+        self._show_robot()
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        """Work of the engine goes to this device, and there to PyTorch's own stream."""
+        if self.device.type == "cpu":
+            with wp.ScopedDevice("cpu"):
+                yield
+        else:
+            with wp.ScopedStream(wp.stream_from_torch(self.device), sync_enter=False):
+                yield
+
+    def _play(self, name: str, work: Callable[[], None]) -> None:
+        """Do work that consists of the engine's kernels alone, or leave it to the recording under way."""
+        recorder = recording()
+        if recorder is not None:
+            recorder.insert(lambda: self._launch(name, work))
+        else:
+            self._launch(name, work)
+
+    def _launch(self, name: str, work: Callable[[], None]) -> None:
+        """Do work: on a GPU as it is the first time, then as a graph."""
+        with self._scope():
+            if self.device.type == "cpu":
+                work()
+            elif name not in self._graphs:
+                self._graphs[name] = None
+                work()  # loads the kernels, which a capture cannot
+            else:
+                self._graphs[name] = self._graphs[name] or _capture(work)
+                wp.capture_launch(self._graphs[name])
+
+    def _physics(self, substeps: int) -> None:
+        """The kernels of a control step."""
+        self._diverged.zero_()
+        self._heal()
+        flags = self._m.opt.disableflags
+        for i in range(substeps):
+            self._m.opt.disableflags = flags | (0 if i == substeps - 1 else _SENSOR_OFF)
+            mjw.step(self._m, self._d)
+            self._heal()  # at once: what is not a number must not meet the contacts that all worlds share
+        wp.launch(
+            warp_kernels.count_diverged,
+            dim=self.num_envs,
+            inputs=[self._diverged, self._num_diverged, self._d.sensordata],
+        )
+        self._refresh()
+
+    def _heal(self) -> None:
+        """Put broken worlds back to the model's defaults."""
+        m, d = self._m, self._d
+        state = [d.qpos, d.qvel, d.qacc, d.qacc_warmstart, d.time, d.mocap_pos]
+        inputs = [LARGEST, m.qpos0, self._mocap_pos0, *state, self._diverged]
+        wp.launch(warp_kernels.heal, dim=self.num_envs, inputs=inputs)
+
+    def _refresh(self) -> None:
+        """Bring positions and velocities of bodies up to `qpos` and `qvel`; contacts are found by the next step."""
+        m, d = self._m, self._d
+        mjw.kinematics(m, d)
+        mjw.com_pos(m, d)
+        mjw.com_vel(m, d)
+        inputs = [_ROOT, d.cvel, d.xpos, d.subtree_com, self._linvel]
+        wp.launch(warp_kernels.linear_velocity, dim=(self.num_envs, self.robot.num_bodies), inputs=inputs)
+
+    def step(self, substeps: int) -> None:
+        """See `Sim.step`."""
+        self._play(f"step {substeps}", lambda: self._physics(substeps))
+
+    def step_bare(self, substeps: int) -> None:
+        """Steps of the engine and nothing else, to measure what `step` costs beside; tensors of bodies lag behind."""
+
+        def work() -> None:
+            for _ in range(substeps):
+                mjw.step(self._m, self._d)
+
+        self._play(f"bare {substeps}", work)
+
+    def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        """See `Sim.reset`."""
+        wide = mask.unsqueeze(-1)
+        self.qpos.copy_(torch.where(wide, qpos, self.qpos))
+        self.qvel.copy_(torch.where(wide, qvel, self.qvel))
+        for values in (self.ctrl, self._warmstart):
+            values.masked_fill_(wide, 0.0)
+        self._time.masked_fill_(mask, 0.0)
+        self.contact_force_w.masked_fill_(wide.unsqueeze(-1), 0.0)
+        self._play("refresh", self._refresh)
+
+    def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
+        """See `Sim.move_mocap`."""
+        self.mocap_pos_w.copy_(torch.where(mask[:, None, None], pos_w, self.mocap_pos_w))
+
+    def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
+        """See `Sim.rays`."""
+        floor = floor_distance(origin_w, direction_w)
+        if not self.scene.boxes:
+            return floor
+        # group 0 holds the robot and the floor: the floor is met in closed form, the engine's rays see the boxes
+        groups = wp.types.vector(length=6, dtype=wp.float32)(0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+        distance, normal = torch.empty_like(floor), torch.empty_like(origin_w)
+        geom, nobody = torch.empty_like(floor, dtype=torch.int32), torch.full_like(floor[0], -1, dtype=torch.int32)
+        rays = [wp.from_torch(values.contiguous(), dtype=wp.vec3) for values in (origin_w, direction_w)]
+        found = [wp.from_torch(nobody), wp.from_torch(distance), wp.from_torch(geom)]
+        with self._scope():
+            mjw.rays(self._m, self._d, *rays, groups, True, *found, wp.from_torch(normal, dtype=wp.vec3))
+        return torch.minimum(torch.where(distance < 0, torch.inf, distance), floor)
+
+    def model_field(self, name: str) -> Tensor:
+        """See `Sim.model_field`."""
+        fields = {field for field in MODEL_FIELDS if self._shared(field) is not None}
+        if name not in fields:
+            raise ConfigError(f"the model field {name!r} cannot differ between worlds{nearest(name, fields)}")
+        for field in (name, *_CONSTANTS):
+            self._expand(field)
+        return wp.to_torch(self._shared(name))
+
+    def _shared(self, name: str) -> wp.array | None:
+        """The engine's array of a model field, if its first axis is that of worlds (one row stands for all)."""
+        owner = self._m.opt if name.startswith("opt.") else self._m
+        array = getattr(owner, name.removeprefix("opt."), None)
+        return array if isinstance(array, wp.array) and getattr(array, "_is_batched", False) else None
+
+    def _expand(self, name: str) -> None:
+        """Give every world its own row of a model field; the array is another then, so graphs are captured anew."""
+        old = self._shared(name)
+        if old is None or old.shape[0] == self.num_envs:
+            return
+        with self._scope():
+            new = wp.empty((self.num_envs, *old.shape[1:]), dtype=old.dtype)
+            wp.to_torch(new).copy_(wp.to_torch(old).expand_as(wp.to_torch(new)))
+        new._is_batched = True
+        setattr(self._m.opt if name.startswith("opt.") else self._m, name.removeprefix("opt."), new)
+        self._graphs.clear()
+
+    def apply_model_fields(self) -> None:
+        """See `Sim.apply_model_fields`."""
+        with self._scope():
+            mjw.set_const(self._m, self._d)
+        self._play("refresh", self._refresh)
+
+    def check_capacity(self) -> None:
+        """See `Sim.check_capacity`."""
+        flags = int(np.bitwise_or.reduce(self._overflow.cpu().numpy()))
+        self._overflow.zero_()
+        for name, bits in _OVERFLOWS.items():
+            if flags & int(bits):
+                size = getattr(self, name)
+                what = "contacts on the average world" if name == "nconmax" else "constraint rows in one world"
+                raise ConfigError(
+                    f"task.{name}={size}: there were more than {size} {what}, and some were left out of the"
+                    f" physics; type task.{name}={2 * size}"
+                )
+
+    def _state(self) -> dict[str, Tensor]:
+        """The tensors that the future follows from, and what `step` shows beside."""
+        return {
+            "qpos": self.qpos,
+            "qvel": self.qvel,
+            "qacc_warmstart": self._warmstart,
+            "time": self._time,
+            "mocap_pos": self.mocap_pos_w,
+            "ctrl": self.ctrl,
+            "contact_force_w": self.contact_force_w,
+            "num_diverged": self.num_diverged,
+        }
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See `Sim.state_dict`."""
+        return {name: values.clone() for name, values in self._state().items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See `Sim.load_state_dict`."""
+        own = self._state()
+        require_state(state, set(own))
+        for name, values in own.items():
+            values.copy_(state[name])
+        self._play("refresh", self._refresh)
+
+
+def _capture(work: Callable[[], None]) -> wp.Graph:
+    """Record the kernels of `work` as a CUDA graph; nothing is computed."""
+    collecting = gc.isenabled()
+    gc.disable()  # freeing memory in the middle of a capture would break it
+    try:
+        with wp.ScopedStream(wp.Stream(wp.get_device())), wp.ScopedCapture() as capture:
+            work()
+    finally:
+        if collecting:
+            gc.enable()
+    return capture.graph

@@ -1,0 +1,249 @@
+"""The GPU engine on the CPU: against the CPU engine in float64, its bounds, and that nothing waits."""
+
+import builtins
+import logging
+
+import pytest
+import torch
+
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.sim import Control, Scene, make_sim
+from isaachrl.sim.scene import CAPACITY, capacity, compile_scene
+from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
+from tests.sim.worlds import BOX, CPU, FEET, SCENE, SUBSTEPS, make_on, mask, random_ctrl, run, snapshot
+
+SECOND = 30  # control steps
+
+
+@pytest.fixture
+def warp():
+    return pytest.importorskip("warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+
+
+@pytest.fixture
+def make(warp):
+    """Worlds of the GPU engine alone."""
+    return lambda scene=SCENE, n=3: make_on("mujoco_warp", scene, n)
+
+
+def pair(scene, n=4):
+    """The same worlds on both engines."""
+    return make_on("mujoco", scene, n), make_on("mujoco_warp", scene, n)
+
+
+def drive(sims, steps, ctrl):
+    """Let both engines do the same; returns how far each of their tensors is apart at the end."""
+    for _ in range(steps):
+        for sim in sims:
+            sim.ctrl.copy_(ctrl)
+            sim.step(SUBSTEPS)
+    reference, other = (snapshot(sim) for sim in sims)
+    return {name: float((reference[name] - other[name]).abs().max()) for name in reference if reference[name].numel()}
+
+
+# where two edges meet (a foot on the other), the engines find normals some degrees apart, and a foot that stands
+# exactly flat is on the verge of one contact or four: motions below keep the feet apart
+@pytest.mark.parametrize(("control", "scale"), [(Control.position, 0.2), (Control.torque, 0.5)])
+def test_both_engines_agree_after_a_second(warp, control, scale):
+    sims = pair(Scene(control=control, contact_bodies=(*FEET, "pelvis")))
+    apart = drive(sims, SECOND, random_ctrl(sims[0], 0, scale))
+    assert apart["qpos"] < 1e-4
+    assert apart["body_pos_w"] < 1e-4 and apart["body_quat_w"] < 1e-4
+    assert apart["qvel"] < 1e-3 and apart["body_linvel_w"] < 1e-3 and apart["body_angvel_w"] < 1e-3
+    assert float((sims[0].qpos - sims[0].robot.qpos0).abs().amax(1).min()) > 0.1  # all of them have moved
+
+
+def test_both_engines_agree_among_walls(warp):
+    scene = HumanoidHRLMaze.scene(HumanoidHRLMazeCfg())
+    sims, everyone = pair(scene), mask(True, True, True, True)
+    places = torch.tensor([[box.pos_m for box in scene.boxes] + [(0.0, 0.0, 0.5)]]).expand(4, -1, -1)
+    wall_x, wall_y, _ = scene.boxes[0].pos_m
+    edge_y = wall_y + scene.boxes[0].half_size_m[1]
+    for sim in sims:
+        qpos, qvel = sim.qpos.clone(), torch.zeros_like(sim.qvel)
+        qpos[:, 0], qpos[:, 1] = wall_x, edge_y + torch.tensor([0.4, 0.5, 0.6, 0.7])
+        qvel[:, 1] = -1.0
+        sim.move_mocap(everyone, places)
+        sim.reset(everyone, qpos, qvel)
+    legs_apart = torch.zeros_like(sims[0].ctrl)
+    legs_apart[:, [sims[0].robot.dof_names.index(f"{side}_hip_x") for side in ("right", "left")]] = 0.35
+    legs_apart[:, sims[0].robot.dof_names.index("right_hip_x")] *= -1.0
+    drive(sims, 5, legs_apart)
+    free = sims[0].root_linvel_w[:, 1].clone()
+    assert drive(sims, SECOND - 5, legs_apart)["qpos"] < 1e-4
+    assert bool((sims[0].root_linvel_w[:, 1] > free + 0.3).any())  # the wall has stopped some
+
+
+def test_contact_forces_agree(warp):
+    sims = pair(Scene(contact_bodies=FEET))
+    drive(sims, SECOND // 2, random_ctrl(sims[0], 0, 0.05))
+    ours, reference = sims[1].contact_force_w, sims[0].contact_force_w
+    assert float(reference[..., 2].sum(1).min()) > 200.0  # standing
+    assert float((ours - reference).norm(dim=-1).max()) < 0.02 * float(reference.norm(dim=-1).max())
+
+
+def test_a_step_is_the_engines_own_substeps(make, warp):
+    """`Sim.step` adds the fresh view alone: the state is that of so many plain steps."""
+    import mujoco_warp
+
+    sim, twin = make(), make()
+    sim.ctrl.copy_(random_ctrl(sim, 1))
+    twin.ctrl.copy_(sim.ctrl)
+    sim.step(SUBSTEPS)
+    with warp.ScopedDevice("cpu"):
+        for _ in range(SUBSTEPS):
+            mujoco_warp.step(twin._m, twin._d)
+    assert torch.equal(sim.qpos, twin.qpos) and torch.equal(sim.qvel, twin.qvel)
+    assert torch.equal(sim.contact_force_w, twin.contact_force_w)
+    assert not torch.equal(sim.body_pos_w, twin.body_pos_w)  # a plain step leaves them one substep behind
+
+
+def test_tensors_are_the_engines_own_memory(make):
+    sim = make()
+    assert sim.qpos.data_ptr() == sim._d.qpos.ptr and sim.ctrl.data_ptr() == sim._d.ctrl.ptr
+    assert sim.body_pos_w.data_ptr() == sim._d.xpos.ptr + 3 * 4  # after the world's body
+    assert sim.contact_force_w.data_ptr() == sim._d.sensordata.ptr
+
+
+def test_nothing_waits_for_the_device(make, warp, monkeypatch):
+    sim = make(Scene(boxes=(BOX,), contact_bodies=FEET))
+    run(sim, 1)
+
+    def waited(*args, **kwargs):
+        raise AssertionError("something waited for the device")
+
+    for name in ("synchronize", "synchronize_device", "synchronize_stream"):
+        monkeypatch.setattr(warp, name, waited)
+    monkeypatch.setattr(warp.array, "numpy", waited)
+    monkeypatch.setattr(torch.Tensor, "cpu", waited)
+    monkeypatch.setattr(torch.Tensor, "item", waited)
+    sim.move_mocap(mask(True, False, True), torch.ones(3, 1, 3))
+    sim.reset(mask(True, False, False), sim.qpos.clone(), sim.qvel.clone())
+    run(sim, 2)
+    sim.rays(torch.ones(3, 2, 3), torch.tensor([0.0, 0.0, -1.0]).expand(3, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("scene", "message"),
+    [
+        (Scene(njmax=12), r"task\.njmax=12: there were more than 12 constraint rows.*type task\.njmax=24"),
+        (Scene(nconmax=3), r"task\.nconmax=3: there were more than 3 contacts.*type task\.nconmax=6"),
+    ],
+)
+def test_too_little_room_is_an_error_that_names_the_setting(make, monkeypatch, scene, message):
+    monkeypatch.setattr("isaachrl.sim.warp_sim.POOL_SLACK", 0)
+    sim = make(scene, 2)
+    sim.check_capacity()  # nothing has been left out yet
+    run(sim, 3)
+    with pytest.raises(ConfigError, match=message):
+        sim.check_capacity()
+
+
+def test_violent_motion_fits_into_the_room_of_the_robot(make):
+    sim = make(n=4)
+    for i in range(40):
+        sim.ctrl.copy_(random_ctrl(sim, i, 3.0))
+        sim.step(SUBSTEPS)
+    sim.check_capacity()
+    assert float(sim.contact_force_w.abs().max()) > 0
+
+
+def test_room_comes_from_the_scene_then_from_the_robot():
+    model = compile_scene(SCENE)
+    assert capacity(Scene(), model) == (32, 256)
+    assert capacity(Scene(nconmax=7), model) == (7, 256)
+    assert capacity(Scene(njmax=9), model) == (32, 9)
+    model.numeric_data[:] = 5.0
+    assert capacity(Scene(), model) == (5, 5)
+    bare = type("Model", (), {"nnumeric": 0})()
+    assert capacity(Scene(), bare) == CAPACITY
+
+
+def test_a_state_of_the_other_engine_is_refused(warp):
+    for one, other in (pair(SCENE, 1), reversed(pair(SCENE, 1))):
+        with pytest.raises(CheckpointError, match=r"this engine needs .*sim=mujoco or sim=mujoco_warp"):
+            one.load_state_dict(other.state_dict())
+
+
+def test_without_its_packages_the_engine_says_what_to_install(monkeypatch):
+    original = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name.split(".")[0] in ("warp", "mujoco_warp") or name.endswith("warp_sim"):
+            raise ImportError(f"No module named {name!r}")
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ConfigError, match=r'sim=mujoco_warp on device=cpu.*pip install -e "\.\[gpu\]"'):
+        make_sim(Scene(), 1, "mujoco_warp", CPU)
+
+
+def test_auto_takes_the_cpu_engine_on_the_cpu(caplog):
+    with caplog.at_level(logging.INFO):
+        assert type(make_sim(Scene(), 1, "auto", CPU)).__name__ == "MujocoSim"
+    assert not caplog.records
+
+
+# ------------------------------------------------------------------------------------------------ on a GPU
+
+GPU = torch.device("cuda", 0)
+
+
+def on_gpu(scene=SCENE, n=64):
+    return make_sim(scene, n, "auto", GPU)
+
+
+@pytest.mark.cuda
+def test_a_gpu_agrees_with_the_cpu_engine_after_a_second():
+    reference, sim = make_on("mujoco", SCENE, 4), on_gpu(n=4)
+    ctrl = random_ctrl(reference, 0, 0.2)
+    for _ in range(SECOND):  # the first steps run as they are, the others as a graph
+        for one in (reference, sim):
+            one.ctrl.copy_(ctrl)
+            one.step(SUBSTEPS)
+    assert float((reference.qpos - sim.qpos.cpu()).abs().max()) < 1e-4
+    assert float((reference.body_pos_w - sim.body_pos_w.cpu()).abs().max()) < 1e-4
+
+
+@pytest.mark.cuda
+def test_a_gpu_resets_heals_and_sees_without_waiting():
+    scene = Scene(boxes=(BOX,), contact_bodies=FEET)
+    sim = on_gpu(scene)
+    some = torch.arange(sim.num_envs, device=GPU) % 4 == 1
+    broken = torch.where(some.unsqueeze(1), torch.nan, torch.zeros_like(sim.qvel))
+    origin = torch.ones(sim.num_envs, 2, 3, device=GPU)
+    down = torch.tensor([0.0, 0.0, -1.0], device=GPU).expand_as(origin)
+    for _ in range(3):
+        sim.step(SUBSTEPS)
+        sim.reset(some, sim.qpos.clone(), torch.zeros_like(sim.qvel))
+    start = sim.qpos.clone()
+    sim.rays(origin, down)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        sim.move_mocap(some, torch.ones_like(sim.mocap_pos_w))
+        sim.reset(some, start, broken)
+        sim.step(SUBSTEPS)
+        distance = sim.rays(origin, down)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.equal(sim.diverged, some)
+    assert torch.equal(sim.num_diverged, some.long())
+    assert bool(sim.qpos.isfinite().all()) and bool(sim.body_linvel_w.isfinite().all())
+    torch.testing.assert_close(distance.cpu(), torch.ones(sim.num_envs, 2))
+    sim.check_capacity()
+
+
+@pytest.mark.cuda
+def test_a_gpu_takes_model_fields_after_its_graph_was_captured():
+    sim = on_gpu(Scene(), 2)
+    for _ in range(3):
+        sim.step(4)
+    sim.model_field("opt.gravity")[1] *= 0.5
+    sim.apply_model_fields()
+    high = sim.robot.qpos0.to(GPU).repeat(2, 1)
+    high[:, 2] = 5.0
+    sim.reset(torch.ones(2, dtype=torch.bool, device=GPU), high, torch.zeros_like(sim.qvel))
+    for _ in range(6):
+        sim.step(4)
+    dropped = (5.0 - sim.root_pos_w[:, 2]).cpu()
+    assert float(dropped[1] / dropped[0]) == pytest.approx(0.5, abs=0.02)

@@ -1,0 +1,59 @@
+"""A recorder that works on the CPU: it writes the operations of PyTorch down and does them again in the same memory."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from isaachrl.sim.graph import Recorder
+
+
+class TapeRecorder(Recorder):
+    """As with a CUDA graph, a replay runs no Python of the task: what it has bound to names is as it was.
+
+    Unlike a capture, recording computes: so the first replay does nothing.
+    """
+
+    def __init__(self, env):
+        super().__init__(env.device, env.generator)
+        self.replays = 0
+
+    def record(self, work):
+        return self._record(work)
+
+    def insert(self, launch):
+        super().insert(launch)
+        with torch.utils._python_dispatch._disable_current_modes():
+            launch()
+
+    def _begin(self):
+        self._tape = Tape()
+        self._tape.__enter__()
+
+    def _end(self):
+        self._tape.__exit__(None, None, None)
+        self.pieces.append(self._tape.replay)
+
+    def replay(self):
+        self.replays += 1
+        if self.replays > 1:
+            super().replay()
+
+
+class Tape(TorchDispatchMode):
+    """Operations with their arguments and results."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.done.append((func, args, kwargs or {}, result))
+        return result
+
+    def replay(self):
+        for func, args, kwargs, result in self.done:
+            new = func(*args, **kwargs)
+            for old, value in zip(tree_leaves(result), tree_leaves(new), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != value.data_ptr():
+                    old.copy_(value)  # not so for views and for what was done in place
