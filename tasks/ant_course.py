@@ -82,6 +82,7 @@ class AntCourse(Task[AntCourseCfg]):
     Attributes:
         target: `(N, 2 | 3)` where to get to, m; in three dimensions where height counts.
         position_size: how many first entries of the state are compared with the target.
+        action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
         state_scale: `(S,)` typical sizes of the state's entries.
     """
@@ -103,7 +104,7 @@ class AntCourse(Task[AntCourseCfg]):
         self.obs_sizes = {"state": ant.STATE_SIZE + self._extra, "context": self.position_size}
         self.policy_groups = ("state", "context")
         self.action_size = sim.robot.num_dofs
-        self._torque = sim.robot.effort_limit.to(device)
+        self.action_limits = sim.robot.effort_limit.to(device)
         self._pose = sim.robot.qpos0.to(device, copy=True)
         self._pose[2] += self.plan.floor_m
         self._boxes = torch.tensor([box.pos_m for box in sim.scene.boxes], device=device)
@@ -135,7 +136,7 @@ class AntCourse(Task[AntCourseCfg]):
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`: torques, as shares of the limit."""
-        self.sim.ctrl.copy_(self._torque * action.clamp(-1.0, 1.0))
+        self.sim.ctrl.copy_(self.action_limits * action.clamp(-1.0, 1.0))
 
     def after_physics(self) -> None:
         """See `Task.after_physics`."""

@@ -19,7 +19,7 @@ STATE_SCALE = (10.0, 10.0) + 13 * (1.0,) + 3 * (2.0,) + 3 * (4.0,) + 8 * (6.0,) 
 
 
 def state(sim: Sim, steps: Tensor) -> Tensor:
-    """`(N, 30)`: the ant's coordinates, its velocities, and a thousandth of the control steps `(N,)` since the start."""
+    """`(N, 30)`: the ant's coordinates, its velocities, a thousandth of the control steps `(N,)` so far."""
     time = TIME_SCALE * steps.to(sim.qpos.dtype).unsqueeze(1)
     return torch.cat((sim.qpos[:, :NUM_COORDINATES], sim.qvel[:, :NUM_VELOCITIES], time), dim=1)
 
