@@ -14,10 +14,12 @@ from torch import Tensor
 
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
-from isaachrl.sim import Control, Integrator, Scene, Sim
+from isaachrl.sim import Control, Integrator, Marker, Scene, Sim
 from tasks.common import ant, courses
 from tasks.common.courses import PLANS, Asset, Course
 
+GHOST = (0.2, 0.7, 0.35, 0.45)  # colour of the manager's goal
+START_NOISE = 0.1  # of every coordinate, the quaternion's too
 PAPER_SOLIMP = (0.995, 0.995, 0.01)  # of every contact, in worlds with a block that can be pushed
 
 
@@ -123,7 +125,7 @@ class AntCourse(Task[AntCourseCfg]):
             timestep_s=cfg.timestep_s,
             boxes=courses.boxes(plan),
             blocks=blocks,
-            markers=("target", "goal"),
+            markers=("target", Marker("goal", GHOST)),
             integrator=cfg.integrator,
             solimp=PAPER_SOLIMP if blocks else None,
         )
@@ -168,17 +170,18 @@ class AntCourse(Task[AntCourseCfg]):
         n, wide = self.sim.num_envs, mask.unsqueeze(1)
         point = self._points[(self._number + self.episodes) % len(self._points)]
         target = point if self.cfg.targets is Targets.evaluation else self.draw_contexts(n, self.generator)
-        qpos, qvel = ant.starts(self.sim, self._pose, ant.START_NOISE, self.generator)
+        share = torch.rand(n, len(self._pose), generator=self.generator, device=mask.device)
+        qpos, qvel = ant.starts(self.sim, self._pose, START_NOISE * (2.0 * share - 1.0), self.generator)
         self.target = torch.where(wide, target, self.target)
         self.steps = self.steps.masked_fill(mask, 0)
         self.episodes = self.episodes + mask
-        self.sim.move_mocap(mask, ant.with_markers(self.sim, self._boxes, self.target, qpos[:, :2]))
+        self.sim.move_mocap(mask, ant.with_markers(self._boxes, self.target, qpos[:, :2]))
         self.sim.reset(mask, qpos, qvel)
 
     def show_goal(self, pos_w: Tensor) -> None:
         """Put the ghost marker of the manager's goal at `(N, 2 | 3)`, m."""
         every = torch.ones_like(self.sim.diverged)
-        self.sim.move_mocap(every, ant.with_markers(self.sim, self._boxes, self.target, pos_w))
+        self.sim.move_mocap(every, ant.with_markers(self._boxes, self.target, pos_w))
 
     def observe(self) -> Obs:
         """`state`: see `ant.state`, then the coordinates of blocks if they are shown; `context`: the target."""

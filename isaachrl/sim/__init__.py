@@ -7,10 +7,11 @@ from isaachrl.sim import headless  # comes first: MuJoCo reads its choice when i
 from isaachrl.sim.base import Sim
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Block, Box, Control, Integrator, Scene, compile_scene, describe_robot
+from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene, describe_robot
 
 __all__ = [
-    "Block", "Box", "Control", "Integrator", "MujocoSim", "Robot", "Scene", "Sim", "headless", "load_robot", "make_sim",
+    "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",
+    "headless", "load_robot", "make_sim",
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco")

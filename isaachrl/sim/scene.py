@@ -1,7 +1,7 @@
 """What stands in a simulated world: a description free of any engine, and its compilation to a MuJoCo model."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -84,6 +84,21 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Marker:
+    """A mocap sphere that touches nothing.
+
+    Args:
+        name: body name; the geom has the same.
+        rgba: colour.
+        radius_m: size.
+    """
+
+    name: str
+    rgba: tuple[float, float, float, float] = (0.9, 0.25, 0.2, 0.6)
+    radius_m: float = 0.25
+
+
+@dataclass(frozen=True)
 class Scene:
     """One robot on a floor, with boxes, sliding blocks and markers around it.
 
@@ -93,7 +108,7 @@ class Scene:
         timestep_s: physics step.
         boxes: mocap boxes (walls) that collide with the robot.
         blocks: boxes that can be pushed.
-        markers: names of mocap spheres that touch nothing (a goal to show).
+        markers: mocap spheres that touch nothing (a goal to show); a name alone gives the usual one.
         contact_bodies: robot bodies whose net contact force is sensed, in this order.
         floor_size_m: half width of the drawn floor; physically it is endless.
         integrator: how time is stepped.
@@ -105,10 +120,9 @@ class Scene:
     timestep_s: float = 1.0 / 120.0
     boxes: tuple[Box, ...] = ()
     blocks: tuple[Block, ...] = ()
-    markers: tuple[str, ...] = ()
+    markers: tuple[str | Marker, ...] = ()
     contact_bodies: tuple[str, ...] = ()
     floor_size_m: float = 50.0
-    marker_rgba: tuple[float, float, float, float] = field(default=(0.9, 0.25, 0.2, 0.6))
     integrator: Integrator = Integrator.implicitfast
     solimp: tuple[float, float, float] | None = None
 
@@ -182,10 +196,11 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
             name=box.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=box.half_size_m, rgba=box.rgba,
             contype=0, conaffinity=1, condim=3, friction=[0.5, 0.005, 0.0001], group=1,
         )  # fmt: skip
-    for name in scene.markers:
-        body = world.add_body(name=name, pos=[0, 0, -10], mocap=True)
+    for given in scene.markers:
+        marker = Marker(given) if isinstance(given, str) else given
+        body = world.add_body(name=marker.name, pos=[0, 0, -10], mocap=True)
         body.add_geom(
-            name=name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.25, 0, 0], rgba=scene.marker_rgba,
+            name=marker.name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[marker.radius_m, 0, 0], rgba=marker.rgba,
             contype=0, conaffinity=0, group=2,
         )  # fmt: skip
 

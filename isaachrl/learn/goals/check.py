@@ -1,10 +1,11 @@
 """Checks in the course of a training: a deterministic policy on the evaluation points, in worlds of their own."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from isaachrl.envs import Env, TaskEnv
+from isaachrl.envs import Env
 from isaachrl.learn.goals.tally import Tally
 from isaachrl.learn.learner import Policy
 
@@ -15,7 +16,7 @@ class Check:
     """One episode in each of some worlds.
 
     Args:
-        env: of the training.
+        env: of the training; it must offer `evaluation_twin`, as `TaskEnv` does.
         episodes: how many worlds.
         seed: of the training.
         policy: makes the controller for an environment.
@@ -23,7 +24,7 @@ class Check:
 
     def __init__(self, env: Env, episodes: int, seed: int, policy: Callable[[Env], Policy]) -> None:
         self._source, self._episodes, self._seed, self._policy = env, episodes, seed, policy
-        self._env: TaskEnv | None = None
+        self._env: Env | None = None
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
@@ -32,9 +33,10 @@ class Check:
         The episodes start alike in every check.
         """
         if self._env is None:
-            assert isinstance(self._source, TaskEnv)
-            self._env = self._source.evaluation_twin(self._episodes, self._seed + SEED_SHIFT)
+            twin: Any = self._source
+            self._env = twin.evaluation_twin(self._episodes, self._seed + SEED_SHIFT)
         env = self._env
+        assert env is not None
         env.generator.manual_seed(self._seed + SEED_SHIFT)
         obs, policy = env.reset(), self._policy(env)
         tally, running = Tally("check/"), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)

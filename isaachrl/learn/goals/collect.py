@@ -14,6 +14,8 @@ from isaachrl.learn.goals.replay import SegmentReplay
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
 from isaachrl.learn.goals.td3 import Exploration
 
+NEVER = 2**40
+
 
 class Collector:
     """Steps the environments and writes a segment whenever a goal has served its time or an episode ended.
@@ -59,7 +61,7 @@ class Collector:
         """`(N,)` steps after which the first episodes are cut short, spread over all multiples of the period."""
         c, periods = self.cfg.meta_period, max(self.env.episode_steps // self.cfg.meta_period, 1)
         drawn = torch.randint(1, periods + 1, (self.env.num_envs,), generator=self.generator, device=self.env.device)
-        return drawn * c if self.cfg.stagger else torch.full_like(drawn, self.env.episode_steps + 1)
+        return drawn * c if self.cfg.stagger else torch.full_like(drawn, NEVER)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -90,11 +92,19 @@ class Collector:
         states = self.states.clone()
         self._note(flipped, over)
         self._begin(over)
+        sound = result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0
         self.replay.push(
-            over & (result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0),
-            states=states, goal=start_goal, actions=self.actions, rewards=self.rewards, flipped=self.flipped, context=context,
-            next_goal=torch.where(ended.unsqueeze(1), carried, self.goal), length=length, terminal=result.terminated,
-        )  # fmt: skip
+            over & sound,
+            states=states,
+            actions=self.actions,
+            rewards=self.rewards,
+            flipped=self.flipped,
+            goal=start_goal,
+            next_goal=torch.where(ended.unsqueeze(1), carried, self.goal),
+            context=context,
+            length=length,
+            terminal=result.terminated,
+        )
 
     def _begin(self, mask: Tensor) -> None:
         """Set new goals in the environments of `mask (N,)`, from the present observation."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from isaachrl.envs import Env, Obs, TaskEnv
+from isaachrl.envs import Env, Obs
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import Inputs
 
@@ -43,7 +43,7 @@ def goal_task(env: Env) -> GoalTask:
     Raises:
         ConfigError: the environment's task sets no goals.
     """
-    task = env.task if isinstance(env, TaskEnv) else None
+    task = getattr(env, "task", None)
     needed = ("position_size", "action_limits", "goal_limits", "state_scale", "flipped")
     if "state" not in env.obs_sizes or not all(hasattr(task, name) for name in needed):
         raise ConfigError(

@@ -166,9 +166,7 @@ def relabel(
     return candidates.gather(1, best[:, None, None].expand(-1, 1, goal.shape[-1])).squeeze(1), best
 
 
-def feudal_goal(
-    change: Tensor, limits: Tensor, generator: torch.Generator, spread: float = 0.1
-) -> Tensor:
+def feudal_goal(change: Tensor, limits: Tensor, generator: torch.Generator, spread: float = 0.1) -> Tensor:
     """Goals `(B, d)` by one draw around the change that came about: the simpler correction of the ablation."""
     drawn = torch.randn(change.shape, generator=generator, device=change.device, dtype=change.dtype)
     goal = change + spread * limits * drawn
