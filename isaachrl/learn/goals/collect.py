@@ -83,6 +83,7 @@ class Collector:
         # cut short by the learner, not by the task: the future goes on to count, as after a time limit
         given_up = (self.first_end == 0) | (full & (self.lain >= cfg.flip_reset_steps) & (cfg.flip_reset_steps > 0))
         ended = result.done | given_up
+        self.lain = self.lain.masked_fill(ended, 0)
         self.episodes.add(result, ended)
         context = context_of(result.terminal_obs)
         self.obs = self.env.reset_where(ended)

@@ -149,13 +149,18 @@ def test_correction_uses_the_present_worker_and_leaves_what_is_stored_alone():
     learner = make_learner(inputs="raw")
     collect(learner, 12)
     rows = torch.arange(8)
-    before = learner.replay.data["goal"].clone()
-    first = learner.manager_update.corrected(rows)
+    before, draws = learner.replay.data["goal"].clone(), learner.generator.get_state()
+
+    def corrected():
+        learner.generator.set_state(draws)
+        return learner.manager_update.corrected(rows)
+
+    first = corrected()
+    assert torch.equal(first, corrected())
     assert torch.equal(learner.replay.data["goal"], before)
     assert (first.abs() <= learner.levels.limits).all()
-    # a worker whose doings the actions cannot tell apart leaves the first candidate: another choice
-    torch.nn.init.zeros_(learner.levels.worker.actor.last.weight)
-    assert not torch.equal(first, learner.manager_update.corrected(rows))
+    torch.nn.init.normal_(learner.levels.worker.actor.last.weight)  # another worker
+    assert not torch.equal(first, corrected())
 
 
 def test_without_correction_goals_stay():
@@ -180,8 +185,8 @@ def test_ants_on_their_back_begin_anew_at_the_end_of_a_segment():
     for _ in range(12):
         learner.collector.step()
         times.append(learner.env.time.tolist()[0])
-    # after six steps it has lain long enough, after eight the segment is over
-    assert times == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 0]
+    # after six steps it has lain long enough, after eight the segment is over; the next episode counts anew
+    assert times == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4]
 
 
 def test_nothing_begins_anew_early_by_default():
