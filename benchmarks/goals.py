@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
 import torch
@@ -119,7 +120,7 @@ def rate(work: Callable[[], object], units: int) -> float:
     return units / (time.perf_counter() - start)
 
 
-def measure(options: Options) -> dict[str, object]:
+def measure(options: Options) -> dict[str, Any]:
     """The figures by name."""
     exact, mixed = (make_learner(options, precision) for precision in ("float32", "auto"))
     rows = exact.replay.draw_rows(options.batch)

@@ -106,7 +106,9 @@ class Td3:
         loss = (loss * batch.weight).sum() / total
         _step(self.actor_optimizer, loss, self._actor_parameters)
         sources = [*self._actor_parameters, *self._critic_parameters]
-        torch._foreach_lerp_(list(self.targets.parameters()), sources, self.cfg.target_rate)
+        with torch.no_grad():
+            for target, source in zip(self.targets.parameters(), sources, strict=True):
+                target.lerp_(source, self.cfg.target_rate)
         tally.add(actor_loss=loss, saturation=(action.abs() > 0.99).float().mean())
 
     def state_dict(self) -> dict[str, Any]:
