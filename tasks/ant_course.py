@@ -19,6 +19,7 @@ from tasks.common import ant, courses
 from tasks.common.courses import PLANS, Asset, Course
 
 GHOST = (0.2, 0.7, 0.35, 0.45)  # colour of the manager's goal
+GHOST_M = 0.75  # its height above the ground
 START_NOISE = 0.1  # of every coordinate, the quaternion's too
 PAPER_SOLIMP = (0.995, 0.995, 0.01)  # of every contact, in worlds with a block that can be pushed
 
@@ -110,6 +111,8 @@ class AntCourse(Task[AntCourseCfg]):
         self._pose = sim.robot.qpos0.to(device, copy=True)
         self._pose[2] += self.plan.floor_m
         self._boxes = torch.tensor([box.pos_m for box in sim.scene.boxes], device=device)
+        walls = [box for box in sim.scene.boxes if box.name.startswith("wall")]
+        self._walls = torch.tensor([(*box.pos_m[:2], *box.half_size_m[:2]) for box in walls], device=device)
         self.target = torch.zeros(n, self.position_size, device=device)
         self.steps, self.episodes = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
         self._number = torch.arange(n, device=device)
@@ -125,7 +128,7 @@ class AntCourse(Task[AntCourseCfg]):
             timestep_s=cfg.timestep_s,
             boxes=courses.boxes(plan),
             blocks=blocks,
-            markers=("target", Marker("goal", GHOST)),
+            markers=(Marker("target", radius_m=0.5), Marker("goal", GHOST, 0.5)),
             integrator=cfg.integrator,
             solimp=PAPER_SOLIMP if blocks else None,
         )
@@ -179,9 +182,12 @@ class AntCourse(Task[AntCourseCfg]):
         self.sim.reset(mask, qpos, qvel)
 
     def show_goal(self, pos_w: Tensor) -> None:
-        """Put the ghost marker of the manager's goal at `(N, 2 | 3)`, m."""
+        """Put the ghost marker of the manager's goal at `(N, 2 | 3)`, m; above a wall if it lies inside one."""
+        inside = ((pos_w[:, None, :2] - self._walls[:, :2]).abs() < self._walls[:, 2:]).all(-1).any(-1)
+        height = self.plan.floor_m + torch.where(inside, self.plan.height_m + GHOST_M, GHOST_M).unsqueeze(1)
+        ghost = torch.cat((pos_w[:, :2], height), dim=1)
         every = torch.ones_like(self.sim.diverged)
-        self.sim.move_mocap(every, ant.with_markers(self._boxes, self.target, pos_w))
+        self.sim.move_mocap(every, ant.with_markers(self._boxes, self.target, ghost))
 
     def observe(self) -> Obs:
         """`state`: see `ant.state`, then the coordinates of blocks if they are shown; `context`: the target."""

@@ -207,7 +207,7 @@ def test_blocks_may_be_seen():
 def test_the_managers_goal_is_shown_and_nothing_else_moves():
     env = make(num_envs=2)
     before = env.sim.mocap_pos_w.clone()
-    env.task.show_goal(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    env.task.show_goal(torch.tensor([[1.0, 2.0], [4.0, 8.0]]))  # the second one inside the block in the middle
     moved = env.sim.mocap_pos_w
-    assert moved[:, -1].tolist() == [[1.0, 2.0, 0.75], [3.0, 4.0, 0.75]]
+    assert moved[:, -1].tolist() == [[1.0, 2.0, 0.75], [4.0, 8.0, 4.75]]
     assert torch.equal(moved[:, :-1], before[:, :-1])

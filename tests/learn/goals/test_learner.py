@@ -431,7 +431,8 @@ def _stored(state):
 @pytest.mark.slow
 def test_it_learns_to_reach_places():
     values = {"worker_reward": "progress", "boundary": "carried", "goal_resampling": 0.5, "target_resampling": 0.5,
-              "inputs": "scaled", "warmup_uniform": True, "check_every": 150, "check_episodes": 64, "correction": "hiro",
+              "inputs": "scaled", "warmup_uniform": True,
+              "check_every": 150, "check_episodes": 64, "correction": "hiro",
               "pool_sets": 4, "centre_reward": True, "replay_steps": 40_000}  # fmt: skip
     level = {"hidden": [64, 64], "batch": 128, "actor_learning_rate": 1e-3, "noise_raw": False, "noise_low": 0.05,
              "noise_high": 0.4, "target_rate": 0.02, "small_last_layer": False, "action_again": False}  # fmt: skip
