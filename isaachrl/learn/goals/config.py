@@ -150,7 +150,8 @@ class GoalsCfg:
         goal_resampling: share of a worker's batch whose goals are drawn anew, uniformly; reward and next goal follow.
         target_resampling: share of a manager's batch whose targets are drawn anew; the reward follows. Where a task
             has no targets, nothing is drawn.
-        centre_reward: take the mean of the manager's reward off; for tasks that never terminate.
+        centre_reward: take the mean of the manager's reward off. Where a task has no targets, nothing is taken off: an
+            episode may then end by itself, and the length of its future would change what is best.
         flip_penalty: above 0, lying on the back ends the worker's future and costs this.
         flip_reset_steps: above 0, an ant on its back for so many steps begins anew, in training only.
         stagger: first episodes have lengths of all multiples of the period, so that not all end at once.

@@ -173,7 +173,7 @@ class ManagerUpdate:
         total = cfg.manager.reward_scale * (reward * replay.valid(rows)).sum(1)
         weight = (length > 0).float()
         mean = (total * weight).sum() / weight.sum().clamp_min(1.0)
-        if cfg.centre_reward:
+        if cfg.centre_reward and context.shape[1]:
             # the first batch sets the mean, later ones move it
             rate = MEAN_RATE if self.levels.manager.updates else 1.0
             self.mean_reward.lerp_(mean, rate)

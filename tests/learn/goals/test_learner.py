@@ -145,6 +145,19 @@ def test_targets_drawn_anew_bring_their_own_reward():
     assert_close(batch.reward, 0.1 * expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_centred_reward_has_the_mean_zero_at_first_and_none_without_targets():
+    learner = make_learner(centre_reward=True)
+    collect(learner, 12)
+    rows = torch.arange(8)
+    goal, context = learner.replay.take(rows, "goal", "context")
+    assert learner.manager_update.batch(rows, goal, context).reward.mean().item() == pytest.approx(0.0, abs=1e-5)
+    assert learner.manager_update.mean_reward < 0
+    learner.levels.views.scaled = False
+    bare = learner.manager_update.batch(rows, goal, context[:, :0])
+    expected = 0.1 * (learner.replay.take(rows, "rewards")[0] * learner.replay.valid(rows)).sum(1)
+    assert_close(bare.reward, expected)
+
+
 def test_correction_uses_the_present_worker_and_leaves_what_is_stored_alone():
     learner = make_learner(inputs="raw")
     collect(learner, 12)
