@@ -86,6 +86,14 @@ class TaskEnv(Env):
         """See `Env.check_capacity`."""
         self.sim.check_capacity()
 
+    def evaluation_twin(self, num_envs: int, seed: int) -> "TaskEnv":
+        """The same task in other worlds, told that it is being evaluated if its configuration knows a difference."""
+        cfg = evaluation_cfg(self.task.cfg)
+        sim_type: Any = type(self.sim)
+        sim = sim_type(type(self.task).scene(cfg), num_envs, self.device)
+        generator = torch.Generator(device=self.device).manual_seed(seed)
+        return TaskEnv(type(self.task)(cfg, sim, generator), sim, generator)
+
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`."""
         return {
@@ -109,3 +117,8 @@ class TaskEnv(Env):
             if name not in names:
                 raise ConfigError(f"task.reward.{name}: the task has no such reward term{nearest(name, names)}")
         return {name: float(self.task.cfg.reward.get(name, 0.0)) for name in names}
+
+
+def evaluation_cfg(cfg: Any) -> Any:
+    """The configuration of a task as evaluations see it: what its own `for_evaluation` gives, if it has one."""
+    return cfg.for_evaluation() if hasattr(cfg, "for_evaluation") else cfg

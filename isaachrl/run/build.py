@@ -8,10 +8,11 @@ import torch
 from isaachrl.envs.env import Env
 from isaachrl.envs.graph import use_graph
 from isaachrl.envs.registry import World
+from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.run.rollout import RandomPolicy
-from isaachrl.run.settings import Acting, Settings
+from isaachrl.run.settings import Acting, Mode, Settings
 
 
 def seed_everything(seed: int) -> None:
@@ -31,7 +32,8 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
     """
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     world = World(num_envs, settings.run.sim, settings.device, generator)
-    return use_graph(settings.task.build(settings.task_cfg, world), settings.run.graph)
+    task_cfg = settings.task_cfg if settings.run.mode is Mode.train else evaluation_cfg(settings.task_cfg)
+    return use_graph(settings.task.build(task_cfg, world), settings.run.graph)
 
 
 def build_learner(settings: Settings, env: Env) -> Learner:

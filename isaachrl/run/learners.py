@@ -2,7 +2,7 @@
 
 import importlib
 
-FAMILIES = ("skills", "ppo")
+FAMILIES = ("skills", "ppo", "goals")
 
 
 def load_learners() -> None:

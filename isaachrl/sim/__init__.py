@@ -9,9 +9,12 @@ from isaachrl.sim import headless  # comes first: MuJoCo reads its choice when i
 from isaachrl.sim.base import Sim
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Box, Control, Scene, compile_scene, describe_robot
+from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene, describe_robot
 
-__all__ = ["Box", "Control", "MujocoSim", "Robot", "Scene", "Sim", "headless", "load_robot", "make_sim"]
+__all__ = [
+    "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",
+    "headless", "load_robot", "make_sim",
+]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What stands in a simulated world: a description free of any engine, and its compilation to a MuJoCo model."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -27,6 +27,21 @@ class Control(Enum):
     torque = "torque"
 
 
+class Integrator(Enum):
+    """How the engine steps time: `euler` and `implicitfast` cost the same, `rk4` four times as much."""
+
+    implicitfast = "implicitfast"
+    euler = "euler"
+    rk4 = "rk4"
+
+
+_INTEGRATORS = {
+    Integrator.implicitfast: mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
+    Integrator.euler: mujoco.mjtIntegrator.mjINT_EULER,
+    Integrator.rk4: mujoco.mjtIntegrator.mjINT_RK4,
+}
+
+
 @dataclass(frozen=True)
 class Box:
     """A box on a mocap body: it never moves by itself, and every world can put it elsewhere with its own size.
@@ -45,31 +60,76 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A box that slides along axes of the world when something pushes it. Its coordinates follow the robot's.
+
+    Args:
+        name: body name; the geom has the same, its joints are `<name>_x` and so on.
+        half_size_m: half extents along x, y, z.
+        pos_m: where it stands when its coordinates are zero.
+        mass_kg: mass.
+        range_m: lower and upper end of its coordinate by axis (`x`, `y`, `z`), in the order of the coordinates.
+        armature_kg: added inertia of each sliding joint.
+        damping: N s/m of each sliding joint.
+        rgba: colour.
+    """
+
+    name: str
+    half_size_m: tuple[float, float, float]
+    pos_m: tuple[float, float, float]
+    mass_kg: float
+    range_m: tuple[tuple[str, float, float], ...]
+    armature_kg: float = 0.0
+    damping: float = 0.0
+    rgba: tuple[float, float, float, float] = (0.80, 0.36, 0.30, 1.0)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A mocap sphere that touches nothing.
+
+    Args:
+        name: body name; the geom has the same.
+        rgba: colour.
+        radius_m: size.
+    """
+
+    name: str
+    rgba: tuple[float, float, float, float] = (0.9, 0.25, 0.2, 0.6)
+    radius_m: float = 0.25
+
+
+@dataclass(frozen=True)
 class Scene:
-    """One robot on a floor, with boxes and markers around it.
+    """One robot on a floor, with boxes, sliding blocks and markers around it.
 
     Args:
         robot: folder under `assets/` that holds `<robot>.xml`.
         control: what the motors take.
         timestep_s: physics step.
         boxes: mocap boxes (walls) that collide with the robot.
-        markers: names of mocap spheres that touch nothing (a goal to show).
+        blocks: boxes that can be pushed.
+        markers: mocap spheres that touch nothing (a goal to show); a name alone gives the usual one.
         contact_bodies: robot bodies whose net contact force is sensed, in this order.
         floor_size_m: half width of the drawn floor; physically it is endless.
         nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
         njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
+        integrator: how time is stepped.
+        solimp: impedance of every contact (three numbers); None leaves the robot's own.
     """
 
     robot: str = "humanoid"
     control: Control = Control.position
     timestep_s: float = 1.0 / 120.0
     boxes: tuple[Box, ...] = ()
-    markers: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    markers: tuple[str | Marker, ...] = ()
     contact_bodies: tuple[str, ...] = ()
     floor_size_m: float = 50.0
-    marker_rgba: tuple[float, float, float, float] = field(default=(0.9, 0.25, 0.2, 0.6))
     nconmax: int = 0
     njmax: int = 0
+    integrator: Integrator = Integrator.implicitfast
+    solimp: tuple[float, float, float] | None = None
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
@@ -87,10 +147,11 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     spec.visual.quality.shadowsize = 4096
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.option.timestep = scene.timestep_s
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.integrator = _INTEGRATORS[scene.integrator]
     spec.option.iterations = SOLVER_ITERATIONS
     spec.option.ls_iterations = LINE_SEARCH_ITERATIONS
     _add_surroundings(spec, scene)
+    _add_blocks(spec, scene)
     bodies = {body.name for body in spec.bodies}
     for name in scene.contact_bodies:
         if name not in bodies:
@@ -150,12 +211,32 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
             name=box.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=box.half_size_m, rgba=box.rgba,
             contype=0, conaffinity=1, condim=3, friction=[0.5, 0.005, 0.0001], group=1,
         )  # fmt: skip
-    for name in scene.markers:
-        body = world.add_body(name=name, pos=[0, 0, -10], mocap=True)
+    for given in scene.markers:
+        marker = Marker(given) if isinstance(given, str) else given
+        body = world.add_body(name=marker.name, pos=[0, 0, -10], mocap=True)
         body.add_geom(
-            name=name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.25, 0, 0], rgba=scene.marker_rgba,
+            name=marker.name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[marker.radius_m, 0, 0], rgba=marker.rgba,
             contype=0, conaffinity=0, group=2,
         )  # fmt: skip
+
+
+def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:
+    """Add what can be pushed, and the scene's own impedance of contacts."""
+    for block in scene.blocks:
+        body = spec.worldbody.add_body(name=block.name, pos=block.pos_m)
+        body.add_geom(
+            name=block.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=block.half_size_m, rgba=block.rgba,
+            mass=block.mass_kg, contype=1, conaffinity=1, condim=3, friction=[1, 0.5, 0.5], group=1,
+        )  # fmt: skip
+        for axis, low, high in block.range_m:
+            body.add_joint(
+                name=f"{block.name}_{axis}", type=mujoco.mjtJoint.mjJNT_SLIDE,
+                axis=[float(axis == one) for one in "xyz"], limited=True, range=[low, high], margin=0.01,
+                armature=block.armature_kg, damping=[block.damping, 0.0, 0.0],
+            )  # fmt: skip
+    if scene.solimp is not None:
+        for geom in spec.geoms:
+            geom.solimp[:3] = scene.solimp
 
 
 def describe_robot(model: mujoco.MjModel, name: str) -> Robot:

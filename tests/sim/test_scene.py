@@ -3,7 +3,18 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim import Box, Control, Scene, compile_scene, describe_robot, load_robot, make_sim
+from isaachrl.sim import (
+    Block,
+    Box,
+    Control,
+    Integrator,
+    Marker,
+    Scene,
+    compile_scene,
+    describe_robot,
+    load_robot,
+    make_sim,
+)
 
 
 def test_the_humanoid_is_described_by_its_model():
@@ -114,3 +125,35 @@ def test_a_robot_without_a_free_root_is_refused():
     fixed = '<mujoco><worldbody><body><joint name="a"/><geom size=".1"/></body></worldbody></mujoco>'
     with pytest.raises(ConfigError, match="must be the free joint of its root"):
         describe_robot(mujoco.MjModel.from_xml_string(fixed), "lamp")
+
+
+def test_a_block_slides_along_its_axes_behind_the_robots_coordinates():
+    block = Block("crate", (0.5, 0.5, 0.5), (2.0, 0.0, 0.5), 3.0, (("x", -1.0, 1.0), ("z", -0.5, 0.0)), damping=2.0)
+    scene = Scene(robot="ant", control=Control.torque, blocks=(block,))
+    model = compile_scene(scene)
+    assert model.nq == 15 + 2 and model.body("crate").mass[0] == pytest.approx(3.0)
+    slides = [model.joint("crate_x"), model.joint("crate_z")]
+    assert [joint.qposadr[0] for joint in slides] == [15, 16]
+    assert [joint.axis.tolist() for joint in slides] == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    assert [joint.range.tolist() for joint in slides] == [[-1.0, 1.0], [-0.5, 0.0]]
+    assert model.dof_damping[-2:].tolist() == [2.0, 2.0] and model.dof_armature[-2:].tolist() == [0.0, 0.0]
+    assert describe_robot(model, "ant").num_dofs == 8, "a block is no part of the robot"
+
+
+def test_markers_have_colours_and_sizes_of_their_own():
+    model = compile_scene(Scene(robot="ant", markers=("goal", Marker("apple", (0.0, 1.0, 0.0, 1.0), 0.1))))
+    assert model.geom("apple").rgba.tolist() == [0.0, 1.0, 0.0, 1.0] and model.geom("apple").size[0] == 0.1
+    assert (model.body("goal").mocapid[0], model.body("apple").mocapid[0]) == (0, 1)
+    assert model.geom("goal").contype == model.geom("goal").conaffinity == 0
+
+
+@pytest.mark.parametrize("integrator", list(Integrator))
+def test_the_integrator_is_the_scenes(integrator):
+    expected = {"implicitfast": "IMPLICITFAST", "euler": "EULER", "rk4": "RK4"}[integrator.value]
+    model = compile_scene(Scene(robot="ant", integrator=integrator))
+    assert model.opt.integrator == getattr(mujoco.mjtIntegrator, f"mjINT_{expected}")
+
+
+def test_contacts_take_the_scenes_own_impedance():
+    model = compile_scene(Scene(robot="ant", solimp=(0.9, 0.95, 0.002)))
+    assert (abs(model.geom_solimp[:, :3] - [0.9, 0.95, 0.002]) < 1e-9).all()

@@ -1,0 +1,167 @@
+"""How fast tuples are relabelled and levels updated, beside plain loops over samples, in one run on the CPU.
+
+    python benchmarks/goals.py [batch=512] [hidden=256] [seconds=10] [threads=1]
+
+Ours: the learner's own correction and updates on AntMaze (recipe `parallel`), once in float32 and once with the
+rounding that `precision=auto` chooses here. Beside it the same correction and the same worker update in two plain
+forms: `loop_samples` goes through the batch one tuple at a time, all candidates and steps of it in one forward;
+`loop_all` takes one candidate and one step at a time, too. Blocks alternate, so that the machine's mood cancels; each
+number is a median. One JSON line goes to standard output.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional
+
+import tasks  # noqa: F401 - importing them registers them
+from isaachrl import config
+from isaachrl.errors import ConfigError
+from isaachrl.learn.goals import GoalsCfg, GoalsLearner
+from isaachrl.learn.goals.goals import candidate_goals
+from isaachrl.learn.goals.td3 import Batch, Td3
+
+RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "goals_base.yaml"
+NUM_ENVS = 16
+PLAIN_TUPLES = 8  # of a block of the plain loops, which would take too long on whole batches
+
+
+@dataclass
+class Options:
+    """What can be typed.
+
+    Args:
+        batch: rows of an update and of a correction.
+        hidden: width of the two hidden layers.
+        seconds: length of the measurement.
+        threads: threads of PyTorch. With one, seconds are those of the processor, so that whatever else runs on the
+            machine does not count; with more, those of the clock on the wall.
+    """
+
+    batch: int = 512
+    hidden: int = 256
+    seconds: float = 10.0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that measure nothing."""
+        if self.batch < PLAIN_TUPLES or self.hidden < 1 or self.seconds < 0 or self.threads < 1:
+            raise ConfigError(
+                f"batch={self.batch} ({PLAIN_TUPLES} or more), hidden={self.hidden} (1 or more), seconds="
+                f"{self.seconds} (0 or more) and threads={self.threads} (1 or more)"
+            )
+
+
+def make_learner(options: Options, precision: str) -> GoalsLearner:
+    """A learner of the recipe `parallel` whose replay holds a few segments of random actions."""
+    values = yaml.safe_load(RECIPES.read_text())["recipes"]["parallel"]["train"]
+    sizes = {"hidden": [options.hidden, options.hidden], "batch": options.batch}
+    values |= {"precision": precision, "check_every": 0, "pool_sets": 0, "correction": "hiro"}
+    values |= {level: values[level] | sizes for level in ("worker", "manager")}
+    env = isaachrl.make("AntMaze", NUM_ENVS, device="cpu", seed=0)
+    learner = GoalsLearner(env, config.build(GoalsCfg, values), 0)
+    learner.collector.uniform_actions = True
+    for _ in range(10 * learner.cfg.meta_period):
+        learner.collector.step()
+    return learner
+
+
+@torch.no_grad()
+def relabel_plainly(learner: GoalsLearner, rows: Tensor, every_step: bool) -> list[int]:
+    """Which candidate the correction chooses for each tuple, by loops over samples (and candidates and steps)."""
+    replay, levels, chosen = learner.replay, learner.levels, []
+    for row in rows.tolist():
+        states, actions, goal = (replay.data[name][row] for name in ("states", "actions", "goal"))
+        steps = int(replay.data["length"][row])
+        change = states[steps, : len(goal)] - states[0, : len(goal)]
+        candidates = candidate_goals(goal[None], change[None], levels.limits, learner.generator)[0]
+        moved = states[:1, : len(goal)] - states[:steps, : len(goal)]
+        if not every_step:
+            goals = candidates[:, None] + moved[None]
+            seen = states[None, :steps].expand(len(candidates), -1, -1)
+            errors = (actions[None, :steps] - levels.act(seen, goals)).square().sum((1, 2))
+            chosen.append(int(errors.argmin()))
+            continue
+        totals = []
+        for candidate in candidates:
+            error = 0.0
+            for i in range(steps):
+                error += float((actions[i] - levels.act(states[i], candidate + moved[i])).square().sum())
+            totals.append(error)
+        chosen.append(totals.index(min(totals)))
+    return chosen
+
+
+def update_plainly(td3: Td3, batch: Batch, count: int) -> None:
+    """One critic update whose loss is summed up one row at a time, `count` rows of it."""
+    targets, total = td3.target(batch), torch.zeros(())
+    for i in range(count):
+        for value in td3.critics(batch.features[i], batch.action[i]):
+            total = total + functional.huber_loss(value, targets[i])
+    td3.critic_optimizer.zero_grad()
+    (total / count).backward()
+    td3.critic_optimizer.step()
+
+
+def rate(work: Callable[[], object], units: int) -> float:
+    """Units of work a second of the clock that suits the number of threads."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
+    work()
+    return units / max(clock() - start, 1e-9)
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """The figures by name."""
+    exact, mixed = (make_learner(options, precision) for precision in ("float32", "auto"))
+    rows = exact.replay.draw_rows(options.batch)
+    few, batch = rows[:PLAIN_TUPLES], exact.worker_update.batch()
+    works: dict[str, tuple[Callable[[], object], int]] = {
+        "relabel_float32": (lambda: exact.manager_update.corrected(rows), options.batch),
+        "relabel_auto": (lambda: mixed.manager_update.corrected(rows), options.batch),
+        "relabel_loop_samples": (lambda: relabel_plainly(exact, few, False), PLAIN_TUPLES),
+        "relabel_loop_all": (lambda: relabel_plainly(exact, few, True), PLAIN_TUPLES),
+        "worker_rows_float32": (exact.worker_update.step, options.batch),
+        "worker_rows_auto": (mixed.worker_update.step, options.batch),
+        "worker_rows_loop": (lambda: update_plainly(exact.levels.worker, batch, PLAIN_TUPLES), PLAIN_TUPLES),
+    }
+    found: dict[str, list[float]] = {name: [] for name in works}
+    begin = time.perf_counter()
+    while len(found["relabel_auto"]) < 3 or time.perf_counter() - begin < options.seconds:
+        for name, (work, units) in works.items():
+            found[name].append(rate(work, units))
+    medians = {f"{name}_per_s": round(statistics.median(values), 1) for name, values in found.items()}
+    pairs = zip(found["relabel_auto"], found["relabel_loop_samples"], found["relabel_loop_all"], strict=True)
+    ratios = [(ours / samples, ours / every) for ours, samples, every in pairs]
+    return medians | {
+        "relabel_ratio_to_loop_samples": round(statistics.median(one for one, _ in ratios), 1),
+        "relabel_ratio_to_loop_all": round(statistics.median(other for _, other in ratios), 1),
+        "rounding": mixed.cfg.precision.resolve(mixed.env.device).value,
+        "batch": options.batch,
+        "hidden": options.hidden,
+        "threads": torch.get_num_threads(),
+        "versions": {"torch": version("torch")},
+    }
+
+
+def main(words: Sequence[str]) -> None:
+    """Measure, and print one JSON line."""
+    pairs = [word.partition("=") for word in words]
+    options = config.build(Options, {key: yaml.safe_load(value) for key, _, value in pairs})
+    torch.set_num_threads(options.threads)
+    print(json.dumps(measure(options)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,52 @@
+"""Checks in the course of a training: a deterministic policy on the evaluation points, in worlds of their own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from isaachrl.envs import Env
+from isaachrl.learn.goals.tally import Tally
+from isaachrl.learn.learner import Policy
+
+SEED_SHIFT = 20_000
+
+
+class Check:
+    """One episode in each of some worlds.
+
+    Args:
+        env: of the training; it must offer `evaluation_twin`, as `TaskEnv` does.
+        episodes: how many worlds.
+        seed: of the training.
+        policy: makes the controller for an environment.
+    """
+
+    def __init__(self, env: Env, episodes: int, seed: int, policy: Callable[[Env], Policy]) -> None:
+        self._source, self._episodes, self._seed, self._policy = env, episodes, seed, policy
+        self._env: Env | None = None
+
+    @torch.no_grad()
+    def __call__(self) -> dict[str, float]:
+        """Means over the episodes, by name under `check/`: return, length and the task's metrics.
+
+        The episodes start alike in every check.
+        """
+        if self._env is None:
+            twin: Any = self._source
+            self._env = twin.evaluation_twin(self._episodes, self._seed + SEED_SHIFT)
+        env = self._env
+        assert env is not None
+        env.generator.manual_seed(self._seed + SEED_SHIFT)
+        obs, policy = env.reset(), self._policy(env)
+        tally, running = Tally("check/"), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+        total, length = (torch.zeros(env.num_envs, device=env.device) for _ in range(2))
+        for _ in range(env.episode_steps):
+            result = env.step(policy.act(obs))
+            total, length = total + result.reward * running, length + running
+            ends = result.done & running
+            for name, values in ({"return": total, "length": length} | result.metrics).items():
+                tally.count(name, values, ends & ~values.isnan())
+            running, obs = running & ~result.done, result.obs
+            policy.restart(result.done)
+        return tally.read()

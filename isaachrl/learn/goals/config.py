@@ -1,0 +1,247 @@
+"""Configuration of the goal-conditioned learners. Defaults are those of the publications; each deviation is a key."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from isaachrl.errors import ConfigError
+from isaachrl.learn.goals.connected import Connection, check_weight
+from isaachrl.learn.goals.goals import WorkerReward
+from isaachrl.nn import Precision
+
+
+class Correction(Enum):
+    """What a manager's replayed goals are replaced by: `hiro` the best of ten candidates, `fun` one draw around
+    the change that came about, `none` nothing.
+    """
+
+    none = "none"
+    hiro = "hiro"
+    fun = "fun"
+
+
+class Inputs(Enum):
+    """How networks see numbers: `raw` as they are (published), `scaled` by typical sizes that the task names."""
+
+    raw = "raw"
+    scaled = "scaled"
+
+
+class Boundary(Enum):
+    """The goal that a worker's value goes on with at the end of a segment: the `manager`'s next one, or the old one
+    `carried` along.
+    """
+
+    manager = "manager"
+    carried = "carried"
+
+
+@dataclass
+class Td3Cfg:
+    """One level's twin delayed deterministic policy gradient (Fujimoto et al. 2018).
+
+    Args:
+        hidden: widths of the layers of actor and critics.
+        actor_learning_rate, critic_learning_rate: of Adam.
+        discount: of one step of this level.
+        target_rate: share of the way that targets move, every `policy_delay` updates.
+        policy_delay: critic updates between two of actor and targets.
+        batch: rows of an update.
+        updates_per_step: updates each time all environments have taken one step of this level; may be a fraction.
+        noise_raw: noise is measured in the action's own units (N m, m), the same for every entry, as published;
+            else in half ranges.
+        noise_low, noise_high: standard deviation of the exploration, spread evenly on a logarithmic scale over the
+            environments.
+        noise_correlation: correlation of successive draws on every second environment (0 for none).
+        uniform_share: share of actions drawn uniformly instead.
+        target_noise, target_noise_clip: of the smoothing of target actions.
+        clip_target_action: keep smoothed target actions in range; the published code does not.
+        action_again: the critics get the action a second time before their second layer, as published.
+        layer_norm: normalise the critics' hidden layers (without learned scale).
+        small_last_layer: last layers start within 0.003 and hidden ones with a third of the usual variance, as
+            published; else as PyTorch draws them.
+        reward_scale: factor of the reward.
+    """
+
+    hidden: list[int] = field(default_factory=lambda: [300, 300])
+    actor_learning_rate: float = 1e-4
+    critic_learning_rate: float = 1e-3
+    discount: float = 0.99
+    target_rate: float = 0.005
+    policy_delay: int = 2
+    batch: int = 100
+    updates_per_step: float = 1.0
+    noise_raw: bool = True
+    noise_low: float = 1.0
+    noise_high: float = 1.0
+    noise_correlation: float = 0.0
+    uniform_share: float = 0.0
+    target_noise: float = 0.2
+    target_noise_clip: float = 0.5
+    clip_target_action: bool = False
+    action_again: bool = True
+    layer_norm: bool = False
+    small_last_layer: bool = True
+    reward_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot work."""
+        if not self.hidden or min(self.hidden) < 1 or min(self.batch, self.policy_delay) < 1:
+            raise ConfigError(
+                f"train: hidden={self.hidden}, batch={self.batch}, policy_delay={self.policy_delay}: expected layer"
+                " widths such as [256,256], and 1 or more of the others"
+            )
+        rates = (self.actor_learning_rate, self.critic_learning_rate, self.target_rate, self.noise_low)
+        if min(rates) <= 0 or not 0 <= self.discount <= 1 or self.noise_high < self.noise_low:
+            raise ConfigError(
+                f"train: learning rates, target_rate and noise_low {rates} must be above 0, noise_high="
+                f"{self.noise_high} at least noise_low, discount={self.discount} in [0, 1]"
+            )
+        if self.updates_per_step < 0 or not (0 <= self.noise_correlation < 1 and 0 <= self.uniform_share <= 1):
+            raise ConfigError(
+                f"train: updates_per_step={self.updates_per_step} must not be negative, noise_correlation="
+                f"{self.noise_correlation} lies in [0, 1), uniform_share={self.uniform_share} in [0, 1]"
+            )
+
+
+@dataclass
+class ConnectionCfg:
+    """How the worker's success reaches the manager (Kreidieh et al. 2020).
+
+    Args:
+        mode: see `Connection`.
+        weight: lambda; the published one is 0.005 on AntMaze, 0.01 on AntGather.
+        target: given, the weight is learned so that the worker's reward plus value stays above this.
+    """
+
+    mode: Connection = Connection.none
+    weight: float = 0.01
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a weight that cannot be one."""
+        check_weight(self.mode, self.weight)
+
+
+def manager_defaults() -> Td3Cfg:
+    """The published manager: as the worker, with a tenth of the reward."""
+    return Td3Cfg(reward_scale=0.1)
+
+
+@dataclass
+class GoalsCfg:
+    """A manager that sets goals and a worker that reaches them, both trained off-policy.
+
+    Defaults: HIRO as published, for one environment. `cfg/train/` has recipes.
+
+    Args:
+        max_iterations: length of the training.
+        steps_per_iteration: steps of every environment in an iteration.
+        meta_period: steps between two goals.
+        goal_size: how many first entries of the state a goal is about.
+        absolute_goals: the worker is shown where to be instead of how far it is from there; without correction only.
+        correction: see `Correction`.
+        pool_sets: 0 corrects every manager batch anew. Else one batch is corrected each meta step, and managers
+            learn from the last so many.
+        connection: the worker's success in the manager's loss.
+        worker_reward: see `WorkerReward`.
+        boundary: see `Boundary`.
+        hide_position: the worker does not see the first two entries of the state.
+        inputs: see `Inputs`.
+        goal_resampling: share of a worker's batch whose goals are drawn anew, uniformly; reward and next goal follow.
+        target_resampling: share of a manager's batch whose targets are drawn anew; the reward follows. Where a task
+            has no targets, nothing is drawn.
+        centre_reward: take the mean of the manager's reward off. Where a task has no targets, nothing is taken off: an
+            episode may then end by itself, and the length of its future would change what is best.
+        flip_penalty: above 0, lying on the back ends the worker's future and costs this.
+        flip_reset_steps: above 0, an ant on its back for so many steps begins anew, in training only.
+        stagger: first episodes have lengths of all multiples of the period, so that not all end at once.
+        warmup_steps: steps of every environment before the first update.
+        warmup_uniform: uniformly random actions and goals meanwhile, else those of the untrained networks.
+        replay_steps: steps that are remembered.
+        checkpoint_replay: store the replay with every checkpoint, so that a resumed run continues bit for bit.
+        freeze_worker_at: share of `max_iterations` after which the worker learns no more.
+        pretrain_worker_until: share of `max_iterations` before which the manager draws its goals uniformly and
+            learns nothing.
+        check_every: iterations between two checks on the evaluation points; 0 for none.
+        check_episodes: episodes of each check.
+        precision: of the hidden layers' products in updates; `auto` rounds where the device is fast at it.
+        worker, manager: the two levels.
+    """
+
+    max_iterations: int = 25_000
+    steps_per_iteration: int = 500
+    meta_period: int = 10
+    goal_size: int = 15
+    absolute_goals: bool = False
+    correction: Correction = Correction.hiro
+    pool_sets: int = 0
+    connection: ConnectionCfg = field(default_factory=ConnectionCfg)
+    worker_reward: WorkerReward = WorkerReward.distance
+    boundary: Boundary = Boundary.manager
+    hide_position: bool = True
+    inputs: Inputs = Inputs.raw
+    goal_resampling: float = 0.0
+    target_resampling: float = 0.0
+    centre_reward: bool = False
+    flip_penalty: float = 0.0
+    flip_reset_steps: int = 0
+    stagger: bool = False
+    warmup_steps: int = 2500
+    warmup_uniform: bool = False
+    replay_steps: int = 200_000
+    checkpoint_replay: bool = True
+    freeze_worker_at: float = 1.0
+    pretrain_worker_until: float = 0.0
+    check_every: int = 100
+    check_episodes: int = 150
+    precision: Precision = Precision.float32
+    worker: Td3Cfg = field(default_factory=Td3Cfg)
+    manager: Td3Cfg = field(default_factory=manager_defaults)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        for name in ("max_iterations", "steps_per_iteration", "meta_period", "goal_size", "check_episodes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
+        for name in ("pool_sets", "flip_penalty", "flip_reset_steps", "check_every"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"train.{name}={getattr(self, name)}: expected 0 or more")
+        for name in ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"train.{name}={getattr(self, name)}: expected a share in [0, 1]")
+        if self.warmup_steps < self.meta_period or self.replay_steps < self.meta_period:
+            raise ConfigError(
+                f"train.warmup_steps={self.warmup_steps} and train.replay_steps={self.replay_steps} must reach over"
+                f" one meta period ({self.meta_period}), else there is nothing to learn from"
+            )
+        if self.absolute_goals and self.correction is not Correction.none:
+            raise ConfigError("train.absolute_goals=true goes with train.correction=none: candidates are changes")
+
+
+@dataclass
+class FlatCfg:
+    """One level without any hierarchy: TD3 on state and target, the baseline.
+
+    Args:
+        max_iterations, steps_per_iteration, inputs, warmup_steps, replay_steps, checkpoint_replay, check_every,
+            check_episodes, precision, target_resampling: see `GoalsCfg`.
+        policy: of the only level.
+    """
+
+    max_iterations: int = 25_000
+    steps_per_iteration: int = 500
+    inputs: Inputs = Inputs.raw
+    target_resampling: float = 0.0
+    warmup_steps: int = 2500
+    replay_steps: int = 200_000
+    checkpoint_replay: bool = True
+    check_every: int = 100
+    check_episodes: int = 150
+    precision: Precision = Precision.float32
+    policy: Td3Cfg = field(default_factory=manager_defaults)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        for name in ("max_iterations", "steps_per_iteration", "warmup_steps", "replay_steps", "check_episodes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")

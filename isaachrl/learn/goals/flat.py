@@ -1,0 +1,173 @@
+"""TD3 on state and target, one level: what the hierarchies are compared with."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from isaachrl.envs.env import Env, Obs
+from isaachrl.learn.goals.check import Check
+from isaachrl.learn.goals.config import FlatCfg, Inputs
+from isaachrl.learn.goals.contract import Views, context_of, goal_task
+from isaachrl.learn.goals.networks import exact
+from isaachrl.learn.goals.replay import SegmentReplay, Sizes
+from isaachrl.learn.goals.schedule import Schedule
+from isaachrl.learn.goals.tally import EpisodeTally, Tally
+from isaachrl.learn.goals.td3 import Batch, Exploration, Td3
+from isaachrl.learn.learner import Exported, Learner, Policy
+from isaachrl.nn import Rounding
+
+
+class FlatLearner(Learner):
+    """One policy from state and target to torques.
+
+    Args:
+        env: an environment whose task says what goals are about.
+        cfg: its configuration.
+        seed: of weights, exploration and draws.
+    """
+
+    HEADLINE: ClassVar[tuple[str, ...]] = ("check/success_rate", "check/return", "episode/success_rate")
+
+    def __init__(self, env: Env, cfg: FlatCfg, seed: int) -> None:
+        self.env, self.cfg = env, cfg
+        self.max_iterations = cfg.max_iterations
+        self.iteration = self.samples = self.steps = 0
+        torch.manual_seed(seed)
+        self.generator = torch.Generator(device=env.device).manual_seed(seed + 1)
+        task = self.task = goal_task(env)
+        self.views = Views(env, cfg.inputs, False, task.goal_limits, False)
+        rounding, limits = Rounding(cfg.precision, env.device), task.action_limits.to(env.device)
+        raw = cfg.inputs is Inputs.raw
+        self.td3 = Td3(self.views.flat_size, limits, raw, cfg.policy, rounding, self.generator)
+        sizes = Sizes(1, env.obs_sizes["state"], env.action_size, 0, env.obs_sizes.get("context", 0))
+        self.replay = SegmentReplay(max(cfg.replay_steps, env.num_envs), sizes, env.device, self.generator)
+        self.noise = Exploration(cfg.policy, limits, env.num_envs, self.generator)
+        self.tally, self.episodes, self.obs = Tally("policy/"), EpisodeTally(env), env.observe()
+        self.check = Check(env, cfg.check_episodes, seed, lambda where: FlatPolicy(self))
+        self._due, self._learn_from = Schedule(cfg.policy.updates_per_step), cfg.warmup_steps
+
+    @property
+    def samples_per_iteration(self) -> int:
+        """See `Learner.samples_per_iteration`."""
+        return self.cfg.steps_per_iteration * self.env.num_envs
+
+    def iterate(self) -> dict[str, float]:
+        """See `Learner.iterate`."""
+        for _ in range(self.cfg.steps_per_iteration):
+            self._step()
+            self.steps += 1
+            for _ in range(self._due.updates() if self.steps > self._learn_from else 0):
+                self.td3.update(self._batch(), self.tally)
+        self.iteration += 1
+        self.samples += self.samples_per_iteration
+        signals = self.episodes.read() | self.tally.read()
+        if self.cfg.check_every > 0 and self.iteration % self.cfg.check_every == 0:
+            signals |= self.check()
+        return signals
+
+    def act(self, obs: Obs) -> Tensor:
+        """Action `(N, A)` without noise."""
+        return self.td3.actor(self.views.manager(obs["state"], context_of(obs)))
+
+    @torch.no_grad()
+    def _step(self) -> None:
+        """One step of all environments, remembered."""
+        obs, every = self.obs, torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device)
+        action = self.noise(self.act(obs), every)
+        result = self.env.step(action)
+        self.episodes.add(result, result.done)
+        self.obs, none = result.obs, obs["state"][:, :0]
+        self.replay.push(
+            result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0,
+            states=torch.stack((obs["state"], result.terminal_obs["state"]), dim=1), actions=action.unsqueeze(1),
+            rewards=result.reward.unsqueeze(1), flipped=self.task.flipped().unsqueeze(1), goal=none, next_goal=none,
+            context=context_of(obs), length=every.long(), terminal=result.terminated,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def _batch(self) -> Batch:
+        """Rows drawn uniformly; the first ones with targets drawn anew, if so configured."""
+        cfg = self.cfg.policy
+        rows = self.replay.draw_rows(cfg.batch)
+        states, action, reward, context, terminal = self.replay.take(
+            rows, "states", "actions", "rewards", "context", "terminal"
+        )
+        reward = reward[:, 0]
+        count = int(self.cfg.target_resampling * len(rows)) if context.shape[1] else 0
+        if count > 0:
+            context = torch.cat((self.task.draw_contexts(count, self.generator), context[count:]))
+            reward = torch.cat((self.task.context_reward(states[:count, 1], context[:count]), reward[count:]))
+        return Batch(
+            features=self.views.manager(states[:, 0], context),
+            action=action[:, 0],
+            reward=cfg.reward_scale * reward,
+            discount=cfg.discount * (~terminal).float(),
+            next_features=self.views.manager(states[:, 1], context),
+            weight=torch.ones_like(reward),
+        )
+
+    def policy(self) -> Policy:
+        """See `Learner.policy`."""
+        return FlatPolicy(self)
+
+    def exports(self) -> list[Exported]:
+        """See `Learner.exports`: what it sees is computed outside, see `Views.manager`."""
+        obs = {group: values[:1].detach().cpu().clone() for group, values in self.env.observe().items()}
+        seen = self.views.manager(obs["state"].to(self.env.device), context_of(obs).to(self.env.device)).cpu()
+        network: nn.Module = exact(self.td3.actor)
+        factor = {"state_factor": self.views.state_factor.tolist(), "inputs": self.cfg.inputs.value}
+        return [Exported("policy", network, {"features": seen}, "action", factor)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Learner.state_dict`."""
+        state = {
+            "td3": self.td3.state_dict(),
+            "noise": self.noise.state.clone(),
+            "generator": self.generator.get_state(),
+            "obs": {name: values.clone() for name, values in self.obs.items()},
+            "returns": self.episodes.returns,
+            "lengths": self.episodes.lengths,
+            "owed": self._due.owed,
+            "learn_from": self._learn_from,
+            "iteration": self.iteration,
+            "samples": self.samples,
+            "steps": self.steps,
+        }
+        return state | {"replay": self.replay.state_dict()} if self.cfg.checkpoint_replay else state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
+        device = self.env.device
+        self.td3.load_state_dict(state["td3"])
+        self.noise.state = state["noise"].to(device, copy=True)
+        self.obs = {name: values.to(device, copy=True) for name, values in state["obs"].items()}
+        self.episodes.returns = state["returns"].to(device, copy=True)
+        self.episodes.lengths = state["lengths"].to(device, copy=True)
+        self.iteration, self.samples, self.steps = state["iteration"], state["samples"], state["steps"]
+        self._due.owed, self._learn_from = state["owed"], state["learn_from"]
+        if "replay" in state:
+            self.replay.load_state_dict(state["replay"])
+        else:
+            self._learn_from = self.steps + self.cfg.warmup_steps
+        self.generator.set_state(state["generator"].cpu())
+
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_weights`."""
+        self.td3.load_weights(state["td3"])
+        self.iteration, self.samples = state["iteration"], state["samples"]
+
+
+class FlatPolicy:
+    """The deterministic controller; it remembers nothing between steps."""
+
+    def __init__(self, learner: FlatLearner) -> None:
+        self._learner = learner
+
+    @torch.no_grad()
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`."""
+        return self._learner.act(obs)
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`."""

@@ -1,0 +1,139 @@
+"""Two levels that both learn off-policy, on N environments at once: HIRO, HRL without correction, HRL-CG."""
+
+from typing import Any, ClassVar
+
+import torch
+
+from isaachrl.envs.env import Env
+from isaachrl.learn.goals.check import Check
+from isaachrl.learn.goals.collect import Collector
+from isaachrl.learn.goals.config import GoalsCfg
+from isaachrl.learn.goals.contract import goal_task
+from isaachrl.learn.goals.levels import Levels
+from isaachrl.learn.goals.policy import GoalPolicy, exports
+from isaachrl.learn.goals.replay import SegmentReplay, Sizes
+from isaachrl.learn.goals.schedule import Schedule
+from isaachrl.learn.goals.update import ManagerUpdate, WorkerUpdate
+from isaachrl.learn.learner import Exported, Learner, Policy
+
+
+class GoalsLearner(Learner):
+    """A manager sets goals every few steps, a worker pursues them.
+
+    Args:
+        env: an environment whose task says what goals are about (see `GoalTask`).
+        cfg: its configuration.
+        seed: of weights, exploration and draws.
+    """
+
+    HEADLINE: ClassVar[tuple[str, ...]] = (
+        "check/success_rate",
+        "check/return",
+        "episode/success_rate",
+        "episode/return",
+        "acting/metres_per_goal",
+        "acting/flipped",
+    )
+
+    def __init__(self, env: Env, cfg: GoalsCfg, seed: int) -> None:
+        self.env, self.cfg = env, cfg
+        self.max_iterations = cfg.max_iterations
+        self.iteration = self.samples = self.steps = 0
+        torch.manual_seed(seed)
+        self.generator = torch.Generator(device=env.device).manual_seed(seed + 1)
+        self.levels = Levels(env, cfg, self.generator)
+        sizes = Sizes(
+            steps=cfg.meta_period,
+            state=env.obs_sizes["state"],
+            action=env.action_size,
+            goal=cfg.goal_size,
+            context=env.obs_sizes.get("context", 0),
+        )
+        capacity = max(cfg.replay_steps // cfg.meta_period, env.num_envs)
+        self.replay = SegmentReplay(capacity, sizes, env.device, self.generator)
+        self.worker_update = WorkerUpdate(cfg, self.levels, self.replay, self.generator)
+        self.manager_update = ManagerUpdate(cfg, self.levels, self.replay, goal_task(env), self.generator)
+        self.collector = Collector(env, cfg, self.levels, self.replay, self.generator)
+        self.check = Check(env, cfg.check_episodes, seed, lambda where: GoalPolicy(where, cfg, self.levels))
+        self._learn_from = cfg.warmup_steps
+        self._due = Schedule(cfg.worker.updates_per_step), Schedule(cfg.manager.updates_per_step)
+
+    @property
+    def samples_per_iteration(self) -> int:
+        """See `Learner.samples_per_iteration`."""
+        return self.cfg.steps_per_iteration * self.env.num_envs
+
+    def iterate(self) -> dict[str, float]:
+        """See `Learner.iterate`: steps of all environments, each followed by the updates that are due."""
+        cfg = self.cfg
+        progress = self.iteration / cfg.max_iterations
+        pretraining = progress < cfg.pretrain_worker_until
+        frozen = progress >= cfg.freeze_worker_at
+        for _ in range(cfg.steps_per_iteration):
+            warm = self.steps >= self._learn_from
+            self.collector.uniform_actions = cfg.warmup_uniform and self.steps < cfg.warmup_steps
+            self.collector.uniform_goals = self.collector.uniform_actions or pretraining
+            self.collector.step()
+            self.steps += 1
+            if not warm:
+                continue
+            for _ in range(0 if frozen else self._due[0].updates()):
+                self.worker_update.step()
+            if self.steps % cfg.meta_period == 0 and not pretraining:
+                self.manager_update.refresh()
+                for _ in range(self._due[1].updates()):
+                    self.manager_update.step()
+        self.iteration += 1
+        self.samples += self.samples_per_iteration
+        return self._signals()
+
+    def _signals(self) -> dict[str, float]:
+        """What happened in this iteration; every so often a check comes along."""
+        signals = self.collector.episodes.read() | self.collector.signals.read()
+        signals |= self.worker_update.tally.read() | self.manager_update.tally.read()
+        if self.cfg.check_every > 0 and self.iteration % self.cfg.check_every == 0:
+            signals |= self.check()
+        return signals
+
+    def policy(self) -> Policy:
+        """See `Learner.policy`."""
+        return GoalPolicy(self.env, self.cfg, self.levels)
+
+    def exports(self) -> list[Exported]:
+        """See `Learner.exports`."""
+        return exports(self.env, self.cfg, self.levels)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Learner.state_dict`."""
+        state = {
+            "levels": self.levels.state_dict(),
+            "collector": self.collector.state_dict(),
+            "manager_update": self.manager_update.state_dict(),
+            "generator": self.generator.get_state(),
+            "due": [due.owed for due in self._due],
+            "learn_from": self._learn_from,
+            "iteration": self.iteration,
+            "samples": self.samples,
+            "steps": self.steps,
+        }
+        return state | {"replay": self.replay.state_dict()} if self.cfg.checkpoint_replay else state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
+        self.levels.load_state_dict(state["levels"])
+        self.collector.load_state_dict(state["collector"])
+        self.iteration, self.samples, self.steps = state["iteration"], state["samples"], state["steps"]
+        self._learn_from = state["learn_from"]
+        for due, owed in zip(self._due, state["due"], strict=True):
+            due.owed = owed
+        if "replay" in state:
+            self.replay.load_state_dict(state["replay"])
+            self.manager_update.load_state_dict(state["manager_update"])
+        else:
+            self._learn_from = self.steps + self.cfg.warmup_steps
+        self.generator.set_state(state["generator"].cpu())
+
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_weights`."""
+        self.levels.load_weights(state["levels"])
+        self.iteration, self.samples = state["iteration"], state["samples"]

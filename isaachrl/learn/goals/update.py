@@ -1,0 +1,248 @@
+"""What each level learns from: rows of the replay, with goals and targets replaced as the configuration says."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isaachrl.learn.goals.config import Boundary, Correction, GoalsCfg
+from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss
+from isaachrl.learn.goals.contract import GoalTask
+from isaachrl.learn.goals.goals import feudal_goal, goal_transition, relabel, worker_reward
+from isaachrl.learn.goals.levels import Levels
+from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay
+from isaachrl.learn.goals.tally import Tally
+from isaachrl.learn.goals.td3 import Batch
+
+MEAN_RATE = 0.01  # of the running mean of the manager's reward
+
+
+class WorkerUpdate:
+    """Updates of the worker.
+
+    Args:
+        cfg: of the learner.
+        levels: the networks.
+        replay: where segments are.
+        generator: of the draws.
+    """
+
+    def __init__(self, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, generator: torch.Generator) -> None:
+        self.cfg, self.levels, self.replay, self.generator = cfg, levels, replay, generator
+        self.tally = Tally("worker/")
+
+    def step(self) -> None:
+        """One update on a fresh batch."""
+        self.levels.worker.update(self.batch(), self.tally)
+
+    @torch.no_grad()
+    def batch(self) -> Batch:
+        """Rows drawn uniformly over the steps of all segments."""
+        cfg, replay, views = self.cfg, self.replay, self.levels.views
+        rows = replay.draw_rows(cfg.worker.batch)
+        step = torch.randint(cfg.meta_period, rows.shape, generator=self.generator, device=rows.device)
+        goal, length, next_goal, terminal = replay.take(rows, "goal", "length", "next_goal", "terminal")
+        first = replay.steps_at("states", rows, torch.zeros_like(step))
+        state, after = replay.steps_at("states", rows, step), replay.steps_at("states", rows, step + 1)
+        goal = goal_transition(first, goal, state)
+        goal, renewed = self._renewed(goal)
+        following = goal_transition(state, goal, after)
+        last = step + 1 == length
+        if cfg.boundary is Boundary.manager:
+            following = torch.where((last & ~renewed).unsqueeze(1), next_goal, following)
+        reward = cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, self.levels.limits)
+        over = last & terminal
+        if cfg.flip_penalty > 0:
+            flipped = replay.steps_at("flipped", rows, step)
+            reward, over = reward - cfg.flip_penalty * flipped, over | flipped
+        weight = (step < length).float()
+        self.tally.add(reward=(reward * weight).sum() / weight.sum().clamp_min(1.0))
+        return Batch(
+            features=views.worker(state, goal),
+            action=replay.steps_at("actions", rows, step),
+            reward=reward,
+            discount=cfg.worker.discount * (~over).float(),
+            next_features=views.worker(after, following),
+            weight=weight,
+        )
+
+    def _renewed(self, goal: Tensor) -> tuple[Tensor, Tensor]:
+        """Goals `(B, d)` of which a share is drawn anew, and which ones were `(B,)`."""
+        count = int(self.cfg.goal_resampling * len(goal))
+        renewed = torch.arange(len(goal), device=goal.device) < count
+        if count == 0:
+            return goal, renewed
+        drawn = 2.0 * torch.rand(goal.shape, generator=self.generator, device=goal.device) - 1.0
+        return torch.where(renewed.unsqueeze(1), drawn * self.levels.limits, goal), renewed
+
+
+class ManagerUpdate:
+    """Updates of the manager: corrected goals, targets drawn anew, and the worker's success in its loss.
+
+    Args:
+        cfg: of the learner.
+        levels: the networks.
+        replay: where segments are.
+        task: tells the reward under other targets.
+        generator: of the draws.
+
+    Attributes:
+        mean_reward: running mean of the reward of a tuple.
+    """
+
+    def __init__(
+        self, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, task: GoalTask, generator: torch.Generator
+    ) -> None:
+        self.cfg, self.levels, self.replay, self.task, self.generator = cfg, levels, replay, task, generator
+        device = generator.device
+        self.tally = Tally("manager/")
+        self.mean_reward = torch.zeros((), device=device)
+        # a generator of its own: whether there is a connection must not change any other draw
+        self.own_generator = torch.Generator(device=device).manual_seed(generator.initial_seed() + 1)
+        self.pool: RelabelledPool | None = None
+        if cfg.pool_sets > 0:
+            self.pool = RelabelledPool(cfg.pool_sets, cfg.manager.batch, cfg.goal_size, replay)
+        self.multiplier: Multiplier | None = None
+        if cfg.connection.target is not None and cfg.connection.mode is not Connection.none:
+            self.multiplier = Multiplier(cfg.connection.target, cfg.manager.actor_learning_rate).to(device)
+
+    def refresh(self) -> None:
+        """Correct one batch for the pool, if there is one; called once each meta step."""
+        if self.pool is not None:
+            rows = self.replay.draw_rows(self.cfg.manager.batch)
+            self.pool.put(rows, self.corrected(rows))
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update."""
+        rows, goal = self._rows()
+        context, drawn = self._contexts(rows)
+        batch = self.batch(rows, goal, context, drawn)
+        with torch.enable_grad():
+            if self.cfg.connection.mode is Connection.none:
+                self.levels.manager.update(batch, self.tally)
+            else:
+                success = _Success(self, rows, batch.weight)
+                self.levels.manager.update(batch, self.tally, success)
+
+    def _rows(self) -> tuple[Tensor, Tensor]:
+        """Segments `(B,)` and the goals `(B, d)` that they are learned with."""
+        if self.pool is not None:
+            return self.pool.draw(self.cfg.manager.batch, self.generator)
+        rows = self.replay.draw_rows(self.cfg.manager.batch)
+        return rows, self.corrected(rows)
+
+    @torch.no_grad()
+    def corrected(self, rows: Tensor) -> Tensor:
+        """Goals `(B, d)` of segments `(B,)` after the correction."""
+        states, actions, goal, length = self.replay.take(rows, "states", "actions", "goal", "length")
+        if self.cfg.correction is Correction.none:
+            return goal
+        end, limits = self.replay.steps_at("states", rows, length), self.levels.limits
+        if self.cfg.correction is Correction.fun:
+            return feudal_goal((end - states[:, 0])[:, : len(limits)], limits, self.generator)
+        valid = self.replay.valid(rows)
+        # actions and the actor's are shares of the range: their half range is 1
+        chosen, which = relabel(
+            states[:, :-1], actions, end, goal, self.levels.act, 1.0, limits, self.generator, valid
+        )  # fmt: skip
+        kept, change = (which == 9).float().mean(), (which == 8).float().mean()
+        self.tally.add(kept_goals=kept, changes_as_goals=change)
+        return chosen
+
+    def _contexts(self, rows: Tensor) -> tuple[Tensor, int]:
+        """Targets `(B, k)`, and how many of them, the first ones, are drawn anew."""
+        (context,) = self.replay.take(rows, "context")
+        count = int(self.cfg.target_resampling * len(rows)) if context.shape[1] else 0
+        if count == 0:
+            return context, 0
+        return torch.cat((self.task.draw_contexts(count, self.generator), context[count:])), count
+
+    def batch(self, rows: Tensor, goal: Tensor, context: Tensor, drawn: int = 0) -> Batch:
+        """Tuples of the manager: whole segments with their goals `(B, d)` and targets `(B, k)`.
+
+        The first `drawn` targets are others than those acted for, and so is the reward there.
+
+        A segment of l of c steps counts l/c of a step in the discount.
+        """
+        cfg, replay, views = self.cfg, self.replay, self.levels.views
+        states, reward, length, terminal = replay.take(rows, "states", "rewards", "length", "terminal")
+        if drawn > 0:
+            other = self.task.context_reward(states[:drawn, 1:], context[:drawn].unsqueeze(1))
+            reward = torch.cat((other, reward[drawn:]))
+        total = cfg.manager.reward_scale * (reward * replay.valid(rows)).sum(1)
+        weight = (length > 0).float()
+        mean = (total * weight).sum() / weight.sum().clamp_min(1.0)
+        if cfg.centre_reward and context.shape[1]:
+            # the first batch sets the mean, later ones move it
+            rate = MEAN_RATE if self.levels.manager.updates else 1.0
+            self.mean_reward.lerp_(mean, rate)
+            total = total - self.mean_reward
+        self.tally.add(reward=mean)
+        end = replay.steps_at("states", rows, length)
+        share = length.float() / cfg.meta_period
+        return Batch(
+            features=views.manager(states[:, 0], context),
+            action=self.levels.to_proposal(goal, states[:, 0]),
+            reward=total,
+            discount=cfg.manager.discount**share * (~terminal).float(),
+            next_features=views.manager(end, context),
+            weight=weight,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Pool, running mean, own generator, multiplier."""
+        state: dict[str, Any] = {"mean_reward": self.mean_reward.clone(), "generator": self.own_generator.get_state()}
+        if self.pool is not None:
+            state["pool"] = self.pool.state_dict()
+        if self.multiplier is not None:
+            state["multiplier"] = self.multiplier.state_dict()
+            state["multiplier_optimizer"] = self.multiplier.optimizer.state_dict()
+            state["multiplier_updates"] = self.multiplier.updates
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.mean_reward.copy_(state["mean_reward"])
+        self.own_generator.set_state(state["generator"].cpu())
+        if self.pool is not None:
+            self.pool.load_state_dict(state["pool"])
+        if self.multiplier is not None:
+            self.multiplier.load_state_dict(state["multiplier"])
+            self.multiplier.optimizer.load_state_dict(state["multiplier_optimizer"])
+            self.multiplier.updates = state["multiplier_updates"]
+
+
+class _Success:
+    """The second part of a manager's loss, at one step of each of its tuples, drawn uniformly."""
+
+    def __init__(self, update: ManagerUpdate, rows: Tensor, weight: Tensor) -> None:
+        self._update, self._weight = update, weight
+        replay, generator = update.replay, update.own_generator
+        (length,) = replay.take(rows, "length")
+        share = torch.rand(length.shape, generator=generator, device=rows.device)
+        step = torch.minimum((share * length).long(), (length - 1).clamp_min(0))
+        self._first = replay.steps_at("states", rows, torch.zeros_like(step))
+        self._state, self._after = (replay.steps_at("states", rows, step + more) for more in (0, 1))
+        self._action = replay.steps_at("actions", rows, step)
+
+    def __call__(self, proposal: Tensor) -> Tensor:
+        """The weighted loss `(B,)` of the manager's present actions `(B, d)`."""
+        update, cfg = self._update, self._update.cfg
+        levels = update.levels
+        goal = goal_transition(self._first, levels.to_goal(proposal, self._first), self._state)
+
+        def reward(state: Tensor, goal: Tensor, after: Tensor) -> Tensor:
+            return cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, levels.limits)
+
+        loss = connected_gradient_loss(
+            cfg.connection.mode, goal, self._state, self._action, self._after, levels.act, levels.value, reward
+        )
+        success = -loss.detach()
+        update.tally.add(worker_success=(success * self._weight).sum() / self._weight.sum().clamp_min(1.0))
+        if update.multiplier is None:
+            return cfg.connection.weight * loss
+        weight = update.multiplier.weight
+        update.multiplier.update(success)
+        update.tally.add(connection_weight=weight)
+        return weight * loss

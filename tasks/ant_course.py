@@ -1,0 +1,209 @@
+"""AntMaze, AntPush, AntFall, AntFourRooms: an ant has to get to a place; what it is paid is minus the distance.
+
+The courses of Nachum et al. (2018): a U-shaped maze; a block that seals the way unless it is pushed aside; a chasm
+that can be crossed on a block pushed into it; and four rooms (Kreidieh et al. 2020; drawn here after the classical
+four rooms). An episode lasts 50 s and ends by time alone: an ant on its back stays there.
+"""
+
+from dataclasses import dataclass, field, make_dataclass, replace
+from enum import Enum
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs import Obs, Task, TaskCfg
+from isaachrl.errors import ConfigError
+from isaachrl.sim import Control, Integrator, Marker, Scene, Sim
+from tasks.common import ant, courses
+from tasks.common.courses import PLANS, Asset, Course
+
+GHOST = (0.2, 0.7, 0.35, 0.45)  # colour of the manager's goal
+GHOST_M = 0.75  # its height above the ground
+START_NOISE = 0.1  # of every coordinate, the quaternion's too
+PAPER_SOLIMP = (0.995, 0.995, 0.01)  # of every contact, in worlds with a block that can be pushed
+
+
+class Targets(Enum):
+    """Where an episode's target is.
+
+    `training`: drawn from the course's training distribution. `wide`: from the published variant with many
+    targets. `evaluation`: the evaluation points, one after the other. `auto`: `training` in trainings,
+    `evaluation` wherever a policy is played or evaluated.
+    """
+
+    auto = "auto"
+    training = "training"
+    wide = "wide"
+    evaluation = "evaluation"
+
+
+@dataclass
+class AntCourseCfg(TaskCfg):
+    """Configuration of the courses.
+
+    Args:
+        course: which one.
+        targets: where targets are, see `Targets`.
+        integrator: `rk4` is the published one; `euler` is four times as fast.
+        asset: how a block that can be pushed is made, see `Asset`.
+        observe_blocks: add the coordinates of such blocks to what is seen; published agents do not see them.
+        episode_steps, substeps, timestep_s: 500 control steps of 5 physics steps of 0.02 s.
+        reward: `distance`, minus the distance to the target in m.
+    """
+
+    course: Course = Course.maze
+    targets: Targets = Targets.auto
+    integrator: Integrator = Integrator.euler
+    asset: Asset = Asset.paper
+    observe_blocks: bool = False
+    episode_steps: int = 500
+    substeps: int = ant.SUBSTEPS
+    timestep_s: float = ant.TIMESTEP_S
+    reward: dict[str, float] = field(default_factory=lambda: {"distance": 1.0})
+
+    def __post_init__(self) -> None:
+        """Refuse what the course has not."""
+        super().__post_init__()
+        if self.observe_blocks and not courses.blocks(PLANS[self.course], self.asset):
+            raise ConfigError(f"task.observe_blocks=true: the course {self.course.value} has no block to push")
+
+    def for_evaluation(self) -> Self:
+        """The same with the evaluation points, unless targets were chosen."""
+        return replace(self, targets=Targets.evaluation) if self.targets is Targets.auto else self
+
+
+def course_cfg(name: str, course: Course) -> type[AntCourseCfg]:
+    """The configuration of one course under its own name: `AntCourseCfg` with that default."""
+    entry = ("course", Course, field(default=course))
+    return make_dataclass(name, [entry], bases=(AntCourseCfg,), namespace={"__doc__": f"Configuration of {name}."})
+
+
+class AntCourse(Task[AntCourseCfg]):
+    """Get within 5 m of the target at the end of the episode.
+
+    Attributes:
+        target: `(N, 2 | 3)` where to get to, m; in three dimensions where height counts.
+        position_size: how many first entries of the state are compared with the target.
+        action_limits: `(8,)` largest torques, N m.
+        goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
+        state_scale: `(S,)` typical sizes of the state's entries.
+    """
+
+    STATE = ("target", "steps", "episodes")
+
+    def __init__(self, cfg: AntCourseCfg, sim: Sim, generator: torch.Generator) -> None:
+        super().__init__(cfg, sim, generator)
+        n, device = sim.num_envs, sim.device
+        self.plan = PLANS[cfg.course]
+        self._points = torch.tensor(self.plan.points, device=device)
+        wide = cfg.targets is Targets.wide
+        self._low = torch.tensor(self.plan.wide_low if wide else self.plan.low, device=device)
+        self._high = torch.tensor(self.plan.wide_high if wide else self.plan.high, device=device)
+        self.position_size = self._low.shape[0]
+        self._extra = sim.qpos.shape[1] - ant.NUM_COORDINATES if cfg.observe_blocks else 0
+        self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)
+        self.state_scale = torch.tensor(ant.STATE_SCALE + self._extra * (10.0,), device=device)
+        self.obs_sizes = {"state": ant.STATE_SIZE + self._extra, "context": self.position_size}
+        self.policy_groups = ("state", "context")
+        self.action_size = sim.robot.num_dofs
+        self.action_limits = sim.robot.effort_limit.to(device)
+        self._pose = sim.robot.qpos0.to(device, copy=True)
+        self._pose[2] += self.plan.floor_m
+        self._boxes = torch.tensor([box.pos_m for box in sim.scene.boxes], device=device)
+        walls = [box for box in sim.scene.boxes if box.name.startswith("wall")]
+        self._walls = torch.tensor([(*box.pos_m[:2], *box.half_size_m[:2]) for box in walls], device=device)
+        self.target = torch.zeros(n, self.position_size, device=device)
+        self.steps, self.episodes = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
+        self._number = torch.arange(n, device=device)
+
+    @classmethod
+    def scene(cls, cfg: AntCourseCfg) -> Scene:
+        """The course, a marker at the target and one at the manager's goal."""
+        plan = PLANS[cfg.course]
+        blocks = courses.blocks(plan, cfg.asset)
+        return Scene(
+            robot="ant",
+            control=Control.torque,
+            timestep_s=cfg.timestep_s,
+            boxes=courses.boxes(plan),
+            blocks=blocks,
+            markers=(Marker("target", radius_m=0.5), Marker("goal", GHOST, 0.5)),
+            integrator=cfg.integrator,
+            solimp=PAPER_SOLIMP if blocks else None,
+        )
+
+    def overview(self) -> tuple[float, float, float, float]:
+        """Bounds x from, x to, y from, y to in metres of what a camera above should show."""
+        rows, columns = len(self.plan.rows), len(self.plan.rows[0])
+        (left, low), (right, high) = self.plan.centre_m(-0.5, -0.5), self.plan.centre_m(rows - 0.5, columns - 0.5)
+        return left, right, low, high
+
+    def apply(self, action: Tensor) -> None:
+        """See `Task.apply`: torques, as shares of the limit."""
+        self.sim.ctrl.copy_(self.action_limits * action.clamp(-1.0, 1.0))
+
+    def after_physics(self) -> None:
+        """See `Task.after_physics`."""
+        self.steps = self.steps + 1
+
+    def context_reward(self, state: Tensor, context: Tensor) -> Tensor:
+        """Minus the distance `(…)` in m of states `(…, S)` from targets `(…, 2 | 3)`."""
+        return -(state[..., : self.position_size] - context).norm(dim=-1)
+
+    def draw_contexts(self, count: int, generator: torch.Generator) -> Tensor:
+        """`(count, 2 | 3)` targets from the training distribution."""
+        share = torch.rand(count, self.position_size, generator=generator, device=self.sim.device)
+        return self._low + (self._high - self._low) * share
+
+    def flipped(self) -> Tensor:
+        """`(N,)` bool, see `ant.flipped`."""
+        return ant.flipped(self.sim)
+
+    def reward_terms(self) -> dict[str, Tensor]:
+        """See `Task.reward_terms`."""
+        return {"distance": self.context_reward(self.sim.qpos, self.target)}
+
+    def terminated(self) -> Tensor:
+        """Never: time alone ends an episode."""
+        return torch.zeros_like(self.sim.diverged)
+
+    def reset(self, mask: Tensor) -> None:
+        """See `Task.reset`."""
+        n, wide = self.sim.num_envs, mask.unsqueeze(1)
+        point = self._points[(self._number + self.episodes) % len(self._points)]
+        target = point if self.cfg.targets is Targets.evaluation else self.draw_contexts(n, self.generator)
+        share = torch.rand(n, len(self._pose), generator=self.generator, device=mask.device)
+        qpos, qvel = ant.starts(self.sim, self._pose, START_NOISE * (2.0 * share - 1.0), self.generator)
+        self.target = torch.where(wide, target, self.target)
+        self.steps = self.steps.masked_fill(mask, 0)
+        self.episodes = self.episodes + mask
+        self.sim.move_mocap(mask, ant.with_markers(self._boxes, self.target, qpos[:, :2]))
+        self.sim.reset(mask, qpos, qvel)
+
+    def show_goal(self, pos_w: Tensor) -> None:
+        """Put the ghost marker of the manager's goal at `(N, 2 | 3)`, m; above a wall if it lies inside one."""
+        inside = ((pos_w[:, None, :2] - self._walls[:, :2]).abs() < self._walls[:, 2:]).all(-1).any(-1)
+        height = self.plan.floor_m + torch.where(inside, self.plan.height_m + GHOST_M, GHOST_M).unsqueeze(1)
+        ghost = torch.cat((pos_w[:, :2], height), dim=1)
+        every = torch.ones_like(self.sim.diverged)
+        self.sim.move_mocap(every, ant.with_markers(self._boxes, self.target, ghost))
+
+    def observe(self) -> Obs:
+        """`state`: see `ant.state`, then the coordinates of blocks if they are shown; `context`: the target."""
+        state = ant.state(self.sim, self.steps)
+        if self._extra:
+            state = torch.cat((state, self.sim.qpos[:, ant.NUM_COORDINATES :]), dim=1)
+        return {"state": state, "context": self.target.clone()}
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Success (0 or 1) by the last distance in m, whether it lies on its back; each evaluation point apart."""
+        distance = -self.context_reward(self.sim.qpos, self.target)
+        success = (distance < self.plan.success_m).float()
+        found = {"success_rate": success, "final_distance_m": distance, "flipped_rate": self.flipped().float()}
+        if self.cfg.targets is Targets.evaluation:
+            for point, numbers in zip(self._points, self.plan.points, strict=True):
+                here = (self.target == point).all(-1)
+                name = "success_at_" + "_".join(f"{number:g}" for number in numbers)
+                found[name] = torch.where(here, success, torch.nan)
+        return found

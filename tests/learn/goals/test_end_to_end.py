@@ -1,0 +1,80 @@
+"""Through the commands: train, resume, evaluate on the points, play; and the wrong things typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import tasks
+from isaachrl.errors import ConfigError
+from isaachrl.run import commands, settings
+from isaachrl.run.checkpoint import load_checkpoint
+from tests.learn.goals.plane import SMALL
+
+assert tasks
+SHORT = SMALL | {"check_every": 2, "check_episodes": 3}
+
+
+@pytest.fixture
+def launch(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+
+    def launch(task="AntMaze", learner="goals", train=SHORT, **typed):
+        section = {"name": task, "episode_steps": 20} | typed.pop("task", {})
+        values = {"num_envs": 3, "device": "cpu", "run_dir": "run", **typed}
+        base = {"task": section, "train": {"name": learner, **train}}
+        if "checkpoint" in values or "resume" in values:
+            base = {"task": {"name": task}, "train": {"name": learner}}
+        return commands.dispatch(settings.resolve(settings.merge(base, values), values))
+
+    return launch
+
+
+@pytest.mark.slow
+def test_train_resume_evaluate_and_play(launch, capsys):
+    folder = launch(max_iterations=4)
+    first = load_checkpoint(folder)
+    assert first.iteration == 4 and first.learner == "goals"
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert "check/success_at_0_16" in lines[1] and "check/success_rate" not in lines[0]
+    assert "worker/critic_loss" in lines[-1] and "manager/kept_goals" in lines[-1]
+    launch(resume="run", max_iterations=5)
+    assert load_checkpoint(Path("run")).iteration == 5
+    summary = launch(mode="evaluate", checkpoint="run", episodes=6)
+    points = {name: value for name, value in summary.items() if name.startswith("success_at_")}
+    assert sorted(points) == ["success_at_0_16", "success_at_16_0", "success_at_16_16"]
+    assert summary["episodes"] == 6 and all(value in (0.0, 0.5, 1.0) for value in points.values())
+    played = launch(mode="play", checkpoint="run", episodes=1, video=False)
+    assert played["length_mean"] == 20
+    capsys.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["AntPush", "AntFall", "AntFourRooms", "AntGather"])
+def test_every_course_trains(launch, task):
+    folder = launch(task, train=SHORT | {"correction": "none", "connection": {"mode": "paper"}}, max_iterations=3)
+    assert load_checkpoint(folder).iteration == 3
+
+
+@pytest.mark.slow
+def test_the_flat_baseline_trains(launch):
+    policy = {"hidden": [16], "batch": 16}
+    train = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 2, "check_episodes": 3}
+    folder = launch(learner="td3", train=train | {"policy": policy}, max_iterations=3)
+    assert load_checkpoint(folder).learner == "td3"
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ({"train": SHORT | {"meta_period": 0}}, "meta_period=0"),
+        ({"train": SHORT | {"goal_size": 31}}, "goal of 31 entries"),
+        ({"recipe": "magic"}, "recipe=magic is unknown"),
+        ({"train": SHORT | {"corection": "hiro"}}, "did you mean correction"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_plain_words(launch, typed, message):
+    with pytest.raises(ConfigError, match=message):
+        launch(max_iterations=1, **typed)

@@ -1,0 +1,456 @@
+"""The two-level learner: what it remembers, what it learns from, that it learns, and that it continues exactly."""
+
+import io
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from isaachrl import config
+from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.learn.goals import FlatCfg, FlatLearner, GoalsCfg
+from isaachrl.learn.goals.policy import GoalPolicy, exports
+from isaachrl.learn.goals.schedule import Schedule
+from tests.envs.test_no_sync import HostWaits
+from tests.learn.goals.plane import SMALL, SMALL_LEVEL, STEP_M, Plane, make_learner
+
+
+def segments(learner):
+    """The remembered segments, one dict each."""
+    count = min(int(learner.replay.written), learner.replay.capacity)
+    return [{name: values[i] for name, values in learner.replay.data.items()} for i in range(count)]
+
+
+def collect(learner, steps):
+    for _ in range(steps):
+        learner.collector.step()
+
+
+def test_segments_never_cross_episodes_whatever_their_lengths():
+    learner = make_learner(Plane(num_envs=4, lengths=(3, 5, 8, 12)))
+    collect(learner, 40)
+    found = segments(learner)
+    for one in found:
+        length = int(one["length"])
+        steps = one["states"][: length + 1, :2].diff(dim=0).abs()
+        assert (steps <= STEP_M + 1e-4).all(), "a jump: the start of another episode is inside"
+        assert_close(steps, STEP_M * one["actions"][:length].abs(), rtol=1e-3, atol=1e-4)
+        assert_close(one["states"][:length, 2].diff(), torch.full((length - 1,), 0.1), rtol=1e-3, atol=1e-4)
+    lengths = sorted({int(one["length"]) for one in found})
+    assert lengths == [1, 3, 4], "episodes of 3, 5, 8 and 12 steps give segments of 3, 4 + 1, 4 and 4"
+
+
+def test_environments_keep_phases_of_their_own_and_get_a_goal_at_once():
+    learner = make_learner(Plane(num_envs=2, lengths=(3, 12)))
+    first = learner.collector.goal.clone()
+    phases, changed = [], []
+    for _ in range(5):
+        state, goal = learner.collector.obs["state"][:, :2], learner.collector.goal
+        learner.collector.step()
+        phases.append(learner.collector.phase.tolist())
+        kept = (learner.collector.obs["state"][:, :2] + learner.collector.goal - state - goal).abs().amax(1) < 1e-4
+        changed.append((~kept).tolist())
+    assert phases == [[1, 1], [2, 2], [0, 3], [1, 0], [2, 1]]
+    assert changed == [[False, False], [False, False], [True, False], [False, True], [False, False]]
+    assert first.abs().amax() > 0, "the first step of an episode already has the manager's goal"
+
+
+def test_state_plus_goal_is_constant_within_every_remembered_segment():
+    learner = make_learner()
+    collect(learner, 24)
+    for one in segments(learner):
+        # next_goal holds the new goal at the border; within the segment the carried one is implied by the first
+        assert (one["goal"].abs() <= learner.levels.limits + 1e-6).all()
+
+
+def worker_batch(learner, rows=4000):
+    learner.cfg.worker.batch = rows
+    return learner.worker_update.batch()
+
+
+def test_every_step_of_a_period_is_drawn_the_last_one_too():
+    learner = make_learner(Plane(num_envs=1, episode_steps=4), inputs="raw", hide_position=False)
+    collect(learner, 4)
+    batch = worker_batch(learner)
+    assert batch.weight.min() == 1
+    steps = (10 * batch.features[:, 2]).round().long().bincount(minlength=4)
+    assert len(steps) == 4 and (steps.float() / 4000 - 0.25).abs().max() < 0.04
+
+
+def test_steps_that_never_happened_weigh_nothing():
+    learner = make_learner(Plane(num_envs=2, lengths=(3, 12)), inputs="raw", hide_position=False)
+    collect(learner, 3)
+    learner.collector.step()  # the second environment's first segment is full only now
+    batch = worker_batch(learner)
+    short = 3 / 4 * 0.5 + 0.5
+    assert batch.weight.mean().item() == pytest.approx(short, abs=0.05)
+
+
+def test_both_levels_go_on_past_a_time_limit_and_stop_at_a_real_end():
+    learner = make_learner(Plane(num_envs=2, episode_steps=4))
+    collect(learner, 4)
+    rows = torch.tensor([0, 1])
+    learner.replay.data["terminal"][1] = True
+    (goal,) = learner.replay.take(rows, "goal")
+    (context,) = learner.replay.take(rows, "context")
+    manager = learner.manager_update.batch(rows, goal, context)
+    assert manager.discount.tolist() == pytest.approx([0.99, 0.0])
+    worker = worker_batch(learner)
+    ends = (worker.discount == 0).float().mean().item()
+    assert ends == pytest.approx(0.5 * 0.25, abs=0.03), "the last step of the segment that terminated, nothing else"
+
+
+def test_a_segment_cut_short_counts_part_of_a_step_in_the_managers_discount():
+    learner = make_learner(Plane(num_envs=1, lengths=(3, 99)))
+    collect(learner, 3)
+    rows = torch.tensor([0])
+    goal, context, rewards = learner.replay.take(rows, "goal", "context", "rewards")
+    batch = learner.manager_update.batch(rows, goal, context)
+    assert batch.discount.item() == pytest.approx(0.99 ** (3 / 4))
+    assert batch.reward.item() == pytest.approx(0.1 * rewards[0, :3].sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("boundary", ["manager", "carried"])
+def test_the_goal_after_the_border_is_the_managers_next_or_the_old_one(boundary):
+    learner = make_learner(Plane(num_envs=1, episode_steps=99), boundary=boundary, inputs="raw", hide_position=False)
+    collect(learner, 4)
+    batch = worker_batch(learner, 400)
+    last = (10 * batch.features[:, 2]).round() == 3
+    (following,) = batch.next_features[last, 4:].unique(dim=0)
+    (one,) = segments(learner)
+    carried = one["states"][0, :2] + one["goal"] - one["states"][4, :2]
+    assert_close(following, carried if boundary == "carried" else one["next_goal"], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(carried, one["next_goal"])
+
+
+def test_goals_drawn_anew_bring_their_own_reward():
+    learner = make_learner(goal_resampling=1.0, inputs="raw", hide_position=False)
+    collect(learner, 8)
+    batch = worker_batch(learner, 500)
+    goal, following = batch.features[:, 4:], batch.next_features[:, 4:]
+    assert_close(batch.features[:, :2] + goal, batch.next_features[:, :2] + following, rtol=1e-4, atol=1e-4)
+    assert_close(batch.reward, -following.norm(dim=-1), rtol=1e-4, atol=1e-4)
+    assert goal.abs().amax() > 2.9, "they fill the goal's range"
+
+
+def test_targets_drawn_anew_bring_their_own_reward():
+    learner = make_learner(target_resampling=0.5, inputs="raw")
+    collect(learner, 12)
+    rows = torch.zeros(8, dtype=torch.long)
+    context, drawn = learner.manager_update._contexts(rows)
+    goal, states, stored = learner.replay.take(rows, "goal", "states", "context")
+    assert drawn == 4 and torch.equal(context[4:], stored[4:]) and not torch.equal(context[:4], stored[:4])
+    batch = learner.manager_update.batch(rows, goal, context, drawn)
+    expected = -(states[:, 1:, :2] - context.unsqueeze(1)).norm(dim=-1).sum(1)
+    assert_close(batch.reward, 0.1 * expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_centred_reward_has_the_mean_zero_at_first_and_none_without_targets():
+    learner = make_learner(centre_reward=True)
+    collect(learner, 12)
+    rows = torch.arange(8)
+    goal, context = learner.replay.take(rows, "goal", "context")
+    assert learner.manager_update.batch(rows, goal, context).reward.mean().item() == pytest.approx(0.0, abs=1e-5)
+    assert learner.manager_update.mean_reward < 0
+    learner.levels.views.scaled = False
+    bare = learner.manager_update.batch(rows, goal, context[:, :0])
+    expected = 0.1 * (learner.replay.take(rows, "rewards")[0] * learner.replay.valid(rows)).sum(1)
+    assert_close(bare.reward, expected)
+
+
+def test_correction_uses_the_present_worker_and_leaves_what_is_stored_alone():
+    learner = make_learner(inputs="raw")
+    collect(learner, 12)
+    rows = torch.arange(8)
+    before, draws = learner.replay.data["goal"].clone(), learner.generator.get_state()
+
+    def corrected():
+        learner.generator.set_state(draws)
+        return learner.manager_update.corrected(rows)
+
+    first = corrected()
+    assert torch.equal(first, corrected())
+    assert torch.equal(learner.replay.data["goal"], before)
+    assert (first.abs() <= learner.levels.limits).all()
+    torch.nn.init.normal_(learner.levels.worker.actor.last.weight)  # another worker
+    assert not torch.equal(first, corrected())
+
+
+def test_without_correction_goals_stay():
+    learner = make_learner(correction="none")
+    collect(learner, 12)
+    rows = torch.arange(4)
+    assert torch.equal(learner.manager_update.corrected(rows), learner.replay.data["goal"][:4])
+
+
+def test_lying_on_the_back_ends_the_future_and_costs():
+    env = Plane(num_envs=2, flip_above=-1e9)  # always
+    learner = make_learner(env, flip_penalty=5.0, worker_reward="progress", inputs="raw")
+    collect(learner, 8)
+    batch = worker_batch(learner, 200)
+    assert (batch.discount == 0).all()
+    assert batch.reward.mean().item() < -4
+
+
+def test_ants_on_their_back_begin_anew_at_the_end_of_a_segment():
+    learner = make_learner(Plane(num_envs=2, episode_steps=99, flip_above=-1e9), flip_reset_steps=6)
+    times = []
+    for _ in range(12):
+        learner.collector.step()
+        times.append(learner.env.time.tolist()[0])
+    # after six steps it has lain long enough, after eight the segment is over; the next episode counts anew
+    assert times == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4]
+
+
+def test_nothing_begins_anew_early_by_default():
+    learner = make_learner(Plane(num_envs=2, episode_steps=30, flip_above=-1e9))
+    collect(learner, 29)
+    assert learner.env.time.tolist() == [29, 29]
+
+
+def test_first_episodes_are_staggered_and_later_ones_whole():
+    learner = make_learner(Plane(num_envs=16, episode_steps=12), stagger=True)
+    starts = []
+    for _ in range(24):
+        learner.collector.step()
+        starts.append((learner.env.time == 0).float())
+    share = torch.stack(starts).sum(1) / 16
+    assert share[11] < 1 and share[3] > 0 and share[7] > 0
+    assert share[[0, 1, 2, 4, 5, 6]].sum() == 0, "only at multiples of the period"
+    again = torch.stack(starts).sum(0)
+    assert (again >= 2).all()
+
+
+def weights(learner):
+    return [p.detach().clone() for td3 in (learner.levels.worker, learner.levels.manager) for p in
+            (*td3.actor.parameters(), *td3.critics.parameters(), *td3.targets.parameters())]  # fmt: skip
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("mode", ["paper", "total", "hbaselines"])
+def test_a_connection_of_weight_zero_is_bit_identical_to_none(mode):
+    plain, zero, more = (
+        make_learner(correction="none", connection={"mode": m, "weight": w})
+        for m, w in (("none", 0.01), (mode, 0.0), (mode, 1.0))
+    )
+    for _ in range(6):
+        plain.iterate(), zero.iterate(), more.iterate()
+    assert equal(weights(plain), weights(zero))
+    assert not equal(weights(plain), weights(more))
+
+
+def test_the_managers_loss_never_moves_the_worker():
+    learner = make_learner(correction="none", connection={"mode": "total", "weight": 1.0})
+    collect(learner, 12)
+    before = [p.detach().clone() for p in learner.levels.worker.actor.parameters()]
+    before += [p.detach().clone() for p in learner.levels.worker.critics.parameters()]
+    for _ in range(4):
+        learner.manager_update.step()
+    after = [*learner.levels.worker.actor.parameters(), *learner.levels.worker.critics.parameters()]
+    assert equal(before, after) and all(p.grad is None for p in after)
+
+
+def test_actor_and_targets_wait_for_every_second_update_on_both_levels():
+    for level in ("worker", "manager"):
+        learner = make_learner()
+        collect(learner, 12)
+        td3, step = getattr(learner.levels, level), getattr(learner, f"{level}_update").step
+        start = [p.detach().clone() for p in (*td3.actor.parameters(), *td3.targets.parameters())]
+        critic = [p.detach().clone() for p in td3.critics.parameters()]
+        step()
+        assert equal(start, [*td3.actor.parameters(), *td3.targets.parameters()])
+        assert not equal(critic, list(td3.critics.parameters()))
+        step()
+        assert not equal(start, [*td3.actor.parameters(), *td3.targets.parameters()])
+
+
+def test_updates_come_at_the_rates_that_were_asked_for():
+    learner = make_learner(worker={"updates_per_step": 0.5}, manager={"updates_per_step": 3})
+    learner.iterate()  # warm-up
+    assert (learner.levels.worker.updates, learner.levels.manager.updates) == (0, 0) or learner.steps > 8
+    first = learner.levels.worker.updates, learner.levels.manager.updates
+    learner.iterate()
+    assert learner.levels.worker.updates - first[0] == 4
+    assert learner.levels.manager.updates - first[1] == 6
+    rate = Schedule(0.3)
+    assert sum(rate.updates() for _ in range(100)) == 30
+
+
+def test_pretraining_keeps_the_manager_still_and_freezing_the_worker():
+    learner = make_learner(max_iterations=4, pretrain_worker_until=0.5, freeze_worker_at=0.75)
+    done = []
+    for _ in range(4):
+        before = learner.levels.worker.updates, learner.levels.manager.updates
+        learner.iterate()
+        done.append((learner.levels.worker.updates > before[0], learner.levels.manager.updates > before[1]))
+    assert done[1] == (True, False) and done[2] == (True, True) and done[3] == (False, True)
+
+
+@pytest.mark.parametrize("changes", [{}, {"pool_sets": 2, "connection": {"mode": "paper", "target": 0.0}}])
+def test_a_stored_learner_continues_bit_for_bit(changes):
+    straight, other = make_learner(seed=1, **changes), make_learner(seed=1, **changes)
+    for _ in range(3):
+        straight.iterate()
+    file = io.BytesIO()
+    torch.save({"learner": straight.state_dict(), "env": straight.env.state_dict()}, file)
+    expected = [straight.iterate() for _ in range(2)]
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    other.env.load_state_dict(state["env"])
+    other.load_state_dict(state["learner"])
+    assert [other.iterate() for _ in range(2)] == expected
+    assert equal(weights(straight), weights(other))
+
+
+def test_without_a_stored_replay_a_new_one_fills_up_first():
+    learner, other = (make_learner(checkpoint_replay=False) for _ in range(2))
+    for _ in range(3):
+        learner.iterate()
+    state = learner.state_dict()
+    assert "replay" not in state
+    other.load_state_dict(state)
+    before = other.levels.worker.updates
+    other.iterate()
+    assert other.levels.worker.updates == before
+    other.iterate()
+    assert other.levels.worker.updates > before
+
+
+def test_weights_alone_fit_any_number_of_environments():
+    learner = make_learner()
+    for _ in range(3):
+        learner.iterate()
+    other = make_learner(Plane(num_envs=7), seed=5)
+    other.load_weights(learner.state_dict())
+    assert equal(weights(learner), weights(other))
+
+
+def test_numbers_that_are_not_finite_are_reported():
+    learner = make_learner()
+    learner.iterate()
+    learner.replay.data["states"].fill_(torch.nan)
+    with pytest.raises(IsaacHRLError, match="nan or infinite"):
+        learner.iterate()
+
+
+def test_nothing_waits_for_the_device_in_steps_and_updates():
+    learner = make_learner(pool_sets=2, goal_resampling=0.5, target_resampling=0.5, centre_reward=True, stagger=True,
+                           connection={"mode": "paper"}, flip_penalty=1.0, flip_reset_steps=4)  # fmt: skip
+    learner.iterate()
+    learner.manager_update.refresh()
+    with HostWaits() as waits:
+        for _ in range(5):
+            learner.collector.step()
+            learner.worker_update.step()
+            learner.manager_update.refresh()
+            learner.manager_update.step()
+    assert waits.found == []
+
+
+def test_the_policy_sets_goals_by_phase_and_keeps_them():
+    learner = make_learner(Plane(num_envs=2, episode_steps=99))
+    policy, env = GoalPolicy(learner.env, learner.cfg, learner.levels), learner.env
+    points = []
+    for step in range(8):
+        policy.act(env.observe())
+        points.append(policy._point.clone())
+        env.advance(torch.ones(2, 2))
+        if step == 1:
+            policy.restart(torch.tensor([False, True]))
+    same = [[bool((a[i] == b[i]).all()) for i in range(2)] for a, b in zip(points, points[1:], strict=False)]
+    assert same == [[True, True], [True, False], [True, True], [False, True], [True, True], [True, False], [True, True]]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_exported_networks_say_what_the_policy_says(absolute):
+    changes = {"absolute_goals": True, "correction": "none"} if absolute else {}
+    learner = make_learner(inputs="scaled", **changes)
+    high, low = exports(learner.env, learner.cfg, learner.levels)
+    obs = learner.env.observe()
+    state, context = obs["state"], obs["context"]
+    with torch.no_grad():
+        goal = high.module(state, context)
+        assert_close(goal, learner.levels.propose(state, context) * learner.levels.limits)
+        relative = learner.levels.to_goal(learner.levels.propose(state, context), state)
+        assert_close(low.module(state, relative), learner.levels.act(state, relative))
+
+
+def test_absolute_goals_are_the_same_wish_in_other_words():
+    learner = make_learner(absolute_goals=True, correction="none")
+    state, proposal = torch.randn(5, 4), torch.rand(5, 2)
+    goal = learner.levels.to_goal(proposal, state)
+    assert_close(state[:, :2] + goal, proposal * learner.levels.limits)
+    assert_close(learner.levels.to_proposal(goal, state), proposal)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"meta_period": 0}, "meta_period=0"),
+        ({"warmup_steps": 2}, "nothing to learn from"),
+        ({"absolute_goals": True}, "correction=none"),
+        ({"goal_resampling": 1.5}, "goal_resampling"),
+        ({"worker": {"hidden": []}}, "hidden"),
+        ({"worker": {"noise_low": 0.0}}, "noise_low"),
+        ({"correction": "magic"}, "correction"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        config.build(GoalsCfg, SMALL | changes)
+
+
+def test_goals_about_more_than_the_state_are_refused():
+    with pytest.raises(ConfigError, match="does not fit"):
+        make_learner(goal_size=9)
+
+
+def test_tasks_without_goals_are_refused():
+    env = Plane()
+    env.task = None
+    with pytest.raises(ConfigError, match="task=AntMaze"):
+        make_learner(env)
+
+
+def flat(seed=0, **changes):
+    values = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 0}
+    return FlatLearner(Plane(seed=seed), config.build(FlatCfg, values | {"policy": SMALL_LEVEL} | changes), seed)
+
+
+def test_the_flat_baseline_remembers_steps_and_continues_bit_for_bit():
+    straight, other = flat(1), flat(1)
+    for _ in range(3):
+        straight.iterate()
+    state, env_state = straight.state_dict(), straight.env.state_dict()
+    state = torch.load(_stored(state), weights_only=True)
+    expected = straight.iterate()
+    other.env.load_state_dict(env_state)
+    other.load_state_dict(state)
+    assert other.iterate() == expected
+    for one in segments(straight):
+        assert (one["states"].diff(dim=0).abs()[:, :2] <= STEP_M + 1e-4).all()
+
+
+def _stored(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.slow
+def test_it_learns_to_reach_places():
+    values = {"worker_reward": "progress", "boundary": "carried", "goal_resampling": 0.5, "target_resampling": 0.5,
+              "inputs": "scaled", "warmup_uniform": True,
+              "check_every": 150, "check_episodes": 64, "correction": "hiro",
+              "pool_sets": 4, "centre_reward": True, "replay_steps": 40_000}  # fmt: skip
+    level = {"hidden": [64, 64], "batch": 128, "actor_learning_rate": 1e-3, "noise_raw": False, "noise_low": 0.05,
+             "noise_high": 0.4, "target_rate": 0.02, "small_last_layer": False, "action_again": False}  # fmt: skip
+    learner = make_learner(Plane(num_envs=32, episode_steps=24), **values, worker=level | {"discount": 0.9},
+                           manager=level | {"updates_per_step": 4, "discount": 0.9})  # fmt: skip
+    for _ in range(150):
+        signals = learner.iterate()
+    assert signals["check/success_rate"] > 0.8

@@ -1,0 +1,93 @@
+"""The memory of segments: what is kept, what is drawn, what a pool still vouches for."""
+
+import pytest
+import torch
+
+from isaachrl.errors import IsaacHRLError
+from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay, Sizes
+
+SIZES = Sizes(steps=3, state=2, action=1, goal=1, context=1)
+
+
+def make(capacity=4):
+    return SegmentReplay(capacity, SIZES, torch.device("cpu"), torch.Generator().manual_seed(0))
+
+
+def push(replay, values, keep=None, length=3):
+    """One segment a value; every number in it is told from the value."""
+    v = torch.tensor([float(value) for value in values])
+    n = len(v)
+    steps = torch.arange(4.0)
+    replay.push(
+        torch.tensor(keep if keep is not None else [True] * n),
+        states=(v[:, None, None] * 10 + steps[None, :, None]).expand(n, 4, 2),
+        actions=(v[:, None, None] * 10 + steps[None, :3, None]),
+        rewards=v[:, None].expand(n, 3), flipped=torch.zeros(n, 3, dtype=torch.bool), goal=v[:, None],
+        next_goal=-v[:, None], context=v[:, None], length=torch.full((n,), length), terminal=torch.zeros(n) > 0,
+    )  # fmt: skip
+
+
+def test_only_marked_segments_are_kept_and_the_oldest_give_way():
+    replay = make()
+    push(replay, [1, 2, 3], keep=[True, False, True])
+    assert replay.data["goal"][:4, 0].tolist() == [1, 3, 0, 0]
+    push(replay, [4, 5, 6])
+    assert replay.data["goal"][:4, 0].tolist() == [6, 3, 4, 5]
+    assert int(replay.written) == 5
+
+
+def test_draws_are_uniform_over_what_is_there():
+    replay = make()
+    push(replay, [1, 2])
+    counts = replay.draw_rows(4000).bincount(minlength=4)
+    assert counts[2:].sum() == 0
+    assert (counts[:2].float() / 4000 - 0.5).abs().max() < 0.05
+
+
+def test_steps_come_from_their_own_segment():
+    replay = make()
+    push(replay, [1, 2])
+    rows, step = torch.tensor([1, 0, 1]), torch.tensor([0, 2, 2])
+    assert replay.steps_at("states", rows, step + 1)[:, 0].tolist() == [21, 13, 23]
+    assert replay.steps_at("actions", rows, step)[:, 0].tolist() == [20, 12, 22]
+
+
+def test_steps_that_did_not_happen_are_marked():
+    replay = make()
+    push(replay, [1], length=2)
+    assert replay.valid(torch.tensor([0])).tolist() == [[True, True, False]]
+
+
+def test_an_empty_replay_says_so():
+    with pytest.raises(IsaacHRLError, match="replay is empty"):
+        make().draw_rows(2)
+
+
+def test_a_stored_replay_is_the_same():
+    replay, other = make(), make()
+    push(replay, [1, 2, 3])
+    other.load_state_dict(replay.state_dict())
+    assert int(other.written) == 3
+    for name, values in replay.data.items():
+        assert torch.equal(values[:3], other.data[name][:3]), name
+    assert sorted(set(other.draw_rows(100).tolist())) == [0, 1, 2]
+
+
+def test_a_pool_forgets_goals_of_segments_that_were_overwritten():
+    replay = make(capacity=2)
+    pool = RelabelledPool(2, 2, 1, replay)
+    push(replay, [1, 2])
+    pool.put(torch.tensor([0, 1]), torch.tensor([[100.0], [200.0]]))
+    push(replay, [3])  # takes the place of 1
+    rows, goal = pool.draw(200, torch.Generator().manual_seed(1))
+    assert set(zip(rows.tolist(), goal[:, 0].tolist(), strict=True)) == {(0, 3.0), (1, 200.0)}
+
+
+def test_a_pool_keeps_the_last_sets_alone():
+    replay = make()
+    pool = RelabelledPool(2, 1, 1, replay)
+    push(replay, [1])
+    for value in (7.0, 8.0, 9.0):
+        pool.put(torch.tensor([0]), torch.tensor([[value]]))
+    _, goal = pool.draw(100, torch.Generator().manual_seed(1))
+    assert set(goal[:, 0].tolist()) == {8.0, 9.0}

@@ -1,0 +1,218 @@
+"""One level: targets and networks by hand, noise by its statistics, and the contexts of acting."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from isaachrl.learn.goals.check import Check
+from isaachrl.learn.goals.config import Inputs, Td3Cfg
+from isaachrl.learn.goals.contract import Views
+from isaachrl.learn.goals.networks import LAST_LAYER_RANGE, Actor, Critic, exact
+from isaachrl.learn.goals.tally import EpisodeTally, Tally
+from isaachrl.learn.goals.td3 import Batch, Exploration, Td3
+from isaachrl.nn import Precision, Rounding
+from tests.learn.goals.plane import Plane
+
+CPU = torch.device("cpu")
+PLAIN = Rounding(Precision.float32, CPU)
+LIMITS = torch.tensor([10.0, 0.5])
+
+
+def make(raw=True, **values):
+    cfg = Td3Cfg(hidden=[8, 8], **values)
+    return Td3(3, LIMITS, raw, cfg, PLAIN, torch.Generator().manual_seed(0))
+
+
+def batch(n=4, **values):
+    torch.manual_seed(1)
+    filled = {
+        "features": torch.randn(n, 3), "action": torch.rand(n, 2) * 2 - 1, "reward": torch.arange(float(n)),
+        "discount": torch.full((n,), 0.9), "next_features": torch.randn(n, 3), "weight": torch.ones(n),
+    }  # fmt: skip
+    return Batch(**filled | values)
+
+
+def constant(module, value):
+    """Make a network say one number whatever it sees."""
+    nn.init.zeros_(module.last.weight)
+    nn.init.constant_(module.last.bias, value)
+
+
+def test_the_target_is_the_lesser_value_and_nothing_after_an_end():
+    td3 = make()
+    constant(td3.targets[1].first, 5.0), constant(td3.targets[1].second, 3.0)
+    discount = torch.tensor([0.9, 0.9, 0.0, 0.9])
+    assert_close(td3.target(batch(discount=discount)), torch.tensor([2.7, 3.7, 2.0, 5.7]))
+
+
+class Recorder(nn.Module):
+    """Stands in for the target critics and keeps the actions it was asked about."""
+
+    def forward(self, features, action):
+        self.action = action
+        return torch.zeros(len(action)), torch.zeros(len(action))
+
+
+@pytest.mark.parametrize(
+    ("raw", "spread"),
+    # raw: 0.2 in the action's own units, cut off at 0.5; else shares of the half range
+    [(True, [0.02, 0.4]), (False, [0.2, 0.2])],
+)
+def test_smoothing_noise_is_measured_in_raw_units_or_in_shares(raw, spread):
+    td3 = make(noise_raw=raw)
+    constant(td3.targets[0], 0.0)
+    td3.targets[1] = Recorder()
+    td3.target(batch(4000, next_features=torch.zeros(4000, 3)))
+    seen = td3.targets[1].action
+    most = torch.tensor([0.05, 1.0] if raw else [0.5, 0.5])
+    assert (seen.abs() <= most + 1e-6).all()
+    # what is cut off at 2.5 deviations takes about 2 % of the deviation
+    assert_close(seen.std(0), torch.tensor(spread), rtol=0.06, atol=0)
+
+
+def test_smoothed_actions_leave_the_range_unless_they_are_kept_in():
+    found = []
+    for clip in (False, True):
+        td3 = make(noise_raw=False, clip_target_action=clip)
+        constant(td3.targets[0], 5.0)  # tanh: the upper end
+        td3.targets[1] = Recorder()
+        td3.target(batch(200))
+        found.append(bool((td3.targets[1].action > 1.0).any()))
+    assert found == [True, False]
+
+
+def test_rows_without_weight_teach_nothing():
+    one, other = make(), make()
+    other.load_state_dict(one.state_dict())
+    weight = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    wild = torch.tensor([0.0, 1.0, 1e6, -1e6])
+    for td3, reward in ((one, torch.arange(4.0)), (other, wild)):
+        td3.generator.manual_seed(7)
+        for _ in range(2):
+            td3.update(batch(weight=weight, reward=reward), Tally())
+    for a, b in zip(one.critics.parameters(), other.critics.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_critics_see_actions_in_their_own_units_and_twice():
+    torch.manual_seed(0)
+    critic = Critic(3, LIMITS, Td3Cfg(hidden=[8, 8]), PLAIN)
+    assert [layer.in_features for layer in critic.hidden] == [3 + 2, 8 + 2]
+    features, action = torch.randn(5, 3), torch.rand(5, 2)
+    shown = action * LIMITS
+    x = torch.relu(critic.hidden[0](torch.cat((features, shown), 1)))
+    x = torch.relu(critic.hidden[1](torch.cat((x, shown), 1)))
+    assert_close(critic(features, action), critic.last(x)[:, 0])
+    once = Critic(3, torch.ones(2), Td3Cfg(hidden=[8, 8], action_again=False), PLAIN)
+    assert [layer.in_features for layer in once.hidden] == [5, 8]
+
+
+def test_last_layers_start_small_as_published():
+    actor = Actor(3, 2, Td3Cfg(), PLAIN)
+    assert actor.last.weight.abs().max() <= LAST_LAYER_RANGE
+    assert all((layer.bias == 0).all() for layer in actor.hidden)
+    # uniform with a third over the fan-in as variance: up to the root of one over it
+    first = actor.hidden[1].weight
+    assert first.abs().max() <= 300**-0.5 and first.var().item() == pytest.approx(1 / 900, rel=0.05)
+
+
+def test_rounded_networks_stay_close_to_exact_ones():
+    rounded = Actor(3, 2, Td3Cfg(small_last_layer=False), Rounding(Precision.mixed, CPU))
+    features = torch.randn(64, 3)
+    with torch.no_grad():
+        here, there = rounded(features), exact(rounded)(features)
+    assert here.dtype == torch.float32 and not torch.equal(here, there)
+    assert (here - there).abs().max() < 0.02
+
+
+def noise(num_envs=3, **values):
+    cfg = Td3Cfg(**{"noise_raw": False, "noise_low": 0.01, "noise_high": 1.0} | values)
+    return Exploration(cfg, LIMITS, num_envs, torch.Generator().manual_seed(0))
+
+
+def test_noise_is_spread_evenly_on_a_logarithmic_scale():
+    assert_close(noise().scale[:, 0], torch.tensor([0.01, 0.1, 1.0]))
+    published = noise(noise_raw=True, noise_low=1.0)
+    assert_close(published.scale, torch.tensor([[0.1, 2.0]]).expand(3, 2))
+
+
+def test_correlated_noise_remembers_on_every_second_environment():
+    explore = noise(num_envs=400, noise_correlation=0.9)
+    every = torch.ones(400, dtype=torch.bool)
+    explore(torch.zeros(400, 2), every)
+    before = explore.state.clone()
+    for _ in range(200):  # it neither grows nor dies away
+        last = explore.state.clone()
+        explore(torch.zeros(400, 2), every)
+    assert explore.state[1::2].std().item() == pytest.approx(1.0, abs=0.1)
+    product = (last * explore.state).mean(1)
+    assert product[1::2].mean().item() == pytest.approx(0.9, abs=0.15)
+    assert product[0::2].mean().item() == pytest.approx(0.0, abs=0.15)
+    assert not torch.equal(before, explore.state)
+
+
+def test_noise_moves_on_only_where_a_new_action_is_taken():
+    explore, where = noise(noise_correlation=0.5), torch.tensor([True, False, True])
+    explore(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool))
+    before = explore.state.clone()
+    explore(torch.zeros(3, 2), where)
+    assert (explore.state == before).all(1).tolist() == [False, True, False]
+
+
+def test_a_share_of_actions_is_uniform():
+    explore = noise(num_envs=2000, noise_low=1e-6, noise_high=1e-6, uniform_share=0.25)
+    action = explore(torch.zeros(2000, 2), torch.ones(2000, dtype=torch.bool))
+    drawn = action.abs().amax(1) > 1e-3
+    assert drawn.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert action.abs().amax() > 0.95
+
+
+def test_views_hide_the_position_from_the_worker_alone():
+    env = Plane(num_envs=1)
+    state, goal, context = torch.tensor([[8.0, 4.0, 0.3, 0.7]]), torch.tensor([[1.5, -3.0]]), torch.tensor([[3.0, 1.0]])
+    raw = Views(env, Inputs.raw, True, torch.tensor([3.0, 3.0]), False)
+    assert_close(raw.worker(state, goal), torch.tensor([[0.0, 0.0, 0.3, 0.7, 1.5, -3.0]]))
+    assert_close(raw.manager(state, context), torch.tensor([[8.0, 4.0, 0.3, 0.7, 3.0, 1.0]]))
+    scaled = Views(env, Inputs.scaled, False, torch.tensor([3.0, 3.0]), False)
+    assert_close(scaled.worker(state, goal), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.5, -1.0]]))
+    assert_close(scaled.manager(state, context), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.3, 0.1, -0.5, -0.3]]))
+    assert (raw.flat_size, scaled.flat_size, raw.worker_size) == (6, 8, 6)
+    absolute = Views(env, Inputs.raw, True, torch.tensor([3.0, 3.0]), True)
+    assert_close(absolute.worker(state, goal)[:, 4:], torch.tensor([[9.5, 1.0]]))
+
+
+class Still:
+    """Stands still."""
+
+    def __init__(self, env):
+        self.env, self.restarted = env, 0
+
+    def act(self, obs):
+        return torch.zeros(self.env.num_envs, 2)
+
+    def restart(self, mask):
+        self.restarted += int(mask.sum())
+
+
+def test_a_check_counts_one_episode_of_each_world_and_always_the_same():
+    env = Plane(num_envs=2)
+    before = env.state_dict()
+    check = Check(env, 6, 0, Still)
+    first, again = check(), check()
+    assert first == again and first["check/length"] == 12
+    assert first["check/return"] < 0
+    after = env.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before), "the training's worlds are left alone"
+
+
+def test_episodes_are_counted_where_they_end():
+    env = Plane(num_envs=2)
+    tally = EpisodeTally(env)
+    for ended in ([False, False], [True, False]):
+        result = env.advance(torch.zeros(2, 2))
+        tally.add(result, torch.tensor(ended))
+    found = tally.read()
+    assert found["episode/length"] == 2 and found["episode/return"] == pytest.approx(2 * result.reward[0].item())
+    assert tally.lengths.tolist() == [0, 2]
+    assert tally.read() == {}
