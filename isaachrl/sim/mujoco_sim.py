@@ -60,6 +60,7 @@ class MujocoSim(Sim):
         self._mocap_pos = self._batch.bind("mocap_pos")
         self._warmstart = self._batch.bind("qacc_warmstart")
         self._time = self._batch.bind("time")
+        self._force: np.ndarray | None = None  # bound when somebody pushes
 
     def _allocate(self) -> None:
         """Make the float32 mirrors and the views on them."""
@@ -131,6 +132,12 @@ class MujocoSim(Sim):
         self.mocap_pos_w.copy_(torch.where(chosen, pos_w, self.mocap_pos_w))
         # only the chosen worlds: the others may hold numbers that float32 would round
         np.copyto(self._mocap_pos, self.mocap_pos_w.cpu().numpy(), where=chosen.cpu().numpy())
+
+    def push(self, force_w: Tensor) -> None:
+        """See `Sim.push`."""
+        if self._force is None:
+            self._force = self._batch.bind("xfrc_applied")[:, 1, :3]
+        self._force[:] = force_w.cpu().numpy()
 
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """See `Sim.rays`."""
