@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from isaachrl.envs import StepResult, TaskEnv
+from isaachrl.envs import StepResult
 from isaachrl.learn.skills.buffers import Replay, Rollout
-from isaachrl.learn.skills.examine import recall
 from isaachrl.learn.skills.monitor import JUDGED_STEPS, SETTLE_STEPS
 from isaachrl.learn.skills.update import Signals
 from tests.small_learner import make_learner
@@ -131,16 +130,6 @@ def test_step_size_follows_the_divergence() -> None:
     for _ in range(100):
         update.adapt_step_size(0.0)
     assert update.learning_rate == pytest.approx(1e-3)
-
-
-def test_examination_reports_every_motion() -> None:
-    learner = make_learner("motion", num_envs=11, latent={"size": 12})
-    assert isinstance(learner.env, TaskEnv)
-    result = recall(learner.skill, learner.env, learner.task, learner.demos)
-    assert set(result["clips"]) == set(learner.demos.names)
-    # an untrained body falls within the seven seconds: nothing is recalled, and that is said
-    assert result["clip_recall"] == 0.0
-    assert all(clip["fall_rate"] == 1.0 for clip in result["clips"].values())
 
 
 def test_wandering_commands_stay_on_the_sphere_and_go_everywhere() -> None:

@@ -18,7 +18,7 @@ from isaachrl.learn.skills.commands import CommandSource
 from isaachrl.learn.skills.config import Latents, SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
-from isaachrl.learn.skills.examine import recall
+from isaachrl.learn.skills.examine import Examination
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
 from isaachrl.learn.skills.pace import PaceReward
@@ -278,11 +278,11 @@ class SkillsLearner(Learner):
         return SkillPolicy(self.skill, self.commands, self.demos, self.task, self.env)
 
     def examine(self) -> dict[str, Any]:
-        """See `Learner.examine`: with `motion` latents, whether each motion answers to its own command."""
+        """See `Learner.examine`: with `motion` latents, what each command gives, see `Examination.report`."""
         if self.cfg.latents is not Latents.motion:
             return {}
         assert isinstance(self.env, TaskEnv)
-        return recall(self.skill, self.env, self.task, self.demos)
+        return Examination(self.skill, self.env, self.task, self.demos).report(self.commands.draw)
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the low level."""
@@ -303,7 +303,10 @@ class SkillsLearner(Learner):
 
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""
-        self.skill.contract.training.update(samples=self.samples, iterations=self.iteration, seed=self.seed)
+        self.skill.contract.training.update(
+            task=type(self.task).__name__, motion=self.task.cfg.motion,
+            samples=self.samples, iterations=self.iteration, seed=self.seed,
+        )  # fmt: skip
         self.skill.save(folder / "skill.pt")
 
     def state_dict(self) -> dict[str, Any]:
@@ -340,6 +343,7 @@ class SkillsLearner(Learner):
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.skill.load_state_dict(state["skill"])
-        self.critic.load_state_dict(state["critic"])
-        self.value_norm.load_state_dict(state["value_norm"])
+        if "critic" in state:  # a skill file has none
+            self.critic.load_state_dict(state["critic"])
+            self.value_norm.load_state_dict(state["value_norm"])
         self.iteration, self.samples = state["iteration"], state["samples"]
