@@ -127,7 +127,8 @@ class SkillsLearner(Learner):
         for _ in range(self.cfg.epochs):
             order = torch.randperm(len(rows["obs"]), generator=self.generator, device=self.env.device)
             for chosen in order.tensor_split(-(-len(order) // minibatch)):
-                batch = {name: data[chosen] for name, data in rows.items()}
+                # rows[chosen] is the same and takes seven times as long
+                batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
                 self.policy_update.step(batch, signals)
                 self._judge(batch, signals)
         self._after_update(rows)
