@@ -33,6 +33,8 @@ class Checkpoint:
         env_state: `Env.state_dict()`.
         wall_s: seconds of training so far.
         random_state: of the global generators, see `random_state`.
+        others: of a training by several processes, what each but the first has of its own: learner_state,
+            env_state and random_state.
     """
 
     task: str
@@ -44,6 +46,7 @@ class Checkpoint:
     env_state: dict[str, Any]
     wall_s: float = 0.0
     random_state: dict[str, Any] = field(default_factory=dict)
+    others: list[dict[str, Any]] = field(default_factory=list)
 
     def require(self, task: str | None, learner: str | None) -> None:
         """Refuse to serve another task or learner than these; None accepts any.
@@ -155,6 +158,7 @@ def checked(content: Any, path: Path) -> Checkpoint:
             f"{path} has format version {version}, and this isaachrl reads up to {VERSION}; install the version"
             " that wrote it"
         )
+    content.setdefault("others", [])  # there was a time without
     missing = [key for key in field_names() if key not in content]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")

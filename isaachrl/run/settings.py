@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from isaachrl import config
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
+from isaachrl.learn import distributed
 from isaachrl.learn.registry import LearnerEntry, learner_entry
 from isaachrl.run.checkpoint import Checkpoint
 from isaachrl.run.learners import load_learners
@@ -67,7 +68,7 @@ class RunCfg:
         sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
         device: `auto`, `cpu`, `cuda:0`, …
         graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
-        num_envs: environments in parallel; nothing takes the recipe's number.
+        num_envs: environments in parallel, those of all processes together; nothing takes the recipe's number.
         seed: of everything random.
         max_iterations: shorthand of `train.max_iterations`; nothing takes the recipe's or the learner's own.
         mode: what to do.
@@ -170,7 +171,7 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     values, typed = _spread(values), _spread(typed)
     first = config.build(RunCfg, merge(values, typed))
     mode = Mode.play if first.test and first.mode is Mode.train else first.mode
-    device = registry.choose_device(first.device)
+    device = distributed.own_device(registry.choose_device(first.device))
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
         base = _stored(loaded, resuming=mode is Mode.train)
