@@ -43,7 +43,7 @@ class LatentCfg:
     size: int = 16
     hold_steps_min: int = 5
     hold_steps_max: int = 150
-    restless: float = 0.15
+    restless: float = 0.0
     at_clip: float = 0.6
     between_clips: float = 0.2
     match_start: float = 0.8
@@ -109,7 +109,7 @@ class RewardCfg:
 
     style: float = 1.0
     encoder: float = 0.5
-    pace: float = 1.0
+    pace: float = 0.5
     task: float = 0.0
 
 
