@@ -4,6 +4,8 @@ from isaachrl.envs import register, task_env
 from isaachrl.hierarchy.build import hierarchical
 from tasks.humanoid_amp import HumanoidAMP, HumanoidAMPCfg
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
+from tasks.taxi_fuel import TaxiFuelCfg, taxi_fuel
 
 register("HumanoidAMP", HumanoidAMPCfg, task_env(HumanoidAMP))
 register("HumanoidHRLMaze", HumanoidHRLMazeCfg, hierarchical(HumanoidHRLMaze))
+register("TaxiFuel", TaxiFuelCfg, taxi_fuel)

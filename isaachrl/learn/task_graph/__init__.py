@@ -1,0 +1,46 @@
+"""Hierarchies declared as task graphs: HPG, MAXQ-Q, the hybrid, and the flat learners they are compared with."""
+
+from isaachrl.envs.env import Env
+from isaachrl.envs.task_graph import Subtask, TaskGraph, flat_graph
+from isaachrl.learn.learner import Learner
+from isaachrl.learn.registry import register_learner
+from isaachrl.learn.task_graph.config import HpgCfg, SolveCfg, ValueCfg
+from isaachrl.learn.task_graph.hpg import Hpg
+from isaachrl.learn.task_graph.learner import GraphLearner
+from isaachrl.learn.task_graph.solver import ValueIteration
+from isaachrl.learn.task_graph.tables import GraphTables, graph_of, tabular
+from isaachrl.learn.task_graph.values import FlatQ, Maxq
+
+__all__ = ["Subtask", "TaskGraph", "flat_graph", "make_flat_q", "make_hpg", "make_maxq"]
+
+
+def make_hpg(env: Env, cfg: HpgCfg, seed: int) -> Learner:
+    """Hierarchical policy gradient on an environment that declares a task graph."""
+    found = tabular(env, "hpg")
+    tables = GraphTables(graph_of(found, "hpg"), found.mdp, cfg.abstraction)
+    return GraphLearner(found, tables, Hpg(tables, cfg, env.num_envs, env.episode_steps), cfg, seed)
+
+
+def make_maxq(env: Env, cfg: ValueCfg, seed: int) -> Learner:
+    """MAXQ-Q on an environment that declares a task graph."""
+    found = tabular(env, "maxq")
+    tables = GraphTables(graph_of(found, "maxq"), found.mdp, cfg.abstraction)
+    return GraphLearner(found, tables, Maxq(tables, cfg), cfg, seed)
+
+
+def make_flat_q(env: Env, cfg: ValueCfg, seed: int) -> Learner:
+    """Q-learning on any tabular environment."""
+    found = tabular(env, "flat_q")
+    tables = GraphTables(flat_graph(found.mdp.actions), found.mdp, cfg.abstraction)
+    return GraphLearner(found, tables, FlatQ(tables, cfg), cfg, seed)
+
+
+def make_solver(env: Env, cfg: SolveCfg, seed: int) -> Learner:
+    """Value iteration on any tabular environment."""
+    return ValueIteration(tabular(env, "value_iteration"), cfg)
+
+
+register_learner("hpg", HpgCfg, make_hpg)
+register_learner("maxq", ValueCfg, make_maxq)
+register_learner("flat_q", ValueCfg, make_flat_q)
+register_learner("value_iteration", SolveCfg, make_solver)
