@@ -167,7 +167,7 @@ def _starts(cfg: TaxiFuelCfg, states: Tensor) -> Tensor:
 
 
 def _observations(cfg: TaxiFuelCfg, states: Tensor) -> Tensor:
-    """What is seen `(S, 20)`: one entry a row, column, passenger's place and destination, and the share of fuel left."""
+    """What is seen `(S, 20)`: an entry a row, column, passenger's place and destination, and the share of fuel left."""
     row, column, passenger, destination, fuel = states.unbind(-1)
     sizes = ((row, SIZE), (column, SIZE), (passenger, IN_TAXI + 1), (destination, len(STATIONS)))
     hot = [functional.one_hot(values, size) for values, size in sizes]
@@ -185,7 +185,10 @@ def taxi_graph(cfg: TaxiFuelCfg) -> TaskGraph:
         Subtask("Root", ("Get", "Put", "Refuel")),
         Subtask("Get", (*stations, "Pickup"), lambda s: s[:, 2] == IN_TAXI, sees=(*cell, "passenger", "fuel")),
         Subtask(
-            "Put", (*stations, "Dropoff"), lambda s: s[:, 2] != IN_TAXI, sees=(*cell, "passenger", "destination", "fuel")
+            "Put",
+            (*stations, "Dropoff"),
+            lambda s: s[:, 2] != IN_TAXI,
+            sees=(*cell, "passenger", "destination", "fuel"),
         ),
         Subtask("Refuel", (navigate[-1].name, "Fillup"), lambda s: s[:, 4] == cfg.capacity, sees=(*cell, "fuel")),
         *navigate,

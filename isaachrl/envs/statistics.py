@@ -13,11 +13,13 @@ class Statistics:
 
     Attributes:
         returns, lengths: `(N,)` of the present episodes so far.
+        finished_lengths: `(N,)` lengths as of the last step, before those of ended episodes went back to 0.
     """
 
     def __init__(self, env: Env) -> None:
         self.returns = torch.zeros(env.num_envs, device=env.device)
         self.lengths = torch.zeros(env.num_envs, device=env.device)
+        self.finished_lengths = self.lengths
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
 
@@ -34,6 +36,7 @@ class Statistics:
         self.count("episode/length", self.lengths, done)
         for name, metric in result.metrics.items():
             self.count(f"episode/{name}", metric, done & ~metric.isnan())
+        self.finished_lengths = self.lengths
         self.returns = self.returns.masked_fill(done, 0.0)
         self.lengths = self.lengths.masked_fill(done, 0.0)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.registry import World
+from isaachrl.envs.subgoals import Subgoals
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.errors import ConfigError
 
@@ -40,6 +41,7 @@ class TabularMdp:
         obs: `(S, size)` what is seen of each state.
         task_graph: how the task may be decomposed, if it was declared.
         picture: draws a track of states `(T, F)` as an image `(height, width, 3)` uint8.
+        subgoals: what is worth reaching on the way, if it was declared.
     """
 
     factors: tuple[Factor, ...]
@@ -52,6 +54,7 @@ class TabularMdp:
     obs: Tensor
     task_graph: TaskGraph | None = None
     picture: Picture | None = None
+    subgoals: Subgoals | None = None
     reward: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +84,7 @@ class TabularMdp:
             self.obs.to(device),
             self.task_graph,
             self.picture,
+            self.subgoals,
         )
 
 
@@ -145,6 +149,16 @@ class TabularEnv(Env):
     @state.setter
     def state(self, value: Tensor) -> None:
         self._lent = value.to(self.device, torch.long, copy=True)
+
+    @property
+    def task_graph(self) -> TaskGraph | None:
+        """How the task may be decomposed, if it was declared."""
+        return self.mdp.task_graph
+
+    @property
+    def subgoals(self) -> Subgoals | None:
+        """What is worth reaching on the way, if it was declared."""
+        return self.mdp.subgoals
 
     def index(self) -> Tensor:
         """Number `(N,)` of the present states."""

@@ -17,6 +17,24 @@ Between = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Coordinates of a subtask on a plane, in which it always begins at the same place.
+
+    The state's first columns are x, y and a heading. The place of the call becomes `origin`, and the plane is turned
+    back about it.
+
+    Args:
+        turn_rad: by which the plane is turned back, counterclockwise being positive.
+        origin: where the call began, in the subtask's coordinates.
+        heading_sign: 1 where headings grow counterclockwise, -1 where they grow clockwise.
+    """
+
+    turn_rad: float
+    origin: tuple[float, float]
+    heading_sign: float = 1.0
+
+
+@dataclass(frozen=True)
 class Subtask:
     """One node of a task graph.
 
@@ -29,10 +47,12 @@ class Subtask:
         internal_reward: states before and after a child's call, both `(n, F)` -> `(n,)`: paid inside this subtask
             alone, never passed on to who called it.
         sees: names of the state's columns that its policy depends on; empty: all.
-        frame: states at its call and now, both `(n, F)` -> its own view `(n, F)` of the present: coordinates in which
-            several subtasks look alike. The functions above then take this view.
+        frame: coordinates of its own, in which several subtasks look alike; the functions above then take the state as
+            seen in them, its view.
         shares: name under which its parameters are kept; subtasks of the same name share them. Empty: its own.
         succeeded: view `(n, F)` -> `(n,)` bool, it ended as it should; None: always when it is done.
+        extent: least and greatest value of each column of its view, where these are continuous.
+        wraps: numbers of the columns whose greatest value is the same as the least, as of an angle.
     """
 
     name: str
@@ -41,9 +61,11 @@ class Subtask:
     may_start: Predicate | None = None
     internal_reward: Between | None = None
     sees: tuple[str, ...] = ()
-    frame: Between | None = None
+    frame: Frame | None = None
     shares: str = ""
     succeeded: Predicate | None = None
+    extent: tuple[tuple[float, float], ...] = ()
+    wraps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,9 @@ class TaskGraph:
                 if child not in known:
                     raise ConfigError(f"task graph: {subtask.name} calls {child!r}{nearest(child, known)}")
             if subtask.done is None and subtask is not self.root:
-                raise ConfigError(f"task graph: {subtask.name} cannot terminate; give it done=, a function of the state")
+                raise ConfigError(
+                    f"task graph: {subtask.name} cannot terminate; give it done=, a function of the state"
+                )
         self._walk(self.root.name, ())
         called = {child for subtask in self.subtasks for child in subtask.children}
         for name in names[1:]:

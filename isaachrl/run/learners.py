@@ -2,7 +2,7 @@
 
 import importlib
 
-FAMILIES = ("skills", "ppo")
+FAMILIES = ("skills", "ppo", "task_graph", "subgoals")
 
 
 def load_learners() -> None:

@@ -5,7 +5,10 @@ from isaachrl.envs.task_graph import Subtask, TaskGraph, flat_graph
 from isaachrl.learn.learner import Learner
 from isaachrl.learn.registry import register_learner
 from isaachrl.learn.task_graph.config import HpgCfg, SolveCfg, ValueCfg
+from isaachrl.learn.task_graph.continuous import ContinuousLearner
+from isaachrl.learn.task_graph.flat_tiles import ActorCritic, ActorCriticCfg, FlatPg, FlatPgCfg
 from isaachrl.learn.task_graph.hpg import Hpg
+from isaachrl.learn.task_graph.hybrid import Hybrid, HybridCfg
 from isaachrl.learn.task_graph.learner import GraphLearner
 from isaachrl.learn.task_graph.solver import ValueIteration
 from isaachrl.learn.task_graph.tables import GraphTables, graph_of, tabular
@@ -40,7 +43,25 @@ def make_solver(env: Env, cfg: SolveCfg, seed: int) -> Learner:
     return ValueIteration(tabular(env, "value_iteration"), cfg)
 
 
+def make_hybrid(env: Env, cfg: HybridCfg, seed: int) -> Learner:
+    """The hierarchical hybrid on an environment of continuous states that declares a task graph."""
+    return ContinuousLearner(env, Hybrid(env, cfg), cfg.horizon, cfg.max_iterations, seed)
+
+
+def make_flat_pg(env: Env, cfg: FlatPgCfg, seed: int) -> Learner:
+    """The policy gradient on tiles."""
+    return ContinuousLearner(env, FlatPg(env, cfg), cfg.horizon, cfg.max_iterations, seed)
+
+
+def make_actor_critic(env: Env, cfg: ActorCriticCfg, seed: int) -> Learner:
+    """Actor and critic on tiles."""
+    return ContinuousLearner(env, ActorCritic(env, cfg), cfg.horizon, cfg.max_iterations, seed)
+
+
 register_learner("hpg", HpgCfg, make_hpg)
 register_learner("maxq", ValueCfg, make_maxq)
 register_learner("flat_q", ValueCfg, make_flat_q)
 register_learner("value_iteration", SolveCfg, make_solver)
+register_learner("hybrid", HybridCfg, make_hybrid)
+register_learner("flat_pg", FlatPgCfg, make_flat_pg)
+register_learner("actor_critic", ActorCriticCfg, make_actor_critic)

@@ -52,8 +52,14 @@ def one_hot_best(values: Tensor, allowed: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(best, values.shape[-1]).float()
 
 
-def epsilon_greedy(values: Tensor, allowed: Tensor, epsilon: float) -> Tensor:
-    """Probabilities `(n, C)`: the best with 1 - epsilon, and epsilon shared evenly by all that are allowed."""
+def epsilon_greedy(values: Tensor, allowed: Tensor, epsilon: Tensor | float) -> Tensor:
+    """Probabilities `(n, C)`: the best with 1 - epsilon, and epsilon shared evenly by all that are allowed.
+
+    Args:
+        values: `(n, C)`.
+        allowed: `(n, C)` bool.
+        epsilon: one number, or `(n, 1)`.
+    """
     even = allowed.float() / allowed.sum(-1, keepdim=True)
     return (1.0 - epsilon) * one_hot_best(values, allowed) + epsilon * even
 

@@ -55,21 +55,37 @@ class GraphCfg:
 class HpgCfg(GraphCfg):
     """Hierarchical policy gradient (Ghavamzadeh and Mahadevan 2003).
 
+    With `baseline=false normalize=false entropy=0` it is the algorithm of the paper. That one commits early: the root
+    stops calling what does not pay before its children have learned to do it well, and never tries again.
+
     Args:
         learning_rate: alpha_0 of Eq. 3.
         baseline: subtract from every reward-to-go the mean seen in that state: the gradient stays the same in the
-            mean, its noise shrinks. Off gives the algorithm of the paper.
+            mean, its noise shrinks.
         baseline_rate: step size of that mean.
+        normalize: measure every subtask's rewards-to-go in their own root mean square, so that one step size serves
+            all levels.
+        entropy: weight of the entropy of each choice at first, in the same unit.
+        entropy_iterations: iterations over which it falls to nothing, linearly.
     """
 
     learning_rate: float = 0.1
     baseline: bool = True
     baseline_rate: float = 0.1
+    normalize: bool = True
+    entropy: float = 0.5
+    entropy_iterations: int = 300
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
         super().__post_init__()
-        check(self, ("learning_rate",), ("baseline_rate",))
+        check(self, ("learning_rate", "entropy_iterations"), ("baseline_rate",))
+        if self.entropy < 0:
+            raise ConfigError(f"train.entropy={self.entropy}: expected 0 or more")
+
+    def entropy_weight(self, iteration: int) -> float:
+        """The weight of the entropy after so many iterations."""
+        return self.entropy * max(1.0 - iteration / self.entropy_iterations, 0.0)
 
 
 @dataclass
@@ -82,6 +98,8 @@ class ValueCfg(GraphCfg):
         epsilon: share of random choices at first.
         epsilon_end: and at last.
         epsilon_iterations: iterations over which it falls, linearly.
+        epsilon_share: by which it is multiplied with every level below the root: whoever calls learns what a child is
+            worth as it then behaves, random choices included.
     """
 
     learning_rate: float = 0.5
@@ -89,11 +107,16 @@ class ValueCfg(GraphCfg):
     epsilon: float = 0.5
     epsilon_end: float = 0.02
     epsilon_iterations: int = 200
+    epsilon_share: float = 0.3
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
         super().__post_init__()
-        check(self, ("learning_rate", "gamma", "epsilon_iterations"), ("learning_rate", "gamma", "epsilon_end"))
+        check(
+            self,
+            ("learning_rate", "gamma", "epsilon_iterations"),
+            ("learning_rate", "gamma", "epsilon_end", "epsilon_share"),
+        )
         if not self.epsilon_end <= self.epsilon <= 1:
             raise ConfigError(f"train.epsilon={self.epsilon}: expected epsilon_end={self.epsilon_end} to 1")
 

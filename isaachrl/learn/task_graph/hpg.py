@@ -10,6 +10,9 @@ from isaachrl.learn.task_graph.config import HpgCfg
 from isaachrl.learn.task_graph.stack import Tick
 from isaachrl.learn.task_graph.tables import GraphTables
 
+SCALE_RATE = 1e-5  # of one choice; an iteration has thousands
+LEAST_SCALE = 1e-3
+
 
 class Hpg:
     """Every subtask follows the gradient of its own reward-to-go; one softmax parameter a child and state.
@@ -26,6 +29,7 @@ class Hpg:
         longest: ticks that a call can last at most.
     """
 
+    _WEIGHTS = ("theta", "baseline", "square")
     _LOG = ("row_of", "child", "before", "start", "waiting", "total", "closed")
 
     def __init__(self, tables: GraphTables, cfg: HpgCfg, num_envs: int, longest: int) -> None:
@@ -33,6 +37,11 @@ class Hpg:
         device = tables.device
         self.theta = torch.zeros(tables.rows, tables.width, device=device)
         self.baseline = torch.zeros(tables.rows, device=device)
+        self.square = torch.ones(tables.count, device=device)
+        self._owner = torch.zeros(tables.rows, dtype=torch.long, device=device)
+        self._owner[tables.row.flatten()] = torch.arange(tables.count, device=device).repeat_interleave(
+            tables.num_states
+        )
         self.window = (-(-longest // cfg.horizon) + 1) * cfg.horizon
         shape = (self.window, tables.graph.depth, num_envs)
         self.row_of, self.child, self.start = (torch.zeros(shape, dtype=torch.long, device=device) for _ in range(3))
@@ -60,11 +69,30 @@ class Hpg:
         row, child, weight = self.row_of.flatten(), self.child.flatten(), known.float().flatten()
         to_go = to_go.flatten()
         advantage = to_go - weight * self.baseline[row] if self.cfg.baseline else to_go
-        gradient = self.gradient(row, child, advantage)
+        if self.cfg.normalize:
+            advantage = advantage / self._scale(row, advantage, weight)
+        gradient = self.gradient(row, child, advantage) + self._entropy(row, weight, iteration)
         self.theta = self.theta + self.cfg.decayed(self.cfg.learning_rate, iteration) * gradient
         if self.cfg.baseline:
             self.baseline = mean_step(self.baseline, row, to_go, weight, self.cfg.baseline_rate)
         return {"policy/gradient": float(gradient.abs().mean())}
+
+    def _scale(self, row: Tensor, advantage: Tensor, weight: Tensor) -> Tensor:
+        """Root mean square `(M,)` of the advantages of each choice's subtask, after taking this iteration in."""
+        owner = self._owner[row]
+        size = advantage.square()
+        self.square = mean_step(self.square, owner, size, weight, SCALE_RATE)
+        return self.square.sqrt().clamp_min(LEAST_SCALE)[owner]
+
+    def _entropy(self, row: Tensor, weight: Tensor, iteration: int) -> Tensor:
+        """The entropy's gradient `(rows, C)`, once for every choice that counts."""
+        share = self.cfg.entropy_weight(iteration)
+        if share == 0.0:
+            return torch.zeros_like(self.theta)
+        policy = self.probabilities(iteration)
+        surprise = -policy.clamp_min(1e-12).log()
+        count = torch.zeros(len(policy), device=policy.device).index_add(0, row, weight)
+        return share * count.unsqueeze(-1) * policy * (surprise - (policy * surprise).sum(-1, keepdim=True))
 
     def gradient(self, row: Tensor, child: Tensor, weight: Tensor) -> Tensor:
         """Sum over choices of `weight` times the gradient of the choice's log probability, `(rows, C)`.
@@ -97,12 +125,13 @@ class Hpg:
 
     def state_dict(self) -> dict[str, Any]:
         """See `Algorithm.state_dict`."""
-        state = {name: getattr(self, name).clone() for name in ("theta", "baseline", *self._LOG)}
+        state = {name: getattr(self, name).clone() for name in (*self._WEIGHTS, *self._LOG)}
         return state | {"tick": self._tick}
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_weights`."""
-        self.theta, self.baseline = (like(getattr(self, name), state[name], name) for name in ("theta", "baseline"))
+        for name in self._WEIGHTS:
+            setattr(self, name, like(getattr(self, name), state[name], name))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_state_dict`."""

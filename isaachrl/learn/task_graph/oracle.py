@@ -87,7 +87,10 @@ def evaluate(mdp: TabularMdp, policy: Tensor) -> Quality:
             mean = after[mdp.starts].mean(0).tolist()
             return Quality(mean[0], mean[1])
         value = after
-    raise ConfigError("the policy never ends some of its episodes, so that its mean return does not exist")
+    raise ConfigError(
+        "the policy never ends some of its episodes, so that they have no mean length; with gamma below 1 the best one"
+        " prefers what ends sooner, type train.gamma=0.99"
+    )
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,9 @@ def hierarchical_optimum(tables: GraphTables, gamma: float = 1.0) -> float:
     raise ConfigError("value iteration does not converge inside the hierarchy")
 
 
-def _best_call(tables: GraphTables, path: tuple[str, ...], value: dict[tuple[str, ...], Tensor], gamma: float) -> Tensor:
+def _best_call(
+    tables: GraphTables, path: tuple[str, ...], value: dict[tuple[str, ...], Tensor], gamma: float
+) -> Tensor:
     """Value `(S,)` of the best call in every state with these calls open."""
     graph, mdp = tables.graph, tables.mdp
     g = graph.subtasks.index(graph.by_name[path[-1]])

@@ -32,6 +32,9 @@ class Maxq:
         self.row = torch.arange(count * tables.num_states, device=device).view(count, -1)
         self._internal = any(subtask.internal_reward is not None for subtask in tables.graph.subtasks)
         self._order = [tables.graph.subtasks.index(subtask) for subtask in tables.graph.bottom_up()]
+        level = {path[-1]: len(path) - 1 for path in tables.graph.paths()}
+        shares = [cfg.epsilon_share ** level[subtask.name] for subtask in tables.graph.subtasks]
+        self._share = torch.tensor(shares, device=device)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -54,7 +57,8 @@ class Maxq:
     def probabilities(self, iteration: int) -> Tensor:
         """See `Algorithm.probabilities`."""
         seen, allowed = self.seen.flatten(0, 1), self.tables.allowed.flatten(0, 1)
-        return epsilon_greedy(seen, allowed, self.cfg.exploring(iteration))
+        share = self._share.repeat_interleave(self.tables.num_states).unsqueeze(-1)
+        return epsilon_greedy(seen, allowed, self.cfg.exploring(iteration) * share)
 
     def best(self) -> Tensor:
         """See `Algorithm.best`."""
@@ -83,7 +87,9 @@ class Maxq:
         else:
             self.inner = self.completion
         taken = (ticks.at * len(tables.graph.actions) + ticks.action).flatten()
-        self.primitive = mean_step(self.primitive, taken, ticks.paid.flatten(), torch.ones_like(ticks.paid).flatten(), rate)
+        self.primitive = mean_step(
+            self.primitive, taken, ticks.paid.flatten(), torch.ones_like(ticks.paid).flatten(), rate
+        )
         self._refresh()
         starts = self.value[0, tables.mdp.starts].mean()
         return {
