@@ -71,13 +71,13 @@ def mean_step(table: Tensor, where: Tensor, targets: Tensor, weight: Tensor, rat
         table: `(K,)`.
         where: `(M,)` long, the entries.
         targets: `(M,)`.
-        weight: `(M,)` 1 for those that count, 0 for the others.
+        weight: `(M,)` 1 for those that count, 0 for the others, anything between for parts of a step.
         rate: size of one step.
     """
     count = torch.zeros_like(table).index_add(0, where, weight)
     total = torch.zeros_like(table).index_add(0, where, targets * weight)
     far = 1.0 - (1.0 - rate) ** count
-    return table + far * (total / count.clamp_min(1.0) - table)
+    return table + far * (total / count.clamp_min(1e-9) - table)
 
 
 def like(ours: Tensor, theirs: Tensor, name: str) -> Tensor:

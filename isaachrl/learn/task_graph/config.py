@@ -35,10 +35,10 @@ class GraphCfg:
         decay_iterations: step sizes are divided by 1 + k / this after k iterations; 0 keeps them.
     """
 
-    max_iterations: int = 400
+    max_iterations: int = 600
     horizon: int = 16
     abstraction: bool = True
-    decay_iterations: int = 100
+    decay_iterations: int = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
@@ -73,8 +73,8 @@ class HpgCfg(GraphCfg):
     baseline: bool = True
     baseline_rate: float = 0.1
     normalize: bool = True
-    entropy: float = 0.5
-    entropy_iterations: int = 300
+    entropy: float = 1.0
+    entropy_iterations: int = 500
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
@@ -105,8 +105,8 @@ class ValueCfg(GraphCfg):
     learning_rate: float = 0.5
     gamma: float = 1.0
     epsilon: float = 0.5
-    epsilon_end: float = 0.02
-    epsilon_iterations: int = 200
+    epsilon_end: float = 0.05
+    epsilon_iterations: int = 500
     epsilon_share: float = 0.3
 
     def __post_init__(self) -> None:
