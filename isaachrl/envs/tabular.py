@@ -131,7 +131,8 @@ class TabularEnv(Env):
         states = self.mdp.states
         self._states, self._next = states, self.mdp.next_state.flatten()
         columns = [self.mdp.reward, *self.mdp.terms.values(), *self.mdp.metrics.values()]
-        self._outcomes = torch.stack([column.flatten() for column in columns], dim=-1).float()
+        # looked up by `index_select`, which is several times as fast on the CPU as indexing
+        self._outcomes = torch.stack([column.flatten() for column in columns]).float()
         self._terminated = self.mdp.terminated.flatten()
         self._ones = torch.ones(self.num_envs, device=self.device)
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
@@ -143,7 +144,7 @@ class TabularEnv(Env):
     def state(self) -> Tensor:
         """Present states `(N, F)` long; may be written, in place or as a whole, in the range of the factors."""
         if self._lent is None:
-            self._lent = self._states[self._index]
+            self._lent = self._states.index_select(0, self._index)
         return self._lent
 
     @state.setter
@@ -177,11 +178,11 @@ class TabularEnv(Env):
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
         row = self.index() * self.action_size + self._chosen(action)
-        self._move(self._next[row])
+        self._move(self._next.index_select(0, row))
         self.progress = self.progress + 1
-        terminated = self._terminated[row]
+        terminated = self._terminated.index_select(0, row)
         truncated = (self.progress >= self.episode_steps) & ~terminated
-        reward, *columns = self._outcomes[row].T.contiguous().unbind(0)
+        reward, *columns = self._outcomes.index_select(1, row).unbind(0)
         names = len(self.mdp.terms)
         obs = self.observe()
         return StepResult(
@@ -205,13 +206,13 @@ class TabularEnv(Env):
         """See `Env.reset_where`."""
         starts = self.mdp.starts
         drawn = torch.randint(len(starts), (self.num_envs,), generator=self.generator, device=self.device)
-        self._move(torch.where(mask, starts[drawn], self.index()))
+        self._move(torch.where(mask, starts.index_select(0, drawn), self.index()))
         self.progress = self.progress.masked_fill(mask, 0)
         return self.observe()
 
     def observe(self) -> Obs:
         """See `Env.observe`."""
-        return {"state": self.mdp.obs[self.index()]}
+        return {"state": self.mdp.obs.index_select(0, self.index())}
 
     def picture(self, track: Tensor) -> np.ndarray:
         """An image `(height, width, 3)` of the states `(T, F)` of one episode so far."""

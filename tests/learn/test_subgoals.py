@@ -68,6 +68,7 @@ def test_flaw_3_achieving_depends_on_the_subgoal_not_on_standing_still():
 
 def test_flaw_4_subgoals_and_timers_begin_with_the_episode():
     learner = make(16, subgoal_steps=50, task={"episode_steps": 5})
+    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 16)  # too far to arrive anywhere
     for step in range(12):
         moment = moments(learner, 1)[0]
         assert torch.equal(learner.choosing, moment.over)

@@ -35,9 +35,9 @@ def shipped(monkeypatch):
 
 @pytest.fixture
 def run():
-    def run(task, learner, train=None, **typed):
+    def run(task, learner, train=None, steps=None, **typed):
         values = settings.merge({"num_envs": 4, "device": "cpu", "run_dir": "run"}, typed)
-        values["task"] = {"name": task} | typed.get("task", {})
+        values["task"] = {"name": task} | ({"episode_steps": steps} if steps else {})
         values["train"] = {"name": learner} | (train or {})
         return commands.dispatch(settings.resolve(values, values))
 
@@ -52,7 +52,7 @@ def test_train_resume_and_evaluate(run, learner):
     lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
     assert Path("run/report.png").exists()
-    summary = run(task, learner, mode="evaluate", checkpoint="run", episodes=4, task={"episode_steps": 30})
+    summary = run(task, learner, mode="evaluate", checkpoint="run", episodes=4, steps=30)
     assert summary["episodes"] == 4 and 0 < summary["length_mean"] <= 30 and "success_rate" in summary
     assert json.loads(Path("run/evaluate.json").read_text())["iteration"] == 4
 
@@ -60,7 +60,6 @@ def test_train_resume_and_evaluate(run, learner):
 def test_value_iteration_prints_what_is_best(run, capsys):
     run("TaxiFuel", "value_iteration", num_envs=1)
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    # 2400 starts, four of them next to each other in every way the map is symmetric in nothing: a number to keep
     assert found["mean_return"] == pytest.approx(3.5441667) and found["mean_length"] == pytest.approx(16.4558333)
     assert found["reward_per_step"] == pytest.approx(3.5441667 / 16.4558333)
     assert found["random"]["mean_return"] < -50 and found["starts"] == 2400
@@ -74,7 +73,7 @@ def test_value_iteration_prints_what_is_best(run, capsys):
 )
 def test_play_paints_a_video(run, task, learner):
     run(task, learner, RUNS[learner][1], max_iterations=1)
-    summary = run(task, learner, mode="play", checkpoint="run", num_envs=1, episodes=1, task={"episode_steps": 20})
+    summary = run(task, learner, mode="play", checkpoint="run", num_envs=1, episodes=1, steps=20)
     frames = iio.imread(summary["video"])
     assert len(frames) >= summary["length_mean"] and frames.shape[1] % 2 == 0
 

@@ -1,5 +1,6 @@
 """One level: a categorical policy, where wanted a baseline, and their update."""
 
+import copy
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ class Level:
         state: dict[str, Any] = {"policy": self.policy.state_dict(), "optimizer": self.optimizer.state_dict()}
         if self.baseline is not None:
             state |= {"baseline": self.baseline.state_dict(), "value_optimizer": self.value_optimizer.state_dict()}
-        return state
+        return copy.deepcopy(state)  # the networks go on learning
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the networks."""
@@ -101,9 +102,9 @@ class Level:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.load_weights(state)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         if self.baseline is not None:
-            self.value_optimizer.load_state_dict(state["value_optimizer"])
+            self.value_optimizer.load_state_dict(copy.deepcopy(state["value_optimizer"]))
 
 
 def standardize(values: Tensor, weight: Tensor) -> Tensor:
