@@ -23,6 +23,9 @@ class GraphLearner(Learner):
 
     An iteration is `horizon` primitive steps of every environment under one policy, then one update.
 
+    Attributes:
+        world: the environment, as the tabular one that it is.
+
     Args:
         env: the environment.
         tables: its task graph.
@@ -34,7 +37,8 @@ class GraphLearner(Learner):
     HEADLINE: ClassVar[tuple[str, ...]] = ("episode/return", "episode/length", "episode/success_rate", "reward/total")
 
     def __init__(self, env: TabularEnv, tables: GraphTables, algorithm: Algorithm, cfg: GraphCfg, seed: int) -> None:
-        self.env, self.cfg, self.tables, self.algorithm = env, cfg, tables, algorithm
+        self.env = self.world = env
+        self.cfg, self.tables, self.algorithm = cfg, tables, algorithm
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = 0
         self.stack = CallStack(tables, env.num_envs)
@@ -58,7 +62,7 @@ class GraphLearner(Learner):
 
     def _tick(self, choose: Chooser) -> Tick:
         """One primitive step of every environment."""
-        env, stack = self.env, self.stack
+        env, stack = self.world, self.stack
         at = env.index()
         action, decided = stack.descend(at, choose, self._generator)
         result = env.advance(action)
@@ -79,11 +83,11 @@ class GraphLearner(Learner):
 
     def policy(self) -> Policy:
         """See `Learner.policy`: the best child everywhere."""
-        return StackPolicy(self.env, self.tables, Chooser(self.algorithm.row, self.algorithm.best()))
+        return StackPolicy(self.world, self.tables, Chooser(self.algorithm.row, self.algorithm.best()))
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: one table a subtask, from what is seen to one score a child."""
-        return table_exports(self.env.mdp, self.tables.graph, self.algorithm.row, self.algorithm.best())
+        return table_exports(self.world.mdp, self.tables.graph, self.algorithm.row, self.algorithm.best())
 
     def examine(self) -> dict[str, Any]:
         """The greedy policy's means over every start, each played once."""
@@ -145,7 +149,7 @@ class StackPolicy:
 @torch.no_grad()
 def greedy_means(learner: GraphLearner) -> tuple[float, float]:
     """Mean return and length of the greedy policy over all starts, each played once, to the time limit."""
-    env, mdp = learner.env, learner.env.mdp
+    env, mdp = learner.env, learner.world.mdp
     choose = Chooser(learner.algorithm.row, learner.algorithm.best())
     index = mdp.starts
     stack = CallStack(learner.tables, len(index))

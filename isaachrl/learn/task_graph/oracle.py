@@ -139,13 +139,14 @@ def _solve(tables: GraphTables, name: str, below: dict[str, Outcome]) -> Outcome
     inner = inner.masked_fill(~tables.allowed[g][:, : after.shape[1]], -torch.inf)
     value = inner.new_zeros(len(mdp.states))
     for _ in range(MOST_SWEEPS):
-        choice = inner + torch.where(stops, 0.0, value[after])
-        more = choice.amax(-1).clamp_min(-1e12)
-        if bool((more - value).abs().max() < TOLERANCE):
-            break
+        more = (inner + torch.where(stops, 0.0, value[after])).amax(-1).clamp_min(-1e12)
+        settled = bool((more - value).abs().max() < TOLERANCE)
         value = more
-    first = choice.argmax(-1, keepdim=True)
-    return _follow(*(table.gather(1, first).squeeze(1) for table in (after, reward, steps, over, stops)), first)
+        if settled:
+            break
+    first = (inner + torch.where(stops, 0.0, value[after])).argmax(-1, keepdim=True)
+    after, reward, steps, over, stops = (t.gather(1, first).squeeze(1) for t in (after, reward, steps, over, stops))
+    return _follow(after, reward, steps, over, stops, first)
 
 
 def _call(tables: GraphTables, child: str, below: dict[str, Outcome]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

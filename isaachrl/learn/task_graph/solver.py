@@ -18,6 +18,9 @@ from isaachrl.learn.task_graph.tables import GraphTables
 class ValueIteration(Learner):
     """One sweep over all states an iteration; no sample is drawn.
 
+    Attributes:
+        world: the environment, as the tabular one that it is.
+
     Args:
         env: whose tables it reads.
         cfg: see `SolveCfg`.
@@ -26,33 +29,34 @@ class ValueIteration(Learner):
     HEADLINE: ClassVar[tuple[str, ...]] = ("value/starts", "value/change")
 
     def __init__(self, env: TabularEnv, cfg: SolveCfg) -> None:
-        self.env, self.cfg, self.max_iterations = env, cfg, cfg.max_iterations
+        self.env = self.world = env
+        self.cfg, self.max_iterations = cfg, cfg.max_iterations
         self.iteration = self.samples = 0
         self.value = torch.zeros(len(env.mdp.states), dtype=torch.float64, device=env.device)
 
     @property
     def samples_per_iteration(self) -> int:
         """See `Learner.samples_per_iteration`: the look-ups of a sweep."""
-        return self.env.mdp.next_state.numel()
+        return self.world.mdp.next_state.numel()
 
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
-        after = oracle.sweep(self.env.mdp, self.value, self.cfg.gamma)
+        after = oracle.sweep(self.world.mdp, self.value, self.cfg.gamma)
         change = float((after - self.value).abs().max())
         self.value = after
         self.iteration += 1
         self.samples += self.samples_per_iteration
         if change < oracle.TOLERANCE:
             self.max_iterations = self.iteration
-        return {"value/starts": float(after[self.env.mdp.starts].mean()), "value/change": change}
+        return {"value/starts": float(after[self.world.mdp.starts].mean()), "value/change": change}
 
     def greedy(self) -> Tensor:
         """The best policy `(S, A)`, one-hot."""
-        return oracle.greedy(oracle.action_values(self.env.mdp, self.value, self.cfg.gamma))
+        return oracle.greedy(oracle.action_values(self.world.mdp, self.value, self.cfg.gamma))
 
     def outcome(self) -> dict[str, Any]:
         """Means of the best policy over all starts, of random actions, and of the best inside the task graph."""
-        mdp = self.env.mdp
+        mdp = self.world.mdp
         found: dict[str, Any] = oracle.evaluate(mdp, self.greedy()).plain()
         found["random"] = oracle.evaluate(mdp, oracle.uniform(mdp)).plain()
         found["starts"], found["sweeps"] = len(mdp.starts), self.iteration
@@ -64,17 +68,17 @@ class ValueIteration(Learner):
 
     def examine(self) -> dict[str, Any]:
         """See `Learner.examine`."""
-        return {"all_starts": oracle.evaluate(self.env.mdp, self.greedy()).plain()}
+        return {"all_starts": oracle.evaluate(self.world.mdp, self.greedy()).plain()}
 
     def policy(self) -> Policy:
         """See `Learner.policy`."""
-        return _Greedy(self.env, self.greedy().argmax(-1))
+        return _Greedy(self.world, self.greedy().argmax(-1))
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`."""
-        graph = flat_graph(self.env.mdp.actions)
+        graph = flat_graph(self.world.mdp.actions)
         row = torch.arange(len(self.value), device=self.env.device).unsqueeze(0)
-        return table_exports(self.env.mdp, graph, row, self.greedy().float())
+        return table_exports(self.world.mdp, graph, row, self.greedy().float())
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`."""
