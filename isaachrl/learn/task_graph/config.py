@@ -100,6 +100,7 @@ class ValueCfg(GraphCfg):
         epsilon_iterations: iterations over which it falls, linearly.
         epsilon_share: by which it is multiplied with every level below the root: whoever calls learns what a child is
             worth as it then behaves, random choices included.
+        initial: value of what was never tried. Where it is more than anything can be worth, everything is tried.
     """
 
     learning_rate: float = 0.5
@@ -108,6 +109,7 @@ class ValueCfg(GraphCfg):
     epsilon_end: float = 0.05
     epsilon_iterations: int = 500
     epsilon_share: float = 0.3
+    initial: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""

@@ -26,8 +26,8 @@ class Maxq:
     def __init__(self, tables: GraphTables, cfg: ValueCfg) -> None:
         self.tables, self.cfg = tables, cfg
         device, count = tables.device, tables.count
-        self.completion = torch.zeros(tables.rows * tables.width, device=device)
-        self.inner = torch.zeros_like(self.completion)
+        self.completion = torch.full((tables.rows * tables.width,), cfg.initial, device=device)
+        self.inner = self.completion.clone()
         self.primitive = torch.zeros(tables.mdp.next_state.numel(), device=device)
         self.row = torch.arange(count * tables.num_states, device=device).view(count, -1)
         self._internal = any(subtask.internal_reward is not None for subtask in tables.graph.subtasks)
@@ -130,7 +130,7 @@ class FlatQ:
 
     def __init__(self, tables: GraphTables, cfg: ValueCfg) -> None:
         self.tables, self.cfg, self.row = tables, cfg, tables.row
-        self.q = torch.zeros(tables.rows, tables.width, device=tables.device)
+        self.q = torch.full((tables.rows, tables.width), cfg.initial, device=tables.device)
 
     def probabilities(self, iteration: int) -> Tensor:
         """See `Algorithm.probabilities`."""
