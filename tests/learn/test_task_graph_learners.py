@@ -234,3 +234,83 @@ def test_learners_share_one_class_and_one_graph():
     flat = make_flat_q(corridor(2), ValueCfg(), 0)
     assert isinstance(flat, GraphLearner) and flat.tables.graph == flat_graph(flat.env.mdp.actions)
     assert GraphTables(flat.tables.graph, flat.env.mdp).rows == oracle.uniform(flat.env.mdp).shape[0]
+
+
+def test_optimism_lets_a_greedy_learner_try_everything():
+    values = {"horizon": 8, "learning_rate": 1.0, "epsilon": 0.0, "epsilon_end": 0.0}
+    optimist = make_flat_q(corridor(32), config.build(ValueCfg, values | {"initial": 20.0}), 0)
+    for _ in range(80):
+        optimist.iterate()
+    assert greedy_means(optimist)[0] == pytest.approx(3.5)
+    reached = ~optimist.tables._dead()
+    assert (optimist.algorithm.q[reached] < 20.0).any(-1).all(), "no reachable state was left as it was"
+
+
+def test_exploration_falls_with_the_iterations_and_with_the_level():
+    cfg = config.build(ValueCfg, {"epsilon": 0.5, "epsilon_end": 0.1, "epsilon_iterations": 10, "epsilon_share": 0.5})
+    assert [cfg.exploring(k) for k in (0, 5, 10, 99)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    learner = make_maxq(corridor(1), cfg, 0)
+    table = learner.algorithm.probabilities(0).view(4, 10, -1)
+    # Fetch at place 3: two things to do, epsilon 0.25; ToKey below it 0.125
+    assert sorted(table[1, 6, :2].tolist()) == pytest.approx([0.125, 0.875])
+    assert sorted(table[2, 6, :2].tolist()) == pytest.approx([0.0625, 0.9375])
+
+
+def test_step_sizes_decay_where_that_is_asked_for():
+    cfg = config.build(ValueCfg, {"decay_iterations": 50})
+    assert [cfg.decayed(1.0, k) for k in (0, 50, 150)] == pytest.approx([1.0, 0.5, 0.25])
+    assert config.build(ValueCfg, {"decay_iterations": 0}).decayed(0.3, 1000) == 0.3
+
+
+def test_the_entropy_pulls_towards_even_choices_and_fades():
+    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, normalize=False, entropy=1.0, entropy_iterations=10)
+    algorithm = learner.algorithm
+    row = learner.tables.row[3, 5]
+    algorithm.theta[row] = torch.tensor([0.0, 2.0])
+    pull = algorithm._entropy(row.unsqueeze(0), torch.ones(1), 0)[row]
+    # d H / d theta = -p (log p + H), for p = sigmoid(2)
+    p = torch.tensor([1 - 0.8807970, 0.8807970])
+    entropy = -(p * p.log()).sum()
+    torch.testing.assert_close(pull, -p * (p.log() + entropy), atol=1e-5, rtol=1e-4)
+    assert pull[0] > 0 > pull[1]
+    assert algorithm._entropy(row.unsqueeze(0), torch.ones(1), 10).abs().max() == 0.0
+
+
+def test_advantages_are_measured_in_their_subtasks_own_size():
+    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, entropy=0.0)
+    algorithm = learner.algorithm
+    rows = torch.stack((learner.tables.row[0, 5], learner.tables.row[3, 5]))
+    algorithm.square = torch.tensor([400.0, 1.0, 1.0, 4.0])
+    scale = algorithm._scale(rows, torch.tensor([20.0, 2.0]), torch.zeros(2))
+    torch.testing.assert_close(scale, torch.tensor([20.0, 2.0]))
+
+
+def test_a_checkpoint_of_another_size_is_refused():
+    learner, other = hpg(), hpg(abstraction=False)
+    with pytest.raises(ValueError, match="theta has the shape"):
+        learner.load_weights(other.state_dict())
+
+
+def test_weights_serve_any_number_of_environments():
+    learner, other = hpg(8), hpg(2)
+    for _ in range(3):
+        learner.iterate()
+    other.load_weights(learner.state_dict())
+    assert torch.equal(other.algorithm.theta, learner.algorithm.theta)
+    assert other.iteration == 3
+    policy = other.policy()
+    policy.restart(torch.ones(2, dtype=torch.bool))
+    assert policy.act(other.env.observe()).shape == (2,)
+
+
+def test_a_policy_forgets_its_calls_with_the_episode():
+    learner = hpg(2)
+    policy = learner.policy()
+    policy.restart(torch.ones(2, dtype=torch.bool))
+    learner.env.state = torch.tensor([[3, 0], [3, 0]])
+    policy.act(learner.env.observe())
+    assert policy._stack.height.tolist()[0] > 1
+    learner.env.state = torch.tensor([[2, 1], [3, 0]])
+    policy.restart(torch.tensor([True, False]))
+    policy.act(learner.env.observe())
+    assert policy._stack.task[1, 0].item() == 3, "with the key in hand, the new episode carries it"
