@@ -1,4 +1,8 @@
-"""`python -m isaachrl.run.demo`: the whole way in small, from motions to a skill to a maze."""
+"""`python -m isaachrl.run.demo`: the whole way in small, from motions to a skill to a maze.
+
+A few minutes make a skill that walks, not yet one that stands firm whatever it is told. So the high level commands the
+shipped skill, which was trained by the same command for longer; `--own-skill` takes the fresh one all the same.
+"""
 
 import argparse
 import logging
@@ -15,19 +19,22 @@ from isaachrl.run.cli import guarded, set_up_logging
 log = logging.getLogger("isaachrl.run.demo")  # under `python -m` the module's name is another
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "assets" / "skills" / "humanoid.pt"
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The budgets of the demo; arguments after `--` go to every command as they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results")
-    parser.add_argument("--skill-iterations", type=int, default=550)
+    parser.add_argument("--skill-iterations", type=int, default=250)
     parser.add_argument("--skill-envs", type=int, default=1024)
-    parser.add_argument("--maze-iterations", type=int, default=80)
+    parser.add_argument("--maze-iterations", type=int, default=120)
     parser.add_argument("--maze-envs", type=int, default=256)
     parser.add_argument("--layout", default="corridor")
-    parser.add_argument("--episodes", type=int, default=1, help="episodes of the replay")
-    parser.add_argument("--skill", type=Path, default=None, help="use this skill file instead of training one")
+    parser.add_argument("--episodes", type=int, default=3, help="episodes of the replay")
+    parser.add_argument("--motion", default="walks", help="what the fresh skill imitates")
+    parser.add_argument("--skill", type=Path, default=SHIPPED, help="skill that the high level commands")
+    parser.add_argument("--own-skill", action="store_true", help="let the high level command the fresh skill instead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("settings", nargs="*", help="further key=value settings for every command, such as device=cpu")
     return parser.parse_args(argv)
@@ -37,14 +44,16 @@ def demo(options: argparse.Namespace) -> list[Path]:
     """Train a skill, command it in a maze, film it.
 
     Returns:
-        What is left in the folder: skill, checkpoint of the high level, video and report.
+        What is left in the folder: the commanded skill, checkpoint of the high level, video and report.
 
     Raises:
         IsaacHRLError: one of the commands failed; its own message stands above.
     """
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    skill = options.skill.resolve() if options.skill else _train_skill(options, out)
+    fresh = _train_skill(options, out)
+    skill = fresh if options.own_skill else options.skill.resolve()
+    log.info("the high level commands %s", skill)
     if skill != out / "skill.pt":
         shutil.copyfile(skill, out / "skill.pt")
     maze = out / "maze"
@@ -68,10 +77,10 @@ def demo(options: argparse.Namespace) -> list[Path]:
 
 
 def _train_skill(options: argparse.Namespace, out: Path) -> Path:
-    """Pretrain a skill at a small budget."""
+    """Pretrain a skill at a small budget; returns its file."""
     folder = out / "skill"
     _command(
-        "task=HumanoidAMP", f"run_dir={folder}", f"num_envs={options.skill_envs}",
+        "task=HumanoidAMP", f"motion={options.motion}", f"run_dir={folder}", f"num_envs={options.skill_envs}",
         f"max_iterations={options.skill_iterations}", f"seed={options.seed}",
         "train.anneal_from=0.6", "train.anneal_to=0.9",  # in a short training walking comes late
         *options.settings,

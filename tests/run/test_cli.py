@@ -54,3 +54,4 @@ def test_guarded_turns_our_errors_into_exit_codes(capsys):
 def test_demo_takes_its_budgets_from_the_command_line():
     options = arguments(["--skill-iterations", "2", "--maze-envs", "16", "device=cpu"])
     assert (options.skill_iterations, options.maze_envs, options.settings) == (2, 16, ["device=cpu"])
+    assert options.skill.is_file() and not options.own_skill
