@@ -167,7 +167,7 @@ def series(records: list[Record], signal: str) -> tuple[np.ndarray, np.ndarray] 
         if not points:
             return None
         samples, values = np.array(points, dtype=float).T
-        width = min(SMOOTH, len(values))
+        width = SMOOTH if len(values) > 10 * SMOOTH else 1  # what is measured seldom is exact
         padded = np.pad(values, (width // 2, (width - 1) // 2), mode="edge")
         grid = samples if grid is None else grid
         rows.append(np.interp(grid, samples, np.convolve(padded, np.ones(width) / width, mode="valid")))
