@@ -1,7 +1,7 @@
 """Names of tasks, and how an environment is built from one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from isaachrl import config
 from isaachrl.envs.env import Env
 from isaachrl.envs.graph import use_graph
 from isaachrl.envs.task import Task
-from isaachrl.envs.task_env import TaskEnv
+from isaachrl.envs.task_env import TaskEnv, task_scene
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import make_sim
 
@@ -62,9 +62,7 @@ def task_env(task_type: type[Task[Any]]) -> Builder:
     """The builder of a simulated task: scene -> simulation -> task -> `TaskEnv`."""
 
     def build(cfg: Any, world: World) -> Env:
-        scene = task_type.scene(cfg)
-        scene = replace(scene, nconmax=cfg.nconmax or scene.nconmax, njmax=cfg.njmax or scene.njmax)
-        sim = make_sim(scene, world.num_envs, world.sim, world.device)
+        sim = make_sim(task_scene(task_type, cfg), world.num_envs, world.sim, world.device)
         return TaskEnv(task_type(cfg, sim, world.generator), sim, world.generator)
 
     return build

@@ -1,5 +1,6 @@
 """The only loop over physics: a task on a simulation, as an environment."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.task import Task
 from isaachrl.envs.threads import small_work
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim import Sim
+from isaachrl.sim import Scene, Sim
 
 
 class TaskEnv(Env):
@@ -90,7 +91,7 @@ class TaskEnv(Env):
         """The same task in other worlds, told that it is being evaluated if its configuration knows a difference."""
         cfg = evaluation_cfg(self.task.cfg)
         sim_type: Any = type(self.sim)
-        sim = sim_type(type(self.task).scene(cfg), num_envs, self.device)
+        sim = sim_type(task_scene(type(self.task), cfg), num_envs, self.device)
         generator = torch.Generator(device=self.device).manual_seed(seed)
         return TaskEnv(type(self.task)(cfg, sim, generator), sim, generator)
 
@@ -117,6 +118,12 @@ class TaskEnv(Env):
             if name not in names:
                 raise ConfigError(f"task.reward.{name}: the task has no such reward term{nearest(name, names)}")
         return {name: float(self.task.cfg.reward.get(name, 0.0)) for name in names}
+
+
+def task_scene(task_type: type[Task[Any]], cfg: Any) -> Scene:
+    """The scene of a task, with the room for contacts and constraints that its configuration asks for."""
+    scene = task_type.scene(cfg)
+    return replace(scene, nconmax=cfg.nconmax or scene.nconmax, njmax=cfg.njmax or scene.njmax)
 
 
 def evaluation_cfg(cfg: Any) -> Any:

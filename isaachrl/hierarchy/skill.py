@@ -186,7 +186,11 @@ class Skill(nn.Module):
         try:
             content = torch.load(path, map_location=device, weights_only=True)
         except Exception as error:
-            raise SkillError(f"{path} cannot be read as a skill file: {str(error).splitlines()[0]}") from error
+            # PyTorch's own words advise to run whatever code the file holds
+            raise SkillError(
+                f"{path} cannot be read as a skill file: it is damaged or of another kind; a pretraining run writes one"
+                " as RUN/skill.pt"
+            ) from error
         if not isinstance(content, Mapping) or content.get("format") != FORMAT:
             raise SkillError(f"{path} is not a skill file; a pretraining run writes one as RUN/skill.pt")
         values = json.loads(content["contract"])

@@ -19,6 +19,7 @@ BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "motions"
 CLIP_SUFFIXES = (".npz", ".npy")
 LIST_SUFFIXES = (".yaml", ".yml")
+_SUFFIXES = CLIP_SUFFIXES + LIST_SUFFIXES
 
 
 def load_motion(
@@ -44,6 +45,9 @@ def load_motion(
     if path.is_dir():
         entries = [(entry, 1.0) for entry in _clips_in(path)]
     else:
+        if path.name == str(spec) and not path.suffix and not path.exists():  # a bare name: one of ours was meant
+            shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]
+            raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(str(spec), shipped)}")
         _check_exists(path)
         entries = _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
     return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
@@ -73,8 +77,7 @@ def _check_exists(path: Path) -> None:
         raise ClipError(
             f"motion {path} does not exist, nor does its folder; type motion={BUILTIN} for the shipped clips"
         )
-    known = CLIP_SUFFIXES + LIST_SUFFIXES
-    beside = [entry.name for entry in path.parent.iterdir() if entry.suffix in known or entry.is_dir()]
+    beside = [entry.name for entry in path.parent.iterdir() if entry.suffix in _SUFFIXES]
     hint = nearest(path.name, beside) if beside else "; its folder holds no clips"
     raise ClipError(f"motion {path} does not exist (motion={BUILTIN} takes the shipped clips){hint}")
 

@@ -100,8 +100,8 @@ def load_checkpoint(source: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is no checkpoint of isaachrl, or it is damaged: it holds more than tensors and plain data,"
-            " and such files are not opened, since they can run code"
+            f"{path} is no checkpoint of isaachrl, or it is damaged: it does not hold tensors and plain data alone,"
+            " and other files are not opened, since they can run code"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

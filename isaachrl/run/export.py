@@ -54,7 +54,7 @@ def require_packages() -> None:
     """
     missing = [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise IsaacHRLError(f"exporting needs {', '.join(missing)}: type pip install isaachrl[export]")
+        raise IsaacHRLError(f"exporting needs {', '.join(missing)}: type pip install -e '.[export]' in the checkout")
 
 
 def export_network(exported: Exported, folder: Path) -> dict[str, float]:

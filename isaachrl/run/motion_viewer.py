@@ -51,6 +51,7 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
         log.warning("no video: %s", error)
         return False
     library = MotionLibrary(clips, robot, "cpu")
+    log.info("drawing %s, a minute or more without a GPU; video=false leaves it out", path)
     limit = min(max(VIDEO_S / len(clips), CLIP_S[0]), CLIP_S[1])
     with VideoWriter(path, stage.size, FPS) as writer:
         for index, clip in enumerate(clips):

@@ -34,6 +34,7 @@ def play(settings: Settings) -> dict[str, Any]:
     num_envs, per_env = share(wanted, settings.run.num_envs or 1)
     env, policy, _ = actor(settings, num_envs, evaluation_seed(settings))
     folder = run_folder(settings).path
+    log.info("%s: playing %d episode%s in %s", settings.task.name, wanted, "s" * (wanted > 1), folder)
     with filming(env, folder / "play.mp4", settings.run.video) as recorder:
         if recorder is None:
             episodes = run_episodes(env, policy, per_env)
@@ -58,6 +59,7 @@ def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRe
     if recorder is None:
         yield None
         return
+    log.info("drawing a film on the way, a minute or more without a GPU; video=false leaves it out")
     try:
         with recorder.writer:
             yield recorder

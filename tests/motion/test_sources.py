@@ -103,3 +103,11 @@ def test_a_file_at_hand_comes_before_a_shipped_name(folder, robot, monkeypatch):
     (folder / "walk").mkdir()
     with pytest.raises(ClipError, match="holds no clips"):
         load_motion("walk", robot)
+
+
+def test_a_misspelt_shipped_motion_is_answered_with_the_shipped_ones(robot, tmp_path, monkeypatch):
+    (tmp_path / "wulk").mkdir()  # what lies about in the working folder is no motion
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ClipError, match=r"no motion 'wlk'.*did you mean walk") as error:
+        load_motion("wlk", robot)
+    assert "wulk" not in str(error.value) and "locomotion" in str(error.value)

@@ -12,7 +12,7 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.learner import Exported
 from isaachrl.run.export import export_network, require_packages
 
-needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs isaachrl[export]")
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the extra export")
 
 
 class TwoInputs(nn.Module):
@@ -72,5 +72,5 @@ def test_a_network_that_changes_when_exported_is_refused(tmp_path):
 
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(IsaacHRLError, match=r"onnx, onnxscript, onnxruntime: type pip install isaachrl\[export\]"):
+    with pytest.raises(IsaacHRLError, match=r"onnx, onnxscript, onnxruntime: type pip install -e '.\[export\]'"):
         require_packages()

@@ -131,7 +131,7 @@ def test_time_truncates_and_never_terminates() -> None:
     ("changes", "error", "message"),
     [
         ({"style_frames": 1}, ConfigError, "a window needs at least 2 frames"),
-        ({"motion": "wallk"}, ClipError, "wallk does not exist"),
+        ({"motion": "wallk"}, ClipError, "no motion 'wallk'.*did you mean walk"),
         ({"episode_steps": 0}, ConfigError, "must be positive"),
         ({"control": "speed"}, ConfigError, "control"),
         ({"reward": {"alife": 1.0}}, ConfigError, "did you mean alive"),
