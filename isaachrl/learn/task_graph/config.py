@@ -98,8 +98,8 @@ class ValueCfg(GraphCfg):
         epsilon: share of random choices at first.
         epsilon_end: and at last.
         epsilon_iterations: iterations over which it falls, linearly.
-        epsilon_share: by which it is multiplied with every level below the root: whoever calls learns what a child is
-            worth as it then behaves, random choices included.
+        epsilon_share: below the root it is multiplied by this with every level, and falls to nothing: whoever calls
+            learns what a child is worth as it then behaves, random choices included.
         initial: value of what was never tried. Where it is more than anything can be worth, everything is tried.
     """
 
@@ -126,6 +126,11 @@ class ValueCfg(GraphCfg):
         """The share of random choices after so many iterations."""
         share = min(iteration / self.epsilon_iterations, 1.0)
         return self.epsilon + share * (self.epsilon_end - self.epsilon)
+
+    def exploring_at(self, level: int, iteration: int) -> float:
+        """The same on a level of the hierarchy, the root being 0."""
+        share = self.exploring(iteration)
+        return share if level == 0 else (share - self.epsilon_end) * self.epsilon_share**level
 
 
 @dataclass

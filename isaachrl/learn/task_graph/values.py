@@ -33,8 +33,7 @@ class Maxq:
         self._internal = any(subtask.internal_reward is not None for subtask in tables.graph.subtasks)
         self._order = [tables.graph.subtasks.index(subtask) for subtask in tables.graph.bottom_up()]
         level = {path[-1]: len(path) - 1 for path in tables.graph.paths()}
-        shares = [cfg.epsilon_share ** level[subtask.name] for subtask in tables.graph.subtasks]
-        self._share = torch.tensor(shares, device=device)
+        self._level = [level[subtask.name] for subtask in tables.graph.subtasks]
         self._refresh()
 
     def _refresh(self) -> None:
@@ -57,8 +56,9 @@ class Maxq:
     def probabilities(self, iteration: int) -> Tensor:
         """See `Algorithm.probabilities`."""
         seen, allowed = self.seen.flatten(0, 1), self.tables.allowed.flatten(0, 1)
-        share = self._share.repeat_interleave(self.tables.num_states).unsqueeze(-1)
-        return epsilon_greedy(seen, allowed, self.cfg.exploring(iteration) * share)
+        shares = [self.cfg.exploring_at(level, iteration) for level in self._level]
+        epsilon = torch.tensor(shares, device=seen.device)
+        return epsilon_greedy(seen, allowed, epsilon.repeat_interleave(self.tables.num_states).unsqueeze(-1))
 
     def best(self) -> Tensor:
         """See `Algorithm.best`."""
@@ -69,27 +69,25 @@ class Maxq:
         tables, cfg = self.tables, self.cfg
         rate = cfg.decayed(cfg.learning_rate, iteration)
         after = ticks.after.unsqueeze(1).expand_as(ticks.task)
-        row = tables.row[ticks.task, ticks.entry]
-        where = (row * tables.width + ticks.child).flatten()
-        counts = (ticks.returned & ~self._cut(ticks)).float().flatten()
-        discount = cfg.gamma ** ticks.steps.float()
+        at = ticks.at.unsqueeze(1).expand_as(ticks.task)
+        where = (tables.row[ticks.task, at] * tables.width + ticks.child).flatten()
         # past its own end a subtask collects nothing; cut off by time, it would have gone on
         final = tables.done[ticks.task, after] | ticks.terminated.unsqueeze(1)
-        target = discount * torch.where(final, 0.0, self.value[ticks.task, after])
+        comes = self.value[ticks.task, after].masked_fill(final, 0.0)
+        target, counts = self._along_calls(ticks, comes)
         old = self.completion
-        self.completion = mean_step(old, where, target.flatten(), counts, rate)
+        self.completion = mean_step(old, where, target.flatten(), counts.flatten(), rate)
         if self._internal:
             best = self._best[ticks.task, after]
             seen = self.seen[ticks.task, after].gather(-1, best.unsqueeze(-1)).squeeze(-1)
             paid = ticks.total - ticks.before - ticks.reward
-            target = discount * (paid + torch.where(final, 0.0, seen))
-            self.inner = mean_step(self.inner, where, target.flatten(), counts, rate)
+            target, _ = self._along_calls(ticks, paid + seen.masked_fill(final, 0.0))
+            self.inner = mean_step(self.inner, where, target.flatten(), counts.flatten(), rate)
         else:
             self.inner = self.completion
         taken = (ticks.at * len(tables.graph.actions) + ticks.action).flatten()
-        self.primitive = mean_step(
-            self.primitive, taken, ticks.paid.flatten(), torch.ones_like(ticks.paid).flatten(), rate
-        )
+        paid = ticks.paid.flatten()
+        self.primitive = mean_step(self.primitive, taken, paid, torch.ones_like(paid), rate)
         self._refresh()
         starts = self.value[0, tables.mdp.starts].mean()
         return {
@@ -97,6 +95,30 @@ class Maxq:
             "value/change": float((self.completion - old).abs().mean()),
             "policy/epsilon": cfg.exploring(iteration),
         }
+
+    def _along_calls(self, ticks: Tick, worth: Tensor) -> tuple[Tensor, Tensor]:
+        """What completes a call from every state on its way, not only from where it began.
+
+        A child acts the same wherever on its way it is called, so that each state that it passed is a sample too: the
+        sequence of states that MAXQ-Q hands up (Dietterich 2000, Table 4). What a call did before the first tick is
+        left out.
+
+        Args:
+            ticks: D levels of T ticks.
+            worth: `(T, D, N)` what follows where a child came back.
+
+        Returns:
+            The discounted worth `(T, D, N)` as seen from each tick, and 1 where the child came back later, else 0.
+        """
+        returned, cut = ticks.returned, self._cut(ticks)
+        target, counts = torch.zeros_like(worth), torch.zeros_like(worth)
+        follows, known = target[0], torch.zeros_like(returned[0])
+        for t in range(len(worth) - 1, -1, -1):
+            follows = self.cfg.gamma * torch.where(returned[t], worth[t], follows)
+            known = torch.where(returned[t], ~cut[t], known)
+            target[t], counts[t] = follows, known
+            known = known & ~ticks.decided[t]  # before that tick the level was on another call
+        return target, counts
 
     def _cut(self, ticks: Tick) -> Tensor:
         """`(T, D, N)` bool: the child came back only because time was up, before it was done."""
