@@ -2,9 +2,13 @@
 
     python benchmarks/tabular.py [num_envs=4096] [seconds=5] [threads=0] [clock=wall|cpu]
 
-Three ways in one run, in turns: ours; a loop over environments in plain Python that keeps no more than it must; and
-Gymnasium's Taxi where it is installed, which has no fuel. Actions are random and drawn beforehand for all of them.
-`ratio` is ours over the faster of the others. One JSON line goes to standard output.
+Four ways in one run, in turns. `ours`: `Env.step` on all environments. `python`: a loop over environments, each an
+object of plain Python with the same contract: an action in; the observation as an array, reward, terminated, truncated,
+reward terms, metrics and the last observation out; a random start after each end. `gymnasium`: its Taxi where it is
+installed, which has no fuel and is seen as one number. `bare`: the plain loop with nothing but the state's arithmetic
+and a reward, the least that Python needs, from which nobody could learn. Actions are random and drawn beforehand for
+all. `ratio` is ours over the faster of `python` and `gymnasium`, `ratio_to_bare` ours over that one. One JSON line goes
+to standard output.
 """
 
 import importlib.util
@@ -22,6 +26,7 @@ from importlib.metadata import version
 from typing import Any
 
 import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
+import numpy as np
 import torch
 
 import tasks  # noqa: F401 - importing them registers them
@@ -65,23 +70,47 @@ class Options:
     clock: Clock = Clock.wall
 
 
-class PlainTaxi:
-    """One taxi with fuel, as one would write it without tensors."""
+class Bare:
+    """A plain world of which only what `move` needs is kept: no observation, no time limit, no extras.
+
+    Args:
+        seed: of its own random numbers.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.stations = list(STATIONS.values())
-        self.walls = {(cell, 2) for cell in WALLS} | {((row, column + 1), 3) for row, column in WALLS}
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self) -> Any:
+        """Start anew."""
+        raise NotImplementedError
+
+    def move(self, action: Any) -> tuple[float, bool]:
+        """Reward, and whether the episode ended."""
+        raise NotImplementedError
+
+    def step(self, action: Any) -> Any:
+        """Reward, and whether the episode ended; then a new one has begun."""
+        reward, done = self.move(action)
+        if done:
+            self.reset()
+        return reward, done
+
+
+class BareTaxi(Bare):
+    """One taxi with fuel, as one would write it without tensors."""
+
+    stations = tuple(STATIONS.values())
+    walls = frozenset({(cell, 2) for cell in WALLS} | {((row, column + 1), 3) for row, column in WALLS})
+
+    def reset(self) -> Any:
         """Start anew."""
         draw = self.random.randrange
         self.row, self.column, self.passenger, self.fuel = draw(5), draw(5), draw(4), 5 + draw(8)
         self.destination = (self.passenger + 1 + draw(3)) % 4
 
-    def step(self, action: int) -> tuple[float, bool]:
-        """Reward, and whether the episode ended; then a new one has begun."""
+    def move(self, action: int) -> tuple[float, bool]:
+        """Reward, and whether the episode ended."""
         reward, done, here = -1.0, False, (self.row, self.column)
         self.fuel -= 1
         if action < 4:
@@ -102,40 +131,94 @@ class PlainTaxi:
             self.fuel = 13
         if self.fuel < 0 and not done:
             reward, done = reward - 20.0, True
-        if done:
-            self.reset()
         return reward, done
 
 
-class PlainShip:
+class BareShip(Bare):
     """One ship, as one would write it without tensors."""
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.reset()
-
-    def reset(self) -> None:
+    def reset(self) -> Any:
         """Start anew."""
-        draw = self.random.uniform
+        draw, most = self.random.uniform, math.radians(15.0)
         self.x, self.y = draw(0.0, 1000.0), draw(0.0, 1000.0)
-        self.heading, self.rate = draw(-math.pi, math.pi), draw(-0.2618, 0.2618)
+        self.heading, self.rate = draw(-math.pi, math.pi), draw(-most, most)
+        self.passed = False
 
-    def step(self, action: float) -> tuple[float, bool]:
-        """Reward, and whether the episode ended; then a new one has begun."""
+    def move(self, action: float) -> tuple[float, bool]:
+        """Reward, and whether the episode ended."""
         desired = min(max(action, -0.2618), 0.2618)
-        done = False
+        out = False
         for _ in range(3):
             x, y = self.x + 0.6 * math.cos(self.heading), self.y + 0.6 * math.sin(self.heading)
             if (y < 400.0) != (self.y < 400.0):
                 at = self.x + (400.0 - self.y) / (y - self.y) * (x - self.x)
-                done = done or 350.0 <= at <= 450.0
+                self.passed = self.passed or 350.0 <= at <= 450.0
             self.heading = (self.heading + 0.2 * self.rate + math.pi) % (2 * math.pi) - math.pi
             self.rate += 0.04 * (desired - self.rate)
             self.x, self.y = x, y
-            done = done or not (0.0 <= x <= 1000.0 and 0.0 <= y <= 1000.0)
-        if done:
-            self.reset()
-        return -1.0, done
+            out = out or not (0.0 <= x <= 1000.0 and 0.0 <= y <= 1000.0)
+        return -1.0, self.passed or out
+
+
+class PlainTaxi(BareTaxi):
+    """The same taxi with the contract of ours: what is seen, the time limit, reward terms and metrics."""
+
+    def reset(self) -> np.ndarray:
+        """Start anew; the observation `(20,)`."""
+        super().reset()
+        self.steps = 0
+        return self.observe()
+
+    def observe(self) -> np.ndarray:
+        """One entry a row, column, passenger's place and destination, and the share of fuel `(20,)`."""
+        seen = np.zeros(20, dtype=np.float32)
+        seen[[self.row, 5 + self.column, 10 + self.passenger, 15 + self.destination]] = 1.0
+        seen[19] = self.fuel / 13.0
+        return seen
+
+    def step(self, action: int) -> Any:
+        """Observation after any reset, reward, terminated, truncated and extras."""
+        reward, terminated = self.move(action)
+        self.steps += 1
+        truncated = self.steps >= 100 and not terminated
+        delivered, dry = reward == 19.0, reward < -20.0
+        illegal = reward in (-10.0, -30.0)
+        obs = last = self.observe()
+        if terminated or truncated:
+            obs = self.reset()
+        terms = {"step": 0.0 if illegal else -1.0, "delivery": 20.0 * delivered, "illegal": -10.0 * illegal}
+        metrics = {"success_rate": float(delivered), "dry_rate": float(dry)}
+        info = {"terminal_obs": last, "terms": terms | {"dry": -20.0 * dry}, "metrics": metrics}
+        return obs, reward, terminated, truncated, info
+
+
+class PlainShip(BareShip):
+    """The same ship with the contract of ours."""
+
+    def reset(self) -> np.ndarray:
+        """Start anew; the observation `(5,)`."""
+        super().reset()
+        self.steps = 0
+        return self.observe()
+
+    def observe(self) -> np.ndarray:
+        """Place and turn rate in [-1, 1], heading as cosine and sine `(5,)`."""
+        turn = self.rate / math.radians(15.0)
+        seen = (self.x / 500.0 - 1.0, self.y / 500.0 - 1.0, math.cos(self.heading), math.sin(self.heading), turn)
+        return np.array(seen, dtype=np.float32)
+
+    def step(self, action: float) -> Any:
+        """Observation after any reset, reward, terminated, truncated and extras."""
+        reward, terminated = self.move(action)
+        self.steps += 1
+        truncated = self.steps >= 1000 and not terminated
+        goal = float(self.passed)
+        obs = last = self.observe()
+        if terminated or truncated:
+            obs = self.reset()
+        metrics = {"success_rate": goal, "out_rate": float(terminated) - goal}
+        info = {"terminal_obs": last, "terms": {"step": reward, "goal": 0.0, "out": 0.0}, "metrics": metrics}
+        return obs, reward, terminated, truncated, info
 
 
 def ours(task: str, num_envs: int) -> Stepper:
@@ -154,11 +237,11 @@ def ours(task: str, num_envs: int) -> Stepper:
     return block
 
 
-def plain(kind: type[PlainTaxi] | type[PlainShip]) -> Stepper:
+def plain(kind: type[Bare]) -> Stepper:
     """Blocks of steps of the plain loop over environments."""
     envs: list[Any] = [kind(seed) for seed in range(PLAIN_ENVS)]
     draw = random.Random(0)
-    action = (lambda: draw.randrange(7)) if kind is PlainTaxi else (lambda: draw.uniform(-0.25, 0.25))
+    action = (lambda: draw.randrange(7)) if issubclass(kind, BareTaxi) else (lambda: draw.uniform(-0.25, 0.25))
     actions = [[action() for _ in envs] for _ in range(ROUNDS)]
 
     def block(steps: int) -> None:
@@ -219,12 +302,17 @@ def main(arguments: Sequence[str]) -> None:
     options = config.build(Options, {key: value for key, _, value in (word.partition("=") for word in arguments)})
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    taxi = {"ours": (ours("TaxiFuel", options.num_envs), options.num_envs), "python": (plain(PlainTaxi), PLAIN_ENVS)}
+    taxi = {
+        "ours": (ours("TaxiFuel", options.num_envs), options.num_envs),
+        "python": (plain(PlainTaxi), PLAIN_ENVS),
+        "bare": (plain(BareTaxi), PLAIN_ENVS),
+    }
     if (gymnasium := gymnasium_taxi()) is not None:
         taxi["gymnasium"] = (gymnasium, PLAIN_ENVS)
     ship = {
         "ours": (ours("ShipSteering", options.num_envs), options.num_envs),
         "python": (plain(PlainShip), PLAIN_ENVS),
+        "bare": (plain(BareShip), PLAIN_ENVS),
     }
     result: dict[str, Any] = asdict(options) | {
         "clock": options.clock.value,
@@ -234,10 +322,10 @@ def main(arguments: Sequence[str]) -> None:
     }
     for name, steppers in (("taxi", taxi), ("ship", ship)):
         rates = race(steppers, options.seconds, options.clock)
-        others = max(rate for who, rate in rates.items() if who != "ours")
-        result[name] = {f"{who}_steps_per_s": rate for who, rate in rates.items()} | {
-            "ratio": round(rates["ours"] / others, 1)
-        }
+        others = max(rate for who, rate in rates.items() if who not in ("ours", "bare"))
+        ratios = {"ratio": rates["ours"] / others, "ratio_to_bare": rates["ours"] / rates["bare"]}
+        result[name] = {f"{who}_steps_per_s": rate for who, rate in rates.items()}
+        result[name] |= {key: float(f"{ratio:.3g}") for key, ratio in ratios.items()}
     print(json.dumps(result))
 
 

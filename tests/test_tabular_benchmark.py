@@ -6,6 +6,7 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,7 +38,11 @@ def test_the_plain_taxi_lives_in_our_world(benchmark):
         actions = torch.randint(7, (300,), generator=generator)
         result = env.advance(actions)
         ours = list(zip(result.reward.tolist(), result.done.tolist(), strict=True))
-        assert ours == [taxi.step(a) for taxi, a in zip(plain, actions.tolist(), strict=True)]
+        last = list(result.obs["state"].numpy())
+        for taxi, a, mine, seen_last in zip(plain, actions.tolist(), ours, last, strict=True):
+            _, reward, terminated, truncated, info = taxi.step(a)
+            assert (reward, terminated) == mine and not truncated
+            assert np.allclose(info["terminal_obs"], seen_last) and sum(info["terms"].values()) == reward
         for taxi, state, over in zip(plain, env.state.tolist(), result.done.tolist(), strict=True):
             assert over or [taxi.row, taxi.column, taxi.passenger, taxi.destination, taxi.fuel] == state
         seen |= set(ours)
@@ -53,8 +58,13 @@ def test_the_plain_ship_sails_as_ours(benchmark):
     alive = torch.ones(200, dtype=torch.bool)
     for i in range(30):
         action = 0.3 * math.sin(i)
-        done = env.advance(torch.full((200, 1), action)).terminated
-        assert [ship.step(action)[1] for ship, on in zip(plain, alive, strict=True) if on] == done[alive].tolist()
+        result = env.advance(torch.full((200, 1), action))
+        done, seen = result.terminated, result.obs["ship"].numpy()
+        for ship, on, over, last in zip(plain, alive.tolist(), done.tolist(), seen, strict=True):
+            if on:
+                _, reward, terminated, _, info = ship.step(action)
+                assert (reward, terminated) == (-1.0, over)
+                assert np.allclose(info["terminal_obs"], last, atol=1e-3)
         alive &= ~done
         rows = torch.tensor([[ship.x, ship.y, ship.heading, ship.rate] for ship in plain])
         off = (rows - env.state)[alive]
@@ -66,3 +76,41 @@ def test_one_line_of_json(benchmark, capsys):
     benchmark.main(["num_envs=8", "seconds=0", "clock=cpu"])
     found = json.loads(capsys.readouterr().out)
     assert found["taxi"]["ours_steps_per_s"] > 0 and found["ship"]["ratio"] > 0 and found["clock"] == "cpu"
+
+
+def test_plain_worlds_end_by_time_and_begin_anew(benchmark):
+    taxi, ship = benchmark.PlainTaxi(0), benchmark.PlainShip(0)
+    for world, steps, width in ((taxi, 100, 20), (ship, 1000, 5)):
+        assert world.observe().shape == (width,) and world.reset().dtype == np.float32
+        ends = []
+        for _ in range(steps):
+            if world is taxi:
+                world.fuel = 9  # it never runs dry
+            else:
+                world.x, world.y = 700.0, 700.0
+            obs, _, terminated, truncated, info = world.step(0)
+            ends.append((terminated, truncated))
+        assert ends[:-1] == [(False, False)] * (steps - 1) and ends[-1] == (False, True)
+        assert world.steps == 0 and not np.array_equal(obs, info["terminal_obs"])
+
+
+def test_what_plain_worlds_say_of_an_end(benchmark):
+    taxi, ship = benchmark.PlainTaxi(0), benchmark.PlainShip(0)
+    taxi.row, taxi.column, taxi.passenger, taxi.destination, taxi.fuel = 0, 4, 4, 1, 0
+    _, reward, terminated, _, info = taxi.step(5)
+    assert (reward, terminated, info["metrics"]) == (19.0, True, {"success_rate": 1.0, "dry_rate": 0.0})
+    taxi.row, taxi.column, taxi.passenger, taxi.destination, taxi.fuel = 2, 2, 1, 0, 0
+    _, reward, terminated, _, info = taxi.step(4)
+    assert (reward, terminated, info["metrics"]) == (-30.0, True, {"success_rate": 0.0, "dry_rate": 1.0})
+    ship.x, ship.y, ship.heading, ship.rate = 400.0, 399.5, math.pi / 2, 0.0
+    _, _, terminated, _, info = ship.step(0.0)
+    assert terminated and info["metrics"] == {"success_rate": 1.0, "out_rate": 0.0}
+    ship.x, ship.y, ship.heading, ship.rate = 999.5, 700.0, 0.0, 0.0
+    _, _, terminated, _, info = ship.step(0.0)
+    assert terminated and info["metrics"] == {"success_rate": 0.0, "out_rate": 1.0}
+
+
+def test_bare_worlds_keep_only_state_and_reward(benchmark):
+    for kind in (benchmark.BareTaxi, benchmark.BareShip):
+        world = kind(0)
+        assert len(world.step(0)) == 2 and not hasattr(world, "observe")

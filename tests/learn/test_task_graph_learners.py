@@ -15,7 +15,7 @@ from isaachrl.learn.task_graph.stack import Chooser, stack_ticks
 from isaachrl.learn.task_graph.tables import GraphTables
 from tests.small_mdp import corridor, corridor_graph
 
-PAPER = {"baseline": False, "normalize": False, "entropy": 0.0, "decay_iterations": 0}
+PAPER = {"natural": False, "baseline": False, "normalize": False, "entropy": 0.0, "decay_iterations": 0}
 
 
 def hpg(num_envs=1, graph=None, **values):
@@ -251,9 +251,9 @@ def test_exploration_falls_with_the_iterations_and_with_the_level():
     assert [cfg.exploring(k) for k in (0, 5, 10, 99)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
     learner = make_maxq(corridor(1), cfg, 0)
     table = learner.algorithm.probabilities(0).view(4, 10, -1)
-    # Fetch at place 3: two things to do, epsilon 0.25; ToKey below it 0.125
-    assert sorted(table[1, 6, :2].tolist()) == pytest.approx([0.125, 0.875])
-    assert sorted(table[2, 6, :2].tolist()) == pytest.approx([0.0625, 0.9375])
+    # Fetch at place 3: two things to do, epsilon (0.5 - 0.1) / 2; ToKey below it half as much
+    assert sorted(table[1, 6, :2].tolist()) == pytest.approx([0.1, 0.9])
+    assert sorted(table[2, 6, :2].tolist()) == pytest.approx([0.05, 0.95])
 
 
 def test_step_sizes_decay_where_that_is_asked_for():
@@ -267,13 +267,15 @@ def test_the_entropy_pulls_towards_even_choices_and_fades():
     algorithm = learner.algorithm
     row = learner.tables.row[3, 5]
     algorithm.theta[row] = torch.tensor([0.0, 2.0])
-    pull = algorithm._entropy(row.unsqueeze(0), torch.ones(1), 0)[row]
+    share = algorithm._entropy_weight(0)
+    assert share.shape == (learner.tables.rows, 1) and share[row].item() == 1.0
+    pull = algorithm._entropy(row.unsqueeze(0), torch.ones(1), share)[row]
     # d H / d theta = -p (log p + H), for p = sigmoid(2)
     p = torch.tensor([1 - 0.8807970, 0.8807970])
     entropy = -(p * p.log()).sum()
     torch.testing.assert_close(pull, -p * (p.log() + entropy), atol=1e-5, rtol=1e-4)
     assert pull[0] > 0 > pull[1]
-    assert algorithm._entropy(row.unsqueeze(0), torch.ones(1), 10).abs().max() == 0.0
+    assert algorithm._entropy(row.unsqueeze(0), torch.ones(1), algorithm._entropy_weight(10)).abs().max() == 0.0
 
 
 def test_advantages_are_measured_in_their_subtasks_own_size():

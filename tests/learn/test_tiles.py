@@ -88,7 +88,7 @@ def test_the_step_follows_the_gradient_of_the_log_density():
     over = torch.tensor([[False, False], [True, True]])
     for t in range(2):
         policy.steps.append(Step(tiles, tiles, noise[t], reward[t], over[t], over[t]))
-    policy.learn()
+    policy.learn(0)
     to_go = torch.stack((reward[0] + 0.5 * reward[1], reward[1]))
     scaled = to_go / to_go.square().mean().sqrt()
     weights = torch.zeros(4, requires_grad=True)
@@ -106,7 +106,7 @@ def test_the_baseline_learns_the_reward_to_go():
         policy.steps.append(
             Step(tiles, tiles, torch.randn(1), torch.full((1,), 6.0), torch.tensor([True]), torch.tensor([True]))
         )
-        policy.learn()
+        policy.learn(0)
     assert value_of(policy.value, tiles).item() == pytest.approx(6.0, abs=0.01)
 
 

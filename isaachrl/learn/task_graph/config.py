@@ -35,8 +35,8 @@ class GraphCfg:
         decay_iterations: step sizes are divided by 1 + k / this after k iterations; 0 keeps them.
     """
 
-    max_iterations: int = 600
-    horizon: int = 16
+    max_iterations: int = 300
+    horizon: int = 32
     abstraction: bool = True
     decay_iterations: int = 0
 
@@ -55,37 +55,43 @@ class GraphCfg:
 class HpgCfg(GraphCfg):
     """Hierarchical policy gradient (Ghavamzadeh and Mahadevan 2003).
 
-    With `baseline=false normalize=false entropy=0` it is the algorithm of the paper. That one commits early: the root
-    stops calling what does not pay before its children have learned to do it well, and never tries again.
+    With `natural=false baseline=false normalize=false entropy=0` it is the algorithm of the paper. That one commits
+    early: the root stops calling what does not pay before its children have learned to do it well, and never tries
+    again.
 
     Args:
         learning_rate: alpha_0 of Eq. 3.
+        natural: follow the natural gradient, in which a state that is seldom met learns as fast as any other.
         baseline: subtract from every reward-to-go the mean seen in that state: the gradient stays the same in the
             mean, its noise shrinks.
         baseline_rate: step size of that mean.
         normalize: measure every subtask's rewards-to-go in their own root mean square, so that one step size serves
             all levels.
         entropy: weight of the entropy of each choice at first, in the same unit.
-        entropy_iterations: iterations over which it falls to nothing, linearly.
+        entropy_iterations: iterations over which it falls to nothing at the root, the slower the less is left.
+        entropy_share: by which that time is multiplied with every level below the root: whoever calls needs some time
+            with children that have made up their minds.
     """
 
     learning_rate: float = 0.1
+    natural: bool = True
     baseline: bool = True
     baseline_rate: float = 0.1
     normalize: bool = True
     entropy: float = 1.0
     entropy_iterations: int = 500
+    entropy_share: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
         super().__post_init__()
-        check(self, ("learning_rate", "entropy_iterations"), ("baseline_rate",))
+        check(self, ("learning_rate", "entropy_iterations", "entropy_share"), ("baseline_rate", "entropy_share"))
         if self.entropy < 0:
             raise ConfigError(f"train.entropy={self.entropy}: expected 0 or more")
 
-    def entropy_weight(self, iteration: int) -> float:
-        """The weight of the entropy after so many iterations."""
-        return self.entropy * max(1.0 - iteration / self.entropy_iterations, 0.0)
+    def entropy_weight(self, level: int, iteration: int) -> float:
+        """The weight of the entropy on a level of the hierarchy, the root being 0, after so many iterations."""
+        return self.entropy * max(1.0 - iteration / (self.entropy_iterations * self.entropy_share**level), 0.0) ** 2
 
 
 @dataclass
@@ -106,9 +112,9 @@ class ValueCfg(GraphCfg):
     learning_rate: float = 0.5
     gamma: float = 1.0
     epsilon: float = 0.5
-    epsilon_end: float = 0.05
-    epsilon_iterations: int = 500
-    epsilon_share: float = 0.3
+    epsilon_end: float = 0.1
+    epsilon_iterations: int = 150
+    epsilon_share: float = 0.1
     initial: float = 0.0
 
     def __post_init__(self) -> None:
@@ -130,7 +136,7 @@ class ValueCfg(GraphCfg):
     def exploring_at(self, level: int, iteration: int) -> float:
         """The same on a level of the hierarchy, the root being 0."""
         share = self.exploring(iteration)
-        return share if level == 0 else (share - self.epsilon_end) * self.epsilon_share**level
+        return share if level == 0 else max(share - self.epsilon_end, 0.0) * self.epsilon_share**level
 
 
 @dataclass

@@ -92,7 +92,7 @@ class FlatPg:
 
     def learn(self, iteration: int) -> dict[str, float]:
         """See `Method.learn`."""
-        return self.actor.learn()
+        return self.actor.learn(iteration)
 
     def policy(self, env: Env) -> Policy:
         """See `Method.policy`."""
@@ -163,7 +163,7 @@ class ActorCritic:
         self.critic = tile_step(self.critic, pair.flatten(0, 1), error.flatten(), self.cfg.critic_rate)
         worth = q - q.mean()
         worth = worth / worth.square().mean().sqrt().clamp_min(1e-6)
-        actor.mean = tile_step(actor.mean, tiles.flatten(0, 1), (worth * noise).flatten(), cfg.learning_rate)
+        actor.mean = tile_step(actor.mean, tiles.flatten(0, 1), (worth * noise).flatten(), cfg.rate(iteration))
         return {"loss/critic": float(error.square().mean().sqrt()), "policy/mean": float(actor.mean.abs().mean())}
 
     def policy(self, env: Env) -> Policy:

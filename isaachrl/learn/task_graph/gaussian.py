@@ -18,6 +18,7 @@ class GaussianCfg:
 
     Args:
         learning_rate: mean change of the policy's mean, in standard deviations, for an advantage of one deviation.
+        decay_iterations: that change is divided by 1 + k / this after k iterations; 0 keeps it.
         value_rate: share of the error that the baseline takes up at once.
         baseline: subtract a learned value from each reward-to-go, and let it stand for what comes after the rollout.
         gamma: discount of a step.
@@ -27,6 +28,7 @@ class GaussianCfg:
     """
 
     learning_rate: float = 0.5
+    decay_iterations: int = 0
     value_rate: float = 0.3
     baseline: bool = True
     gamma: float = 0.99
@@ -41,6 +43,12 @@ class GaussianCfg:
                 f"train: learning_rate={self.learning_rate} and value_rate={self.value_rate} must be positive,"
                 f" gamma={self.gamma}, lam={self.lam} and value_rate at most 1"
             )
+        if self.decay_iterations < 0:
+            raise ConfigError(f"train: decay_iterations={self.decay_iterations}: expected 0 or more")
+
+    def rate(self, iteration: int) -> float:
+        """The policy's step size after so many iterations."""
+        return self.learning_rate / (1.0 + iteration / self.decay_iterations if self.decay_iterations else 1.0)
 
 
 @dataclass
@@ -95,7 +103,7 @@ class GaussianTiles:
         """The mean action `(n,)`."""
         return self.action(value_of(self.mean, tiles))
 
-    def learn(self) -> dict[str, float]:
+    def learn(self, iteration: int) -> dict[str, float]:
         """One step along the gradient from all steps noted since the last one.
 
         The gradient of log N(a; w.phi, 1) is the noise times phi. Each is weighed by its advantage: the rewards-to-go
@@ -111,7 +119,7 @@ class GaussianTiles:
         if cfg.baseline:
             self.value = tile_step(self.value, tiles, advantage.flatten(), cfg.value_rate)
         scaled = advantage / advantage.square().mean().sqrt().clamp_min(1e-6)
-        self.mean = tile_step(self.mean, tiles, (scaled * log["noise"]).flatten(), cfg.learning_rate)
+        self.mean = tile_step(self.mean, tiles, (scaled * log["noise"]).flatten(), cfg.rate(iteration))
         error = advantage.square().mean().sqrt()
         return {"loss/advantage": float(error), "policy/mean": float(self.mean.abs().mean())}
 

@@ -20,7 +20,7 @@ class Hpg:
     Eq. 3 adds to a trace z the gradient of every choice's log probability and moves the parameters by alpha R z at
     every reward. With the parameters at rest over a call, the sum of these moves is the gradient of each choice times
     the rewards that come after it in the same call, so that is what is added here once a call is over. A call that is
-    cut off by time teaches nothing: its reward-to-go is not known.
+    cut off by time teaches nothing: its reward-to-go is not known. With `natural` it is the natural gradient.
 
     Args:
         tables: the graph.
@@ -42,6 +42,8 @@ class Hpg:
         self._owner[tables.row.flatten()] = torch.arange(tables.count, device=device).repeat_interleave(
             tables.num_states
         )
+        level = {path[-1]: len(path) - 1 for path in tables.graph.paths()}
+        self._level = [level[subtask.name] for subtask in tables.graph.subtasks]
         self.window = (-(-longest // cfg.horizon) + 1) * cfg.horizon
         shape = (self.window, tables.graph.depth, num_envs)
         self.row_of, self.child, self.start = (torch.zeros(shape, dtype=torch.long, device=device) for _ in range(3))
@@ -71,7 +73,11 @@ class Hpg:
         advantage = to_go - weight * self.baseline[row] if self.cfg.baseline else to_go
         if self.cfg.normalize:
             advantage = advantage / self._scale(row, advantage, weight)
-        gradient = self.gradient(row, child, advantage) + self._entropy(row, weight, iteration)
+        share = self._entropy_weight(iteration)
+        if self.cfg.natural:
+            gradient = self.natural_gradient(row, child, advantage, weight, share)
+        else:
+            gradient = self.gradient(row, child, advantage) + self._entropy(row, weight, share)
         self.theta = self.theta + self.cfg.decayed(self.cfg.learning_rate, iteration) * gradient
         if self.cfg.baseline:
             self.baseline = mean_step(self.baseline, row, to_go, weight, self.cfg.baseline_rate)
@@ -84,12 +90,14 @@ class Hpg:
         self.square = mean_step(self.square, owner, size, weight, SCALE_RATE)
         return self.square.sqrt().clamp_min(LEAST_SCALE)[owner]
 
-    def _entropy(self, row: Tensor, weight: Tensor, iteration: int) -> Tensor:
-        """The entropy's gradient `(rows, C)`, once for every choice that counts."""
-        share = self.cfg.entropy_weight(iteration)
-        if share == 0.0:
-            return torch.zeros_like(self.theta)
-        policy = self.probabilities(iteration)
+    def _entropy_weight(self, iteration: int) -> Tensor:
+        """The weight `(rows, 1)` of the entropy in each row, which is that of its subtask's level."""
+        weights = torch.tensor([self.cfg.entropy_weight(level, iteration) for level in self._level])
+        return weights.to(self.theta.device)[self._owner].unsqueeze(-1)
+
+    def _entropy(self, row: Tensor, weight: Tensor, share: Tensor) -> Tensor:
+        """`share (rows, 1)` of the entropy's gradient `(rows, C)`, once for every choice that counts."""
+        policy = self.probabilities(0)
         surprise = -policy.clamp_min(1e-12).log()
         count = torch.zeros(len(policy), device=policy.device).index_add(0, row, weight)
         return share * count.unsqueeze(-1) * policy * (surprise - (policy * surprise).sum(-1, keepdim=True))
@@ -105,6 +113,25 @@ class Hpg:
         chosen = torch.zeros(self.theta.numel(), device=self.theta.device)
         chosen = chosen.index_add(0, row * width + child, weight).view_as(self.theta)
         return chosen - self.probabilities(0) * chosen.sum(-1, keepdim=True)
+
+    def natural_gradient(self, row: Tensor, child: Tensor, advantage: Tensor, weight: Tensor, share: Tensor) -> Tensor:
+        """The gradient of rewards-to-go and entropy, times the inverse of the Fisher matrix, `(rows, C)`.
+
+        For one softmax parameter a child it is the child's mean advantage (Kakade 2001), less `share` of the logarithm
+        of its probability, to which a constant of the row may be added; here the parameters' mean is drawn to 0. A
+        state that is seldom met, and a child that is seldom called there, then learn as fast as the others. A mean
+        counts as n / (n + 1) of itself for n calls. Where nothing was called nothing moves.
+
+        Args:
+            row, child, advantage: `(M,)` of each choice.
+            weight: `(M,)` 1 for those that count, else 0; the advantages of these are 0.
+            share: `(rows, 1)` weight of the entropy.
+        """
+        entry = row * self.tables.width + child
+        none = torch.zeros(self.theta.numel(), device=self.theta.device)
+        total, count = none.index_add(0, entry, advantage), none.index_add(0, entry, weight)
+        met = (count.view_as(self.theta).sum(-1, keepdim=True) > 0).float()
+        return (total / (count + 1.0)).view_as(self.theta) - share * met * self.theta
 
     def _write(self, ticks: Tick) -> None:
         """Note the iteration's choices and the calls that ended in it."""

@@ -30,9 +30,9 @@ class HybridCfg:
         learning_rate: of Q.
         lam: lambda of its replacing traces.
         gamma: discount of a call.
-        epsilon: share of random calls at first.
-        epsilon_decay: what it is divided by, every 50 episodes on average over the environments, once the subtasks
-            succeed.
+        epsilon: share of random calls at first. Above the 0.1 of the paper: what was tried while the subtasks were bad
+            has to be tried again.
+        epsilon_decay: what it is divided by every 50 episodes, once the subtasks succeed.
         epsilon_from: share of successful calls from which on it falls.
         epsilon_end: below this it does not fall.
         goal_reward: for success.
@@ -44,14 +44,14 @@ class HybridCfg:
     """
 
     max_iterations: int = 250
-    horizon: int = 64
+    horizon: int = 32
     cells: int = 20
     learning_rate: float = 0.1
     lam: float = 0.9
     gamma: float = 1.0
-    epsilon: float = 0.1
+    epsilon: float = 1.0
     epsilon_decay: float = 1.01
-    epsilon_from: float = 0.8
+    epsilon_from: float = 0.9
     epsilon_end: float = 0.01
     goal_reward: float = 100.0
     failure_reward: float = -500.0
@@ -227,11 +227,10 @@ class Hybrid:
         """See `Method.learn`."""
         episodes, judged, succeeded = self._tally.unbind()
         falls = succeeded >= self.cfg.epsilon_from * judged.clamp_min(1.0)
-        rounds = episodes / (50.0 * len(self.task))  # of fifty episodes in each environment
-        lower = (self.epsilon * self.cfg.epsilon_decay ** (-50.0 * rounds)).clamp_min(self.cfg.epsilon_end)
+        lower = (self.epsilon * self.cfg.epsilon_decay ** (-episodes / 50.0)).clamp_min(self.cfg.epsilon_end)
         self.epsilon = torch.where(falls, lower, self.epsilon)
         self._tally = torch.zeros_like(self._tally)
-        return self.actor.learn() | {"policy/epsilon": float(self.epsilon)}
+        return self.actor.learn(iteration) | {"policy/epsilon": float(self.epsilon)}
 
     def policy(self, env: Env) -> Policy:
         """See `Method.policy`."""
