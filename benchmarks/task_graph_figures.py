@@ -1,6 +1,7 @@
 """The figures of the task graphs: learning curves of several seeds, with the optimum or the bounds as lines.
 
     python benchmarks/task_graph_figures.py run=maxq,hpg,flat_q seeds=5 [folder=runs/figures] [max_iterations=600]
+    python benchmarks/task_graph_figures.py run=rooms_basic,rooms_baseline,rooms_entropy,rooms_baseline+entropy
     python benchmarks/task_graph_figures.py run=yardsticks
     python benchmarks/task_graph_figures.py draw=docs/results
 
@@ -41,6 +42,7 @@ from tasks.ship_steering import HeadingController, ShipSteering, straight_line_s
 
 CFG = Path(__file__).resolve().parents[1] / "cfg" / "train"
 TAXI, SHIP = ("maxq", "hpg", "flat_q"), ("hybrid", "flat_pg", "actor_critic")
+ROOMS = tuple(f"rooms_{variant}" for variant in ("basic", "baseline", "entropy", "baseline+entropy"))
 GREEDY_EVERY = 20
 EVALUATED = 1000
 SMOOTH = 9
@@ -59,7 +61,7 @@ class Options:
         draw: folder for the figures; nothing draws none.
         seeds: how many, from 0.
         folder: of the records.
-        num_envs: environments; 0 takes 1024 taxis or 512 ships.
+        num_envs: environments; 0 takes 1024 taxis or ships, or 256 walkers.
         max_iterations: 0 takes the learner's own.
         threads: of PyTorch.
     """
@@ -74,14 +76,17 @@ class Options:
 
 
 def make_learner(name: str, seed: int, options: Options) -> Learner:
-    """The learner as `train.py` would build it."""
-    entry = learner_entry(name)
-    values = OmegaConf.to_container(OmegaConf.load(CFG / f"{name}.yaml"))
+    """The learner as `train.py` would build it; `rooms_` stands before a variant of the subgoal learner."""
+    file, _, variant = name.replace("rooms_", "subgoals ").partition(" ")
+    entry = learner_entry(file)
+    values = OmegaConf.to_container(OmegaConf.load(CFG / f"{file}.yaml"))
     assert isinstance(values, dict)
     wanted = {str(key): value for key, value in values.items() if key not in ("name", "recipes")}
     if options.max_iterations:
         wanted["max_iterations"] = options.max_iterations
-    task, usual = ("TaxiFuel", 1024) if name in TAXI else ("ShipSteering", 512)
+    if variant:
+        wanted["variant"] = variant
+    task, usual = ("FourRooms", 256) if variant else ("TaxiFuel" if name in TAXI else "ShipSteering", 1024)
     env = isaachrl.make(task, num_envs=options.num_envs or usual, device="cpu", seed=seed)
     return entry.build(env, config.build(entry.cfg_type, wanted, "train"), seed)
 
@@ -149,14 +154,18 @@ def track(learner: ContinuousLearner, start: Sequence[float]) -> Record:
 
 
 def yardsticks() -> Record:
-    """What is best in the taxi's world, and for the ship a bound and a controller made by hand."""
+    """What is best in the taxi's world and in the rooms, and for the ship a bound and a controller made by hand."""
     mdp = getattr(isaachrl.make("TaxiFuel", device="cpu"), "mdp")  # noqa: B009 - a tabular environment
     best = oracle.evaluate(mdp, oracle.greedy(oracle.action_values(mdp, oracle.optimal_values(mdp))))
     env = isaachrl.make("ShipSteering", num_envs=20_000, device="cpu", seed=10_000)
     assert isinstance(env, ShipSteering)
     bound = float(straight_line_steps(env.cfg, env.state).mean())
     controller = summarize(run_episodes(env, HeadingController(env), 1))
-    return {"taxi": best.plain(), "ship": {"straight_line_steps": bound, "controller": controller}}
+    rooms = getattr(isaachrl.make("FourRooms", device="cpu"), "mdp")  # noqa: B009 - a tabular environment
+    ways = oracle.action_values(rooms, oracle.optimal_values(rooms, 0.9), 0.9)
+    shortest = oracle.evaluate(rooms, oracle.greedy(ways))
+    ship = {"straight_line_steps": bound, "controller": controller}
+    return {"taxi": best.plain(), "ship": ship, "rooms": shortest.plain()}
 
 
 def series(records: list[Record], signal: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -236,6 +245,19 @@ def draw_ship(groups: dict[str, list[Record]], marks: Record, path: Path) -> Non
     save(figure, path)
 
 
+def draw_rooms(groups: dict[str, list[Record]], best: Record, path: Path) -> None:
+    """The variants of the two-level policy gradient in the rooms, while they explore."""
+    figure = Figure(figsize=(15.0, 4.0), dpi=80, layout="constrained")
+    FigureCanvasAgg(figure)
+    places = figure.subplots(1, 3)
+    named = {name.removeprefix("rooms_"): records for name, records in groups.items()}
+    curve(places[0], named, "episode/success_rate", "share of episodes that reach the goal")
+    curve(places[1], named, "episode/length", "steps an episode")
+    level(places[1], best["mean_length"], "shortest way")
+    curve(places[2], named, "subgoal/achieved", "share of subgoals that are achieved")
+    save(figure, path)
+
+
 def draw_tracks(axes: Axes, tracks: list[Record]) -> None:
     """Two ways to the gate; small circles where subtasks were called."""
     for colour, found in zip(COLOURS, tracks, strict=False):
@@ -254,6 +276,13 @@ def load(folder: Path, names: Sequence[str]) -> dict[str, list[Record]]:
     }
 
 
+def final(found: Record) -> Any:
+    """What a record says of the learner at its end."""
+    last = found["rows"][-1]
+    rooms = {key: last[key] for key in ("episode/success_rate", "episode/length") if key in last}
+    return found.get("evaluation") or last.get("greedy/return") or rooms
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run, draw, print."""
     options = config.build(Options, {key: value for key, _, value in (word.partition("=") for word in arguments)})
@@ -270,13 +299,14 @@ def main(arguments: Sequence[str]) -> None:
             if not path.exists():
                 write_atomically(path, json.dumps(record(name, seed, options)).encode())
     result: Record = {}
-    for name, records in load(folder, (*TAXI, *SHIP)).items():
+    for name, records in load(folder, (*TAXI, *SHIP, *ROOMS)).items():
         if records:
-            result[name] = [found.get("evaluation") or found["rows"][-1].get("greedy/return") for found in records]
+            result[name] = [final(found) for found in records]
     if options.draw:
         marks = json.loads((folder / "yardsticks.json").read_text())
         draw_taxi(load(folder, TAXI), marks["taxi"], Path(options.draw) / "taxi.png")
         draw_ship(load(folder, SHIP), marks["ship"], Path(options.draw) / "ship.png")
+        draw_rooms(load(folder, ROOMS), marks["rooms"], Path(options.draw) / "rooms.png")
         result["yardsticks"] = marks
     print(json.dumps(result))
 

@@ -89,7 +89,8 @@ class ShipSteering(Env):
     """N ships.
 
     Attributes:
-        state: `(N, 4)` x m, y m, heading rad, turn rate rad/s; may be written, in place or as a whole.
+        state: `(N, 4)` x m, y m, heading rad, turn rate rad/s; may be written, in place or as a whole. It is kept
+            column by column, since sines of scattered numbers are slow on the CPU.
         task_graph: eight ways to sail, in two kinds that share what they learn.
         action_extent: least and greatest action, rad/s.
 
@@ -106,8 +107,9 @@ class ShipSteering(Env):
         self.task_graph = ship_graph(cfg)
         self.action_extent = (-cfg.max_turn_rad_s, cfg.max_turn_rad_s)
         self._before, self._after = (table.to(self.device) for table in response(cfg))
-        self._low, self._high = torch.tensor(self.task_graph.root.extent, device=self.device).T
-        self.state = torch.zeros(self.num_envs, 4, device=self.device)
+        self._low, high = torch.tensor(self.task_graph.root.extent, device=self.device).T.unsqueeze(-1)
+        self._span = high - self._low
+        self.state = torch.zeros(4, self.num_envs, device=self.device).T
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.reset()
 
@@ -120,7 +122,7 @@ class ShipSteering(Env):
         path, self.state = self._sail(action[:, 0].clamp(*self.action_extent))
         self.progress = self.progress + 1
         passed = self._passed(path)
-        outside = ((path[1:] < 0.0) | (path[1:] > self.cfg.size_m)).any(0).any(0) & ~passed
+        outside = any_row(((path[1:] < 0.0) | (path[1:] > self.cfg.size_m)).flatten(0, 1)) & ~passed
         terminated = passed | outside
         goal, out = passed.float(), outside.float()
         terms = {
@@ -140,16 +142,12 @@ class ShipSteering(Env):
             discount_steps=torch.ones_like(goal),
         )
 
-    def _columns(self) -> tuple[Tensor, ...]:
-        """The four columns of the state, each `(N,)` in one piece: sines of scattered numbers are slow on the CPU."""
-        return self.state.T.contiguous().unbind(0)
-
     def _sail(self, desired: Tensor) -> tuple[Tensor, Tensor]:
         """The way `(K + 1, 2, N)` of K sampling intervals under a desired turn rate `(N,)`, and the state after it.
 
         The turn rate's lag is linear, so that the headings of all intervals follow from the first (see `response`).
         """
-        x, y, heading, rate = self._columns()
+        x, y, heading, rate = self.state.unbind(-1)
         driven = torch.stack((rate, desired))
         headings = heading + self._before @ driven  # at the beginning of each interval, and after the last
         along = headings[:-1]
@@ -157,7 +155,7 @@ class ShipSteering(Env):
         moved = (self.cfg.sampling_s * self.cfg.speed_m_s * flat).cumsum(0)
         here = torch.stack((x, y))
         path = torch.cat((here.unsqueeze(0), here + moved))
-        return path, torch.stack((*path[-1].unbind(0), wrap(headings[-1]), self._after @ driven), dim=-1)
+        return path, torch.stack((*path[-1].unbind(0), wrap(headings[-1]), self._after @ driven)).T
 
     def _passed(self, path: Tensor) -> Tensor:
         """`(N,)` bool: the way `(K + 1, 2, N)` crosses the gate, in either direction."""
@@ -166,22 +164,21 @@ class ShipSteering(Env):
         crosses = low[1:] != low[:-1]
         step = torch.where(crosses, y[1:] - y[:-1], 1.0)
         at = x[:-1] - y[:-1] * (x[1:] - x[:-1]) / step
-        return (crosses & (at >= self.cfg.gate_from_m) & (at <= self.cfg.gate_to_m)).any(0)
+        return any_row(crosses & (at >= self.cfg.gate_from_m) & (at <= self.cfg.gate_to_m))
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`: uniform over the whole range of every column."""
-        share = torch.rand(self.num_envs, 4, generator=self.generator, device=self.device)
-        start = torch.lerp(self._low, self._high, share)
-        self.state = torch.where(mask.unsqueeze(-1), start, self.state)
+        share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
+        self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
         self.progress = self.progress.masked_fill(mask, 0)
         return self.observe()
 
     def observe(self) -> Obs:
         """See `Env.observe`: place and turn rate in [-1, 1], heading as cosine and sine."""
-        x, y, heading, rate = self._columns()
+        x, y, heading, rate = self.state.unbind(-1)
         half = 0.5 * self.cfg.size_m
         seen = (x / half - 1.0, y / half - 1.0, heading.cos(), heading.sin(), rate / self.cfg.max_turn_rad_s)
-        return {"ship": torch.stack(seen, dim=-1)}
+        return {"ship": torch.stack(seen).T}
 
     def picture(self, track: Tensor) -> np.ndarray:
         """An image `(height, width, 3)` of a track `(T, 4)` from its start to the present."""
@@ -196,6 +193,14 @@ class ShipSteering(Env):
         """See `Env.load_state_dict`."""
         self.state, self.progress = (state[name].to(self.device, copy=True) for name in ("state", "progress"))
         self.generator.set_state(state["generator"].cpu())
+
+
+def any_row(flags: Tensor) -> Tensor:
+    """Whether any of K rows is true, `(N,)` bool of `(K, N)`; for few rows faster on the CPU than `any`."""
+    found, *others = flags.unbind(0)
+    for row in others:
+        found = found | row
+    return found
 
 
 def wrap(angle: Tensor) -> Tensor:

@@ -130,10 +130,13 @@ class TabularEnv(Env):
         self._base = int((self._strides * torch.tensor([factor.low for factor in mdp.factors]).to(self.device)).sum())
         states = self.mdp.states
         self._states, self._next = states, self.mdp.next_state.flatten()
-        columns = [self.mdp.reward, *self.mdp.terms.values(), *self.mdp.metrics.values()]
-        # looked up by `index_select`, which is several times as fast on the CPU as indexing
-        self._outcomes = torch.stack([column.flatten() for column in columns]).float()
-        self._terminated = self.mdp.terminated.flatten()
+        columns = [self.mdp.reward, *self.mdp.terms.values(), *self.mdp.metrics.values(), self.mdp.terminated]
+        # few outcomes differ, and a table of these stays in the cache; looked up by `index_select`, which is several
+        # times as fast on the CPU as indexing
+        every = torch.stack([column.flatten().float() for column in columns], dim=-1)
+        outcomes, kind = torch.unique(every, dim=0, return_inverse=True)
+        self._kind, self._outcomes = kind.int(), outcomes[:, :-1].T.contiguous()
+        self._terminated = outcomes[:, -1] > 0.0
         self._ones = torch.ones(self.num_envs, device=self.device)
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self._index: Tensor = self.progress
@@ -180,9 +183,10 @@ class TabularEnv(Env):
         row = self.index() * self.action_size + self._chosen(action)
         self._move(self._next.index_select(0, row))
         self.progress = self.progress + 1
-        terminated = self._terminated.index_select(0, row)
+        kind = self._kind.index_select(0, row)
+        terminated = self._terminated.index_select(0, kind)
         truncated = (self.progress >= self.episode_steps) & ~terminated
-        reward, *columns = self._outcomes.index_select(1, row).unbind(0)
+        reward, *columns = self._outcomes.index_select(1, kind).unbind(0)
         names = len(self.mdp.terms)
         obs = self.observe()
         return StepResult(

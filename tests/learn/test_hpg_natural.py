@@ -88,19 +88,19 @@ def test_with_an_entropy_that_stays_it_settles_at_a_softmax_of_the_values():
     assert_close(algorithm.probabilities(0)[3], (q / 0.5).softmax(-1), atol=1e-2, rtol=0)
 
 
-def test_entropy_is_over_below_before_it_is_over_above():
-    cfg = config.build(HpgCfg, {"entropy": 0.8, "entropy_iterations": 100, "entropy_share": 0.5})
-    assert [cfg.entropy_weight(0, k) for k in (0, 50, 100, 500)] == pytest.approx([0.8, 0.2, 0.0, 0.0])
-    assert [cfg.entropy_weight(1, k) for k in (0, 25, 50)] == pytest.approx([0.8, 0.2, 0.0])
-    assert cfg.entropy_weight(2, 25) == 0.0
+def test_entropy_falls_below_before_it_falls_above():
+    cfg = config.build(HpgCfg, {"entropy": 0.8, "entropy_end": 0.2, "entropy_iterations": 100, "entropy_share": 0.5})
+    assert [cfg.entropy_weight(0, k) for k in (0, 50, 100, 500)] == pytest.approx([0.8, 0.5, 0.2, 0.2])
+    assert [cfg.entropy_weight(1, k) for k in (0, 25, 50)] == pytest.approx([0.8, 0.4, 0.0])
+    assert cfg.entropy_weight(2, 25) == pytest.approx(0.0)
     learner = make_hpg(corridor(1), cfg, 0)
     weight = learner.algorithm._entropy_weight(25)[learner.tables.row[:, 0], 0]
     # Root; Fetch and Carry below it; ToKey below Fetch
-    assert weight.tolist() == pytest.approx([0.45, 0.2, 0.0, 0.2])
+    assert weight.tolist() == pytest.approx([0.65, 0.4, 0.0, 0.4], abs=1e-6)
 
 
 def test_what_counts_for_nothing_moves_nothing():
-    learner = hpg(horizon=8, entropy=0.5)
+    learner = hpg(horizon=8)
     before = learner.algorithm.theta.clone()
     row = torch.zeros(6, dtype=torch.long)
     moved = learner.algorithm.natural_gradient(row, row, torch.zeros(6), torch.zeros(6), none(learner))
@@ -109,7 +109,8 @@ def test_what_counts_for_nothing_moves_nothing():
 
 @pytest.mark.parametrize("natural", [True, False])
 def test_both_gradients_learn_the_corridor(natural):
-    learner = hpg(64, natural=natural, horizon=16, entropy_iterations=80, learning_rate=0.1)
+    fading = {"entropy": 1.0, "entropy_end": 0.0, "entropy_iterations": 80}
+    learner = hpg(64, natural=natural, horizon=16, learning_rate=0.1, **fading)
     for _ in range(120):
         learner.iterate()
     assert greedy_means(learner)[0] == pytest.approx(3.5)

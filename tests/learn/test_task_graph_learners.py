@@ -15,7 +15,8 @@ from isaachrl.learn.task_graph.stack import Chooser, stack_ticks
 from isaachrl.learn.task_graph.tables import GraphTables
 from tests.small_mdp import corridor, corridor_graph
 
-PAPER = {"natural": False, "baseline": False, "normalize": False, "entropy": 0.0, "decay_iterations": 0}
+SOBER = {"entropy": 0.0, "entropy_end": 0.0}
+PAPER = SOBER | {"natural": False, "baseline": False, "normalize": False, "decay_iterations": 0}
 
 
 def hpg(num_envs=1, graph=None, **values):
@@ -165,7 +166,7 @@ def test_a_pseudo_reward_steers_its_subtask_and_no_other():
 
 
 def test_hpg_learns_the_corridor():
-    learner = hpg(64, max_iterations=150, entropy_iterations=80)
+    learner = hpg(64, max_iterations=150, horizon=16, entropy_iterations=80)
     for _ in range(150):
         learner.iterate()
     assert greedy_means(learner)[0] == pytest.approx(3.5)
@@ -263,7 +264,7 @@ def test_step_sizes_decay_where_that_is_asked_for():
 
 
 def test_the_entropy_pulls_towards_even_choices_and_fades():
-    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, normalize=False, entropy=1.0, entropy_iterations=10)
+    learner = hpg(learning_rate=1.0, horizon=8, **(PAPER | {"entropy": 1.0, "entropy_iterations": 10}))
     algorithm = learner.algorithm
     row = learner.tables.row[3, 5]
     algorithm.theta[row] = torch.tensor([0.0, 2.0])
@@ -279,7 +280,7 @@ def test_the_entropy_pulls_towards_even_choices_and_fades():
 
 
 def test_advantages_are_measured_in_their_subtasks_own_size():
-    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, entropy=0.0)
+    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, **SOBER)
     algorithm = learner.algorithm
     rows = torch.stack((learner.tables.row[0, 5], learner.tables.row[3, 5]))
     algorithm.square = torch.tensor([400.0, 1.0, 1.0, 4.0])

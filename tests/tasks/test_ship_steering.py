@@ -12,7 +12,14 @@ from isaachrl.envs.env import Env
 from isaachrl.errors import ConfigError
 from isaachrl.learn.task_graph.views import Views
 from isaachrl.run.rollout import run_episodes
-from tasks.ship_steering import HeadingController, ShipSteeringCfg, ship_graph, straight_line_steps, wrap
+from tasks.ship_steering import (
+    HeadingController,
+    ShipSteeringCfg,
+    any_row,
+    ship_graph,
+    straight_line_steps,
+    wrap,
+)
 
 assert tasks
 DEG = math.pi / 180
@@ -185,3 +192,33 @@ def test_the_picture_shows_track_and_gate():
 def test_impossible_seas_are_refused(cfg):
     with pytest.raises(ConfigError):
         isaachrl.make("ShipSteering", cfg={"task": cfg})
+
+
+def test_any_row_is_any_over_the_rows():
+    flags = torch.tensor([[False, True, False, False], [False, False, True, False]])
+    assert any_row(flags).tolist() == [False, True, True, False]
+    assert any_row(flags[:1]).tolist() == [False, True, False, False]
+
+
+def test_states_written_row_by_row_sail_as_those_kept_by_column():
+    rows = torch.tensor([[500.0, 500.0, 0.3, 0.1], [200.0, 700.0, 2.0, -0.1], [390.0, 399.0, 1.5, 0.0]])
+    kept, written = ships(rows.tolist()), ships(rows.tolist())
+    kept.state = rows.T.contiguous().T
+    written.state = rows.clone()
+    for action in (0.1, -0.2, 0.2):
+        one, other = kept.advance(torch.full((3, 1), action)), written.advance(torch.full((3, 1), action))
+        assert_close(one.obs["ship"], other.obs["ship"]), assert_close(kept.state, written.state)
+    assert kept.state.shape == (3, 4) and kept.obs_sizes["ship"] == one.obs["ship"].shape[1]
+    kept.state[1] = torch.tensor([100.0, 100.0, 0.0, 0.0])  # in place too
+    kept.advance(torch.zeros(3, 1))
+    assert kept.state[1].tolist() == pytest.approx([101.8, 100.0, 0.0, 0.0])
+
+
+def test_only_masked_ships_begin_anew():
+    env = isaachrl.make("ShipSteering", num_envs=6, device="cpu", seed=2)
+    before = env.state.clone()
+    mask = torch.tensor([True, False, False, True, False, False])
+    obs = env.reset_where(mask)["ship"]
+    assert torch.equal(env.state[~mask], before[~mask]) and not torch.equal(env.state[mask], before[mask])
+    x, y = env.state[:, 0] / 500 - 1, env.state[:, 1] / 500 - 1
+    assert_close(obs[:, :2], torch.stack((x, y), -1))

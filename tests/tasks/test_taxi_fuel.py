@@ -131,3 +131,30 @@ def test_the_picture_shows_the_taxi_where_it_is():
 def test_impossible_worlds_are_refused(cfg):
     with pytest.raises(ConfigError):
         isaachrl.make("TaxiFuel", cfg={"task": cfg})
+
+
+def test_every_table_is_looked_up_right():
+    """All states and actions at once, against the tables that the outcomes were packed from."""
+    env = taxis([[0, 0, 0, 1, 5]] * (25 * 5 * 4 * 15 * 7))
+    mdp = env.mdp
+    index, action = torch.arange(len(mdp.states)).repeat_interleave(7), torch.arange(7).repeat(len(mdp.states))
+    env.state = mdp.states[index]
+    result = env.advance(action)
+    assert torch.equal(result.reward, mdp.reward[index, action])
+    assert torch.equal(result.terminated, mdp.terminated[index, action])
+    assert torch.equal(env.index(), mdp.next_state[index, action])
+    for name, term in mdp.terms.items():
+        assert torch.equal(result.terms[name], term[index, action])
+    for name, metric in mdp.metrics.items():
+        assert torch.equal(result.metrics[name], metric[index, action].float())
+
+
+def test_the_last_drop_does_one_more_thing():
+    for state, action, after in (
+        ([4, 0, 2, 1, 0], PICKUP, [4, 0, 4, 1, -1]),  # he gets in, and they are stranded
+        ([4, 0, 2, 1, 1], PICKUP, [4, 0, 4, 1, 0]),
+        ([0, 3, 4, 1, 0], EAST, [0, 4, 4, 1, -1]),  # at the destination, but there is nothing left to drop him with
+    ):
+        found, reward, terminated, delivered = one_step(state, action)
+        assert (found, delivered) == (after, 0.0)
+        assert (reward, terminated) == ((-21.0, True) if after[4] < 0 else (-1.0, False))

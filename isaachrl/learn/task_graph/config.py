@@ -55,9 +55,9 @@ class GraphCfg:
 class HpgCfg(GraphCfg):
     """Hierarchical policy gradient (Ghavamzadeh and Mahadevan 2003).
 
-    With `natural=false baseline=false normalize=false entropy=0` it is the algorithm of the paper. That one commits
-    early: the root stops calling what does not pay before its children have learned to do it well, and never tries
-    again.
+    With `natural=false baseline=false normalize=false entropy=0 entropy_end=0` it is the algorithm of the paper. That
+    one commits early: the root stops calling what does not pay before its children have learned to do it well, and
+    never tries again.
 
     Args:
         learning_rate: alpha_0 of Eq. 3.
@@ -68,30 +68,34 @@ class HpgCfg(GraphCfg):
         normalize: measure every subtask's rewards-to-go in their own root mean square, so that one step size serves
             all levels.
         entropy: weight of the entropy of each choice at first, in the same unit.
-        entropy_iterations: iterations over which it falls to nothing at the root, the slower the less is left.
-        entropy_share: by which that time is multiplied with every level below the root: whoever calls needs some time
-            with children that have made up their minds.
+        entropy_end: and at last at the root. With none it stops trying, and what it believes of the rest grows old.
+            Below the root it falls to nothing: whoever calls needs children that have made up their minds.
+        entropy_iterations: iterations over which it falls at the root, linearly.
+        entropy_share: by which that time is multiplied with every level below the root.
     """
 
-    learning_rate: float = 0.1
+    learning_rate: float = 0.5
     natural: bool = True
     baseline: bool = True
     baseline_rate: float = 0.1
     normalize: bool = True
-    entropy: float = 1.0
-    entropy_iterations: int = 500
-    entropy_share: float = 0.5
+    entropy: float = 0.3
+    entropy_end: float = 0.04
+    entropy_iterations: int = 240
+    entropy_share: float = 0.35
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
         super().__post_init__()
         check(self, ("learning_rate", "entropy_iterations", "entropy_share"), ("baseline_rate", "entropy_share"))
-        if self.entropy < 0:
-            raise ConfigError(f"train.entropy={self.entropy}: expected 0 or more")
+        if not 0 <= self.entropy_end <= self.entropy:
+            raise ConfigError(f"train.entropy_end={self.entropy_end}: expected 0 to entropy={self.entropy}")
 
     def entropy_weight(self, level: int, iteration: int) -> float:
         """The weight of the entropy on a level of the hierarchy, the root being 0, after so many iterations."""
-        return self.entropy * max(1.0 - iteration / (self.entropy_iterations * self.entropy_share**level), 0.0) ** 2
+        share = min(iteration / (self.entropy_iterations * self.entropy_share**level), 1.0)
+        end = self.entropy_end if level == 0 else 0.0
+        return self.entropy + share * (end - self.entropy)
 
 
 @dataclass
