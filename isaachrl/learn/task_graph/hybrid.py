@@ -43,7 +43,7 @@ class HybridCfg:
         policy: of the subtasks, see `GaussianCfg`.
     """
 
-    max_iterations: int = 250
+    max_iterations: int = 300
     horizon: int = 32
     cells: int = 20
     learning_rate: float = 0.1
@@ -57,7 +57,7 @@ class HybridCfg:
     failure_reward: float = -500.0
     call_steps: int = 200
     trace: int = 16
-    policy: GaussianCfg = field(default_factory=GaussianCfg)
+    policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(learning_rate=1.5, decay_iterations=80))
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""
