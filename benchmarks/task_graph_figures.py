@@ -61,7 +61,7 @@ class Options:
         draw: folder for the figures; nothing draws none.
         seeds: how many, from 0.
         folder: of the records.
-        num_envs: environments; 0 takes 1024 taxis or ships, or 256 walkers.
+        num_envs: environments; 0 takes those of the learner's recipe for a CPU.
         max_iterations: 0 takes the learner's own.
         threads: of PyTorch.
     """
@@ -86,7 +86,8 @@ def make_learner(name: str, seed: int, options: Options) -> Learner:
         wanted["max_iterations"] = options.max_iterations
     if variant:
         wanted["variant"] = variant
-    task, usual = ("FourRooms", 256) if variant else ("TaxiFuel" if name in TAXI else "ShipSteering", 1024)
+    task = "FourRooms" if variant else "TaxiFuel" if name in TAXI else "ShipSteering"
+    usual = values["recipes"]["cpu"]["num_envs"]
     env = isaachrl.make(task, num_envs=options.num_envs or usual, device="cpu", seed=seed)
     return entry.build(env, config.build(entry.cfg_type, wanted, "train"), seed)
 

@@ -80,9 +80,9 @@ class HpgCfg(GraphCfg):
     baseline_rate: float = 0.1
     normalize: bool = True
     entropy: float = 0.3
-    entropy_end: float = 0.04
-    entropy_iterations: int = 240
-    entropy_share: float = 0.35
+    entropy_end: float = 0.05
+    entropy_iterations: int = 220
+    entropy_share: float = 0.4
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""

@@ -119,8 +119,9 @@ class Hpg:
 
         For one softmax parameter a child it is the child's mean advantage (Kakade 2001), less `share` of the logarithm
         of its probability, to which a constant of the row may be added; here the parameters' mean is drawn to 0. A
-        state that is seldom met, and a child that is seldom called there, then learn as fast as the others. Where
-        nothing was called nothing moves.
+        state that is seldom met, and a child that is seldom called there, then learn as fast as the others. A mean
+        of n counts as n / (n + 1) of itself, or single ones would make too much noise. Where nothing was called
+        nothing moves.
 
         Args:
             row, child, advantage: `(M,)` of each choice.
@@ -131,7 +132,7 @@ class Hpg:
         none = torch.zeros(self.theta.numel(), device=self.theta.device)
         total, count = none.index_add(0, entry, advantage), none.index_add(0, entry, weight)
         met = (count.view_as(self.theta).sum(-1, keepdim=True) > 0).float()
-        return (total / count.clamp_min(1.0)).view_as(self.theta) - share * met * self.theta
+        return (total / (count + 1.0)).view_as(self.theta) - share * met * self.theta
 
     def _write(self, ticks: Tick) -> None:
         """Note the iteration's choices and the calls that ended in it."""
