@@ -70,38 +70,19 @@ class Options:
     clock: Clock = Clock.wall
 
 
-class Bare:
-    """A plain world of which only what `move` needs is kept: no observation, no time limit, no extras.
+class BareTaxi:
+    """One taxi with fuel, as one would write it without tensors: no observation, no time limit, no extras.
 
     Args:
         seed: of its own random numbers.
     """
 
+    stations = tuple(STATIONS.values())
+    walls = frozenset({(cell, 2) for cell in WALLS} | {((row, column + 1), 3) for row, column in WALLS})
+
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.reset()
-
-    def reset(self) -> Any:
-        """Start anew."""
-        raise NotImplementedError
-
-    def move(self, action: Any) -> tuple[float, bool]:
-        """Reward, and whether the episode ended."""
-        raise NotImplementedError
-
-    def step(self, action: Any) -> Any:
-        """Reward, and whether the episode ended; then a new one has begun."""
-        reward, done = self.move(action)
-        if done:
-            self.reset()
-        return reward, done
-
-
-class BareTaxi(Bare):
-    """One taxi with fuel, as one would write it without tensors."""
-
-    stations = tuple(STATIONS.values())
-    walls = frozenset({(cell, 2) for cell in WALLS} | {((row, column + 1), 3) for row, column in WALLS})
 
     def reset(self) -> Any:
         """Start anew."""
@@ -133,9 +114,24 @@ class BareTaxi(Bare):
             reward, done = reward - 20.0, True
         return reward, done
 
+    def step(self, action: int) -> Any:
+        """Reward, and whether the episode ended; then a new one has begun."""
+        reward, done = self.move(action)
+        if done:
+            self.reset()
+        return reward, done
 
-class BareShip(Bare):
-    """One ship, as one would write it without tensors."""
+
+class BareShip:
+    """One ship, as one would write it without tensors: no observation, no time limit, no extras.
+
+    Args:
+        seed: of its own random numbers.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.reset()
 
     def reset(self) -> Any:
         """Start anew."""
@@ -158,6 +154,13 @@ class BareShip(Bare):
             self.x, self.y = x, y
             out = out or not (0.0 <= x <= 1000.0 and 0.0 <= y <= 1000.0)
         return -1.0, self.passed or out
+
+    def step(self, action: float) -> Any:
+        """Reward, and whether the episode ended; then a new one has begun."""
+        reward, done = self.move(action)
+        if done:
+            self.reset()
+        return reward, done
 
 
 class PlainTaxi(BareTaxi):
@@ -237,7 +240,7 @@ def ours(task: str, num_envs: int) -> Stepper:
     return block
 
 
-def plain(kind: type[Bare]) -> Stepper:
+def plain(kind: type[BareTaxi] | type[BareShip]) -> Stepper:
     """Blocks of steps of the plain loop over environments."""
     envs: list[Any] = [kind(seed) for seed in range(PLAIN_ENVS)]
     draw = random.Random(0)

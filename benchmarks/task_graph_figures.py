@@ -26,6 +26,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
+import isaachrl.learn.subgoals
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.errors import IsaacHRLError
