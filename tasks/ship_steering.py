@@ -122,7 +122,8 @@ class ShipSteering(Env):
         path, self.state = self._sail(action[:, 0].clamp(*self.action_extent))
         self.progress = self.progress + 1
         passed = self._passed(path)
-        outside = any_row(((path[1:] < 0.0) | (path[1:] > self.cfg.size_m)).flatten(0, 1)) & ~passed
+        half = 0.5 * self.cfg.size_m
+        outside = ((path[1:] - half).abs().amax((0, 1)) > half) & ~passed
         terminated = passed | outside
         goal, out = passed.float(), outside.float()
         terms = {
@@ -162,8 +163,8 @@ class ShipSteering(Env):
         x, y = path[:, 0], path[:, 1] - self.cfg.gate_y_m
         low = y < 0.0
         crosses = low[1:] != low[:-1]
-        step = torch.where(crosses, y[1:] - y[:-1], 1.0)
-        at = x[:-1] - y[:-1] * (x[1:] - x[:-1]) / step
+        # where it crosses no line, this divides by what may be zero, and does not count
+        at = x[:-1] - y[:-1] * (x[1:] - x[:-1]) / (y[1:] - y[:-1])
         return any_row(crosses & (at >= self.cfg.gate_from_m) & (at <= self.cfg.gate_to_m))
 
     def reset_where(self, mask: Tensor) -> Obs:
