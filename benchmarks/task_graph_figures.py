@@ -44,6 +44,7 @@ from tasks.ship_steering import HeadingController, ShipSteering, straight_line_s
 CFG = Path(__file__).resolve().parents[1] / "cfg" / "train"
 TAXI, SHIP = ("maxq", "hpg", "flat_q"), ("hybrid", "flat_pg", "actor_critic")
 ROOMS = tuple(f"rooms_{variant}" for variant in ("basic", "baseline", "entropy", "baseline+entropy"))
+ROOMS_CFG = {"task": {"random_goal": False}}
 GREEDY_EVERY = 20
 EVALUATED = 1000
 SMOOTH = 9
@@ -89,7 +90,8 @@ def make_learner(name: str, seed: int, options: Options) -> Learner:
         wanted["variant"] = variant
     task = "FourRooms" if variant else "TaxiFuel" if name in TAXI else "ShipSteering"
     usual = values["recipes"]["cpu"]["num_envs"]
-    env = isaachrl.make(task, num_envs=options.num_envs or usual, device="cpu", seed=seed)
+    cfg = ROOMS_CFG if variant else None
+    env = isaachrl.make(task, num_envs=options.num_envs or usual, device="cpu", seed=seed, cfg=cfg)
     return entry.build(env, config.build(entry.cfg_type, wanted, "train"), seed)
 
 
@@ -163,7 +165,7 @@ def yardsticks() -> Record:
     assert isinstance(env, ShipSteering)
     bound = float(straight_line_steps(env.cfg, env.state).mean())
     controller = summarize(run_episodes(env, HeadingController(env), 1))
-    rooms = getattr(isaachrl.make("FourRooms", device="cpu"), "mdp")  # noqa: B009 - a tabular environment
+    rooms = getattr(isaachrl.make("FourRooms", device="cpu", cfg=ROOMS_CFG), "mdp")  # noqa: B009 - a tabular environment
     ways = oracle.action_values(rooms, oracle.optimal_values(rooms, 0.9), 0.9)
     shortest = oracle.evaluate(rooms, oracle.greedy(ways))
     ship = {"straight_line_steps": bound, "controller": controller}

@@ -203,6 +203,21 @@ def test_the_level_below_learns_to_get_where_it_is_sent():
 
 
 @pytest.mark.parametrize("variant", ALL)
+def test_every_variant_learns_to_reach_the_goal(variant):
+    rates = {"learning_rate": 3e-3, "low_learning_rate": 3e-3}
+    learner = make(64, hidden=[64], horizon=64, subgoal_steps=20, variant=variant, task={"random_goal": False}, **rates)
+    signals = [learner.iterate() for _ in range(40)]
+
+    def mean(name, part):
+        return sum(signal.get(name, 0.0) for signal in part) / len(part)
+
+    for name, more in (("episode/success_rate", 0.15), ("subgoal/achieved", 0.03)):
+        early, late = mean(name, signals[:10]), mean(name, signals[-10:])
+        assert late > early + more, f"{name}: {early} at first, {late} at last"
+    assert mean("episode/length", signals[-10:]) < mean("episode/length", signals[:10]) - 5
+
+
+@pytest.mark.parametrize("variant", ALL)
 def test_a_stored_state_continues_bit_for_bit(variant):
     first, second = make(variant=variant), make(variant=variant, seed=1)
     for _ in range(3):
