@@ -226,7 +226,7 @@ def draw_taxi(groups: dict[str, list[Record]], best: Record, path: Path) -> None
     level(left, best["reward_per_step"], "optimum")
     curve(right, groups, "greedy/return", "mean return of the greedy policy, all 2400 starts")
     level(right, best["mean_return"], "optimum")
-    right.set_ylim(-20.0, 5.0)
+    right.set_ylim(-4.0, 4.5)
     save(figure, path)
 
 
