@@ -1,6 +1,7 @@
 """How much of the engine's speed reaches the learner, measured in one run so that the machine's mood cancels.
 
     python benchmarks/throughput.py task=HumanoidAMP num_envs=1024 [sim=…] [seconds=20] [skill=PATH] [threads=N]
+                                    [loop=none|ase|motion] [beside=gymnasium|envpool]
 
 Blocks of about half a second of `env.step` alternate with blocks of the bare engine: the same compiled model, as
 many worlds, the same threads, and from the very states that the environment's block began with the very controls
@@ -8,9 +9,15 @@ that it applied, physics step for physics step (on a GPU, where steps are replay
 noted in between, with the last of them throughout). `ratio` is the median over pairs of blocks. Episodes start as the
 task starts them; actions are normal with a standard deviation of 0.05 around the mean pose of the motions, or, above
 a skill, commands in all directions. Without a skill file a random one of the default sizes is made: it costs the same.
+
+`loop=` measures the pretraining instead, with the recipe of the device and that kind of command: a block is then some
+iterations of the learner, `env_steps_per_s` its samples, and `phases` the shares of its time (on the CPU): `physics`,
+the rest of the environment's step (`observations`: senses, style, rewards, resets), `inference` (the networks that act,
+and the writing of the rollout) and `update`. `beside=` lets another library's humanoid step in blocks in between.
 One JSON line goes to standard output, a table for people to standard error.
 """
 
+import importlib
 import json
 import os
 import statistics
@@ -24,17 +31,21 @@ from pathlib import Path
 from typing import Any
 
 import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
+import numpy as np
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.envs import Env, TaskEnv
 from isaachrl.envs.registry import entry
-from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.hierarchy.build import NO_SKILL, skill_path
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
+from isaachrl.run.build import build_env, build_learner
+from isaachrl.run.settings import resolve
 from isaachrl.sim import MujocoSim
 from isaachrl.sim.bare import bare_engine
 
@@ -43,6 +54,10 @@ BLOCK_S = 0.5
 BLOCK_CONTROL_STEPS = 30  # longer, and bodies lie on the floor that the environment has put back on their feet
 SETTLE_STEPS = 10
 RANDOM = "random"
+TRAIN_FILES = Path(__file__).resolve().parents[1] / "cfg" / "train"
+RIVAL_ENVS_PER_CORE = 8
+RIVAL_SUBSTEPS = 5  # physics steps in a step of Gymnasium's humanoid
+PHASES = ("physics", "observations", "inference", "update")
 
 
 @dataclass
@@ -56,6 +71,8 @@ class Options:
         seconds: length of the measurement.
         skill: skill file of a hierarchical task; empty takes the task's own or, without that, a random one.
         threads: threads of PyTorch; 0 leaves them as they are.
+        loop: kind of command of the pretraining to measure; empty measures the environment.
+        beside: another library whose humanoid is measured in the same run; empty for none.
     """
 
     task: str = "HumanoidAMP"
@@ -64,6 +81,8 @@ class Options:
     seconds: float = 20.0
     skill: str = ""
     threads: int = 0
+    loop: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ class Pair:
     """Control steps of all worlds per second in two neighbouring blocks.
 
     Args:
-        env: of the environment.
+        env: of the environment, or samples of the training.
         bare: of the bare engine.
     """
 
@@ -129,6 +148,23 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def make_learner(options: Options) -> SkillsLearner:
+    """The learner of a pretraining with the recipe of the device, and its environment.
+
+    Raises:
+        ConfigError: the task is not pretrained.
+    """
+    path = TRAIN_FILES / f"{options.task}.yaml"
+    train = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
+    composed = {"task": {"name": options.task}, "train": train, "sim": options.sim}
+    typed = {"num_envs": options.num_envs, "train": {"latents": options.loop}}
+    settings = resolve(composed, typed)
+    learner = build_learner(settings, build_env(settings, settings.num_envs, seed=0))
+    if not isinstance(learner, SkillsLearner):
+        raise ConfigError(f"loop={options.loop} measures the pretraining of a skill; type task=HumanoidAMP")
+    return learner
+
+
 def chooser(env: Env) -> Callable[[], Tensor]:
     """A function that draws the next action of all environments."""
     mean = torch.zeros(env.action_size, device=env.device)
@@ -140,17 +176,145 @@ def chooser(env: Env) -> Callable[[], Tensor]:
     return lambda: mean + std * torch.randn(shape, generator=generator, device=env.device)
 
 
-class Duel:
-    """An environment against its bare engine.
+class Stepping:
+    """Steps of an environment as the work to be measured.
+
+    Attributes:
+        unit: control steps of every world in one piece of work.
 
     Args:
         env: the environment, possibly of several levels.
     """
 
     def __init__(self, env: Env) -> None:
-        self.env, self.inner = env, innermost(env)
+        self.env, self.unit = env, control_steps(env)
+        self._act = chooser(env)
+
+    def prepare(self, pieces: int) -> Callable[[], None]:
+        """What is to be timed: so many steps."""
+        actions = [self._act() for _ in range(pieces)]
+
+        def work() -> None:
+            with torch.no_grad():
+                for action in actions:
+                    self.env.step(action)
+
+        return work
+
+    def phases(self) -> dict[str, float]:
+        """Nothing: the steps are not taken apart."""
+        return {}
+
+
+class Training:
+    """Iterations of a learner as the work to be measured, with the time that each phase takes.
+
+    Attributes:
+        unit: control steps of every world in one iteration.
+
+    Args:
+        learner: the learner.
+    """
+
+    def __init__(self, learner: SkillsLearner) -> None:
+        self.env, self.unit, self._iterate = learner.env, learner.cfg.horizon, learner.iterate
+        self._seconds = {"iterate": 0.0, "step": 0.0, "physics": 0.0, "update": 0.0}
+        self._timed(learner, "_learn", "update")
+        self._timed(learner.env, "step", "step")
+        self._timed(innermost(learner.env).sim, "step", "physics")
+
+    def _timed(self, owner: object, name: str, phase: str) -> None:
+        """Let a method add up the time that it takes."""
+        method = getattr(owner, name)
+
+        def timed(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            result = method(*arguments)
+            self._seconds[phase] += time.perf_counter() - start
+            return result
+
+        setattr(owner, name, timed)
+
+    def prepare(self, pieces: int) -> Callable[[], None]:
+        """What is to be timed: so many iterations."""
+
+        def work() -> None:
+            start = time.perf_counter()
+            for _ in range(pieces):
+                self._iterate()
+            self._seconds["iterate"] += time.perf_counter() - start
+
+        return work
+
+    def phases(self) -> dict[str, float]:
+        """Share of each phase in the time of all iterations; a GPU works on while the clock is read, so not there."""
+        if self.env.device.type != "cpu":
+            return {}
+        total, step, physics, update = (self._seconds[name] for name in ("iterate", "step", "physics", "update"))
+        seconds = (physics, step - physics, total - step - update, update)
+        return {name: round(value / total, 3) for name, value in zip(PHASES, seconds, strict=True)}
+
+
+class Rival:
+    """Another library's vectorised humanoid on the CPU.
+
+    Args:
+        name: `gymnasium` or `envpool`.
+
+    Raises:
+        ConfigError: another name, or the library is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.num_envs = RIVAL_ENVS_PER_CORE * (os.cpu_count() or 1)
+        try:
+            if name == "gymnasium":
+                import gymnasium
+
+                self._env: Any = gymnasium.make_vec("Humanoid-v5", num_envs=self.num_envs, vectorization_mode="async")
+            elif name == "envpool":
+                envpool: Any = importlib.import_module("envpool")
+                self._env = envpool.make_gymnasium("Humanoid-v4", num_envs=self.num_envs)
+            else:
+                raise ConfigError(f"beside={name} is unknown{nearest(name, ('gymnasium', 'envpool'))}")
+        except ImportError as error:
+            package = {"gymnasium": "'gymnasium[mujoco]'"}.get(name, name)
+            raise ConfigError(f"beside={name} cannot be imported ({error}); type pip install {package}") from error
+        self.name, self._random = name, np.random.default_rng(0)
+        self._space = getattr(self._env, "single_action_space", self._env.action_space)
+        self._env.reset()
+
+    def block(self, seconds: float) -> float:
+        """Steps of one environment per second, of all together."""
+        shape, taken = (self.num_envs, *self._space.shape), 0
+        start = time.perf_counter()
+        while taken == 0 or time.perf_counter() - start < seconds:
+            action = self._random.uniform(self._space.low, self._space.high, shape).astype(self._space.dtype)
+            self._env.step(action)
+            taken += self.num_envs
+        return taken / (time.perf_counter() - start)
+
+    def close(self) -> None:
+        """End its processes."""
+        self._env.close()
+
+    def summary(self, rates: Sequence[float]) -> dict[str, Any]:
+        """What is printed of it."""
+        rate = statistics.median(rates)
+        steps = {"env_steps_per_s": round(rate), "physics_steps_per_s": round(RIVAL_SUBSTEPS * rate)}
+        return {"name": self.name, "version": version(self.name), "num_envs": self.num_envs} | steps
+
+
+class Duel:
+    """Work on an environment against its bare engine.
+
+    Args:
+        work: what is measured.
+    """
+
+    def __init__(self, work: Stepping | Training) -> None:
+        self.work, self.env, self.inner = work, work.env, innermost(work.env)
         self.bare = bare_engine(self.inner.sim)
-        self.act = chooser(env)
         self._ctrl: list[Tensor] = []
         apply = self.inner.task.apply
 
@@ -160,19 +324,18 @@ class Duel:
 
         setattr(self.inner.task, "apply", recorded)  # noqa: B010 - one copy of the controls, far below a percent
 
-    def block(self, steps: int) -> Pair:
-        """Take `steps` steps of the environment, then the same physics without it."""
+    def block(self, pieces: int) -> Pair:
+        """Do some pieces of work, then the same physics without it."""
         self.bare.follow()
         self._ctrl.clear()
-        actions = [self.act() for _ in range(steps)]
+        work = self.work.prepare(pieces)
         wait(self.env.device)
         start = time.perf_counter()
-        for action in actions:
-            self.env.step(action)
+        work()
         wait(self.env.device)
         env_s = time.perf_counter() - start
         if self.env.step_graph is not None:
-            self._ctrl[:] = [self.inner.sim.ctrl.clone()] * (steps * control_steps(self.env))
+            self._ctrl[:] = [self.inner.sim.ctrl.clone()] * (pieces * self.work.unit)
         substeps = self.inner.task.cfg.substeps
         start = time.perf_counter()
         for ctrl in self._ctrl:
@@ -182,18 +345,21 @@ class Duel:
         taken = len(self._ctrl) * self.env.num_envs
         return Pair(taken / env_s, taken / bare_s)
 
-    def run(self, seconds: float) -> list[Pair]:
-        """Pairs of blocks until the time is over, at least three."""
-        self.block(SETTLE_STEPS)
+    def run(self, seconds: float, rival: Rival | None = None) -> tuple[list[Pair], list[float]]:
+        """Pairs of blocks until the time is over, at least three, and the rates of a rival's blocks between them."""
+        self.block(max(1, SETTLE_STEPS // self.work.unit))
         start = time.perf_counter()
         self.block(1)
-        steps = round(2 * BLOCK_S / (time.perf_counter() - start))
-        steps = max(1, min(steps, BLOCK_CONTROL_STEPS // len(self._ctrl)))
+        pieces = round(2 * BLOCK_S / (time.perf_counter() - start))
+        pieces = max(1, min(pieces, BLOCK_CONTROL_STEPS // self.work.unit))
         end = time.perf_counter() + seconds
         pairs: list[Pair] = []
+        rates: list[float] = []
         while len(pairs) < 3 or time.perf_counter() < end:
-            pairs.append(self.block(steps))
-        return pairs
+            pairs.append(self.block(pieces))
+            if rival is not None:
+                rates.append(rival.block(BLOCK_S))
+        return pairs, rates
 
 
 def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> dict[str, Any]:
@@ -205,6 +371,7 @@ def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> 
     bare = statistics.median(pair.bare for pair in pairs)
     return {
         "task": options.task,
+        "loop": options.loop,
         "num_envs": options.num_envs,
         "device": str(sim.device),
         "engine": "mujoco_warp" if warp else "mujoco",
@@ -220,6 +387,7 @@ def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> 
         "env_steps_per_s": round(statistics.median(pair.env for pair in pairs)),
         "ratio": round(statistics.median(ratios), 4),
         "ratio_quartiles": [round(ratios[quarter], 4), round(ratios[-1 - quarter], 4)],
+        "phases": duel.work.phases(),
         "blocks": len(pairs),
     }
 
@@ -230,10 +398,19 @@ def main(arguments: Sequence[str]) -> None:
     options = config.build(Options, words)
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        env, skill = make_env(options, folder)
-        duel = Duel(env)
-        result = summary(options, duel, duel.run(options.seconds), skill)
+    rival = Rival(options.beside) if options.beside else None
+    with tempfile.TemporaryDirectory() as folder:
+        if options.loop:
+            work, skill = Training(make_learner(options)), NO_SKILL
+        else:
+            env, skill = make_env(options, folder)
+            work = Stepping(env)
+        duel = Duel(work)
+        pairs, rates = duel.run(options.seconds, rival)
+    result = summary(options, duel, pairs, skill)
+    if rival is not None:
+        result["beside"] = rival.summary(rates)
+        rival.close()
     for name, value in (asdict(options) | result).items():
         print(f"{name:>26}  {value}", file=sys.stderr)
     print(json.dumps(result))

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from isaachrl.envs.disturbance import DisturbanceCfg
 from isaachrl.envs.env import Obs
 from isaachrl.errors import ConfigError
 from isaachrl.sim import Scene, Sim
@@ -23,6 +24,7 @@ class TaskCfg:
         nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
         njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
         reward: weight of each reward term by its name; 0 switches a term off, though it is still logged.
+        disturb: pushes, masses, friction and floor that depart from the model; nothing by default.
     """
 
     episode_steps: int = 300
@@ -31,6 +33,7 @@ class TaskCfg:
     nconmax: int = 0
     njmax: int = 0
     reward: dict[str, float] = field(default_factory=dict)
+    disturb: DisturbanceCfg = field(default_factory=DisturbanceCfg)
 
     def __post_init__(self) -> None:
         """Refuse clocks that cannot run, and room for less than nothing."""

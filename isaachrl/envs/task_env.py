@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.envs.disturbance import Disturbance
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.task import Task
 from isaachrl.envs.threads import small_work
@@ -31,6 +32,8 @@ class TaskEnv(Env):
         self.obs_sizes, self.policy_groups = task.obs_sizes, task.policy_groups
         self.action_size, self.episode_steps = task.action_size, task.cfg.episode_steps
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
+        disturb = task.cfg.disturb
+        self.disturbance = Disturbance(disturb, sim, task.cfg.step_s, generator) if disturb.active else None
         self.reset()
         self._weights = self._reward_weights()
 
@@ -45,6 +48,8 @@ class TaskEnv(Env):
 
     def _advance(self, action: Tensor) -> StepResult:
         self.task.apply(action)  # 1. action -> controls
+        if self.disturbance is not None:
+            self.disturbance.before_physics()
         self.sim.step(self.task.cfg.substeps)  # 2. physics
         self.progress += 1  # 3. time
         self.task.after_physics()  # 4. buffers
@@ -71,6 +76,8 @@ class TaskEnv(Env):
         """See `Env.reset_where`."""
         with small_work(self.num_envs, self.device):
             self.task.reset(mask)
+            if self.disturbance is not None:
+                self.disturbance.reset(mask)
             self.progress.masked_fill_(mask, 0)
             return self.task.observe()
 
@@ -102,6 +109,7 @@ class TaskEnv(Env):
             "task": self.task.state_dict(),
             "progress": self.progress.clone(),
             "generator": self.generator.get_state(),
+            "disturbance": {} if self.disturbance is None else self.disturbance.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -109,6 +117,8 @@ class TaskEnv(Env):
         self.sim.load_state_dict(state["sim"])
         self.task.load_state_dict(state["task"])
         self.progress.copy_(state["progress"])
+        if self.disturbance is not None and state.get("disturbance"):  # who resumes may switch disturbances on
+            self.disturbance.load_state_dict(state["disturbance"])
         self.generator.set_state(state["generator"].cpu())
 
     def _reward_weights(self) -> dict[str, float]:
@@ -121,9 +131,14 @@ class TaskEnv(Env):
 
 
 def task_scene(task_type: type[Task[Any]], cfg: Any) -> Scene:
-    """The scene of a task, with the room for contacts and constraints that its configuration asks for."""
+    """The scene of a task, with the floor and the room for contacts that its configuration asks for."""
     scene = task_type.scene(cfg)
-    return replace(scene, nconmax=cfg.nconmax or scene.nconmax, njmax=cfg.njmax or scene.njmax)
+    return replace(
+        scene,
+        nconmax=cfg.nconmax or scene.nconmax,
+        njmax=cfg.njmax or scene.njmax,
+        rough_m=cfg.disturb.rough_m,
+    )
 
 
 def evaluation_cfg(cfg: Any) -> Any:

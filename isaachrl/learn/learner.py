@@ -54,9 +54,12 @@ class Learner(ABC):
         samples: environment steps done (of this learner's level), over all environments.
         max_iterations: the budget from the configuration.
         HEADLINE: names of the few signals that tell whether it learns; the progress display shows them.
+        DISTRIBUTED: whether several processes can train it together, see `isaachrl.learn.distributed`. `env` then
+            holds this process's share of the environments, and `samples` counts those of all.
     """
 
     HEADLINE: ClassVar[tuple[str, ...]] = ()
+    DISTRIBUTED: ClassVar[bool] = False
 
     env: Env
     iteration: int

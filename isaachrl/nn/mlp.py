@@ -13,7 +13,7 @@ def mlp(input_size: int, hidden: Sequence[int], output_size: int | None = None) 
     layers: list[nn.Module] = []
     size = input_size
     for width in hidden:
-        layers += [nn.Linear(size, width), nn.ReLU()]
+        layers += [nn.Linear(size, width), nn.ReLU(inplace=True)]
         size = width
     if output_size is not None:
         layers.append(nn.Linear(size, output_size))

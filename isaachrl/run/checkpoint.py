@@ -33,6 +33,8 @@ class Checkpoint:
         env_state: `Env.state_dict()`.
         wall_s: seconds of training so far.
         random_state: of the global generators, see `random_state`.
+        others: of a training by several processes, what each but the first has of its own: learner_state,
+            env_state and random_state.
     """
 
     task: str
@@ -44,6 +46,7 @@ class Checkpoint:
     env_state: dict[str, Any]
     wall_s: float = 0.0
     random_state: dict[str, Any] = field(default_factory=dict)
+    others: list[dict[str, Any]] = field(default_factory=list)
 
     def require(self, task: str | None, learner: str | None) -> None:
         """Refuse to serve another task or learner than these; None accepts any.
@@ -96,8 +99,17 @@ def load_checkpoint(source: Path) -> Checkpoint:
         CheckpointError: there is none, it is damaged, of another program or of a newer version of this one.
     """
     path = find_checkpoint(source)
+    return checked(read_content(path), path)
+
+
+def read_content(path: Path) -> Any:
+    """What a file of tensors and plain data holds.
+
+    Raises:
+        CheckpointError: it holds something else, or is damaged.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is no checkpoint of isaachrl, or it is damaged: it does not hold tensors and plain data alone,"
@@ -108,7 +120,6 @@ def load_checkpoint(source: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is damaged and cannot be read ({first}); take an older one of its folder"
         ) from error
-    return _check(content, path)
 
 
 def find_checkpoint(source: Path) -> Path:
@@ -129,8 +140,12 @@ def find_checkpoint(source: Path) -> Path:
     )
 
 
-def _check(content: Any, path: Path) -> Checkpoint:
-    """Refuse what is not a complete checkpoint of this program and version."""
+def checked(content: Any, path: Path) -> Checkpoint:
+    """The checkpoint that a file's content is.
+
+    Raises:
+        CheckpointError: it is none, is incomplete, or of a newer version of this program.
+    """
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
         what = f"its format is {found!r}" if found else "it was written by another program"
@@ -143,6 +158,7 @@ def _check(content: Any, path: Path) -> Checkpoint:
             f"{path} has format version {version}, and this isaachrl reads up to {VERSION}; install the version"
             " that wrote it"
         )
+    content.setdefault("others", [])  # there was a time without
     missing = [key for key in field_names() if key not in content]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")

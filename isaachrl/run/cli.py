@@ -81,8 +81,8 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 
-def set_up_logging() -> None:
-    """Log to the standard error: with colours on a terminal, as plain lines elsewhere."""
+def set_up_logging(quiet: bool = False) -> None:
+    """Log to the standard error: with colours on a terminal, as plain lines elsewhere; only warnings if `quiet`."""
     if sys.stderr.isatty():
         handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
@@ -91,7 +91,7 @@ def set_up_logging() -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("isaachrl")
     logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isaachrl.errors import ConfigError
+from isaachrl.learn import distributed
 from isaachrl.run.cli import set_up_logging, typed_values
 from isaachrl.run.settings import Mode, Settings, resolve
 from isaachrl.run.train import train
@@ -18,15 +20,21 @@ def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
     Raises:
         IsaacHRLError: the input cannot be used; the message says what to type.
     """
-    set_up_logging()
-    settings = resolve(composed, typed_values(composed, overrides))
-    return dispatch(settings)
+    with distributed.joined():
+        set_up_logging(quiet=distributed.rank() > 0)
+        settings = resolve(composed, typed_values(composed, overrides))
+        return dispatch(settings)
 
 
 def dispatch(settings: Settings) -> Any:
     """Run the command of `settings.run.mode`. What a command needs is imported when it is asked for."""
     if settings.run.mode is Mode.train:
         return train(settings)
+    if distributed.size() > 1:
+        mode = settings.run.mode.value
+        raise ConfigError(
+            f"mode={mode} is the work of one process; type python train.py mode={mode} … without torchrun"
+        )
     if settings.run.mode is Mode.evaluate:
         from isaachrl.run.evaluate import evaluate
 

@@ -5,6 +5,7 @@ Runs of one name are seeds of one setting: their mean is drawn over the band fro
 
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,19 @@ POINTS = 200  # where the curves of a setting's seeds are read off
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-def compare(settings: dict[str, list[Path]], signals: list[str]) -> bytes:
+def compare(
+    settings: dict[str, list[Path]],
+    signals: list[str],
+    scale: Mapping[str, float] | None = None,
+    axis: str = "samples",
+) -> bytes:
     """One panel a signal, one line a setting, over samples; as PNG.
 
     Args:
         settings: run folders of each setting by name.
         signals: names as in `metrics.jsonl`.
+        scale: what a sample of each setting counts for, 1 where it is left out.
+        axis: what is counted then.
 
     Raises:
         ConfigError: a run has no metrics, or none of that name.
@@ -38,9 +46,11 @@ def compare(settings: dict[str, list[Path]], signals: list[str]) -> bytes:
     for index, signal in enumerate(signals):
         axes = figure.add_subplot(1, len(signals), index + 1)
         for colour, (name, runs) in zip(COLOURS * 4, settings.items(), strict=False):
-            _draw(axes, name, colour, [read_curve(run, signal) for run in runs])
+            factor = (scale or {}).get(name, 1.0)
+            curves = [read_curve(run, signal) for run in runs]
+            _draw(axes, name, colour, [(factor * samples, values) for samples, values in curves])
         axes.set_title(signal, fontsize=10, loc="left")
-        axes.set_xlabel("samples", fontsize=8)
+        axes.set_xlabel(axis, fontsize=8)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=8)
         if index == 0 and len(settings) > 1:

@@ -16,9 +16,11 @@ from omegaconf import OmegaConf
 from isaachrl import config
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
+from isaachrl.learn import distributed
 from isaachrl.learn.registry import LearnerEntry, learner_entry
-from isaachrl.run.checkpoint import Checkpoint, load_checkpoint
+from isaachrl.run.checkpoint import Checkpoint
 from isaachrl.run.learners import load_learners
+from isaachrl.run.skill_file import load_checkpoint_or_skill, require_whole
 
 Values = dict[str, Any]
 
@@ -67,13 +69,14 @@ class RunCfg:
         sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
         device: `auto`, `cpu`, `cuda:0`, …
         graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
-        num_envs: environments in parallel; nothing takes the recipe's number.
+        num_envs: environments in parallel, those of all processes together; nothing takes the recipe's number.
         seed: of everything random.
         max_iterations: shorthand of `train.max_iterations`; nothing takes the recipe's or the learner's own.
         mode: what to do.
-        checkpoint: what play, evaluate and export load; in training, the weights to start from.
+        checkpoint: what play, evaluate and export load (a run, a checkpoint or a skill file); in training, the
+            weights to start from.
         policy: who acts in play and evaluation; `random` needs no checkpoint.
-        skill: shorthand of `task.skill`.
+        skill: shorthand of `task.skill`; of `checkpoint` where a task commands none, to look at the skill itself.
         motion: shorthand of `task.motion`.
         run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
         resume: run folder or checkpoint to continue.
@@ -165,10 +168,11 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     values = {key: value for key, value in composed.items() if value is not None}
     recipes = dict(values.get("train") or {}).pop("recipes", None) or {}
     values["train"] = {key: value for key, value in (values.get("train") or {}).items() if key != "recipes"}
+    values, typed = (_skill_to_look_at(layer, values) for layer in (values, typed))
     values, typed = _spread(values), _spread(typed)
     first = config.build(RunCfg, merge(values, typed))
     mode = Mode.play if first.test and first.mode is Mode.train else first.mode
-    device = registry.choose_device(first.device)
+    device = distributed.own_device(registry.choose_device(first.device))
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
         base = _stored(loaded, resuming=mode is Mode.train)
@@ -198,7 +202,9 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
     source = run.resume or run.checkpoint
     if not source:
         return None
-    loaded = load_checkpoint(Path(source))
+    loaded = load_checkpoint_or_skill(Path(source))
+    if mode is Mode.train:
+        require_whole(loaded, source)
     task, learner = (typed.get(section, {}).get("name") for section in ("task", "train"))
     loaded.require(task, learner)
     return loaded
@@ -258,6 +264,17 @@ def _spread(layer: Mapping[str, Any]) -> Values:
         given = {key: layer[key] for key in keys if layer.get(key) is not None}
         if given:
             result[section] = merge(layer.get(section) or {}, given)
+    return result
+
+
+def _skill_to_look_at(layer: Mapping[str, Any], values: Mapping[str, Any]) -> Values:
+    """A layer in which `skill=` is `checkpoint=` where the task commands no skill: then the skill itself is meant."""
+    result = dict(layer)
+    name = (values.get("task") or {}).get("name")
+    if name not in registry.names() or values.get("mode", "train") == Mode.train.value or values.get("checkpoint"):
+        return result
+    if "skill" not in {item.name for item in fields(registry.entry(name).cfg_type)} and result.get("skill"):
+        result["checkpoint"] = result.pop("skill")
     return result
 
 

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from isaachrl.errors import CheckpointError
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.learn import distributed
 from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
 from isaachrl.run.evaluate import write_summary
 from isaachrl.run.files import RunFolder
@@ -13,12 +14,21 @@ from isaachrl.run.train_loop import Identity, TrainLoop
 log = logging.getLogger(__name__)
 
 
-def train(settings: Settings) -> Path:
-    """Train from the beginning, from given weights, or on from where a run stopped; returns the run's folder."""
-    seed_everything(settings.run.seed)
-    env = build_env(settings, settings.num_envs, settings.run.seed)
+def train(settings: Settings) -> Path | None:
+    """Train from the beginning, from given weights, or on from where a run stopped.
+
+    Returns:
+        The run's folder; None in the processes of a training that leave the files to the first.
+    """
+    seed = settings.run.seed
+    seed_everything(seed)
+    env = build_env(settings, distributed.own_share(settings.num_envs, "num_envs"), distributed.own_seed(seed))
     learner = build_learner(settings, env)
-    folder = _folder(settings)
+    if distributed.size() > 1:
+        if not learner.DISTRIBUTED:
+            raise ConfigError(f"the learner {settings.learner.name} trains in one process; type python train.py …")
+        seed_everything(distributed.own_seed(seed))  # the weights are alike now, what is drawn must not be
+    folder = _folder(settings) if distributed.rank() == 0 else None
     config = settings.plain()
     loop = TrainLoop(learner, folder, Identity(settings.task.name, settings.learner.name, config))
     if settings.run.resume:
@@ -26,6 +36,9 @@ def train(settings: Settings) -> Path:
     elif settings.loaded is not None:
         load_weights(learner, settings)
         learner.iteration = learner.samples = 0  # a new training that only starts from those weights
+    if folder is None:
+        loop.run()
+        return None
     folder.write_config(config)
     log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
     if learner.iteration >= learner.max_iterations:
@@ -62,6 +75,13 @@ def _restore(loop: TrainLoop, settings: Settings) -> None:
         raise CheckpointError(
             f"the run was made with num_envs={stored}, and an exact continuation needs as many, not"
             f" {settings.num_envs}; leave num_envs= out, or type checkpoint={settings.run.resume} for its weights"
+        )
+    processes = 1 + len(settings.loaded.others)
+    if processes != distributed.size():
+        raise CheckpointError(
+            f"the run was made by {processes} process(es), and an exact continuation needs as many, not"
+            f" {distributed.size()}; start it with torchrun --nproc-per-node={processes}, or type"
+            f" checkpoint={settings.run.resume} for its weights"
         )
     try:
         loop.restore(settings.loaded)

@@ -4,13 +4,15 @@ import logging
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
+from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
 from isaachrl.run.checkpoint import LAST, Checkpoint, random_state, restore_random_state, save_checkpoint
 from isaachrl.run.files import RunFolder
@@ -38,13 +40,17 @@ class TrainLoop:
 
     Args:
         learner: what learns.
-        folder: where the run's files go.
+        folder: where the run's files go; None in a process that trains along and leaves them to the first.
         identity: names and configuration for the checkpoints.
         checkpoint_every_s: seconds between two saves.
     """
 
     def __init__(
-        self, learner: Learner, folder: RunFolder, identity: Identity, checkpoint_every_s: float = CHECKPOINT_EVERY_S
+        self,
+        learner: Learner,
+        folder: RunFolder | None,
+        identity: Identity,
+        checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     ) -> None:
         self.learner, self.folder, self.identity = learner, folder, identity
         self.checkpoint_every_s = checkpoint_every_s
@@ -54,9 +60,11 @@ class TrainLoop:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Put environment, learner and global random state where the checkpoint left them."""
-        self.learner.env.load_state_dict(checkpoint.env_state)
-        self.learner.load_state_dict(checkpoint.learner_state)
-        restore_random_state(checkpoint.random_state)
+        number = distributed.rank()
+        state = checkpoint.others[number - 1] if number else _own_state(checkpoint)
+        self.learner.env.load_state_dict(state["env_state"])
+        self.learner.load_state_dict(state["learner_state"])
+        restore_random_state(state["random_state"])
         self.wall_s = checkpoint.wall_s
 
     def run(self) -> bool:
@@ -68,72 +76,116 @@ class TrainLoop:
         Raises:
             CheckpointError: a checkpoint could not be written; the one before is intact.
         """
-        learner = self.learner
-        remaining = max(learner.max_iterations - learner.iteration, 0) * learner.samples_per_iteration
-        metrics = MetricsFile(self.folder.metrics, keep=learner.iteration)
-        display = Display(self.identity.task, learner.samples + remaining, learner.samples, learner.HEADLINE)
-        events = SummaryWriter(str(self.folder.events), purge_step=learner.samples)
-        saved_at = time.monotonic()
-        with self._stop.watching(), closing(events), display:
-            while learner.iteration < learner.max_iterations and not self._stop.asked:
-                self._iterate(metrics, events, display)
-                if time.monotonic() - saved_at >= self.checkpoint_every_s:
+        learner, folder = self.learner, self.folder
+        record: AbstractContextManager[Record | None] = nullcontext()
+        if folder is not None:
+            record = Record(learner, folder, self.identity.task)
+        saved_at, stop = time.monotonic(), False
+        with self._stop.watching(), record as written:
+            while learner.iteration < learner.max_iterations and not stop:
+                self._iterate(written)
+                late = time.monotonic() - saved_at >= self.checkpoint_every_s
+                stop, save = distributed.anyone(self._stop.asked, late)
+                if save:
                     self._save()
                     saved_at = time.monotonic()
             self._save()
         return learner.iteration >= learner.max_iterations
 
-    def _iterate(self, metrics: MetricsFile, events: SummaryWriter, display: Display) -> None:
+    def _iterate(self, record: "Record | None") -> None:
         """One iteration and its record."""
         before, start = self.learner.samples, time.monotonic()
         signals = self.learner.iterate()
         self.learner.env.check_capacity()
         elapsed = max(time.monotonic() - start, 1e-9)
         self.wall_s += elapsed
-        samples = self.learner.samples
-        rate = (samples - before) / elapsed
-        head = {"iteration": self.learner.iteration, "samples": samples, "wall_s": self.wall_s}
-        metrics.append(head | {"perf/samples_per_s": rate} | signals)
-        for name, value in (signals | {"perf/samples_per_s": rate}).items():
-            events.add_scalar(name, value, samples)
-        display.update(self.learner.iteration, samples, rate, signals)
+        if record is not None:
+            record.add(self.learner, self.wall_s, (self.learner.samples - before) / elapsed, signals)
 
     def _save(self) -> None:
         """Write the checkpoint, what the learner gives to others, and the report."""
         if self._saved_iteration == self.learner.iteration:
             return
         checkpoint = self._checkpoint()
-        save_checkpoint(checkpoint, self.folder.checkpoints / LAST)
-        self._save_numbered(checkpoint)
-        self.learner.save_products(self.folder.path)
-        write_report(self.folder.metrics, self.folder.report, self.identity.task)
         self._saved_iteration = self.learner.iteration
+        folder = self.folder
+        if folder is None:
+            return
+        save_checkpoint(checkpoint, folder.checkpoints / LAST)
+        self._save_numbered(checkpoint, folder.checkpoints)
+        self.learner.save_products(folder.path)
+        write_report(folder.metrics, folder.report, self.identity.task)
 
     def _checkpoint(self) -> Checkpoint:
-        """The run as it stands; only ever called between two iterations."""
+        """The run as it stands; only ever called between two iterations, and by all processes together."""
         learner = self.learner
+        own = {
+            "learner_state": learner.state_dict(),
+            "env_state": learner.env.state_dict(),
+            "random_state": random_state(),
+        }
         return Checkpoint(
             task=self.identity.task,
             learner=self.identity.learner,
             config=self.identity.config,
             iteration=learner.iteration,
             samples=learner.samples,
-            learner_state=learner.state_dict(),
-            env_state=learner.env.state_dict(),
             wall_s=self.wall_s,
-            random_state=random_state(),
+            others=distributed.gather(own),
+            **own,
         )
 
-    def _save_numbered(self, checkpoint: Checkpoint) -> None:
+    def _save_numbered(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Keep a copy under its own name after every fifth of the run, and no more than a few of them."""
         every = max(self.learner.max_iterations // NUMBERED_KEPT, 1)
-        kept = sorted(self.folder.checkpoints.glob("[0-9]*.pt"))
+        kept = sorted(folder.glob("[0-9]*.pt"))
         newest = int(kept[-1].stem) if kept else 0
         if checkpoint.iteration // every <= newest // every:
             return
-        save_checkpoint(checkpoint, self.folder.checkpoints / f"{checkpoint.iteration:08d}.pt")
+        save_checkpoint(checkpoint, folder / f"{checkpoint.iteration:08d}.pt")
         for path in kept[: len(kept) + 1 - NUMBERED_KEPT]:
             path.unlink(missing_ok=True)
+
+
+def _own_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint holds of the first process."""
+    return {
+        "learner_state": checkpoint.learner_state,
+        "env_state": checkpoint.env_state,
+        "random_state": checkpoint.random_state,
+    }
+
+
+class Record:
+    """What is written and shown of every iteration: a line of the metrics file, TensorBoard events, progress.
+
+    Args:
+        learner: what learns.
+        folder: where the files go.
+        title: the task's name.
+    """
+
+    def __init__(self, learner: Learner, folder: RunFolder, title: str) -> None:
+        remaining = max(learner.max_iterations - learner.iteration, 0) * learner.samples_per_iteration
+        self._metrics = MetricsFile(folder.metrics, keep=learner.iteration)
+        self._display = Display(title, learner.samples + remaining, learner.samples, learner.HEADLINE)
+        self._events = SummaryWriter(str(folder.events), purge_step=learner.samples)
+
+    def __enter__(self) -> Self:
+        self._display.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._display.__exit__(*error)
+        self._events.close()
+
+    def add(self, learner: Learner, wall_s: float, rate: float, signals: dict[str, float]) -> None:
+        """Take in an iteration: seconds of training so far, samples a second, and the learner's signals."""
+        head = {"iteration": learner.iteration, "samples": learner.samples, "wall_s": wall_s}
+        self._metrics.append(head | {"perf/samples_per_s": rate} | signals)
+        for name, value in (signals | {"perf/samples_per_s": rate}).items():
+            self._events.add_scalar(name, value, learner.samples)
+        self._display.update(learner.iteration, learner.samples, rate, signals)
 
 
 class Stop:

@@ -76,6 +76,15 @@ class Sim(ABC):
         """
 
     @abstractmethod
+    def push(self, force_w: Tensor) -> None:
+        """Let forces `(N, 3)`, in N, act on the robots' root bodies in the following steps, until the next call."""
+
+    @property
+    @abstractmethod
+    def motor_torque(self) -> Tensor:
+        """`(N, D)` what the motors exerted in the last physics step on each degree of freedom, N m."""
+
+    @abstractmethod
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """Distance `(N, R)` in metres from `origin_w (N, R, 3)` along unit `direction_w (N, R, 3)` to boxes and floor.
 

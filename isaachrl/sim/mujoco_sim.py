@@ -60,6 +60,8 @@ class MujocoSim(Sim):
         self._mocap_pos = self._batch.bind("mocap_pos")
         self._warmstart = self._batch.bind("qacc_warmstart")
         self._time = self._batch.bind("time")
+        self._force: np.ndarray | None = None  # bound when somebody pushes
+        self._torque: np.ndarray | None = None  # bound when somebody asks
 
     def _allocate(self) -> None:
         """Make the float32 mirrors and the views on them."""
@@ -131,6 +133,19 @@ class MujocoSim(Sim):
         self.mocap_pos_w.copy_(torch.where(chosen, pos_w, self.mocap_pos_w))
         # only the chosen worlds: the others may hold numbers that float32 would round
         np.copyto(self._mocap_pos, self.mocap_pos_w.cpu().numpy(), where=chosen.cpu().numpy())
+
+    def push(self, force_w: Tensor) -> None:
+        """See `Sim.push`."""
+        force = self._batch.bind("xfrc_applied")[:, 1, :3] if self._force is None else self._force
+        force[:] = force_w.cpu().numpy()
+        self._force = force
+
+    @property
+    def motor_torque(self) -> Tensor:
+        """See `Sim.motor_torque`. The first reading makes the engine copy this field out at every step."""
+        torque = self._batch.bind("qfrc_actuator") if self._torque is None else self._torque
+        self._torque = torque
+        return _as_tensor(torque)[:, 6 : 6 + self.robot.num_dofs].to(self.device, torch.float32)
 
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """See `Sim.rays`."""

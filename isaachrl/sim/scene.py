@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -17,6 +18,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 SOLVER_ITERATIONS = 50  # lower caps make the two engines drift apart and save nothing: both exit early
 LINE_SEARCH_ITERATIONS = 30
 TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
+ROUGH_GRID_M = 0.25  # between two points of a rough floor
 CAPACITY = (64, 384)  # contacts and constraint rows of a world, for robots that do not say
 
 
@@ -111,7 +113,8 @@ class Scene:
         blocks: boxes that can be pushed.
         markers: mocap spheres that touch nothing (a goal to show); a name alone gives the usual one.
         contact_bodies: robot bodies whose net contact force is sensed, in this order.
-        floor_size_m: half width of the drawn floor; physically it is endless.
+        floor_size_m: half width of the drawn floor; physically it is endless, unless it is rough.
+        rough_m: height of the floor's bumps above its hollows; 0 is an even floor.
         nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
         njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
         integrator: how time is stepped.
@@ -126,6 +129,7 @@ class Scene:
     markers: tuple[str | Marker, ...] = ()
     contact_bodies: tuple[str, ...] = ()
     floor_size_m: float = 50.0
+    rough_m: float = 0.0
     nconmax: int = 0
     njmax: int = 0
     integrator: Integrator = Integrator.implicitfast
@@ -195,10 +199,12 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
     world = spec.worldbody
     # the floor takes part in every collision; walls (conaffinity 1) do too
-    world.add_geom(
+    floor = world.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[scene.floor_size_m, scene.floor_size_m, 0.1],
         material="floor", rgba=[1, 1, 1, 1], contype=0, conaffinity=1, condim=3, friction=[1, 0.005, 0.0001],
     )  # fmt: skip
+    if scene.rough_m > 0:
+        _roughen(spec, floor, scene)
     # the light goes along with the robot, so that its shadow map stays small and sharp wherever the robot is
     world.first_body().add_light(
         pos=[-1.8, -1.2, 6.0], dir=[0.3, 0.2, -1], mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM,
@@ -218,6 +224,19 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
             name=marker.name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[marker.radius_m, 0, 0], rgba=marker.rgba,
             contype=0, conaffinity=0, group=2,
         )  # fmt: skip
+
+
+def _roughen(spec: mujoco.MjSpec, floor: Any, scene: Scene) -> None:
+    """Make the floor a field of random heights, the same for every model, in the mean as high as the even floor."""
+    points = round(2 * scene.floor_size_m / ROUGH_GRID_M) + 1
+    heights = np.random.default_rng(0).random(points * points)
+    spec.add_hfield(
+        name="floor", nrow=points, ncol=points, userdata=heights,
+        size=[scene.floor_size_m, scene.floor_size_m, scene.rough_m, 0.5],
+    )  # fmt: skip
+    floor.type = mujoco.mjtGeom.mjGEOM_HFIELD
+    floor.hfieldname = "floor"
+    floor.pos = [0.0, 0.0, -scene.rough_m / 2]
 
 
 def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:

@@ -173,6 +173,15 @@ class WarpSim(Sim):
         """See `Sim.move_mocap`."""
         self.mocap_pos_w.copy_(torch.where(mask[:, None, None], pos_w, self.mocap_pos_w))
 
+    def push(self, force_w: Tensor) -> None:
+        """See `Sim.push`."""
+        wp.to_torch(self._d.xfrc_applied)[:, _ROOT, :3] = force_w
+
+    @property
+    def motor_torque(self) -> Tensor:
+        """See `Sim.motor_torque`."""
+        return wp.to_torch(self._d.qfrc_actuator)[:, 6 : 6 + self.robot.num_dofs]
+
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """See `Sim.rays`."""
         floor = floor_distance(origin_w, direction_w)

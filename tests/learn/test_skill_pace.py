@@ -29,16 +29,16 @@ def test_the_commanded_velocity_pays_one_and_others_less() -> None:
     newest = torch.tensor([[0.9, 1.0, 0.0, 5.0, 5.0, 5.0, 0.0], [0.9, 1.5, 0.0, 0.0, 0.0, 0.0, 0.7]])
     window = torch.cat((newest, torch.full((2, 7), 99.0)), dim=1)  # older frames do not matter
     paid = reward(window, space.places[:1].expand(2, -1))
-    # 0.5 m/s and 0.7 rad/s off: exp(-1 - 1)
-    assert paid.tolist() == pytest.approx([1.0, 0.1353], abs=1e-3)
+    # 0.5 m/s off: exp(-1.25); 0.7 rad/s off: exp(-1)
+    assert paid.tolist() == pytest.approx([1.0, 0.28650 * 0.36788], abs=1e-3)
 
 
 def test_the_same_motion_pays_by_its_command() -> None:
     reward, space = pace()
     turning = torch.tensor([[0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
     assert reward(turning, space.places[1:]).item() == pytest.approx(1.0, abs=1e-3)
-    # under `walk`: 1 m/s and 1 rad/s off: exp(-4) exp(-2.041)
-    assert reward(turning, space.places[:1]).item() == pytest.approx(0.01832 * 0.12993, abs=1e-4)
+    # under `walk`: 1 m/s and 1 rad/s off: exp(-2.5) and exp(-2.0408)
+    assert reward(turning, space.places[:1]).item() == pytest.approx(0.082085 * 0.129925, abs=1e-4)
 
 
 def test_frames_without_velocities_are_refused() -> None:

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from isaachrl.envs import StepResult, TaskEnv
+from isaachrl.envs import StepResult
 from isaachrl.learn.skills.buffers import Replay, Rollout
-from isaachrl.learn.skills.examine import recall
 from isaachrl.learn.skills.monitor import JUDGED_STEPS, SETTLE_STEPS
 from isaachrl.learn.skills.update import Signals
 from tests.small_learner import make_learner
@@ -133,11 +132,24 @@ def test_step_size_follows_the_divergence() -> None:
     assert update.learning_rate == pytest.approx(1e-3)
 
 
-def test_examination_reports_every_motion() -> None:
-    learner = make_learner("motion", num_envs=11, latent={"size": 12})
-    assert isinstance(learner.env, TaskEnv)
-    result = recall(learner.skill, learner.env, learner.task, learner.demos)
-    assert set(result["clips"]) == set(learner.demos.names)
-    # an untrained body falls within the seven seconds: nothing is recalled, and that is said
-    assert result["clip_recall"] == 0.0
-    assert all(clip["fall_rate"] == 1.0 for clip in result["clips"].values())
+def test_wandering_commands_stay_on_the_sphere_and_go_everywhere() -> None:
+    commands = make_learner("motion", latent={"size": 12}).commands
+    here = commands.space.places[:1].expand(4000, -1)
+    there = commands.wander(here)
+    assert torch.allclose(there.norm(dim=-1), torch.ones(4000), atol=1e-5)
+    cosine = (there * here).sum(-1)
+    assert (cosine > 0.95).float().mean() > 0.1, "some stay near"
+    assert (cosine < 0.5).float().mean() > 0.2, "some leave"
+
+
+def test_restless_environments_change_their_commands_all_the_time() -> None:
+    learner = make_learner(
+        "motion", num_envs=40, horizon=12, mean_share=0.0,
+        latent={"size": 8, "hold_steps_min": 2, "hold_steps_max": 150, "restless": 0.25},
+    )  # fmt: skip
+    learner.iterate()
+    latent = learner.rollout["latent"]
+    changes = (latent[1:] != latent[:-1]).any(-1).float().sum(0)
+    assert changes[:10].min() >= 2, "a restless command was held for more than twice the shortest time"
+    assert changes[10:].mean() < changes[:10].mean()
+    assert learner.restless.sum() == 10

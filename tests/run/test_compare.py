@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from isaachrl.errors import ConfigError
+from isaachrl.run import compare
 from isaachrl.run.compare import main, read_curve
 
 
@@ -37,3 +38,11 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         read_curve(_run(tmp_path / "run", [1.0]), "x/y")
     assert main(["out.png"]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_samples_can_count_for_different_settings_differently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, list[float]] = {}
+    monkeypatch.setattr(compare, "_draw", lambda axes, name, colour, curves: drawn.update({name: list(curves[0][0])}))
+    runs = {"slow": [_run(tmp_path / "one", [1.0, 2.0])], "fast": [_run(tmp_path / "two", [2.0])]}
+    compare.compare(runs, ["a/b"], {"slow": 5.0}, "control steps")
+    assert drawn == {"slow": [50.0, 100.0], "fast": [10.0]}

@@ -1,12 +1,13 @@
 """What every engine has to do, run on each of them."""
 
+import mujoco
 import numpy as np
 import pytest
 import torch
 
 from isaachrl.errors import ConfigError
 from isaachrl.sim import Box, Scene
-from tests.sim.worlds import BOX, FEET, SUBSTEPS, assert_same_bits, mask, run, snapshot
+from tests.sim.worlds import BOX, FEET, SCENE, SUBSTEPS, assert_same_bits, mask, run, snapshot
 
 
 def test_the_feet_of_a_standing_robot_carry_its_weight(make):
@@ -244,3 +245,22 @@ def test_the_tensors_are_filled_in_place(make):
     held_now = {name: getattr(sim, name) for name in snapshot(sim)} | {"root": sim.root_pos_w, "diverged": sim.diverged}
     assert {name: tensor.data_ptr() for name, tensor in held_now.items()} == pointers
     assert all(tensor.dtype is torch.float32 for name, tensor in held_now.items() if name != "diverged")
+
+
+def test_a_push_acts_as_the_force_on_the_root_that_mujoco_knows(make):
+    sim = make(SCENE, 2)
+    data = mujoco.MjData(sim.model)
+    force = torch.zeros(2, 3)
+    force[1] = torch.tensor([30.0, -50.0, 20.0])
+    sim.push(force)
+    data.xfrc_applied[1, :3] = force[1].numpy()
+    for _ in range(10):
+        sim.step(SUBSTEPS)
+        mujoco.mj_step(sim.model, data, SUBSTEPS)
+    assert torch.allclose(sim.qpos[1], torch.tensor(data.qpos).float(), atol=1e-4)
+    assert (sim.qpos[1] - sim.qpos[0]).abs().max() > 0.01
+    sim.push(torch.zeros(2, 3))
+    data.xfrc_applied[:] = 0.0
+    sim.step(SUBSTEPS)
+    mujoco.mj_step(sim.model, data, SUBSTEPS)
+    assert torch.allclose(sim.qvel[1], torch.tensor(data.qvel).float(), atol=2e-3)

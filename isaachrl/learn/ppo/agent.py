@@ -6,6 +6,10 @@ Facts of rl_games 1.6.5 that shape this module:
 - Its model called `…_logstd` is the one whose output fits its agent, and a "fixed" sigma is a parameter that
   does not depend on the state but is trained.
 - It writes a TensorBoard folder on construction. Here that folder is temporary.
+- With `multi_gpu` it averages gradients and divergences over the ranks. Switched on from the beginning, it insists on
+  starting the process group itself, on NCCL alone, and lets no rank but the first adapt its step size, so that each
+  soon trains with another. So it is switched on once the agent stands. Normalisers it leaves to each rank:
+  `pool_normalizers` brings them together.
 """
 
 import contextlib
@@ -19,6 +23,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.env import Env
+from isaachrl.learn import distributed
 from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.config import PpoCfg, minibatch_rows
 
@@ -39,10 +44,26 @@ def make_agent(env: Env, adapter: EnvAdapter, cfg: PpoCfg) -> Any:
     if agent.is_adaptive_lr:
         agent.scheduler.max_lr = cfg.max_learning_rate
     agent.model.a2c_network.sigma.requires_grad_(cfg.learn_std)
+    if distributed.size() > 1:
+        _join_ranks(agent)
     agent.init_tensors()
     agent.curr_frames = agent.batch_size_envs
     agent.obs = agent.env_reset()
     return agent
+
+
+def _join_ranks(agent: Any) -> None:
+    """Switch rl_games' training on several devices on, from the weights of rank 0."""
+    agent.multi_gpu, agent.global_rank, agent.world_size = True, distributed.rank(), distributed.size()
+    distributed.copy_from_first(agent.model)
+
+
+def pool_normalizers(agent: Any) -> None:
+    """Give the normalisers of every rank the moments of what all of them saw since the last call."""
+    for name in ("running_mean_std", "value_mean_std"):
+        norm = getattr(agent.model, name, None)
+        if norm is not None:
+            distributed.pool_moments(norm.running_mean, norm.running_var)
 
 
 def _network(cfg: PpoCfg) -> dict[str, Any]:
@@ -78,7 +99,7 @@ def _config(env: Env, adapter: EnvAdapter, cfg: PpoCfg, folder: str) -> dict[str
         "print_stats": False, "seq_length": 1,
         "gamma": cfg.gamma, "tau": cfg.lam, "e_clip": cfg.clip, "clip_value": True, "clip_actions": True,
         "horizon_length": cfg.horizon, "mini_epochs": cfg.epochs,
-        "minibatch_size": minibatch_rows(batch, cfg.minibatch),
+        "minibatch_size": minibatch_rows(batch, distributed.own_rows(cfg.minibatch)),
         "learning_rate": cfg.learning_rate, "lr_schedule": "adaptive" if cfg.kl_target > 0 else None,
         "schedule_type": "standard", "kl_threshold": cfg.kl_target,
         # rl_games halves the value's weight; its squared-mean loss carries the name "regularisation"

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs
 from isaachrl.errors import CheckpointError
+from isaachrl.learn import distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.ppo.adapter import EnvAdapter
-from isaachrl.learn.ppo.agent import make_agent, state_value
+from isaachrl.learn.ppo.agent import make_agent, pool_normalizers, state_value
 from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.networks import PolicyMean, exports
 
@@ -34,6 +35,7 @@ class PpoLearner(Learner):
         "episode/length",
         "reward/total",
     )
+    DISTRIBUTED: ClassVar[bool] = True
 
     def __init__(self, env: Env, cfg: PpoCfg, seed: int) -> None:
         torch.manual_seed(seed)
@@ -51,13 +53,14 @@ class PpoLearner(Learner):
     @property
     def samples_per_iteration(self) -> int:
         """See `Learner.samples_per_iteration`."""
-        return self.cfg.horizon * self.env.num_envs
+        return self.cfg.horizon * self.env.num_envs * distributed.size()
 
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`: what one turn of rl_games' own training loop does, without its files."""
         agent = self.agent
         agent.update_epoch()
         _, _, _, _, policy_losses, value_losses, mean_losses, entropies, kls, _, _ = agent.train_epoch()
+        pool_normalizers(agent)
         agent.dataset.update_values_dict(None)
         agent.frame += agent.curr_frames
         self.iteration += 1
@@ -72,7 +75,7 @@ class PpoLearner(Learner):
         }
         values = torch.stack([torch.stack(list(rows)).mean() for rows in named.values()]).tolist()
         signals = dict(zip(named, values, strict=True)) | {"policy/learning_rate": float(agent.last_lr)}
-        return self.adapter.statistics.read() | signals
+        return distributed.mean_signals(self.adapter.statistics.read() | signals)
 
     def policy(self) -> Policy:
         """See `Learner.policy`: the mean of the policy as it is now."""

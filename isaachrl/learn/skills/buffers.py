@@ -67,7 +67,7 @@ class Replay:
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`n` random rows: windows and commands."""
         row = torch.randint(self.filled, (n,), generator=generator, device=self.window.device)
-        return self.window[row], self.latent[row]
+        return self.window.index_select(0, row), self.latent.index_select(0, row)
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """Contents and position."""

@@ -1,76 +1,196 @@
-"""What a skill can do: every motion asked for by its own command, and what came of it."""
+"""What a skill can do: every motion asked for by its own command, commands from everywhere, and what came of it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from isaachrl.envs import TaskEnv
-from isaachrl.hierarchy.motion_space import MotionSpace, style_features
+from isaachrl.hierarchy.motion_space import style_features
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths import rotations
+from isaachrl.motion.checks import CONTACT_M
+from isaachrl.sim.soles import robot_soles
 
 SETTLE_S = 2.0
 JUDGED_S = 5.0
+ANSWER_S = 3.0  # a change of command that takes longer has failed
+SMOOTHING_S = 0.5  # about half a stride
+LEAST_SHARE = 0.01  # of the rollouts, for a motion to count as covered
+_DIFFERENT = 0.3  # m/s or rad/s by which two motions must differ to time the change between them
 
 
-@torch.no_grad()
-def recall(skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstrations) -> dict[str, Any]:
-    """Command each motion's place from random starts, let it settle, and name the nearest motion to what is shown.
+@dataclass
+class Shown:
+    """What N bodies did while they were judged, each `(N,)`.
 
-    Environments are dealt out to the motions in turn. Nearness is by mean and deviation of the style frames.
-
-    Returns:
-        `clip_recall`: share of motions that most of their rollouts that stayed up are nearest to;
-        `clips`: per motion its own `recall`, the motion `nearest` to most rollouts, mean `speed_mps`,
-        `turn_rate_rad_s` and `fall_rate`.
+    Attributes:
+        motion: nearest motion by mean and deviation of the style frames.
+        speed_mps: mean forward speed.
+        turn_rate_rad_s: mean turn rate, positive to the left.
+        up: whether they never fell.
+        slip_mps: mean horizontal speed of the soles' corners that touch the floor.
+        power_w: mean of the motors' mechanical power, each motor's without its sign.
     """
-    space, names = skill.space, demos.names
-    asked = torch.arange(env.num_envs, device=env.device) % len(names)
-    shown, speed, turn, up = _rollout(skill, env, task, space, space.places[asked])
-    clips: dict[str, Any] = {}
-    hits = 0
-    for piece, name in enumerate(names):
-        mine = asked == piece
-        if not bool(mine.any()):
-            continue  # fewer environments than motions: this one was not asked for
-        standing = mine & up
-        votes = torch.bincount(shown[standing], minlength=len(names))
-        nearest = int(votes.argmax())
-        hits += int(nearest == piece and bool(standing.any()))
-        count = max(int(standing.sum()), 1)
-        clips[name] = {
-            "recall": float(votes[piece]) / count,
-            "nearest": names[nearest],
-            "speed_mps": float(speed[standing].sum()) / count,
-            "turn_rate_rad_s": float(turn[standing].sum()) / count,
-            "fall_rate": 1.0 - float(standing.sum()) / max(int(mine.sum()), 1),
+
+    motion: Tensor
+    speed_mps: Tensor
+    turn_rate_rad_s: Tensor
+    up: Tensor
+    slip_mps: Tensor
+    power_w: Tensor
+
+
+class Examination:
+    """Rollouts of a skill, acting by its mean.
+
+    Args:
+        skill: whom to examine.
+        env: where; every measure has as many rollouts as this has environments.
+        task: the imitation task in it.
+        demos: the motions and their names.
+    """
+
+    def __init__(self, skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstrations) -> None:
+        self.skill, self.env, self.task, self.names = skill, env, task, demos.names
+        self._soles = {
+            env.sim.robot.body_names.index(name): corners.to(env.device)
+            for name, corners in robot_soles(env.sim.robot.name).items()
         }
-    return {"clip_recall": hits / len(clips), "clips": clips}
 
+    @torch.no_grad()
+    def report(self, draw: Callable[[int], Tensor]) -> dict[str, Any]:
+        """All measures as plain data.
 
-def _rollout(
-    skill: Skill, env: TaskEnv, task: ImitationTask, space: MotionSpace, latent: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Nearest motion, mean forward speed, mean turn rate, and whether it stayed up: each `(N,)`."""
-    step_s = env.task.cfg.step_s
-    settle, judged = round(SETTLE_S / step_s), round(JUDGED_S / step_s)
-    obs = env.reset()
-    up = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
-    total = torch.zeros(2, env.num_envs, task.style_size, device=env.device)
-    speed, turn = torch.zeros(env.num_envs, device=env.device), torch.zeros(env.num_envs, device=env.device)
-    for step in range(settle + judged):
-        result = env.advance(skill.act(obs["proprioception"], latent))
-        obs = result.obs
-        up &= ~result.terminated
-        if step < settle:
-            continue
-        frame = obs["style"][:, : task.style_size]
-        total[0] += frame
-        total[1] += frame.square()
-        flat = rotations.axis_x(env.sim.root_quat_w)[:, :2]
-        speed += (env.sim.root_linvel_w[:, :2] * flat).sum(-1) / flat.norm(dim=-1).clamp_min(1e-6)
-        turn += env.sim.root_angvel_w[:, 2]
-    shown = space.nearest(style_features(total[0] / judged, total[1] / judged))
-    return shown, speed / judged, turn / judged, up
+        Args:
+            draw: gives commands `(n, d)` from everywhere, as in training.
+
+        Returns:
+            `clip_recall`: share of motions that most of their rollouts that stayed up are nearest to;
+            `clips`: per motion its own `recall`, the motion `nearest` to most rollouts, mean `speed_mps`,
+            `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, and `fall_rate`;
+            `coverage`: share of motions that at least 1 % of drawn commands lead to;
+            `speed_range_mps`, `turn_range_rad_s`: least and greatest mean over motions and drawn commands;
+            `latent_response_s`: median time from a change of command to a velocity nearer the new motion's than the
+            old one's, over pairs of motions that differ in velocity; None where there are none.
+        """
+        env, places = self.env, self.skill.space.places
+        asked = torch.arange(env.num_envs, device=env.device) % len(self.names)
+        by_command, drawn = self.show(places[asked]), self.show(draw(env.num_envs))
+        clips = self._by_clip(by_command, asked)
+        shares = torch.bincount(drawn.motion[drawn.up], minlength=len(self.names)) / env.num_envs
+        ranges = {
+            name: [float(values.min()), float(values.max())] if len(values) else None
+            for name, values in (
+                ("speed_range_mps", torch.cat([shown.speed_mps[shown.up] for shown in (by_command, drawn)])),
+                ("turn_range_rad_s", torch.cat([shown.turn_rate_rad_s[shown.up] for shown in (by_command, drawn)])),
+            )
+        }
+        hits = sum(clip["nearest"] == name and clip["fall_rate"] < 1.0 for name, clip in clips.items())
+        return {
+            "clip_recall": hits / len(clips),
+            "coverage": float((shares >= LEAST_SHARE).float().mean()),
+            **ranges,
+            "latent_response_s": self._response(clips),
+            "clips": clips,
+        }
+
+    def _by_clip(self, shown: Shown, asked: Tensor) -> dict[str, Any]:
+        """Means over the rollouts of each motion that was asked for `(N,)` and stayed up."""
+        clips: dict[str, Any] = {}
+        for piece, name in enumerate(self.names):
+            mine = asked == piece
+            if not bool(mine.any()):
+                continue  # fewer environments than motions: this one was not asked for
+            standing = mine & shown.up
+            votes = torch.bincount(shown.motion[standing], minlength=len(self.names))
+            count = max(int(standing.sum()), 1)
+            measures = {
+                "speed_mps": shown.speed_mps,
+                "turn_rate_rad_s": shown.turn_rate_rad_s,
+                "foot_slip_mps": shown.slip_mps,
+                "power_w": shown.power_w,
+            }
+            clips[name] = {
+                "recall": float(votes[piece]) / count,
+                "nearest": self.names[int(votes.argmax())],
+                **{key: float(values[standing].sum()) / count for key, values in measures.items()},
+                "fall_rate": 1.0 - float(standing.sum()) / max(int(mine.sum()), 1),
+            }
+        return clips
+
+    def show(self, latent: Tensor) -> Shown:
+        """Hold commands `(N, d)` from random starts, let them settle, and judge what follows."""
+        env = self.env
+        settle, judged = (round(time / env.task.cfg.step_s) for time in (SETTLE_S, JUDGED_S))
+        obs = env.reset()
+        up = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+        frames = torch.zeros(2, env.num_envs, self.task.style_size, device=env.device)
+        sums = torch.zeros(5, env.num_envs, device=env.device)
+        for step in range(settle + judged):
+            result = env.advance(self.skill.act(obs["proprioception"], latent))
+            obs = result.obs
+            up &= ~result.terminated
+            if step < settle:
+                continue
+            frame = obs["style"][:, : self.task.style_size]
+            frames[0] += frame
+            frames[1] += frame.square()
+            sums += torch.stack((*self._velocity(), *self._slip(), self._power()))
+        motion = self.skill.space.nearest(style_features(frames[0] / judged, frames[1] / judged))
+        speed, turn, slipped, touching, power = sums
+        return Shown(motion, speed / judged, turn / judged, up, slipped / touching.clamp_min(1.0), power / judged)
+
+    def _velocity(self) -> tuple[Tensor, Tensor]:
+        """Forward speed and turn rate, `(N,)` each."""
+        sim = self.env.sim
+        ahead = rotations.axis_x(sim.root_quat_w)[:, :2]
+        speed = (sim.root_linvel_w[:, :2] * ahead).sum(-1) / ahead.norm(dim=-1).clamp_min(1e-6)
+        return speed, sim.root_angvel_w[:, 2]
+
+    def _slip(self) -> tuple[Tensor, Tensor]:
+        """Summed horizontal speed of the sole corners on the floor, and their number, `(N,)` each."""
+        sim = self.env.sim
+        slipped, touching = torch.zeros(2, sim.num_envs, device=sim.device)
+        for body, corners in self._soles.items():
+            arm = rotations.rotate(sim.body_quat_w[:, body].unsqueeze(1), corners.unsqueeze(0))
+            low = sim.body_pos_w[:, body, 2:] + arm[..., 2] < CONTACT_M
+            spin = torch.linalg.cross(sim.body_angvel_w[:, body].unsqueeze(1).expand_as(arm), arm)
+            velocity = sim.body_linvel_w[:, body].unsqueeze(1) + spin
+            slipped += (velocity[..., :2].norm(dim=-1) * low).sum(-1)
+            touching += low.sum(-1)
+        return slipped, touching
+
+    def _power(self) -> Tensor:
+        """`(N,)` watts at the end of the control step."""
+        sim = self.env.sim
+        return (sim.motor_torque * sim.joint_vel).abs().sum(-1)
+
+    def _response(self, clips: dict[str, Any]) -> float | None:
+        """Median seconds until the smoothed velocity is nearer the new motion's than the old one's."""
+        env, names = self.env, list(clips)
+        if len(names) < 2:
+            return None
+        index = torch.arange(env.num_envs, device=env.device)
+        old, new = index % len(names), (index + 1 + index // len(names) % (len(names) - 1)) % len(names)
+        reached = torch.tensor(
+            [[clip["speed_mps"], clip["turn_rate_rad_s"]] for clip in clips.values()], device=env.device
+        )
+        places = torch.stack([self.skill.place_of(name) for name in names])
+        step_s = env.task.cfg.step_s
+        keep = 1.0 - step_s / SMOOTHING_S
+        obs, up = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+        smooth, answer = reached[old], torch.full((env.num_envs,), float("inf"), device=env.device)
+        for step in range(-round(SETTLE_S / step_s), round(ANSWER_S / step_s)):
+            latent = places[old] if step < 0 else places[new]
+            result = env.advance(self.skill.act(obs["proprioception"], latent))
+            obs, up = result.obs, up & ~result.terminated
+            smooth = keep * smooth + (1.0 - keep) * torch.stack(self._velocity(), dim=-1)
+            nearer = (smooth - reached[new]).norm(dim=-1) < (smooth - reached[old]).norm(dim=-1)
+            if step >= 0:
+                answer = torch.where(nearer, answer.clamp_max((step + 1) * step_s), answer)
+        told = up & ((reached[new] - reached[old]).norm(dim=-1) > _DIFFERENT)
+        return float(answer[told].quantile(0.5, interpolation="higher").clamp_max(ANSWER_S)) if told.any() else None

@@ -11,6 +11,7 @@ from torch import Tensor
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.hierarchy.style import style_reward
+from isaachrl.learn import distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.buffers import Replay, Rollout
@@ -18,7 +19,7 @@ from isaachrl.learn.skills.commands import CommandSource
 from isaachrl.learn.skills.config import Latents, SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
-from isaachrl.learn.skills.examine import recall
+from isaachrl.learn.skills.examine import Examination
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
 from isaachrl.learn.skills.pace import PaceReward
@@ -46,6 +47,7 @@ class SkillsLearner(Learner):
         "reward/style_of_mean",
         "skill/coverage",
     )
+    DISTRIBUTED: ClassVar[bool] = True
 
     def __init__(self, env: Env, cfg: SkillsCfg, seed: int) -> None:
         self.env, self.cfg, self.seed = env, cfg, seed
@@ -69,11 +71,13 @@ class SkillsLearner(Learner):
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.commands)
         self.style_update = StyleUpdate(cfg, self.skill)
+        distributed.copy_from_first(self.skill, self.critic)
+        distributed.part_ways(self.generator)
         self._allocate()
         self.obs = env.observe()
         self._restart_commands(torch.ones(env.num_envs, dtype=torch.bool, device=device))
-        self.skill.discriminator.norm.update(self.demos.windows.flatten(0, 1))
-        self.skill.obs_norm.update(self.obs["proprioception"])
+        self._take_in(self.skill.discriminator.norm, distributed.own_part(self.demos.windows.flatten(0, 1)))
+        self._take_in(self.skill.obs_norm, self.obs["proprioception"])
 
     def _allocate(self) -> None:
         """Memory for rollout, replay, commands and the monitor."""
@@ -87,18 +91,19 @@ class SkillsLearner(Learner):
         }  # fmt: skip
         self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated"), device)
         replay = self.cfg.discriminator
-        self.replay = Replay(replay.replay_size, sizes["style"], d, replay.replay_keep, device)
+        self.replay = Replay(distributed.own_rows(replay.replay_size), sizes["style"], d, replay.replay_keep, device)
         self.latent = torch.zeros(n, d, device=device)
         self.hold = torch.zeros(n, dtype=torch.long, device=device)
         self.monitor = Monitor(n, self.task.style_size, self.demos, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
         self.by_mean = torch.arange(n, device=device) >= n - int(n * self.cfg.mean_share)
+        self.restless = torch.arange(n, device=device) < int(n * self.cfg.latent.restless)
         self.noisy_share = share.masked_fill(self.by_mean, -1.0)
 
     @property
     def samples_per_iteration(self) -> int:
         """See `Learner`."""
-        return self.cfg.horizon * self.env.num_envs
+        return self.cfg.horizon * self.env.num_envs * distributed.size()
 
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
@@ -107,21 +112,27 @@ class SkillsLearner(Learner):
         with torch.no_grad():
             for step in range(self.cfg.horizon):
                 self._step(step)
-            self._finish_rollout(signals)
-        rows = self._rows()
-        for _ in range(self.cfg.epochs):
-            order = torch.randperm(self.samples_per_iteration, generator=self.generator, device=self.env.device)
-            for chosen in order.tensor_split(-(-len(order) // self.cfg.minibatch)):
-                batch = {name: data[chosen] for name, data in rows.items()}
-                self.policy_update.step(batch, signals)
-                self._judge(batch, signals)
-        self._after_update(rows)
+        self._learn(signals)
         self.iteration += 1
         self.samples += self.samples_per_iteration
-        result = signals.means() | self.monitor.read()
+        result = distributed.mean_signals(signals.means() | self.monitor.read())
         self.policy_update.adapt_step_size(result["policy/kl"])
         update = self.policy_update
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
+
+    def _learn(self, signals: Signals) -> None:
+        """All updates that follow from a full rollout."""
+        with torch.no_grad():
+            self._finish_rollout(signals)
+        rows, minibatch = self._rows(), distributed.own_rows(self.cfg.minibatch)
+        for _ in range(self.cfg.epochs):
+            order = torch.randperm(len(rows["obs"]), generator=self.generator, device=self.env.device)
+            for chosen in order.tensor_split(-(-len(order) // minibatch)):
+                # rows[chosen] is the same and takes seven times as long
+                batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
+                self.policy_update.step(batch, signals)
+                self._judge(batch, signals)
+        self._after_update(rows)
 
     def _step(self, step: int) -> None:
         """One control step of all environments, written into the rollout."""
@@ -166,11 +177,13 @@ class SkillsLearner(Learner):
 
     def _renew_commands(self, mask: Tensor) -> None:
         """New commands in the middle of an episode."""
-        self._set_commands(mask, self.commands.draw(len(mask)))
+        wandered, drawn = self.commands.wander(self.latent), self.commands.draw(len(mask))
+        self._set_commands(mask, torch.where(self.restless.unsqueeze(-1), wandered, drawn))
 
     def _set_commands(self, mask: Tensor, latent: Tensor) -> None:
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
-        self.hold = torch.where(mask, self.commands.draw_hold(len(mask)), self.hold)
+        short, held = self.commands.draw_short_hold(len(mask)), self.commands.draw_hold(len(mask))
+        self.hold = torch.where(mask, torch.where(self.restless, short, held), self.hold)
         self.monitor.restart(mask)
 
     def _finish_rollout(self, signals: Signals) -> None:
@@ -192,10 +205,12 @@ class SkillsLearner(Learner):
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)
         target = advantage + data["value"]
-        self.value_norm.update(target.unsqueeze(-1))
+        self._take_in(self.value_norm, target.unsqueeze(-1))
         data["target"].copy_(self.value_norm(target.unsqueeze(-1)).squeeze(-1))
-        mean = losses.masked_mean(advantage, data["noisy"])
-        deviation = losses.masked_mean((advantage - mean).square(), data["noisy"]).sqrt()
+        count = distributed.mean(data["noisy"].sum())
+        mean = distributed.mean(losses.masked_mean(advantage, data["noisy"], count))
+        square = (advantage - mean).square()
+        deviation = distributed.mean(losses.masked_mean(square, data["noisy"], count)).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
         if self.cfg.mean_share > 0:
             signals.add(**{"reward/style_of_mean": losses.masked_mean(style, self.by_mean.float().expand_as(style))})
@@ -238,7 +253,7 @@ class SkillsLearner(Learner):
         Without them the judge tells imitation from demonstration by its jitter alone and never looks at the
         command, so that standing still is as good an answer to `walk` as any.
         """
-        rows = min(self.cfg.discriminator.rows, len(batch["window"]))
+        rows = min(distributed.own_rows(self.cfg.discriminator.rows), len(batch["window"]))
         window, latent = batch["window"][:rows], batch["latent"][:rows]
         wrong = [(window, latent)]
         if self.replay.filled:
@@ -264,22 +279,27 @@ class SkillsLearner(Learner):
         """Move the normalisers and the replay on by this rollout, once all of its updates are done."""
         window = rows["window"]
         self.replay.add(window, rows["latent"], self.generator)
-        self.skill.obs_norm.update(self.rollout["obs"])
-        sample = window[: self.cfg.minibatch]
-        self.skill.discriminator.norm.update(
-            torch.cat((sample, self.commands.demonstrations(rows["latent"][: len(sample)])))
-        )
+        self._take_in(self.skill.obs_norm, self.rollout["obs"])
+        sample = window[: distributed.own_rows(self.cfg.minibatch)]
+        demo = self.commands.demonstrations(rows["latent"][: len(sample)])
+        self._take_in(self.skill.discriminator.norm, torch.cat((sample, demo)))
+
+    @staticmethod
+    def _take_in(norm: RunningNorm, rows: Tensor) -> None:
+        """Let a normaliser see rows `(…, size)`, and what the other ranks give it."""
+        norm.update(rows)
+        distributed.pool_moments(norm.mean, norm.var)
 
     def policy(self) -> Policy:
         """See `Learner.policy`: commands are drawn and held as in training."""
         return SkillPolicy(self.skill, self.commands, self.demos, self.task, self.env)
 
     def examine(self) -> dict[str, Any]:
-        """See `Learner.examine`: with `motion` latents, whether each motion answers to its own command."""
+        """See `Learner.examine`: with `motion` latents, what each command gives, see `Examination.report`."""
         if self.cfg.latents is not Latents.motion:
             return {}
         assert isinstance(self.env, TaskEnv)
-        return recall(self.skill, self.env, self.task, self.demos)
+        return Examination(self.skill, self.env, self.task, self.demos).report(self.commands.draw)
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the low level."""
@@ -300,7 +320,10 @@ class SkillsLearner(Learner):
 
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""
-        self.skill.contract.training.update(samples=self.samples, iterations=self.iteration, seed=self.seed)
+        self.skill.contract.training.update(
+            task=type(self.task).__name__, motion=self.task.cfg.motion,
+            samples=self.samples, iterations=self.iteration, seed=self.seed,
+        )  # fmt: skip
         self.skill.save(folder / "skill.pt")
 
     def state_dict(self) -> dict[str, Any]:
@@ -337,6 +360,7 @@ class SkillsLearner(Learner):
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.skill.load_state_dict(state["skill"])
-        self.critic.load_state_dict(state["critic"])
-        self.value_norm.load_state_dict(state["value_norm"])
+        if "critic" in state:  # a skill file has none
+            self.critic.load_state_dict(state["critic"])
+            self.value_norm.load_state_dict(state["value_norm"])
         self.iteration, self.samples = state["iteration"], state["samples"]

@@ -57,9 +57,13 @@ def gaussian_log_prob(action: Tensor, mean: Tensor, log_std: float) -> Tensor:
     return -0.5 * scaled.square().sum(-1)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values (n,)` over the rows of `mask (n,)` (0 or 1); 0 if there are none."""
-    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None) -> Tensor:
+    """Mean of `values (n,)` over the rows of `mask (n,)` (0 or 1); 0 if there are none.
+
+    `count` takes the place of the mask's sum: with the mean of the ranks' sums, the mean of the ranks' results is the
+    mean over all their rows.
+    """
+    return (values * mask).sum() / (mask.sum() if count is None else count).clamp_min(1.0)
 
 
 def stochastic_share(num_envs: int, device: torch.device) -> Tensor:

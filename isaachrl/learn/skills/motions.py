@@ -101,7 +101,7 @@ class Demonstrations:
     def draw(self, pieces: Tensor, generator: torch.Generator) -> Tensor:
         """One random window `(n, W * style_size)` of each piece of `pieces (n,)`."""
         row = torch.randint(self.windows.shape[1], pieces.shape, generator=generator, device=pieces.device)
-        return self.windows[pieces, row]
+        return self.windows.flatten(0, 1).index_select(0, pieces * self.windows.shape[1] + row)
 
 
 def _scale(deviation: Tensor, group_sizes: list[int]) -> Tensor:

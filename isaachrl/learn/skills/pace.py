@@ -2,7 +2,8 @@
 
 A discriminator sees a wrong joint long before a wrong speed: half a metre per second is one number among hundreds.
 Left alone with it, a policy answers a command to jog with a brisk walk. This term says the speed out loud, in the way
-of the velocity tasks of Peng et al. 2021, with the motion's own mean velocity as the target.
+of the velocity tasks of Peng et al. 2021, with the motion's own mean velocity as the target. Where those have a bell,
+this has a point: a little too slow costs at once, and who is far too slow still gains by going faster.
 """
 
 import torch
@@ -12,12 +13,12 @@ from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.learn.skills.motions import ImitationTask
 
-_SPEED_SCALE_MPS = 0.5
+_SPEED_SCALE_MPS = 0.4
 _TURN_SCALE_RAD_S = 0.7  # wider in numbers: the pelvis yaws by half a radian per second within every stride
 
 
 class PaceReward:
-    """`exp(-|v - v*|^2 / 0.5^2 - (w - w*)^2 / 0.7^2)`: planar velocity and yaw rate, heading frame.
+    """`exp(-|v - v*| / 0.4 - (w - w*)^2 / 0.7^2)`: planar velocity v and yaw rate w, heading frame.
 
     A product, so that who is to turn on the spot earns nothing by merely standing there.
 
@@ -41,7 +42,7 @@ class PaceReward:
         """Pay `(n,)`, 0 to 1, for windows `(n, W * style size)`, newest frame first, under commands `(n, d)`."""
         wanted = self._space.likely_pieces(latent, self._temperature) @ self._targets
         error = (window.index_select(-1, self._columns_of_frame) - wanted).square()
-        return torch.exp(-error[:, :2].sum(-1) / _SPEED_SCALE_MPS**2 - error[:, 2] / _TURN_SCALE_RAD_S**2)
+        return torch.exp(-error[:, :2].sum(-1).sqrt() / _SPEED_SCALE_MPS - error[:, 2] / _TURN_SCALE_RAD_S**2)
 
     @staticmethod
     def _columns(task: ImitationTask) -> list[int]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from isaachrl.hierarchy.skill import Skill
+from isaachrl.learn import distributed
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.commands import CommandSource
 from isaachrl.learn.skills.config import Latents, SkillsCfg
@@ -67,10 +68,11 @@ class PolicyUpdate:
             mean = self.skill.actor(rows["obs"], rows["latent"])
         log_prob = losses.gaussian_log_prob(rows["action"], mean, self.log_std)
         noisy = rows["noisy"]
+        count = distributed.mean(noisy.sum())
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
-        policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy)
+        policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy, count)
         if cfg.latents is Latents.ase and cfg.diversity > 0:
-            diversity = losses.masked_mean(self._diversity(rows, mean), noisy)
+            diversity = losses.masked_mean(self._diversity(rows, mean), noisy, count)
             signals.add(**{"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
         with self._rounding.everything():
@@ -78,6 +80,7 @@ class PolicyUpdate:
         value_loss = (value - rows["target"]).square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         (policy_loss + cfg.critic_weight * value_loss).backward()
+        distributed.average_gradients([*self.skill.actor.parameters(), *self.critic.parameters()])
         clip_gradients(self.skill.actor, cfg.gradient_clip)
         clip_gradients(self.critic, cfg.gradient_clip)
         self.optimizer.step()
@@ -154,6 +157,7 @@ class StyleUpdate:
             loss = loss + self.cfg.encoder_weight * encoder
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        distributed.average_gradients(self.net.parameters())
         self.optimizer.step()
         with torch.no_grad():
             signals.add(

@@ -1,0 +1,117 @@
+"""The measures of what a skill can do, on bodies that are moved by hand."""
+
+import math
+
+import pytest
+import torch
+
+from isaachrl.envs import TaskEnv
+from isaachrl.learn.skills.examine import Examination
+from isaachrl.maths import rotations
+from tests.small_learner import SMALL, make_learner
+
+
+def examination(num_envs=11, **changes):
+    judge = SMALL["discriminator"] | {"demo_windows": 256}  # enough to know each motion's mean
+    learner = make_learner("motion", num_envs=num_envs, latent={"size": 12}, discriminator=judge, **changes)
+    assert isinstance(learner.env, TaskEnv)
+    return Examination(learner.skill, learner.env, learner.task, learner.demos), learner
+
+
+def replay_clips(examined, learner, monkeypatch, slower=1.0):
+    """Let the clip of each command play instead of physics: a perfect skill (at a share of the clips' speeds)."""
+    env, task, space = examined.env, examined.task, examined.skill.space
+    clock = {"s": torch.zeros(env.num_envs), "asked": torch.zeros(env.num_envs, dtype=torch.long)}
+
+    def act(proprioception, latent):
+        clock["asked"] = (latent @ space.places.T).argmax(-1)
+        return torch.zeros(env.num_envs, env.action_size)
+
+    def advance(action):
+        clock["s"] = clock["s"] + env.task.cfg.step_s
+        state = task.library.state(clock["asked"], clock["s"])
+        sim = env.sim
+        sim.root_pos_w.copy_(state.root_pos_w)
+        sim.root_quat_w.copy_(state.root_quat_w)
+        sim.root_linvel_w.copy_(slower * state.root_linvel_w)
+        sim.root_angvel_w.copy_(state.root_angvel_w)
+        style = task.style_windows(clock["asked"], clock["s"])
+        no = torch.zeros(env.num_envs, dtype=torch.bool)
+        obs = {"proprioception": torch.zeros(env.num_envs, env.obs_sizes["proprioception"]), "style": style}
+        return type("Result", (), {"obs": obs, "terminated": no})()
+
+    monkeypatch.setattr(examined.skill, "act", act)
+    monkeypatch.setattr(env, "advance", advance)
+    monkeypatch.setattr(env, "reset", lambda: {"proprioception": None})
+    return clock
+
+
+def test_whoever_falls_recalls_nothing():
+    examined, learner = examination()
+    result = examined.report(learner.commands.draw)
+    assert set(result["clips"]) == set(learner.demos.names)
+    # an untrained body falls within the seven seconds, and that is said
+    assert result["clip_recall"] == result["coverage"] == 0.0
+    assert all(clip["fall_rate"] == 1.0 for clip in result["clips"].values())
+    assert result["speed_range_mps"] is None and result["latent_response_s"] is None
+
+
+def test_a_perfect_skill_is_told_so(monkeypatch):
+    examined, learner = examination(num_envs=22)
+    replay_clips(examined, learner, monkeypatch)
+    result = examined.report(lambda n: learner.skill.space.places.repeat(2, 1))
+    assert result["clip_recall"] == result["coverage"] == 1.0
+    clips = result["clips"]
+    assert all(clip["recall"] == 1.0 and clip["fall_rate"] == 0.0 for clip in clips.values())
+    assert clips["jog"]["speed_mps"] == pytest.approx(2.2, abs=0.05)
+    assert clips["turn_left"]["turn_rate_rad_s"] == pytest.approx(1.0, abs=0.05)
+    assert result["speed_range_mps"] == pytest.approx([0.0, 2.2], abs=0.05)
+    assert result["turn_range_rad_s"] == pytest.approx([-1.0, 1.0], abs=0.05)
+    # the velocities jump at once, smoothed over half a second they pass the middle after 0.5 s * ln 2
+    assert result["latent_response_s"] == pytest.approx(0.5 * math.log(2), abs=0.08)
+
+
+def test_commands_to_one_motion_cover_one(monkeypatch):
+    examined, learner = examination(num_envs=22)
+    replay_clips(examined, learner, monkeypatch)
+    result = examined.report(lambda n: learner.skill.space.places[:1].expand(n, -1))
+    assert result["coverage"] == pytest.approx(1 / len(learner.demos.names))
+
+
+def test_slip_is_the_speed_of_the_soles_on_the_floor():
+    examined, _ = examination(num_envs=2)
+    sim = examined.env.sim
+    feet = list(examined._soles)
+    sim.body_linvel_w.zero_()
+    sim.body_angvel_w.zero_()
+    sim.body_quat_w.copy_(rotations.from_yaw(torch.zeros(1)).expand_as(sim.body_quat_w))
+    sole = -min(float(corners[:, 2].min()) for corners in examined._soles.values())
+    for foot in feet:
+        sim.body_pos_w[:, foot, 2] = sole
+    sim.body_pos_w[1, feet[1], 2] = sole + 0.5  # lifted: whatever it does is no slip
+    sim.body_linvel_w[0, feet[0], 0] = 0.3
+    sim.body_linvel_w[1, feet[1], 0] = 5.0
+    slipped, touching = examined._slip()
+    assert touching.tolist() == [8.0, 4.0]
+    assert slipped.tolist() == pytest.approx([4 * 0.3, 0.0])
+    sim.body_linvel_w.zero_()
+    sim.body_angvel_w[0, feet[0], 1] = 2.0  # about the ankle: the sole moves by height times rate
+    assert examined._slip()[0][0].item() == pytest.approx(4 * 2.0 * sole, rel=1e-4)
+
+
+def test_power_is_torque_times_velocity(monkeypatch):
+    examined, _ = examination(num_envs=2)
+    sim = examined.env.sim
+    torque = torch.zeros(2, sim.robot.num_dofs)
+    torque[0, 3], torque[0, 5] = 10.0, -4.0
+    monkeypatch.setattr(type(sim), "motor_torque", property(lambda self: torque))
+    sim.joint_vel.fill_(0.5)
+    assert examined._power().tolist() == pytest.approx([5.0 + 2.0, 0.0])
+
+
+def test_fewer_environments_than_motions_ask_for_fewer(monkeypatch):
+    examined, learner = examination(num_envs=3)
+    replay_clips(examined, learner, monkeypatch)
+    result = examined.report(learner.commands.draw)
+    assert list(result["clips"]) == list(learner.demos.names[:3])
+    assert result["clip_recall"] == 1.0

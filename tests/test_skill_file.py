@@ -1,0 +1,58 @@
+"""A skill file given where a checkpoint is expected."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tasks
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.run import commands, settings
+from isaachrl.run.skill_file import load_checkpoint_or_skill
+
+assert tasks
+SKILL = str(Path("assets/skills/humanoid.pt").resolve())
+
+
+@pytest.fixture
+def launch(tmp_path):
+    def launch(**typed):
+        base = {"task": {"name": typed.pop("name", "HumanoidAMP")}, "train": {"name": "skills"}}
+        values = {"device": "cpu", "run_dir": str(tmp_path), **typed}
+        return commands.dispatch(settings.resolve(settings.merge(base, values), values))
+
+    return launch
+
+
+@pytest.mark.parametrize("key", ["skill", "checkpoint"])
+def test_the_shipped_skill_can_be_evaluated(key, launch, capsys):
+    launch(mode="evaluate", episodes=2, num_envs=2, task={"episode_steps": 5}, **{key: SKILL})
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line["episodes"] == 2 and line["clips"]["stand"]["fall_rate"] == 0.0
+
+
+def test_a_skill_file_says_what_it_was_made_of():
+    loaded = load_checkpoint_or_skill(Path(SKILL))
+    assert (loaded.task, loaded.learner) == ("HumanoidAMP", "skills")
+    assert loaded.iteration > 0 and loaded.config["train"]["latents"] == "motion"
+
+
+def test_nobody_trains_on_from_a_skill_file(launch):
+    with pytest.raises(CheckpointError, match=r"is a skill file, which holds no critic.*task=HumanoidHRLMaze skill="):
+        launch(checkpoint=SKILL)
+
+
+def test_a_skill_and_other_motions_do_not_go_together(launch):
+    with pytest.raises(CheckpointError, match="do not fit"):
+        launch(mode="evaluate", skill=SKILL, motion="walks", num_envs=2)
+
+
+def test_skill_means_the_commanded_one_where_a_task_commands_one():
+    values = {"task": {"name": "HumanoidHRLMaze"}, "train": {"name": "ppo"}, "mode": "evaluate", "policy": "random"}
+    found = settings.resolve(values | {"skill": SKILL}, {"skill": SKILL})
+    assert found.loaded is None and found.task_cfg.skill == SKILL
+
+
+def test_no_training_takes_a_skill_that_its_task_cannot_command(launch):
+    with pytest.raises(ConfigError, match="the task HumanoidAMP takes no skill"):
+        launch(skill=SKILL)
