@@ -102,5 +102,9 @@ class Learner(ABC):
         """Measures of its own that an evaluation reports beside the episodes' means, as plain data."""
         return {}
 
+    def outcome(self) -> dict[str, Any]:
+        """What a finished training has found out, as plain data; the command line prints it as its last line."""
+        return {}
+
     def save_products(self, folder: Path) -> None:
         """Write what others build on (a skill file) into the run's folder. Called with every checkpoint."""

@@ -43,6 +43,10 @@ def dispatch(settings: Settings) -> Any:
         from isaachrl.run.play import play
 
         return play(settings)
+    if settings.run.mode is Mode.graph:
+        from isaachrl.run.graph import graph
+
+        return graph(settings)
     from isaachrl.run.export import export
 
     return export(settings)

@@ -2,7 +2,7 @@
 
 import importlib
 
-FAMILIES = ("skills", "ppo", "goals")
+FAMILIES = ("skills", "ppo", "goals", "task_graph", "subgoals")
 
 
 def load_learners() -> None:

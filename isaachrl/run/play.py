@@ -12,6 +12,7 @@ from isaachrl.envs.env import Env
 from isaachrl.errors import RenderError
 from isaachrl.run.build import actor
 from isaachrl.run.evaluate import evaluation_seed, run_folder, share, write_summary
+from isaachrl.run.pictures import PictureRecorder, paints
 from isaachrl.run.record import Recorder
 from isaachrl.run.rollout import Episodes, run_episodes
 from isaachrl.run.settings import Acting, Settings
@@ -47,12 +48,12 @@ def play(settings: Settings) -> dict[str, Any]:
 
 
 @contextmanager
-def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | None]:
+def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRecorder | None]:
     """A recorder of environment 0; None where no video is wanted, or none can be made (the reason is logged)."""
-    recorder: Recorder | None = None
+    recorder: Recorder | PictureRecorder | None = None
     if wanted:
         try:
-            recorder = Recorder(env, path, VIDEO_LIMIT)
+            recorder = PictureRecorder(env, path, VIDEO_LIMIT) if paints(env) else Recorder(env, path, VIDEO_LIMIT)
         except RenderError as error:
             log.warning("no video: %s", error)
     if recorder is None:

@@ -49,6 +49,7 @@ class Mode(Enum):
     play = "play"
     evaluate = "evaluate"
     export = "export"
+    graph = "graph"
 
 
 class Acting(Enum):

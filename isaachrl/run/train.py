@@ -6,6 +6,7 @@ from pathlib import Path
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn import distributed
 from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
+from isaachrl.run.evaluate import write_summary
 from isaachrl.run.files import RunFolder
 from isaachrl.run.settings import Settings
 from isaachrl.run.train_loop import Identity, TrainLoop
@@ -44,6 +45,9 @@ def train(settings: Settings) -> Path | None:
         log.info("all %d iterations are done; type max_iterations=N for more", learner.iteration)
     if loop.run():
         log.info("done: %d iterations, %s", learner.iteration, folder.path)
+        if outcome := learner.outcome():
+            name = {"task": settings.task.name, "learner": settings.learner.name}
+            write_summary(outcome | name, folder.path / "outcome.json")
     else:
         log.info("stopped after iteration %d; continue with: resume=%s", learner.iteration, folder.path)
     return folder.path

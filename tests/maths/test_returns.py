@@ -2,11 +2,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isaachrl.maths import returns
 from isaachrl.maths.returns import generalized_advantages
 
 
 def column(*values):
-    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+    dtype = torch.bool if isinstance(values[0], bool) else torch.float64
+    return torch.tensor(values, dtype=dtype).unsqueeze(1)
 
 
 def naive(reward, value, next_value, done, discount, lam):
@@ -73,3 +75,46 @@ def test_it_equals_a_loop_over_environments(steps, envs, discount, lam, seed):
     before = [tensor.clone() for tensor in arguments[:4]]
     torch.testing.assert_close(generalized_advantages(*arguments), naive(*arguments))
     assert all(torch.equal(a, b) for a, b in zip(before, arguments[:4], strict=True))  # a pure function
+
+
+def test_decisions_of_one_step_are_ordinary_advantages():
+    generator = torch.Generator().manual_seed(0)
+    reward, value, following = (torch.randn(7, 3, generator=generator) for _ in range(3))
+    done = torch.rand(7, 3, generator=generator) < 0.3
+    expected = returns.generalized_advantages(reward, value, following, done, 0.9, 0.8)
+    every, discount = torch.ones_like(done), torch.full_like(reward, 0.9)
+    found = returns.semi_markov_advantages(reward, discount, value, following, every, done, 0.8)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_next_decision_counts_with_the_discount_of_this_ones_steps():
+    # the first takes three steps, the second two; then the episode is over
+    found = returns.semi_markov_advantages(
+        reward=column(0.0, 0.0, 1.0, 0.0, 5.0),
+        discount=column(0.5, 0.25, 0.125, 0.5, 0.25),
+        value=column(0.0, 0.0, 0.0, 0.0, 0.0),
+        next_value=column(0.0, 0.0, 0.0, 0.0, 0.0),
+        ended=column(False, False, True, False, True),
+        done=column(False, False, False, False, True),
+        lam=1.0,
+    )
+    torch.testing.assert_close(found, column(0.0, 0.0, 1.0 + 0.125 * 5.0, 0.0, 5.0))
+
+
+def test_nothing_is_carried_over_the_end_of_an_episode():
+    found = returns.semi_markov_advantages(
+        reward=column(1.0, 100.0),
+        discount=column(0.5, 0.5),
+        value=column(0.0, 0.0),
+        next_value=column(4.0, 0.0),  # the first was cut off by time, and this is what would have followed
+        ended=column(True, True),
+        done=column(True, True),
+        lam=1.0,
+    )
+    torch.testing.assert_close(found, column(1.0 + 0.5 * 4.0, 100.0))
+
+
+def test_a_return_is_known_up_to_a_final_end_only():
+    ended = column(False, True, False, True, False, False)
+    final = column(False, True, False, False, False, False)
+    assert returns.known_returns(ended, final).flatten().tolist() == [True, True, False, False, False, False]

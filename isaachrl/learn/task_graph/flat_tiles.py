@@ -1,0 +1,203 @@
+"""Flat learners on tiles over the whole state: the policy gradient, and Konda's actor-critic."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.statistics import Statistics
+from isaachrl.errors import ConfigError
+from isaachrl.learn.learner import Exported, Policy
+from isaachrl.learn.task_graph.algorithms import like
+from isaachrl.learn.task_graph.continuous import continuous_graph
+from isaachrl.learn.task_graph.exports import tile_exports
+from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
+from isaachrl.learn.task_graph.tiles import TileCoder, tile_step, value_of
+from isaachrl.maths.returns import generalized_advantages
+
+
+@dataclass
+class FlatPgCfg:
+    """The policy gradient without a hierarchy.
+
+    Args:
+        max_iterations: iterations.
+        horizon: steps of every environment in an iteration.
+        goal_reward: for success, beside what the environment pays.
+        failure_reward: for an episode that terminates without it.
+        policy: see `GaussianCfg`.
+    """
+
+    max_iterations: int = 200
+    horizon: int = 64
+    goal_reward: float = 100.0
+    failure_reward: float = -500.0
+    policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(tiles=[20, 20, 36, 5]))
+
+    def __post_init__(self) -> None:
+        """Refuse numbers nothing can come of."""
+        if self.max_iterations < 1 or self.horizon < 1:
+            raise ConfigError(
+                f"train: max_iterations={self.max_iterations} and horizon={self.horizon} must be positive"
+            )
+
+
+@dataclass
+class ActorCriticCfg(FlatPgCfg):
+    """An actor with a critic of states and actions (Konda 2002).
+
+    Args:
+        critic_tiles: along each column of the state, and along the action.
+        critic_rate: share of the critic's error taken up at once.
+    """
+
+    critic_tiles: list[int] = field(default_factory=lambda: [5, 5, 36, 5, 30])
+    critic_rate: float = 0.3
+
+
+def outcome_reward(result: StepResult, goal: float, failure: float) -> Tensor:
+    """What an episode's end pays `(N,)` beside the environment's own reward."""
+    success = result.metrics["success_rate"]
+    return goal * success + failure * result.terminated * (1.0 - success)
+
+
+class FlatPg:
+    """Eq. 3 on the whole task: the rewards-to-go of the episode weigh each action's gradient.
+
+    Args:
+        env: what it acts in.
+        cfg: see `FlatPgCfg`.
+    """
+
+    def __init__(self, env: Env, cfg: FlatPgCfg) -> None:
+        root = continuous_graph(env, "flat_pg").root
+        self.cfg = cfg
+        self.coder = TileCoder(root.extent, cfg.policy.tiles, cfg.policy.tilings, root.wraps, env.device)
+        extent: Any = getattr(env, "action_extent")  # noqa: B009 - the contract of continuous_graph
+        self.actor = GaussianTiles(self.coder.size, extent, cfg.policy, env.device)
+
+    def act(self, state: Tensor, generator: torch.Generator) -> Tensor:
+        """See `Method.act`."""
+        self._tiles = self.coder(state)
+        action, self._noise = self.actor.draw(self._tiles, generator)
+        return action.unsqueeze(-1)
+
+    def observe(self, before: Tensor, after: Tensor, result: StepResult, statistics: Statistics) -> None:
+        """See `Method.observe`."""
+        reward = result.reward + outcome_reward(result, self.cfg.goal_reward, self.cfg.failure_reward)
+        step = Step(self._tiles, self.coder(after), self._noise, reward, result.done, result.terminated)
+        self.actor.steps.append(step)
+
+    def learn(self, iteration: int) -> dict[str, float]:
+        """See `Method.learn`."""
+        return self.actor.learn(iteration)
+
+    def policy(self, env: Env) -> Policy:
+        """See `Method.policy`."""
+        return TilesPolicy(env, self.coder, self.actor)
+
+    def exports(self) -> list[Exported]:
+        """See `Method.exports`."""
+        return tile_exports({"policy": (self.coder, self.actor.mean)}, self.actor.extent)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Method.state_dict`."""
+        return self.actor.state_dict()
+
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """See `Method.load_weights`."""
+        self.actor.load_state_dict(state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Method.load_state_dict`."""
+        self.load_weights(state)
+
+
+class ActorCritic:
+    """The actor climbs the gradient of log mu times the critic's Q(s, a); the critic learns Q by SARSA(lambda).
+
+    Q less its mean over the batch weighs each gradient: the mean of log mu's gradient is zero, so that a constant
+    changes only the noise.
+
+    Args:
+        env: what it acts in.
+        cfg: see `ActorCriticCfg`.
+    """
+
+    def __init__(self, env: Env, cfg: ActorCriticCfg) -> None:
+        root = continuous_graph(env, "actor_critic").root
+        self.flat, self.cfg = FlatPg(env, cfg), cfg
+        action: Any = getattr(env, "action_extent")  # noqa: B009 - the contract of continuous_graph
+        extent = (*root.extent, action)
+        self.coder = TileCoder(extent, cfg.critic_tiles, cfg.policy.tilings, root.wraps, env.device)
+        self.critic = torch.zeros(self.coder.size, device=env.device)
+        self._log: list[tuple[Tensor, ...]] = []
+
+    def act(self, state: Tensor, generator: torch.Generator) -> Tensor:
+        """See `Method.act`."""
+        action = self.flat.act(state, generator)
+        self._pair = self.coder(torch.cat((state, action), dim=-1))
+        return action
+
+    def observe(self, before: Tensor, after: Tensor, result: StepResult, statistics: Statistics) -> None:
+        """See `Method.observe`."""
+        reward = result.reward + outcome_reward(result, self.cfg.goal_reward, self.cfg.failure_reward)
+        last = self.flat.actor.best(self.flat.coder(after)).unsqueeze(-1)
+        next_pair = self.coder(torch.cat((after, last), dim=-1))
+        kept = (self.flat._tiles, self._pair, next_pair, self.flat._noise, reward, result.done, result.terminated)
+        self._log.append(kept)
+
+    def learn(self, iteration: int) -> dict[str, float]:
+        """See `Method.learn`."""
+        tiles, pair, next_pair, noise, reward, done, final = (
+            torch.stack(rows) for rows in zip(*self._log, strict=True)
+        )
+        self._log = []
+        cfg, actor = self.cfg.policy, self.flat.actor
+        q, last = value_of(self.critic, pair), value_of(self.critic, next_pair)
+        # within an episode the next action is known, at its cut it is taken to be the actor's mean
+        following = torch.cat((torch.where(done[:-1], last[:-1], q[1:]), last[-1:])).masked_fill(final, 0.0)
+        error = generalized_advantages(reward, q, following, done, cfg.gamma, cfg.lam)
+        self.critic = tile_step(self.critic, pair.flatten(0, 1), error.flatten(), self.cfg.critic_rate)
+        worth = q - q.mean()
+        worth = worth / worth.square().mean().sqrt().clamp_min(1e-6)
+        actor.mean = tile_step(actor.mean, tiles.flatten(0, 1), (worth * noise).flatten(), cfg.rate(iteration))
+        return {"loss/critic": float(error.square().mean().sqrt()), "policy/mean": float(actor.mean.abs().mean())}
+
+    def policy(self, env: Env) -> Policy:
+        """See `Method.policy`."""
+        return self.flat.policy(env)
+
+    def exports(self) -> list[Exported]:
+        """See `Method.exports`."""
+        return self.flat.exports()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Method.state_dict`."""
+        return self.flat.state_dict() | {"critic": self.critic.clone()}
+
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """See `Method.load_weights`."""
+        self.flat.load_weights(state)
+        self.critic = like(self.critic, state["critic"], "critic")
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Method.load_state_dict`."""
+        self.load_weights(state)
+
+
+class TilesPolicy:
+    """The mean action at the environment's state, which the observation encodes in full."""
+
+    def __init__(self, env: Env, coder: TileCoder, actor: GaussianTiles) -> None:
+        self.env: Any = env
+        self._coder, self._actor = coder, actor
+
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`."""
+        return self._actor.best(self._coder(self.env.state)).unsqueeze(-1)
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`: nothing is remembered."""

@@ -1,0 +1,132 @@
+"""A Gaussian policy on tiles and its gradient: what the ship's subtasks and its flat learners have in common."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import ConfigError
+from isaachrl.learn.task_graph.algorithms import like
+from isaachrl.learn.task_graph.tiles import tile_step, value_of
+from isaachrl.maths.returns import generalized_advantages
+
+
+@dataclass
+class GaussianCfg:
+    """A policy gradient on tiles.
+
+    Args:
+        learning_rate: mean change of the policy's mean, in standard deviations, for an advantage of one deviation.
+        decay_iterations: that change is divided by 1 + k / this after k iterations; 0 keeps it.
+        value_rate: share of the error that the baseline takes up at once.
+        baseline: subtract a learned value from each reward-to-go, and let it stand for what comes after the rollout.
+        gamma: discount of a step.
+        lam: lambda of the advantage; 1 takes the rewards-to-go as they are.
+        tiles: along each column of the state.
+        tilings: grids.
+    """
+
+    learning_rate: float = 0.5
+    decay_iterations: int = 0
+    value_rate: float = 0.3
+    baseline: bool = True
+    gamma: float = 0.99
+    lam: float = 0.95
+    tiles: list[int] = field(default_factory=lambda: [5, 5, 36, 5])
+    tilings: int = 9
+
+    def __post_init__(self) -> None:
+        """Refuse numbers nothing can come of."""
+        if not (self.learning_rate > 0 and 0 < self.value_rate <= 1 and 0 < self.gamma <= 1 and 0 <= self.lam <= 1):
+            raise ConfigError(
+                f"train: learning_rate={self.learning_rate} and value_rate={self.value_rate} must be positive,"
+                f" gamma={self.gamma}, lam={self.lam} and value_rate at most 1"
+            )
+        if self.decay_iterations < 0:
+            raise ConfigError(f"train: decay_iterations={self.decay_iterations}: expected 0 or more")
+
+    def rate(self, iteration: int) -> float:
+        """The policy's step size after so many iterations."""
+        return self.learning_rate / (1.0 + iteration / self.decay_iterations if self.decay_iterations else 1.0)
+
+
+@dataclass
+class Step:
+    """One step of N environments as a policy learns from it, each `(N, …)`.
+
+    Args:
+        tiles: `(N, tilings)` where it acted.
+        next_tiles: `(N, tilings)` where that led, before any reset.
+        noise: `(N,)` what was drawn, less the mean.
+        reward: `(N,)`.
+        done: `(N,)` bool, nothing that follows belongs to the same call.
+        final: `(N,)` bool, and nothing that follows is worth anything.
+    """
+
+    tiles: Tensor
+    next_tiles: Tensor
+    noise: Tensor
+    reward: Tensor
+    done: Tensor
+    final: Tensor
+
+
+class GaussianTiles:
+    """a ~ N(w.phi, 1), and the action is `low + (high - low) sigmoid(a)` (Ghavamzadeh and Mahadevan 2003).
+
+    Several tables may lie behind each other in the weights; whoever numbers the tiles decides.
+
+    Args:
+        size: number of weights.
+        extent: least and greatest action.
+        cfg: see `GaussianCfg`.
+        device: of the tensors.
+    """
+
+    def __init__(self, size: int, extent: tuple[float, float], cfg: GaussianCfg, device: torch.device) -> None:
+        self.cfg, self.extent = cfg, extent
+        self.mean, self.value = torch.zeros(size, device=device), torch.zeros(size, device=device)
+        self.steps: list[Step] = []
+
+    def action(self, activation: Tensor) -> Tensor:
+        """The action `(n,)` that belongs to what was drawn `(n,)`."""
+        low, high = self.extent
+        return low + (high - low) * activation.sigmoid()
+
+    def draw(self, tiles: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """An action `(n,)` for tiles `(n, tilings)`, and the noise `(n,)` in it."""
+        noise = torch.randn(len(tiles), generator=generator, device=tiles.device)
+        return self.action(value_of(self.mean, tiles) + noise), noise
+
+    def best(self, tiles: Tensor) -> Tensor:
+        """The mean action `(n,)`."""
+        return self.action(value_of(self.mean, tiles))
+
+    def learn(self, iteration: int) -> dict[str, float]:
+        """One step along the gradient from all steps noted since the last one.
+
+        The gradient of log N(a; w.phi, 1) is the noise times phi. Each is weighed by its advantage: the rewards-to-go
+        of the call, less the baseline.
+        """
+        log = {name: torch.stack([getattr(step, name) for step in self.steps]) for name in Step.__annotations__}
+        self.steps = []
+        value = value_of(self.value, log["tiles"])
+        following = value_of(self.value, log["next_tiles"]).masked_fill(log["final"], 0.0)
+        cfg = self.cfg
+        advantage = generalized_advantages(log["reward"], value, following, log["done"], cfg.gamma, cfg.lam)
+        tiles = log["tiles"].flatten(0, 1)
+        if cfg.baseline:
+            self.value = tile_step(self.value, tiles, advantage.flatten(), cfg.value_rate)
+        scaled = advantage / advantage.square().mean().sqrt().clamp_min(1e-6)
+        self.mean = tile_step(self.mean, tiles, (scaled * log["noise"]).flatten(), cfg.rate(iteration))
+        error = advantage.square().mean().sqrt()
+        return {"loss/advantage": float(error), "policy/mean": float(self.mean.abs().mean())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both tables; steps are noted and learned from within one iteration."""
+        return {"mean": self.mean.clone(), "value": self.value.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take both tables."""
+        self.mean, self.value = like(self.mean, state["mean"], "mean"), like(self.value, state["value"], "value")

@@ -1,0 +1,217 @@
+"""What is best, computed instead of learned: exact solutions of tabular MDPs, flat and inside a task graph."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isaachrl.envs.tabular import TabularMdp
+from isaachrl.errors import ConfigError
+from isaachrl.learn.task_graph.tables import GraphTables
+
+TOLERANCE = 1e-9
+MOST_SWEEPS = 200_000
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A policy's means over all starts, without a time limit.
+
+    Args:
+        mean_return: undiscounted.
+        mean_length: steps.
+    """
+
+    mean_return: float
+    mean_length: float
+
+    def plain(self) -> dict[str, float]:
+        """The two, and the reward of an average step: the ratio of the two."""
+        return {
+            "mean_return": self.mean_return,
+            "mean_length": self.mean_length,
+            "reward_per_step": self.mean_return / self.mean_length,
+        }
+
+
+def action_values(mdp: TabularMdp, value: Tensor, gamma: float = 1.0) -> Tensor:
+    """One-step look-ahead `(S, A)` on state values `(S,)` float64."""
+    going = (~mdp.terminated).double()
+    return mdp.reward.double() + gamma * going * value[mdp.next_state]
+
+
+def sweep(mdp: TabularMdp, value: Tensor, gamma: float = 1.0) -> Tensor:
+    """One sweep of value iteration over all states `(S,)`."""
+    return action_values(mdp, value, gamma).amax(-1)
+
+
+def optimal_values(mdp: TabularMdp, gamma: float = 1.0) -> Tensor:
+    """Value `(S,)` of the best policy, by value iteration.
+
+    Raises:
+        ConfigError: it does not converge, as with gamma 1 and a reward that can be collected for ever.
+    """
+    value = torch.zeros(len(mdp.states), dtype=torch.float64, device=mdp.obs.device)
+    for _ in range(MOST_SWEEPS):
+        after = sweep(mdp, value, gamma)
+        if bool((after - value).abs().max() < TOLERANCE):
+            return after
+        value = after
+    raise ConfigError("value iteration does not converge; type train.gamma=0.99")
+
+
+def greedy(values: Tensor) -> Tensor:
+    """The policy `(S, A)` that takes the first of the best actions, to 1e-7."""
+    best = values >= values.amax(-1, keepdim=True) - 1e-7
+    return torch.nn.functional.one_hot(best.long().argmax(-1), values.shape[-1]).double()
+
+
+def uniform(mdp: TabularMdp) -> Tensor:
+    """The policy `(S, A)` that takes every action equally often."""
+    return torch.full(mdp.next_state.shape, 1.0 / len(mdp.actions), dtype=torch.float64, device=mdp.obs.device)
+
+
+def evaluate(mdp: TabularMdp, policy: Tensor) -> Quality:
+    """Exact means of a stationary policy `(S, A)` over all starts.
+
+    Raises:
+        ConfigError: some start never comes to an end under it.
+    """
+    going = policy * (~mdp.terminated).double()
+    paid = (policy * mdp.reward.double()).sum(-1)
+    worth = torch.stack((paid, torch.ones_like(paid)), dim=-1)
+    value = torch.zeros_like(worth)
+    for _ in range(MOST_SWEEPS):
+        after = worth + (going.unsqueeze(-1) * value[mdp.next_state]).sum(1)
+        if bool((after - value)[mdp.starts].abs().max() < TOLERANCE):
+            mean = after[mdp.starts].mean(0).tolist()
+            return Quality(mean[0], mean[1])
+        value = after
+    raise ConfigError(
+        "the policy never ends some of its episodes, so that they have no mean length; with gamma below 1 the best one"
+        " prefers what ends sooner, type train.gamma=0.99"
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What calling a subtask leads to from every state, under its own best policy; each `(S,)`.
+
+    Args:
+        after: number of the state in which it ends.
+        reward: what the environment pays on the way.
+        steps: primitive steps.
+        over: bool, the episode ended on the way.
+        child: position of the child that it calls first.
+    """
+
+    after: Tensor
+    reward: Tensor
+    steps: Tensor
+    over: Tensor
+    child: Tensor
+
+
+def recursive_optimum(tables: GraphTables) -> tuple[Quality, dict[str, Outcome]]:
+    """The recursively optimal policy: every subtask does the best for itself, given what its children do.
+
+    It is what MAXQ-Q converges to (Dietterich 2000). Internal rewards count inside their subtask.
+    """
+    found: dict[str, Outcome] = {}
+    for subtask in tables.graph.bottom_up():
+        found[subtask.name] = _solve(tables, subtask.name, found)
+    root, starts = found[tables.graph.root.name], tables.mdp.starts
+    return Quality(float(root.reward[starts].mean()), float(root.steps[starts].mean())), found
+
+
+def _solve(tables: GraphTables, name: str, below: dict[str, Outcome]) -> Outcome:
+    """One subtask's best policy and what it leads to; its children's outcomes are known."""
+    mdp, graph = tables.mdp, tables.graph
+    subtask = graph.by_name[name]
+    g = graph.subtasks.index(subtask)
+    choices = [_call(tables, child, below) for child in subtask.children]
+    after, reward, steps, over, _ = (torch.stack(columns, dim=-1) for columns in zip(*choices, strict=True))
+    stops = over | tables.done[g][after]
+    inner = reward.clone()
+    if subtask.internal_reward is not None:
+        for c in range(after.shape[1]):
+            inner[:, c] += subtask.internal_reward(tables.states, tables.states[after[:, c]])
+    inner = inner.masked_fill(~tables.allowed[g][:, : after.shape[1]], -torch.inf)
+    value = inner.new_zeros(len(mdp.states))
+    for _ in range(MOST_SWEEPS):
+        more = (inner + torch.where(stops, 0.0, value[after])).amax(-1).clamp_min(-1e12)
+        settled = bool((more - value).abs().max() < TOLERANCE)
+        value = more
+        if settled:
+            break
+    first = (inner + torch.where(stops, 0.0, value[after])).argmax(-1, keepdim=True)
+    after, reward, steps, over, stops = (t.gather(1, first).squeeze(1) for t in (after, reward, steps, over, stops))
+    return _follow(after, reward, steps, over, stops, first)
+
+
+def _call(tables: GraphTables, child: str, below: dict[str, Outcome]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """State after, reward, steps, end of episode and a filler of one call of a child, from every state."""
+    if child in below:
+        outcome = below[child]
+        return outcome.after, outcome.reward, outcome.steps, outcome.over, outcome.child
+    mdp, action = tables.mdp, tables.graph.actions.index(child)
+    reward = mdp.reward[:, action].double()
+    after, over = mdp.next_state[:, action], mdp.terminated[:, action]
+    return after, reward, torch.ones_like(reward), over, torch.zeros_like(after)
+
+
+def _follow(after: Tensor, reward: Tensor, steps: Tensor, over: Tensor, stops: Tensor, first: Tensor) -> Outcome:
+    """Follow a policy's single calls to the end of its subtask, twice as far with each turn."""
+    for _ in range(64):
+        go = ~stops
+        reward = torch.where(go, reward + reward[after], reward)
+        steps = torch.where(go, steps + steps[after], steps)
+        over = torch.where(go, over[after], over)
+        stops, after = torch.where(go, stops[after], stops), torch.where(go, after[after], after)
+        if bool(stops.all()):
+            break
+        # sums of calls that never end must not overflow
+        reward, steps = reward.clamp(-1e12, 1e12), steps.clamp_max(1e12)
+    return Outcome(after, reward, steps, over, first.squeeze(-1))
+
+
+def hierarchical_optimum(tables: GraphTables, gamma: float = 1.0) -> float:
+    """Best mean return of all policies that the graph can express, each subtask knowing who called it.
+
+    It is the optimum of the MDP whose state is the environment's state together with the open calls.
+    """
+    graph = tables.graph
+    paths = graph.paths()
+    value = {path: torch.zeros(tables.num_states, dtype=torch.float64, device=tables.device) for path in paths}
+    for _ in range(MOST_SWEEPS):
+        change = torch.zeros((), dtype=torch.float64, device=tables.device)
+        for path in reversed(paths):  # the deepest first, so that a call sees this sweep's value of whom it calls
+            after = _best_call(tables, path, value, gamma)
+            change = torch.maximum(change, (after - value[path]).abs().max())
+            value[path] = after
+        if bool(change < TOLERANCE):
+            return float(value[paths[0]][tables.mdp.starts].mean())
+    raise ConfigError("value iteration does not converge inside the hierarchy")
+
+
+def _best_call(
+    tables: GraphTables, path: tuple[str, ...], value: dict[tuple[str, ...], Tensor], gamma: float
+) -> Tensor:
+    """Value `(S,)` of the best call in every state with these calls open."""
+    graph, mdp = tables.graph, tables.mdp
+    g = graph.subtasks.index(graph.by_name[path[-1]])
+    choices = []
+    for child in graph.subtasks[g].children:
+        if child in graph.by_name:
+            choices.append(value[(*path, child)])
+            continue
+        a = graph.actions.index(child)
+        after = mdp.next_state[:, a]
+        future = value[path[:1]][after]
+        open_still = torch.ones_like(mdp.terminated[:, a])
+        for depth in range(2, len(path) + 1):  # whose call is open after the step: the deepest that is not done
+            open_still = open_still & ~tables.done[graph.subtasks.index(graph.by_name[path[depth - 1]])][after]
+            future = torch.where(open_still, value[path[:depth]][after], future)
+        choices.append(mdp.reward[:, a].double() + gamma * torch.where(mdp.terminated[:, a], 0.0, future))
+    table = torch.stack(choices, dim=-1)
+    return table.masked_fill(~tables.allowed[g][:, : table.shape[1]], -torch.inf).amax(-1).clamp_min(-1e12)

@@ -1,0 +1,343 @@
+"""ShipSteering: turn a ship of constant speed so that it passes a gate.
+
+The ship of Miller, Sutton and Werbos (1990) with the constants of Ghavamzadeh and Mahadevan (2003). State: x and y in
+metres, heading in radians from the x axis, turn rate in rad/s. The one action is the desired turn rate in rad/s, which
+the ship takes on with a lag; it is held over several sampling intervals.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.registry import World
+from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
+from isaachrl.errors import ConfigError
+from tasks.common.canvas import BLUE, GREEN, GREY, ORANGE, RED, Canvas
+
+DIRECTIONS = ("East", "NorthEast", "North", "NorthWest", "West", "SouthWest", "South", "SouthEast")
+LOCAL_M = 150.0  # side of the square in which a subtask sails
+STRAIGHT_START_M, STRAIGHT_GOAL_M = (40.0, 75.0), (140.0, 75.0)
+DIAGONAL_START_M, DIAGONAL_GOAL_M = (40.0, 40.0), (140.0, 140.0)
+REACH_M = 10.0
+ARRIVAL_REWARD = 100.0
+HEADING_WIDTH_RAD = math.radians(30.0)
+
+
+@dataclass
+class ShipSteeringCfg:
+    """The ship and its sea.
+
+    Args:
+        episode_steps: control steps until an episode is truncated.
+        substeps: sampling intervals in which an action is held.
+        sampling_s: length of a sampling interval.
+        speed_m_s: of the ship, always.
+        time_constant_s: of the lag between desired and actual turn rate.
+        max_turn_deg_s: greatest turn rate, desired and at the start.
+        size_m: side of the square sea; who leaves it has failed.
+        gate_from_m, gate_to_m: x of the gate's two ends.
+        gate_y_m: y of both.
+        heading_from_y: measure the heading from the y axis, clockwise; the mirror image of the same world.
+        step_reward: for every control step.
+        goal_reward: for passing the gate; learners with a reward of their own for it leave this at 0.
+        out_reward: for leaving the sea.
+    """
+
+    episode_steps: int = 1000
+    substeps: int = 3
+    sampling_s: float = 0.2
+    speed_m_s: float = 3.0
+    time_constant_s: float = 5.0
+    max_turn_deg_s: float = 15.0
+    size_m: float = 1000.0
+    gate_from_m: float = 350.0
+    gate_to_m: float = 450.0
+    gate_y_m: float = 400.0
+    heading_from_y: bool = False
+    step_reward: float = -1.0
+    goal_reward: float = 0.0
+    out_reward: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse ships that cannot sail."""
+        for name in ("episode_steps", "substeps", "sampling_s", "speed_m_s", "time_constant_s", "max_turn_deg_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"task.{name}={getattr(self, name)}: expected more than 0")
+        if not (0 <= self.gate_from_m < self.gate_to_m <= self.size_m and 0 < self.gate_y_m < self.size_m):
+            raise ConfigError(
+                f"task: a gate from x={self.gate_from_m} to {self.gate_to_m} at y={self.gate_y_m} does not lie in a sea"
+                f" of {self.size_m} m"
+            )
+
+    @property
+    def step_m(self) -> float:
+        """Way of one control step."""
+        return self.substeps * self.sampling_s * self.speed_m_s
+
+    @property
+    def max_turn_rad_s(self) -> float:
+        """Greatest turn rate."""
+        return math.radians(self.max_turn_deg_s)
+
+
+class ShipSteering(Env):
+    """N ships.
+
+    Attributes:
+        state: `(N, 4)` x m, y m, heading rad, turn rate rad/s; may be written, in place or as a whole. It is kept
+            column by column, since sines of scattered numbers are slow on the CPU.
+        task_graph: eight ways to sail, in two kinds that share what they learn.
+        action_extent: least and greatest action, rad/s.
+
+    Args:
+        cfg: see `ShipSteeringCfg`.
+        world: where the environment is built; the engine plays no part.
+    """
+
+    def __init__(self, cfg: ShipSteeringCfg, world: World) -> None:
+        self.cfg = cfg
+        self.num_envs, self.device, self.generator = world.num_envs, world.device, world.generator
+        self.obs_sizes, self.policy_groups, self.action_size = {"ship": 5}, ("ship",), 1
+        self.episode_steps = cfg.episode_steps
+        self.task_graph = ship_graph(cfg)
+        self.action_extent = (-cfg.max_turn_rad_s, cfg.max_turn_rad_s)
+        self._before, self._after = (table.to(self.device) for table in response(cfg))
+        self._low, high = torch.tensor(self.task_graph.root.extent, device=self.device).T.unsqueeze(-1)
+        self._span = high - self._low
+        self.state = torch.zeros(4, self.num_envs, device=self.device).T
+        self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
+        self.reset()
+
+    def reset(self) -> Obs:
+        """See `Env.reset`."""
+        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
+
+    def advance(self, action: Tensor) -> StepResult:
+        """See `Env.advance`; actions `(N, 1)` in rad/s beyond the ship's limits are cut to them."""
+        path, self.state = self._sail(action[:, 0].clamp(*self.action_extent))
+        self.progress = self.progress + 1
+        passed = self._passed(path)
+        half = 0.5 * self.cfg.size_m
+        outside = ((path[1:] - half).abs().amax((0, 1)) > half) & ~passed
+        terminated = passed | outside
+        goal, out = passed.float(), outside.float()
+        terms = {
+            "step": torch.full_like(goal, self.cfg.step_reward),
+            "goal": self.cfg.goal_reward * goal,
+            "out": self.cfg.out_reward * out,
+        }
+        obs = self.observe()
+        return StepResult(
+            obs=obs,
+            reward=terms["step"] + terms["goal"] + terms["out"],
+            terminated=terminated,
+            truncated=(self.progress >= self.episode_steps) & ~terminated,
+            terminal_obs=obs,
+            terms=terms,
+            metrics={"success_rate": goal, "out_rate": out},
+            discount_steps=torch.ones_like(goal),
+        )
+
+    def _sail(self, desired: Tensor) -> tuple[Tensor, Tensor]:
+        """The way `(K + 1, 2, N)` of K sampling intervals under a desired turn rate `(N,)`, and the state after it.
+
+        The turn rate's lag is linear, so that the headings of all intervals follow from the first (see `response`).
+        """
+        x, y, heading, rate = self.state.unbind(-1)
+        driven = torch.stack((rate, desired))
+        headings = heading + self._before @ driven  # at the beginning of each interval, and after the last
+        along = headings[:-1]
+        flat = torch.stack((along.sin(), along.cos()) if self.cfg.heading_from_y else (along.cos(), along.sin()), dim=1)
+        moved = (self.cfg.sampling_s * self.cfg.speed_m_s * flat).cumsum(0)
+        here = torch.stack((x, y))
+        path = torch.cat((here.unsqueeze(0), here + moved))
+        return path, torch.stack((*path[-1].unbind(0), wrap(headings[-1]), self._after @ driven)).T
+
+    def _passed(self, path: Tensor) -> Tensor:
+        """`(N,)` bool: the way `(K + 1, 2, N)` crosses the gate, in either direction."""
+        x, y = path[:, 0], path[:, 1] - self.cfg.gate_y_m
+        low = y < 0.0
+        crosses = low[1:] != low[:-1]
+        # where it crosses no line, this divides by what may be zero, and does not count
+        at = x[:-1] - y[:-1] * (x[1:] - x[:-1]) / (y[1:] - y[:-1])
+        return any_row(crosses & (at >= self.cfg.gate_from_m) & (at <= self.cfg.gate_to_m))
+
+    def reset_where(self, mask: Tensor) -> Obs:
+        """See `Env.reset_where`: uniform over the whole range of every column."""
+        share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
+        self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
+        self.progress = self.progress.masked_fill(mask, 0)
+        return self.observe()
+
+    def observe(self) -> Obs:
+        """See `Env.observe`: place and turn rate in [-1, 1], heading as cosine and sine."""
+        x, y, heading, rate = self.state.unbind(-1)
+        half = 0.5 * self.cfg.size_m
+        seen = (x / half - 1.0, y / half - 1.0, heading.cos(), heading.sin(), rate / self.cfg.max_turn_rad_s)
+        return {"ship": torch.stack(seen).T}
+
+    def picture(self, track: Tensor) -> np.ndarray:
+        """An image `(height, width, 3)` of a track `(T, 4)` from its start to the present."""
+        return draw(self.cfg, track)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Env.state_dict`."""
+        tensors = {"state": self.state.clone(), "progress": self.progress.clone()}
+        return tensors | {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Env.load_state_dict`."""
+        self.state, self.progress = (state[name].to(self.device, copy=True) for name in ("state", "progress"))
+        self.generator.set_state(state["generator"].cpu())
+
+
+def any_row(flags: Tensor) -> Tensor:
+    """Whether any of K rows is true, `(N,)` bool of `(K, N)`; for few rows faster on the CPU than `any`."""
+    found, *others = flags.unbind(0)
+    for row in others:
+        found = found | row
+    return found
+
+
+def wrap(angle: Tensor) -> Tensor:
+    """An angle in radians brought into [-pi, pi)."""
+    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+
+
+def response(cfg: ShipSteeringCfg) -> tuple[Tensor, Tensor]:
+    """How a held action shows, as weights of the first turn rate and the desired one.
+
+    From rate' = rate + dt (desired - rate) / T and heading' = heading + dt rate, all right sides old values.
+
+    Returns:
+        `(K + 1, 2)` for the change of heading after 0 to K intervals, and `(2,)` for the turn rate after K.
+    """
+    keep = 1.0 - cfg.sampling_s / cfg.time_constant_s
+    rates = [(keep**k, 1.0 - keep**k) for k in range(cfg.substeps + 1)]
+    turned = [(0.0, 0.0)]
+    for old, new in rates[:-1]:
+        turned.append((turned[-1][0] + cfg.sampling_s * old, turned[-1][1] + cfg.sampling_s * new))
+    return torch.tensor(turned), torch.tensor(rates[-1])
+
+
+def ship_graph(cfg: ShipSteeringCfg) -> TaskGraph:
+    """Root chooses one of eight directions; the four straight ones share a policy, and so do the four diagonal ones.
+
+    Each sails in a square of its own, turned so that all of a kind look alike.
+    """
+    turn = cfg.max_turn_rad_s
+    angles = ((-math.pi, math.pi), (-turn, turn))
+    sea, local = ((0.0, cfg.size_m),) * 2, ((0.0, LOCAL_M),) * 2
+    root = Subtask("Root", DIRECTIONS, extent=(*sea, *angles), wraps=(2,))
+    sign = -1.0 if cfg.heading_from_y else 1.0
+    subtasks = [root]
+    for number, name in enumerate(DIRECTIONS):
+        diagonal = number % 2 == 1
+        start, goal = (DIAGONAL_START_M, DIAGONAL_GOAL_M) if diagonal else (STRAIGHT_START_M, STRAIGHT_GOAL_M)
+        way = _Way(goal, cfg.heading_from_y)
+        subtasks.append(
+            Subtask(
+                name,
+                ("Turn",),
+                done=way.done,
+                succeeded=way.arrived,
+                internal_reward=way.internal_reward,
+                frame=Frame((number // 2) * 0.5 * math.pi, start, sign),
+                shares="diagonal" if diagonal else "straight",
+                extent=(*local, *angles),
+                wraps=(2,),
+            )
+        )
+    return TaskGraph(tuple(subtasks), ("Turn",))
+
+
+class _Way:
+    """What it is to sail to a point of a subtask's own square; states `(n, 4)` are in its frame.
+
+    Args:
+        goal: the point, metres.
+        heading_from_y: how headings are measured.
+    """
+
+    def __init__(self, goal: tuple[float, float], heading_from_y: bool) -> None:
+        self.goal, self.heading_from_y = goal, heading_from_y
+
+    def arrived(self, view: Tensor) -> Tensor:
+        """`(n,)` bool: within reach of the point."""
+        return torch.hypot(view[:, 0] - self.goal[0], view[:, 1] - self.goal[1]) <= REACH_M
+
+    def lost(self, view: Tensor) -> Tensor:
+        """`(n,)` bool: outside the square."""
+        return ((view[:, :2] < 0.0) | (view[:, :2] > LOCAL_M)).any(-1)
+
+    def done(self, view: Tensor) -> Tensor:
+        """`(n,)` bool: one of the two."""
+        return self.arrived(view) | self.lost(view)
+
+    def internal_reward(self, before: Tensor, after: Tensor) -> Tensor:
+        """`(n,)`: 100 for arriving, -100 for leaving the square, and up to -1 for not heading for the point."""
+        dx, dy = self.goal[0] - after[:, 0], self.goal[1] - after[:, 1]
+        bearing = torch.atan2(dx, dy) if self.heading_from_y else torch.atan2(dy, dx)
+        off = wrap(after[:, 2] - bearing) / HEADING_WIDTH_RAD
+        ends = self.arrived(after).float() - self.lost(after).float()
+        return ARRIVAL_REWARD * ends + torch.expm1(-off.square())
+
+
+def straight_line_steps(cfg: ShipSteeringCfg, state: Tensor) -> Tensor:
+    """Fewest control steps `(n,)` in which any ship at `state (n, 4)` could reach the gate: the straight way there."""
+    dx = state[:, 0] - state[:, 0].clamp(cfg.gate_from_m, cfg.gate_to_m)
+    return torch.ceil(torch.hypot(dx, state[:, 1] - cfg.gate_y_m) / cfg.step_m).clamp_min(1.0)
+
+
+class HeadingController:
+    """Steers by hand: towards a point behind the gate's middle, with some margin to its ends; a yardstick.
+
+    Args:
+        env: whose state it reads.
+        gain_1_s: desired turn rate for each radian off the bearing, per second.
+        damping: how much of the present turn rate is taken off, in the same unit.
+    """
+
+    def __init__(self, env: ShipSteering, gain_1_s: float = 0.5, damping: float = 1.5) -> None:
+        self.env, self.gain_1_s, self.damping = env, gain_1_s, damping
+
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`."""
+        cfg, (x, y, heading, rate) = self.env.cfg, self.env.state.unbind(-1)
+        margin = 0.15 * (cfg.gate_to_m - cfg.gate_from_m)
+        aim = x.clamp(cfg.gate_from_m + margin, cfg.gate_to_m - margin)
+        # from the side the gate is a thin line: first come before it, so that it can be crossed at an angle
+        beside = (x - aim).abs()
+        away = y - cfg.gate_y_m
+        side = torch.where(away < 0.0, -1.0, 1.0)
+        before = side * torch.minimum(0.5 * beside, torch.full_like(beside, 60.0))
+        dx, dy = aim - x, cfg.gate_y_m + torch.where(beside > 30.0, before, -2.0 * side) - y
+        bearing = torch.atan2(dx, dy) if cfg.heading_from_y else torch.atan2(dy, dx)
+        wanted = self.gain_1_s * wrap(bearing - heading) - self.damping * rate
+        return wanted.unsqueeze(-1)
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`: nothing is remembered."""
+
+
+def draw(cfg: ShipSteeringCfg, track: Tensor) -> np.ndarray:
+    """The sea with its gate and a track `(T, 4)`, as an image."""
+    canvas = Canvas(cfg.size_m, cfg.size_m, 400.0 / cfg.size_m)
+    unit = cfg.size_m / 100.0
+    for i in range(1, 4):
+        at = i * cfg.size_m / 4
+        canvas.line((at, 0.0), (at, cfg.size_m), 0.2 * unit, GREY)
+        canvas.line((0.0, at), (cfg.size_m, at), 0.2 * unit, GREY)
+    canvas.line((cfg.gate_from_m, cfg.gate_y_m), (cfg.gate_to_m, cfg.gate_y_m), unit, GREEN)
+    points = track[:, :2].tolist()
+    kept = points[:: max(len(points) // 60, 1)] + points[-1:]
+    for start, end in zip(kept[:-1], kept[1:], strict=True):
+        canvas.line(tuple(start), tuple(end), 0.6 * unit, BLUE)
+    canvas.disc(tuple(points[0]), 1.2 * unit, ORANGE)
+    canvas.disc(tuple(points[-1]), 1.2 * unit, RED)
+    return canvas.image

@@ -1,0 +1,265 @@
+"""The two-level policy gradient: what it learns from, by hand, and the fourteen flaws of its model, each absent."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+import isaachrl
+import isaachrl.learn.subgoals as family
+import tasks
+from isaachrl import config
+from isaachrl.errors import ConfigError
+from isaachrl.learn.subgoals.config import SubgoalsCfg
+from isaachrl.learn.subgoals.learner import Moment, SubgoalLearner, join, open_subgoals
+from isaachrl.learn.subgoals.level import Level, standardize
+from isaachrl.maths.returns import known_returns, semi_markov_advantages
+
+assert tasks
+ALL = ["basic", "baseline", "entropy", "baseline+entropy"]
+SMALL = {"hidden": [16], "horizon": 8, "subgoal_steps": 3}
+
+
+def make(num_envs=8, seed=0, intrinsic=None, task=None, **values):
+    env = isaachrl.make("FourRooms", num_envs=num_envs, device="cpu", seed=seed, cfg={"task": task or {}})
+    return SubgoalLearner(env, config.build(SubgoalsCfg, SMALL | values), seed, intrinsic)
+
+
+def moments(learner, steps):
+    with torch.no_grad():
+        return [learner._moment() for _ in range(steps)]
+
+
+def weights(level):
+    return torch.cat([p.detach().flatten().clone() for p in level.policy.parameters()])
+
+
+def values(level):
+    return torch.cat([p.detach().flatten().clone() for p in level.baseline.parameters()])
+
+
+def test_flaw_1_subgoals_are_one_hot_everywhere():
+    learner = make(4)
+    seen = join(torch.zeros(4, 44), torch.tensor([0, 1, 4, 2]), 5)
+    assert seen.shape == (4, 49) and seen[:, 44:].sum(-1).tolist() == [1.0] * 4 and seen[2, 48] == 1.0
+    assert learner.below.policy[0].in_features == 49
+    learner.iterate()  # acting and learning take the same input
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_flaws_2_and_11_both_levels_and_their_baselines_learn(variant):
+    learner = make(64, variant=variant, horizon=60, subgoal_steps=4, task={"episode_steps": 30})
+    before = [weights(learner.above), weights(learner.below)]
+    held = [values(level) for level in (learner.above, learner.below)] if "baseline" in variant else []
+    for _ in range(6):
+        learner.iterate()
+    after = [weights(learner.above), weights(learner.below)]
+    after_held = [values(level) for level in (learner.above, learner.below)] if held else []
+    for old, new in zip(before + held, after + after_held, strict=True):
+        assert not torch.equal(old, new)
+
+
+def test_flaw_3_achieving_depends_on_the_subgoal_not_on_standing_still():
+    learner = make(3)
+    state = torch.tensor([[2, 5, 8, 8]] * 3)
+    assert learner.subgoals.achieved(state, torch.tensor([0, 1, 4])).tolist() == [True, False, False]
+    assert not learner.subgoals.achieved(torch.tensor([[0, 0, 8, 8]]), torch.tensor([0])).item()  # standing in a corner
+
+
+def test_flaw_4_subgoals_and_timers_begin_with_the_episode():
+    learner = make(16, subgoal_steps=50, task={"episode_steps": 5})
+    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 16)  # too far to arrive anywhere
+    for step in range(12):
+        moment = moments(learner, 1)[0]
+        assert torch.equal(learner.choosing, moment.over)
+        assert (learner.timer[~moment.over] <= 5).all(), "no timer outlives its episode"
+        if step == 4:
+            assert moment.done.all()
+        if step == 5:
+            assert (learner.timer == 1).all()
+
+
+def test_flaw_5_the_level_above_remembers_where_it_chose():
+    learner = make(1, subgoal_steps=4, task={"episode_steps": 50})
+    learner.env.state = torch.tensor([[0, 0, 10, 10]])
+    learner._seen = learner.env.policy_input(learner.env.observe())
+    start = learner._seen.clone()
+    last = moments(learner, 4)[-1]
+    assert last.over.item() and torch.equal(last.chosen_at, start)
+
+
+def test_flaw_6_discounts_are_those_of_a_semi_markov_problem():
+    learner = make(1, subgoal_steps=3, gamma=0.5, task={"step_reward": -1.0, "episode_steps": 50})
+    learner.env.state = torch.tensor([[0, 0, 10, 10]])
+    last = moments(learner, 3)[-1]
+    assert last.over.item()
+    assert last.reward.item() == pytest.approx(-1 - 0.5 - 0.25) and last.discount.item() == pytest.approx(0.125)
+    # two decisions of two and one steps, then the end: 3 + 0.25 * (7 + 0.5 * 0), less the values of 1 and 2
+    column = lambda *entries: torch.tensor(entries).unsqueeze(-1)  # noqa: E731
+    advantage = semi_markov_advantages(
+        reward=column(0.0, 3.0, 7.0), discount=column(0.5, 0.25, 0.5), value=column(9.0, 1.0, 2.0),
+        next_value=column(9.0, 2.0, 0.0), ended=column(False, True, True), done=column(False, False, True), lam=1.0,
+    )  # fmt: skip
+    assert_close(advantage, column(0.0, 3.0 + 0.25 * 7.0 - 1.0, 7.0 - 2.0))
+
+
+def test_flaw_7_the_level_below_is_paid_for_its_subgoal():
+    learner = make(2, achieved_reward=5.0, low_step_reward=-0.5)
+    after = torch.tensor([[2, 5, 8, 8], [2, 5, 8, 8]])
+    assert learner.intrinsic(after, after, torch.tensor([0, 1])).tolist() == [4.5, -0.5]
+    closer = lambda before, after, subgoal: (after - before)[:, 0].float()  # noqa: E731
+    assert make(2, intrinsic=closer).intrinsic is closer
+    log = moments(make(4, intrinsic=lambda before, after, subgoal: torch.full((4,), 3.0)), 1)[0]
+    assert log.intrinsic.tolist() == [3.0] * 4
+
+
+def test_flaw_8_nothing_is_learned_from_twice():
+    learner = make(4)
+    learner.iterate()
+    kept = [name for name, value in vars(learner).items() if isinstance(value, list) and value]
+    assert not kept, "no buffer of steps outlives its update"
+
+
+def test_flaw_9_one_sample_gives_no_nan():
+    assert standardize(torch.tensor([3.0]), torch.ones(1)).tolist() == [0.0]
+    assert standardize(torch.tensor([3.0, 9.0]), torch.tensor([1.0, 0.0])).tolist() == [0.0, 0.0]
+    assert standardize(torch.zeros(0), torch.zeros(0)).shape == (0,)
+    assert_close(
+        standardize(torch.tensor([1.0, 3.0, 50.0]), torch.tensor([1.0, 1.0, 0.0])), torch.tensor([-1.0, 1.0, 0.0])
+    )
+    learner = make(1, horizon=1)
+    for _ in range(5):
+        learner.iterate()
+    assert weights(learner.above).isfinite().all() and weights(learner.below).isfinite().all()
+
+
+def test_flaw_10_being_out_of_time_is_no_end():
+    column = lambda *entries: torch.tensor(entries).unsqueeze(-1)  # noqa: E731
+    cut = column(False, True, False, True, False)
+    final = column(False, False, False, True, False)
+    # without a baseline: the first two belong to a return that was cut off, the last is still open
+    assert known_returns(cut, final).flatten().tolist() == [False, False, True, True, False]
+    learner = make(2, variant="baseline", task={"episode_steps": 2})
+    seen = {}
+    learner.above.learn = lambda *rows: seen.update(target=rows[4]) or {}
+    learner.above.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
+    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)
+    log = moments(learner, 2)
+    stacked = Moment(**{name: torch.stack([getattr(m, name) for m in log]) for name in Moment.__annotations__})
+    learner._learn_above(stacked)
+    assert stacked.done[1].all() and not stacked.terminated.any()
+    assert seen["target"][2:].tolist() == [pytest.approx(0.99**2 * 10.0)] * 2, "the value of what would have come"
+
+
+def test_flaw_11_shapes_hold_for_a_single_row():
+    level = Level(5, 3, SubgoalsCfg(hidden=[4]), 1e-3, torch.device("cpu"))
+    assert level.value(torch.zeros(1, 5)).shape == (1,) and level.value(torch.zeros(7, 1, 5)).shape == (7, 1)
+
+
+@pytest.mark.parametrize("part", ["above", "below"])
+def test_flaw_12_entropy_counts_at_both_levels(part):
+    learner = make(4, variant="entropy", entropy_weight=1.0)
+    level = getattr(learner, part)
+    size = level.policy[0].in_features
+    level.policy[-1].bias.data = torch.linspace(-2, 2, level.policy[-1].out_features)
+    seen, allowed = torch.zeros(6, size), torch.ones(6, level.policy[-1].out_features, dtype=torch.bool)
+    zero = torch.zeros(6)
+    first = level.learn(seen, allowed, zero.long(), zero, zero, torch.ones(6))["entropy"]
+    for _ in range(20):
+        last = level.learn(seen, allowed, zero.long(), zero, zero, torch.ones(6))["entropy"]
+    assert last > first, "with no advantage at all, only the entropy moves the policy"
+
+
+def test_flaw_13_everything_is_a_batch_of_tensors(monkeypatch):
+    monkeypatch.setattr(np, "array", None)  # no detour through NumPy
+    learner = make(32, horizon=4)
+    calls = []
+    draw = learner.below.draw
+    learner.below.draw = lambda *args: calls.append(len(args[0])) or draw(*args)
+    learner.iterate()
+    assert calls == [32] * 4, "one call of the network a step, for all environments"
+
+
+def test_flaw_14_names_and_sources():
+    assert {"SubgoalLearner", "SubgoalsCfg"} <= set(vars(family))
+    assert not [name for name in vars(family) if name.startswith("HPC")]
+    assert "Sutton, Precup and Singh 1999" in semi_markov_advantages.__doc__
+
+
+def test_a_subgoal_that_is_achieved_already_is_not_chosen():
+    learner = make(64)
+    learner.env.state = torch.tensor([[2, 5, 8, 8]] * 64)
+    learner._seen = learner.env.policy_input(learner.env.observe())
+    assert open_subgoals(learner.subgoals, learner.env.state)[0].tolist() == [False, True, True, True, True]
+    assert (moments(learner, 1)[0].subgoal != 0).all()
+
+
+def test_the_level_below_learns_to_get_where_it_is_sent():
+    learner = make(128, hidden=[64], horizon=32, subgoal_steps=20, low_learning_rate=3e-3, task={"random_goal": False})
+    signals = [learner.iterate() for _ in range(80)]
+    early = sum(s["subgoal/achieved"] for s in signals[:10]) / 10
+    late = sum(s["subgoal/achieved"] for s in signals[-10:]) / 10
+    assert late > early + 0.2, f"{early} of the subgoals at first, {late} at last"
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_every_variant_learns_to_reach_the_goal(variant):
+    rates = {"learning_rate": 3e-3, "low_learning_rate": 3e-3}
+    learner = make(64, hidden=[64], horizon=64, subgoal_steps=20, variant=variant, task={"random_goal": False}, **rates)
+    signals = [learner.iterate() for _ in range(40)]
+
+    def mean(name, part):
+        return sum(signal.get(name, 0.0) for signal in part) / len(part)
+
+    for name, more in (("episode/success_rate", 0.15), ("subgoal/achieved", 0.03)):
+        early, late = mean(name, signals[:10]), mean(name, signals[-10:])
+        assert late > early + more, f"{name}: {early} at first, {late} at last"
+    assert mean("episode/length", signals[-10:]) < mean("episode/length", signals[:10]) - 5
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_a_stored_state_continues_bit_for_bit(variant):
+    first, second = make(variant=variant), make(variant=variant, seed=1)
+    for _ in range(3):
+        first.iterate()
+    env_state, state = first.env.state_dict(), first.state_dict()
+    straight = [first.iterate() for _ in range(2)]
+    second.env.load_state_dict(env_state)
+    second.load_state_dict(state)
+    assert straight == [second.iterate() for _ in range(2)]
+
+
+def test_the_policy_keeps_its_subgoal_until_it_is_over():
+    learner = make(4, subgoal_steps=3)
+    policy = learner.policy()
+    obs = learner.env.reset()
+    policy.act(obs)
+    first, timers = policy.subgoal.clone(), []
+    for _ in range(5):
+        obs = learner.env.step(policy.act(obs)).obs
+        timers.append(policy.timer.max().item())
+    assert timers[:1] == [2] and max(timers) <= 3
+    policy.restart(torch.tensor([True, False, False, False]))
+    policy.act(obs)
+    assert policy.timer[0] == 1 and first.shape == (4,)
+
+
+def test_two_levels_are_exported():
+    learner = make(2)
+    above, below = learner.exports()
+    assert above.module(*above.inputs.values()).shape == (1, 5) and above.contract["subgoals"][-1] == "goal"
+    assert below.module(*below.inputs.values()).shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"variant": "basline"}, {"gamma": 1.5}, {"learning_rate": 0.0}, {"subgoal_steps": 0}, {"hidden": []}],
+)  # fmt: skip
+def test_impossible_numbers_are_refused(values):
+    with pytest.raises(ConfigError):
+        config.build(SubgoalsCfg, values)
+
+
+def test_a_task_without_subgoals_is_refused():
+    with pytest.raises(ConfigError, match="declares subgoals"):
+        SubgoalLearner(isaachrl.make("TaxiFuel", num_envs=1, device="cpu"), SubgoalsCfg(), 0)

@@ -1,0 +1,319 @@
+"""HPG, MAXQ-Q and flat Q: their updates by hand, and that they learn the corridor."""
+
+import pytest
+import torch
+
+from isaachrl import config
+from isaachrl.envs.task_graph import flat_graph
+from isaachrl.errors import ConfigError
+from isaachrl.learn.task_graph import make_flat_q, make_hpg, make_maxq, make_solver, oracle
+from isaachrl.learn.task_graph.algorithms import epsilon_greedy, mean_step
+from isaachrl.learn.task_graph.config import HpgCfg, SolveCfg, ValueCfg
+from isaachrl.learn.task_graph.hpg import Hpg
+from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
+from isaachrl.learn.task_graph.stack import Chooser, stack_ticks
+from isaachrl.learn.task_graph.tables import GraphTables
+from tests.small_mdp import corridor, corridor_graph
+
+SOBER = {"entropy": 0.0, "entropy_end": 0.0}
+PAPER = SOBER | {"natural": False, "baseline": False, "normalize": False, "decay_iterations": 0}
+
+
+def hpg(num_envs=1, graph=None, **values):
+    return make_hpg(corridor(num_envs, graph=graph), config.build(HpgCfg, values), seed=0)
+
+
+def recorded(learner, ticks):
+    """Ticks of a learner whose parameters rest."""
+    choose = Chooser(learner.algorithm.row, learner.algorithm.probabilities(0))
+    return [learner._tick(choose) for _ in range(ticks)]
+
+
+def eq3(learner, ticks, alpha):
+    """Eq. 3 of the paper as it is written, with a trace for every open call; parameters rest meanwhile."""
+    tables, theta = learner.tables, learner.algorithm.theta
+    policy = learner.algorithm.probabilities(0)
+    moved = torch.zeros_like(theta)
+    traces = {}
+    for tick in ticks:
+        for d in range(len(tick.task)):
+            for n in range(tick.task.shape[1]):
+                if tick.decided[d, n]:
+                    row = tables.row[tick.task[d, n], tick.entry[d, n]]
+                    gradient = torch.zeros_like(theta)
+                    gradient[row] -= policy[row]
+                    gradient[row, tick.child[d, n]] += 1.0
+                    traces[d, n] = traces.get((d, n), 0.0) + gradient  # z + grad log mu, before the reward
+                if tick.returned[d, n]:
+                    internal = tick.total[d, n] - tick.before[d, n] - tick.reward[d, n]
+                    moved += alpha * (tick.reward[d, n] + internal) * traces[d, n]
+                if tick.ended[d, n]:
+                    traces.pop((d, n))  # and only then the reset
+    return moved, traces
+
+
+@pytest.mark.parametrize("internal", [None, lambda before, after: 0.5 * (after[:, 0] - before[:, 0]).float()])
+def test_the_update_is_equation_3_with_resting_parameters(internal):
+    learner = hpg(graph=corridor_graph(internal), learning_rate=0.01, horizon=64, **PAPER)
+    learner.algorithm.theta = torch.randn(learner.algorithm.theta.shape, generator=torch.Generator().manual_seed(1))
+    theta = learner.algorithm.theta.clone()
+    learner.env.episode_steps = 100_000
+    ticks = []
+    while sum(int(tick.terminated) for tick in ticks) < 3:  # three episodes: at the end no call is open
+        ticks += recorded(learner, 1)
+    expected, left = eq3(learner, ticks, 0.01)
+    assert not left
+    fresh = Hpg(learner.tables, config.build(HpgCfg, {"learning_rate": 0.01, **PAPER}), 1, len(ticks))
+    fresh.theta = theta.clone()
+    fresh.learn(stack_ticks(ticks), 0)
+    torch.testing.assert_close(fresh.theta - theta, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_one_call_by_hand():
+    """A root with two choices that pays -1 and then 9: the first choice's reward-to-go is 8, the second's 9."""
+    learner = hpg(learning_rate=1.0, horizon=8, **PAPER)
+    tables = learner.tables
+    carry, row = 3, learner.tables.row
+    learner.env.state = torch.tensor([[2, 1]])
+    theta = torch.zeros_like(learner.algorithm.theta)
+    theta[row[carry, 5]] = torch.tensor([-30.0, 30.0])
+    theta[row[carry, 7]] = torch.tensor([0.0, 0.0])
+    learner.algorithm.theta = theta.clone()
+    tick = recorded(learner, 1)[0]
+    assert tick.after.item() == 7 and not tick.ended[0, 0]
+    theta[row[carry, 7]] = torch.tensor([-30.0, 30.0])  # the next step goes right
+    rest = learner.algorithm.theta
+    learner.algorithm.theta = theta
+    last = recorded(learner, 1)[0]
+    learner.algorithm.theta = rest
+    assert last.terminated.item() and last.paid.item() == 9.0
+    learner.algorithm.learn(stack_ticks([tick, last]), 0)
+    moved = learner.algorithm.theta - rest
+    # choice at place 3, reward-to-go 9, both children even: 9 (1 - 1/2) to the right and -9 / 2 to the left
+    assert moved[row[carry, 7]].tolist() == [-4.5, 4.5]
+    assert moved[row[carry, 5]].abs().max() < 1e-6  # its choice was certain
+    assert moved[row[0, 5]].abs().max() < 1e-6, "the root had one thing to call"
+    assert tables.allowed[0, 5].tolist() == [False, True]
+
+
+def test_internal_rewards_stay_in_their_subtask():
+    paid = corridor_graph(lambda before, after: torch.full((len(after),), 100.0))
+    learner = hpg(graph=paid, horizon=8, **PAPER)
+    ticks = stack_ticks(recorded(learner, 200))
+    root, fetch = ticks.total[:, 0, 0], ticks.total[:, 1, 0]
+    inside = (ticks.task[:, 1, 0] == 1) & ticks.returned[:, 1, 0]
+    assert inside.any() and (fetch[inside] > 50).all(), "Fetch was paid"
+    assert (root <= 10).all(), "and the root never heard of it"
+
+
+def test_calls_cut_off_by_time_teach_nothing():
+    env = corridor(1, episode_steps=3)
+    learner = make_hpg(env, config.build(HpgCfg, {"horizon": 3, "learning_rate": 1.0, **PAPER}), 0)
+    env.state = torch.tensor([[3, 0]])
+    before = learner.algorithm.theta.clone()
+    learner.algorithm.theta[learner.tables.row[2]] = torch.tensor([-50.0, 50.0])  # away from the key
+    before = learner.algorithm.theta.clone()
+    learner.iterate()
+    assert torch.equal(learner.algorithm.theta, before)
+
+
+def test_mean_step_is_as_many_steps_towards_the_mean():
+    table = torch.tensor([0.0, 5.0])
+    moved = mean_step(table, torch.tensor([0, 0, 1]), torch.tensor([1.0, 3.0, 9.0]), torch.tensor([1.0, 1.0, 0.0]), 0.5)
+    assert moved.tolist() == [pytest.approx(0.75 * 2.0), 5.0]
+
+
+def test_epsilon_is_shared_by_what_is_allowed():
+    probabilities = epsilon_greedy(torch.tensor([[3.0, 1.0, 9.0]]), torch.tensor([[True, True, False]]), 0.2)
+    torch.testing.assert_close(probabilities, torch.tensor([[0.9, 0.1, 0.0]]))
+
+
+def test_q_learning_by_hand():
+    env = corridor(1)
+    learner = make_flat_q(env, config.build(ValueCfg, {"horizon": 1, "learning_rate": 0.5, "decay_iterations": 0}), 0)
+    env.state = torch.tensor([[3, 1]])
+    learner.algorithm.q[8 - 1] = torch.tensor([-9.0, 4.0, -9.0])
+    learner.algorithm.probabilities = lambda iteration: torch.eye(3)[1].expand(10, 3)  # always right
+    learner.iterate()
+    assert learner.algorithm.q[7].tolist() == [-9.0, 4.0 + 0.5 * (9.0 - 4.0), -9.0]
+
+
+@pytest.mark.parametrize("name", ["maxq", "flat_q"])
+def test_values_converge_and_equal_the_return_of_their_policy(name):
+    make = make_maxq if name == "maxq" else make_flat_q
+    cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "decay_iterations": 0, "epsilon_iterations": 60})
+    learner = make(corridor(64), cfg, 0)
+    for _ in range(120):
+        learner.iterate()
+    assert greedy_means(learner) == (pytest.approx(3.5), pytest.approx(6.5))
+    if name == "maxq":  # V(root, s), put together from V and C of all levels, is the flat value of the same policy
+        value = learner.algorithm.value
+        assert value[0, learner.tables.mdp.starts].tolist() == pytest.approx([5.0, 4.0, 3.0, 2.0], abs=1e-3)
+        assert value[1, 2 * 3].item() == pytest.approx(-4.0, abs=1e-3)  # Fetch from place 3: three steps and the taking
+
+
+def test_a_pseudo_reward_steers_its_subtask_and_no_other():
+    # standing at the key with it is worth nothing more to the root, whatever Fetch tells itself
+    internal = lambda before, after: 50.0 * (after[:, 1] == 1).float()  # noqa: E731
+    cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "decay_iterations": 0, "epsilon_iterations": 60})
+    learner = make_maxq(corridor(64, graph=corridor_graph(internal)), cfg, 0)
+    for _ in range(120):
+        learner.iterate()
+    assert learner.algorithm.value[0, learner.tables.mdp.starts].mean().item() == pytest.approx(3.5, abs=1e-3)
+    row = learner.tables.row[1, 0] * learner.tables.width + 1
+    assert learner.algorithm.inner[row].item() == pytest.approx(50.0)
+    assert learner.algorithm.completion[row].item() == pytest.approx(0.0)
+
+
+def test_hpg_learns_the_corridor():
+    learner = hpg(64, max_iterations=150, horizon=16, entropy_iterations=80)
+    for _ in range(150):
+        learner.iterate()
+    assert greedy_means(learner)[0] == pytest.approx(3.5)
+
+
+def test_value_iteration_stops_by_itself_and_says_what_is_best():
+    solver = make_solver(corridor(1), SolveCfg(), 0)
+    while solver.iteration < solver.max_iterations:
+        solver.iterate()
+    assert solver.iteration < 15
+    outcome = solver.outcome()
+    assert outcome["mean_return"] == pytest.approx(3.5) and outcome["mean_length"] == pytest.approx(6.5)
+    assert outcome["hierarchical"]["mean_return"] == pytest.approx(3.5)
+    assert outcome["random"]["mean_return"] < -20
+
+
+@pytest.mark.parametrize("make", [make_hpg, make_maxq, make_flat_q])
+def test_a_stored_state_continues_bit_for_bit(make):
+    cfg_type = HpgCfg if make is make_hpg else ValueCfg
+    first, second = (make(corridor(8, seed=s), cfg_type(), s) for s in (0, 1))
+    for _ in range(5):
+        first.iterate()
+    env_state, state = first.env.state_dict(), first.state_dict()
+    straight = [first.iterate() for _ in range(3)]
+    second.env.load_state_dict(env_state)
+    second.load_state_dict(state)
+    assert straight == [second.iterate() for _ in range(3)]
+
+
+def test_exported_tables_choose_as_the_policy_does():
+    learner = make_maxq(corridor(32), ValueCfg(), 0)
+    for _ in range(30):
+        learner.iterate()
+    exported = {item.name: item for item in learner.exports()}
+    assert set(exported) == {"Root", "Fetch", "ToKey", "Carry"}
+    mdp = learner.tables.mdp
+    chosen = exported["Fetch"].module(mdp.obs).argmax(-1)
+    best = learner.algorithm.best().view(4, 10, -1)[1, :, :2].argmax(-1)
+    assert torch.equal(chosen, best)
+
+
+def test_a_task_without_a_graph_is_refused():
+    env = corridor(1)
+    object.__setattr__(env.mdp, "task_graph", None)
+    with pytest.raises(ConfigError, match="declares a task graph"):
+        make_hpg(env, HpgCfg(), 0)
+
+
+@pytest.mark.parametrize(
+    ("cfg_type", "values"),
+    [
+        (HpgCfg, {"learning_rate": 0.0}),
+        (HpgCfg, {"horizon": 0}),
+        (HpgCfg, {"entropy": -1.0}),
+        (ValueCfg, {"gamma": 1.5}),
+        (ValueCfg, {"epsilon": 0.01, "epsilon_end": 0.1}),
+        (SolveCfg, {"gamma": 0.0}),
+    ],
+)
+def test_impossible_numbers_are_refused(cfg_type, values):
+    with pytest.raises(ConfigError):
+        config.build(cfg_type, values)
+
+
+def test_learners_share_one_class_and_one_graph():
+    flat = make_flat_q(corridor(2), ValueCfg(), 0)
+    assert isinstance(flat, GraphLearner) and flat.tables.graph == flat_graph(flat.env.mdp.actions)
+    assert GraphTables(flat.tables.graph, flat.env.mdp).rows == oracle.uniform(flat.env.mdp).shape[0]
+
+
+def test_optimism_lets_a_greedy_learner_try_everything():
+    values = {"horizon": 8, "learning_rate": 1.0, "epsilon": 0.0, "epsilon_end": 0.0}
+    optimist = make_flat_q(corridor(32), config.build(ValueCfg, values | {"initial": 10.0}), 0)
+    for _ in range(400):
+        optimist.iterate()
+    assert greedy_means(optimist)[0] == pytest.approx(3.5)
+    reached = ~optimist.tables._dead()
+    assert (optimist.algorithm.q[reached] < 10.0).any(-1).all(), "no reachable state was left as it was"
+
+
+def test_exploration_falls_with_the_iterations_and_with_the_level():
+    cfg = config.build(ValueCfg, {"epsilon": 0.5, "epsilon_end": 0.1, "epsilon_iterations": 10, "epsilon_share": 0.5})
+    assert [cfg.exploring(k) for k in (0, 5, 10, 99)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    learner = make_maxq(corridor(1), cfg, 0)
+    table = learner.algorithm.probabilities(0).view(4, 10, -1)
+    # Fetch at place 3: two things to do, epsilon (0.5 - 0.1) / 2; ToKey below it half as much
+    assert sorted(table[1, 6, :2].tolist()) == pytest.approx([0.1, 0.9])
+    assert sorted(table[2, 6, :2].tolist()) == pytest.approx([0.05, 0.95])
+
+
+def test_step_sizes_decay_where_that_is_asked_for():
+    cfg = config.build(ValueCfg, {"decay_iterations": 50})
+    assert [cfg.decayed(1.0, k) for k in (0, 50, 150)] == pytest.approx([1.0, 0.5, 0.25])
+    assert config.build(ValueCfg, {"decay_iterations": 0}).decayed(0.3, 1000) == 0.3
+
+
+def test_the_entropy_pulls_towards_even_choices_and_fades():
+    learner = hpg(learning_rate=1.0, horizon=8, **(PAPER | {"entropy": 1.0, "entropy_iterations": 10}))
+    algorithm = learner.algorithm
+    row = learner.tables.row[3, 5]
+    algorithm.theta[row] = torch.tensor([0.0, 2.0])
+    share = algorithm._entropy_weight(0)
+    assert share.shape == (learner.tables.rows, 1) and share[row].item() == 1.0
+    pull = algorithm._entropy(row.unsqueeze(0), torch.ones(1), share)[row]
+    # d H / d theta = -p (log p + H), for p = sigmoid(2)
+    p = torch.tensor([1 - 0.8807970, 0.8807970])
+    entropy = -(p * p.log()).sum()
+    torch.testing.assert_close(pull, -p * (p.log() + entropy), atol=1e-5, rtol=1e-4)
+    assert pull[0] > 0 > pull[1]
+    assert algorithm._entropy(row.unsqueeze(0), torch.ones(1), algorithm._entropy_weight(10)).abs().max() == 0.0
+
+
+def test_advantages_are_measured_in_their_subtasks_own_size():
+    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, **SOBER)
+    algorithm = learner.algorithm
+    rows = torch.stack((learner.tables.row[0, 5], learner.tables.row[3, 5]))
+    algorithm.square = torch.tensor([400.0, 1.0, 1.0, 4.0])
+    scale = algorithm._scale(rows, torch.tensor([20.0, 2.0]), torch.zeros(2))
+    torch.testing.assert_close(scale, torch.tensor([20.0, 2.0]))
+
+
+def test_a_checkpoint_of_another_size_is_refused():
+    learner, other = hpg(), hpg(abstraction=False)
+    with pytest.raises(ValueError, match="theta has the shape"):
+        learner.load_weights(other.state_dict())
+
+
+def test_weights_serve_any_number_of_environments():
+    learner, other = hpg(8), hpg(2)
+    for _ in range(3):
+        learner.iterate()
+    other.load_weights(learner.state_dict())
+    assert torch.equal(other.algorithm.theta, learner.algorithm.theta)
+    assert other.iteration == 3
+    policy = other.policy()
+    policy.restart(torch.ones(2, dtype=torch.bool))
+    assert policy.act(other.env.observe()).shape == (2,)
+
+
+def test_a_policy_forgets_its_calls_with_the_episode():
+    learner = hpg(2)
+    policy = learner.policy()
+    policy.restart(torch.ones(2, dtype=torch.bool))
+    learner.env.state = torch.tensor([[3, 0], [3, 0]])
+    policy.act(learner.env.observe())
+    assert policy._stack.height.tolist()[0] > 1
+    learner.env.state = torch.tensor([[2, 1], [3, 0]])
+    policy.restart(torch.tensor([True, False]))
+    policy.act(learner.env.observe())
+    assert policy._stack.task[1, 0].item() == 3, "with the key in hand, the new episode carries it"

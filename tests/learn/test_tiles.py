@@ -1,0 +1,204 @@
+"""Tile coding, the Gaussian policy on it, traces, and the learners of the ship."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import isaachrl
+import isaachrl.learn.task_graph  # noqa: F401 - registers its learners
+import tasks
+from isaachrl import config
+from isaachrl.errors import ConfigError
+from isaachrl.learn.registry import learner_entry
+from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
+from isaachrl.learn.task_graph.hybrid import Grid, HybridCfg, Traces
+from isaachrl.learn.task_graph.tiles import TileCoder, tile_step, value_of
+
+assert tasks
+CPU = torch.device("cpu")
+
+
+def test_tiles_by_hand():
+    coder = TileCoder(((0.0, 10.0), (0.0, 4.0)), [5, 2], 1, (), CPU)
+    assert (coder.tiles, coder.size) == (10, 10)
+    # along the first column tiles are 2 wide, along the second too: 5 to a row
+    points = torch.tensor([[0.0, 0.0], [3.9, 0.0], [4.0, 2.0], [99.0, 99.0], [-5.0, 0.0]])
+    assert coder(points).flatten().tolist() == [0, 1, 2 + 5, 9, 0]
+
+
+def test_tilings_are_shifted_against_each_other():
+    coder = TileCoder(((0.0, 10.0),), [5], 4, (), CPU)
+    # shifts of 0, 1/4, 2/4, 3/4 of a tile: at 1.0, half a tile, two of them have gone on to the next
+    assert coder(torch.tensor([[1.0]])).tolist() == [[0, 5, 11, 16]]
+    assert len({tuple(row) for row in coder(torch.linspace(0, 7.9, 400).unsqueeze(-1)).tolist()}) == 16
+
+
+def test_angles_wrap_and_places_do_not():
+    coder = TileCoder(((-math.pi, math.pi), (0.0, 1.0)), [36, 5], 9, (0,), CPU)
+    near = torch.tensor([[math.pi - 1e-4, 0.5], [-math.pi + 1e-4, 0.5], [math.pi + 1e-4, 0.5]])
+    left, right, beyond = coder(near)
+    assert torch.equal(right, beyond)
+    assert (left == right).sum() == 8, "neighbours across the seam share all tilings but the one with its edge there"
+
+
+def test_every_tile_of_the_paper_is_counted():
+    extent = ((0, 150), (0, 150), (-math.pi, math.pi), (-0.26, 0.26))
+    coder = TileCoder(extent, [5, 5, 36, 5], 9, (2,), CPU)
+    assert coder.tiles == 4500 and coder.size == 40_500
+    tiles = coder(torch.rand(4000, 4) * 150)
+    assert tiles.min() >= 0 and tiles.max() < 40_500
+    assert torch.equal(tiles // 4500, torch.arange(9).expand(4000, 9))
+
+
+def test_counts_must_fit_the_state():
+    with pytest.raises(ConfigError):
+        TileCoder(((0.0, 1.0),), [5, 5], 9, (), CPU)
+
+
+def test_a_tile_step_changes_the_value_by_the_mean_amount():
+    weights = torch.zeros(6)
+    tiles = torch.tensor([[0, 3], [0, 3], [1, 4]])
+    moved = tile_step(weights, tiles, torch.tensor([2.0, 4.0, 10.0]), rate=1.0, prior=0.0 + 1e-9)
+    assert_close(value_of(moved, tiles), torch.tensor([3.0, 3.0, 10.0]))
+    shy = tile_step(weights, tiles[2:], torch.tensor([10.0]), rate=1.0, prior=1.0)
+    assert value_of(shy, tiles[2:]).item() == pytest.approx(5.0)
+
+
+def actor(**values):
+    return GaussianTiles(4, (-2.0, 2.0), GaussianCfg(**values), CPU)
+
+
+def test_the_action_is_a_squashed_gaussian():
+    policy = actor()
+    policy.mean[:2] = 0.5  # mean 1 at tiles 0 and 1
+    tiles = torch.tensor([[0, 1]]).expand(20000, 2)
+    action, noise = policy.draw(tiles, torch.Generator().manual_seed(0))
+    assert_close(action, -2 + 4 * (1.0 + noise).sigmoid())
+    assert noise.mean().abs() < 0.02 and abs(noise.std() - 1) < 0.02
+    assert policy.best(tiles[:1]).item() == pytest.approx(-2 + 4 / (1 + math.exp(-1)))
+
+
+def test_the_step_follows_the_gradient_of_the_log_density():
+    """Against autograd: the sum over steps of advantage times grad log N, divided by the tiles' visits."""
+    policy = actor(baseline=False, gamma=0.5, lam=1.0, learning_rate=1.0, tilings=2)
+    tiles = torch.tensor([[0, 2], [0, 3]])
+    noise, reward = torch.tensor([[0.3, -1.0], [0.7, 0.2]]), torch.tensor([[1.0, 0.0], [2.0, -3.0]])
+    over = torch.tensor([[False, False], [True, True]])
+    for t in range(2):
+        policy.steps.append(Step(tiles, tiles, noise[t], reward[t], over[t], over[t]))
+    policy.learn(0)
+    to_go = torch.stack((reward[0] + 0.5 * reward[1], reward[1]))
+    scaled = to_go / to_go.square().mean().sqrt()
+    weights = torch.zeros(4, requires_grad=True)
+    drawn = noise  # the mean was zero
+    log_density = -0.5 * (drawn - weights[tiles].sum(-1)).square()
+    (scaled * log_density).sum().backward()
+    visits = torch.tensor([4.0, 0.0, 2.0, 2.0])
+    assert_close(policy.mean, weights.grad / (visits + 1.0) / 2)
+
+
+def test_the_baseline_learns_the_reward_to_go():
+    policy = actor(gamma=1.0, lam=1.0, value_rate=1.0)
+    tiles = torch.tensor([[0, 2]])
+    for _ in range(60):
+        policy.steps.append(
+            Step(tiles, tiles, torch.randn(1), torch.full((1,), 6.0), torch.tensor([True]), torch.tensor([True]))
+        )
+        policy.learn(0)
+    assert value_of(policy.value, tiles).item() == pytest.approx(6.0, abs=0.01)
+
+
+def test_cells_of_the_grid():
+    grid = Grid(((0.0, 1000.0), (0.0, 1000.0), (-1.0, 1.0)), 20, CPU)
+    states = torch.tensor([[0.0, 0.0, 0], [49.9, 50.0, 0], [50.0, 0.0, 0], [1000.0, 1001.0, 0]])
+    assert grid(states).tolist() == [0, 1, 20, 399]
+
+
+def test_traces_replace_fade_and_are_forgotten():
+    traces = Traces(2, 4, CPU)
+    both = torch.tensor([True, True])
+    traces.call(both, torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
+    traces.call(torch.tensor([True, False]), torch.tensor([8, 8]), torch.tensor([0.9, 0.9]))
+    traces.call(torch.tensor([True, False]), torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
+    assert traces.entry[0].tolist()[:3] == [7, 8, 7]
+    assert_close(traces.weight[0], torch.tensor([1.0, 0.9, 0.0, 0.0]))  # the older 7 is replaced, not added to
+    assert traces.weight[1].tolist() == [1.0, 0.0, 0.0, 0.0]
+    traces.call(both, torch.tensor([5, 5]), torch.zeros(2))  # after a random choice
+    assert traces.weight[0].tolist() == [1.0, 0.0, 0.0, 0.0]
+    traces.restart(torch.tensor([False, True]))
+    assert traces.weight.sum(-1).tolist() == [1.0, 0.0]
+
+
+def learner(name, num_envs=8, seed=0, **values):
+    entry = learner_entry(name)
+    env = isaachrl.make("ShipSteering", num_envs=num_envs, device="cpu", seed=seed)
+    return entry.build(env, config.build(entry.cfg_type, values), seed)
+
+
+def test_q_lambda_by_hand():
+    root = learner("hybrid", 1).method
+    root.q[:] = 0.0
+    root.called = torch.tensor([3])
+    root.paid = torch.tensor([-60.0])
+    root.traces.entry[0, :2], root.traces.weight[0, :2] = torch.tensor([3, 11]), torch.tensor([1.0, 0.9])
+    after = torch.tensor([[525.0, 525.0, 0.0, 0.0]])
+    cell = int(root.grid(after))
+    root.q[cell * 8 + 5] = 40.0
+    root._learn_calls(after, torch.tensor([True]), torch.tensor([False]))
+    # delta = -60 + 40 - 0; 0.1 of it where it was called, and for the older call as 0.9 steps of 0.1
+    assert root.q[3].item() == pytest.approx(-2.0)
+    assert root.q[11].item() == pytest.approx(-20.0 * (1 - 0.9**0.9))
+    root._learn_calls(after, torch.tensor([False]), torch.tensor([False]))
+    assert root.q[3].item() == pytest.approx(-2.0), "no call was over"
+
+
+def test_only_the_environments_reward_goes_up():
+    hybrid = learner("hybrid", 64)
+    for _ in range(20):
+        hybrid.iterate()
+        assert (hybrid.method.paid >= -500.0 - 200.0).all() and (hybrid.method.paid <= 100.0).all()
+        whole = hybrid.method.paid + hybrid.method.steps  # -1 a step, 100 or -500 at the end of an episode
+        assert all(
+            abs(v - w) < 1e-3 for v in whole.tolist() for w in [min((0.0, 100.0, -500.0), key=lambda e: abs(e - v))]
+        )
+
+
+def test_the_subtasks_learn():
+    hybrid = learner("hybrid", 256, max_iterations=30)
+    signals = [hybrid.iterate() for _ in range(30)]
+    first, last = signals[1]["subtask/straight"], signals[-1]["subtask/straight"]
+    assert last > first + 0.3, f"from {first} to {last} of the straight calls"
+
+
+@pytest.mark.parametrize("name", ["hybrid", "flat_pg", "actor_critic"])
+def test_a_stored_state_continues_bit_for_bit(name):
+    first, second = learner(name, horizon=8), learner(name, seed=1, horizon=8)
+    for _ in range(3):
+        first.iterate()
+    env_state, state = first.env.state_dict(), first.state_dict()
+    straight = [first.iterate() for _ in range(2)]
+    second.env.load_state_dict(env_state)
+    second.load_state_dict(state)
+    assert straight == [second.iterate() for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", ["hybrid", "flat_pg", "actor_critic"])
+def test_policies_act_and_exports_agree(name):
+    found = learner(name, horizon=8)
+    found.iterate()
+    policy, env = found.policy(), found.env
+    policy.restart(torch.ones(8, dtype=torch.bool))
+    action = policy.act(env.observe())
+    assert action.shape == (8, 1) and (action.abs() <= env.action_extent[1]).all()
+    exported = found.exports()
+    assert [item.name for item in exported] == (["straight", "diagonal"] if name == "hybrid" else ["policy"])
+    if name != "hybrid":
+        assert_close(exported[0].module(env.state), action)
+
+
+def test_a_taxi_cannot_be_steered():
+    env = isaachrl.make("TaxiFuel", num_envs=1, device="cpu")
+    with pytest.raises(ConfigError, match="continuous"):
+        learner_entry("hybrid").build(env, HybridCfg(), 0)
