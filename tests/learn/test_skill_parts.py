@@ -130,26 +130,3 @@ def test_step_size_follows_the_divergence() -> None:
     for _ in range(100):
         update.adapt_step_size(0.0)
     assert update.learning_rate == pytest.approx(1e-3)
-
-
-def test_wandering_commands_stay_on_the_sphere_and_go_everywhere() -> None:
-    commands = make_learner("motion", latent={"size": 12}).commands
-    here = commands.space.places[:1].expand(4000, -1)
-    there = commands.wander(here)
-    assert torch.allclose(there.norm(dim=-1), torch.ones(4000), atol=1e-5)
-    cosine = (there * here).sum(-1)
-    assert (cosine > 0.95).float().mean() > 0.1, "some stay near"
-    assert (cosine < 0.5).float().mean() > 0.2, "some leave"
-
-
-def test_restless_environments_change_their_commands_all_the_time() -> None:
-    learner = make_learner(
-        "motion", num_envs=40, horizon=12, mean_share=0.0,
-        latent={"size": 8, "hold_steps_min": 2, "hold_steps_max": 150, "restless": 0.25},
-    )  # fmt: skip
-    learner.iterate()
-    latent = learner.rollout["latent"]
-    changes = (latent[1:] != latent[:-1]).any(-1).float().sum(0)
-    assert changes[:10].min() >= 2, "a restless command was held for more than twice the shortest time"
-    assert changes[10:].mean() < changes[:10].mean()
-    assert learner.restless.sum() == 10

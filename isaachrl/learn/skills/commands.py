@@ -9,8 +9,6 @@ from isaachrl.learn.skills.config import LatentCfg, Latents
 from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths.sampling import draw_categories
 
-_LARGEST_STEP = 2.0  # of a wandering command, in lengths of a command: at the most nearly the new one itself
-
 
 class CommandSource:
     """Draws commands of one of the three kinds, and the demonstrations that go with them.
@@ -58,21 +56,6 @@ class CommandSource:
         low, high = self.cfg.hold_steps_min, self.cfg.hold_steps_max
         held = low * ((high + 1) / low) ** self._uniform(n, 1).squeeze(-1)
         return held.long().clamp(low, high)
-
-    def wander(self, latent: Tensor) -> Tensor:
-        """Commands `(n, d)` some way from those of `latent (n, d)` towards new ones: next to them, or far away.
-
-        This is how a level above commands: again and again, from anywhere on the sphere to anywhere on it.
-        """
-        if self.size == 0:
-            return latent
-        step = _LARGEST_STEP * self._uniform(len(latent), 1)
-        return functional.normalize(latent + step * self.draw(len(latent)), dim=-1)
-
-    def draw_short_hold(self, n: int) -> Tensor:
-        """For how many steps `(n,)` a level above holds a command: about as short as `draw_hold` ever gives."""
-        low, high = self.cfg.hold_steps_min, min(2 * self.cfg.hold_steps_min, self.cfg.hold_steps_max)
-        return torch.randint(low, high + 1, (n,), generator=self._generator, device=self._device)
 
     def demonstrations(self, latent: Tensor) -> Tensor:
         """A demonstration window for each command of `latent (n, d)`.

@@ -29,9 +29,6 @@ class LatentCfg:
         size: d, the sphere is in d dimensions; ignored for `none`.
         hold_steps_min, hold_steps_max: a command is held for a number of steps drawn from this range, evenly on a
             logarithmic scale.
-        restless: share of the environments whose command wanders on after every few steps (`hold_steps_min` to twice
-            as many), as a level above commands. Without them a skill knows such commands only in passing, and falls
-            under a level that changes its mind six times a second.
         at_clip: (`motion`) share of commands that are the place of a clip.
         between_clips: (`motion`) share of commands on the arc between two clips; the rest is uniform on the sphere.
         match_start: (`motion`) share of episodes that begin with the command of the clip they start in.
@@ -43,7 +40,6 @@ class LatentCfg:
     size: int = 16
     hold_steps_min: int = 5
     hold_steps_max: int = 150
-    restless: float = 0.0
     at_clip: float = 0.6
     between_clips: float = 0.2
     match_start: float = 0.8
@@ -59,8 +55,6 @@ class LatentCfg:
                 f"train.latent.hold_steps_min={self.hold_steps_min} and hold_steps_max={self.hold_steps_max}:"
                 " expected 1 <= min <= max"
             )
-        if not 0 <= self.restless <= 1:
-            raise ConfigError(f"train.latent.restless={self.restless}: a share lies in [0, 1]")
         if self.at_clip < 0 or self.between_clips < 0 or self.at_clip + self.between_clips > 1:
             raise ConfigError("train.latent.at_clip + between_clips must lie in [0, 1]")
 

@@ -97,7 +97,6 @@ class SkillsLearner(Learner):
         self.monitor = Monitor(n, self.task.style_size, self.demos, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
         self.by_mean = torch.arange(n, device=device) >= n - int(n * self.cfg.mean_share)
-        self.restless = torch.arange(n, device=device) < int(n * self.cfg.latent.restless)
         self.noisy_share = share.masked_fill(self.by_mean, -1.0)
 
     @property
@@ -177,13 +176,11 @@ class SkillsLearner(Learner):
 
     def _renew_commands(self, mask: Tensor) -> None:
         """New commands in the middle of an episode."""
-        wandered, drawn = self.commands.wander(self.latent), self.commands.draw(len(mask))
-        self._set_commands(mask, torch.where(self.restless.unsqueeze(-1), wandered, drawn))
+        self._set_commands(mask, self.commands.draw(len(mask)))
 
     def _set_commands(self, mask: Tensor, latent: Tensor) -> None:
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
-        short, held = self.commands.draw_short_hold(len(mask)), self.commands.draw_hold(len(mask))
-        self.hold = torch.where(mask, torch.where(self.restless, short, held), self.hold)
+        self.hold = torch.where(mask, self.commands.draw_hold(len(mask)), self.hold)
         self.monitor.restart(mask)
 
     def _finish_rollout(self, signals: Signals) -> None:
