@@ -88,7 +88,7 @@ class TaskEnv(Env):
 
     def parts(self) -> list[object]:
         """See `Env.parts`."""
-        return [self, self.task, self.sim]
+        return [self, self.task, self.sim, *([] if self.disturbance is None else [self.disturbance])]
 
     def check_capacity(self) -> None:
         """See `Env.check_capacity`."""

@@ -80,6 +80,20 @@ def test_what_happens_between_replays_is_seen_by_them(on_warp, outside):
         assert_same(env.step(action), plain.step(action))
 
 
+def test_pushes_go_on_in_replays(on_warp):
+    disturb = {"push": 0.3, "push_s": 0.1, "push_every_s": 0.2}
+
+    def build():
+        task = {"motion": "walk", "disturb": disturb}
+        return isaachrl.make("HumanoidAMP", 4, sim="mujoco_warp", device="cpu", seed=0, cfg={"task": task})
+
+    (env, made), plain = taped(build()), build()
+    for action in actions(env, 10):
+        assert_same(env.step(action), plain.step(action))
+        assert torch.equal(env.disturbance.force_w, plain.disturbance.force_w)
+    assert made[0].replays > 0 and env.disturbance.force_w.any()
+
+
 class Counter:
     """Something with tensors that are bound anew."""
 
