@@ -45,11 +45,11 @@ def test_a_line_has_a_width_and_two_ends(canvas):
 
 def test_what_crosses_the_edge_is_cut_there(canvas):
     canvas.disc((4.0, 2.0), 0.5, GREEN)
-    canvas.line((-1.0, 0.05), (0.5, 0.05), 0.1, BLUE)
+    canvas.line((-1.0, 0.05), (0.52, 0.05), 0.1, BLUE)
     canvas.box((5.0, 0.0), (6.0, 1.0), RED)
     assert at(canvas, 3.75, 1.75) == GREEN and at(canvas, 3.45, 1.95) == WHITE
     assert (canvas.image == GREEN).all(-1).sum() == 20, "a quarter of 25 pi, by counting"
-    assert (canvas.image[-1, :5] == BLUE).all() and (canvas.image == BLUE).all(-1).sum() == 6
+    assert (canvas.image[-1, :6] == BLUE).all() and (canvas.image == BLUE).all(-1).sum() == 6
     assert not (canvas.image == RED).all(-1).any()
 
 
