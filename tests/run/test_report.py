@@ -48,12 +48,13 @@ def test_picture_is_a_png_whose_height_follows_the_panels(tmp_path):
 
 @pytest.mark.parametrize(("end", "unit", "last"), [(0.5, "seconds", 30.0), (50.0, "minutes", 50.0)])
 def test_short_runs_are_told_in_seconds(end, unit, last):
-    axes = Figure().add_subplot()
+    figure = Figure()
+    axes = figure.add_subplot()
     samples = np.linspace(1.0, 1000.0, 20)
     axes.plot(samples, samples)
     _time_axis(axes, samples, np.linspace(1e-6, end, 20))
     (top,) = axes.child_axes
-    axes.figure.draw_without_rendering()
+    figure.draw_without_rendering()
     assert top.get_xlabel() == unit and top.get_xlim()[1] == pytest.approx(last, rel=0.06)
     assert len([tick for tick in top.get_xticks() if 0.0 <= tick <= last]) <= 6
 
