@@ -41,7 +41,7 @@ class Subtask:
     Args:
         name: of the subtask.
         children: names of subtasks and primitive actions it may call.
-        done: states `(n, F)` -> `(n,)` bool, it has ended there; None is for a subtask that only the end of the
+        done: states `(n, F)` -> `(n,)` bool, it has ended there; None is for the root, which only the end of the
             episode ends. A subtask cannot be called where it is done.
         may_start: states `(n, F)` -> `(n,)` bool, where it may be called; None: wherever it is not done.
         internal_reward: states before and after a child's call, both `(n, F)` -> `(n,)`: paid inside this subtask
@@ -78,7 +78,8 @@ class TaskGraph:
 
     Raises:
         ConfigError: two nodes of one name, a child that does not exist, a subtask without children or that nobody
-            calls, one below the root that is never done, or a subtask that calls itself, directly or through others.
+            calls, one below the root that is never done, a root that is, or a subtask that calls itself, directly or
+            through others.
     """
 
     subtasks: tuple[Subtask, ...]
@@ -101,6 +102,11 @@ class TaskGraph:
                 raise ConfigError(
                     f"task graph: {subtask.name} cannot terminate; give it done=, a function of the state"
                 )
+        if self.root.done is not None:
+            raise ConfigError(
+                f"task graph: {self.root.name} is the root, which ends with the episode; leave out its done=, and let"
+                " the environment terminate there"
+            )
         self._walk(self.root.name, ())
         called = {child for subtask in self.subtasks for child in subtask.children}
         for name in names[1:]:

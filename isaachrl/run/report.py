@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from isaachrl.run.files import write_atomically
 from isaachrl.run.metrics import read_metrics
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 COLUMNS = 3
 LINES_A_PANEL = 4  # more lines in one panel cannot be told apart
 SPREAD = 8.0  # signals whose sizes differ by more get panels of their own
+SHORT_MIN = 2.0  # what took less is told in seconds
 SMOOTH = 0.05  # the smoothing window, as a share of the run
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7b3294")
 _NOT_SIGNALS = ("iteration", "samples", "wall_s")
@@ -46,13 +48,12 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
     rows = max(math.ceil(len(panels) / COLUMNS), 1)
     figure = Figure(figsize=(5.0 * COLUMNS, 0.6 + 3.0 * rows), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(
-        f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {minutes[-1]:.1f} min", fontsize=12
-    )
+    took = f"{minutes[-1]:.1f} min" if minutes[-1] >= SHORT_MIN else f"{60.0 * minutes[-1]:.2g} s"
+    figure.suptitle(f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {took}", fontsize=12)
     for index, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, COLUMNS, index + 1)
         _panel(axes, name, samples, lines)
-        _minutes_axis(axes, samples, minutes)
+        _time_axis(axes, samples, minutes)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -117,17 +118,19 @@ def _panel(axes: Axes, name: str, samples: np.ndarray, lines: Series) -> None:
         axes.legend(fontsize=7, framealpha=0.7)
 
 
-def _minutes_axis(axes: Axes, samples: np.ndarray, minutes: np.ndarray) -> None:
-    """Training time along the top edge, where it grows with the samples."""
+def _time_axis(axes: Axes, samples: np.ndarray, minutes: np.ndarray) -> None:
+    """Training time along the top edge, in minutes or in seconds, where it grows with the samples."""
     if not (np.all(np.diff(samples) > 0) and np.all(np.diff(minutes) > 0)):
         return
+    unit, time = ("minutes", minutes) if minutes[-1] >= SHORT_MIN else ("seconds", 60.0 * minutes)
 
-    def to_minutes(x: Any) -> Any:
-        return np.interp(x, samples, minutes)
+    def to_time(x: Any) -> Any:
+        return np.interp(x, samples, time)
 
     def to_samples(x: Any) -> Any:
-        return np.interp(x, minutes, samples)
+        return np.interp(x, time, samples)
 
-    top = axes.secondary_xaxis("top", functions=(to_minutes, to_samples))
-    top.set_xlabel("minutes", fontsize=8)
+    top = axes.secondary_xaxis("top", functions=(to_time, to_samples))
+    top.xaxis.set_major_locator(MaxNLocator(5))
+    top.set_xlabel(unit, fontsize=8)
     top.tick_params(labelsize=8)

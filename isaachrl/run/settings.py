@@ -176,6 +176,7 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
         base = _stored(loaded, resuming=mode is Mode.train)
+        values = _without_others(values, base)
     else:
         base = _recipe(recipes, first.recipe, device, mode)
     run = config.build(RunCfg, merge(merge(values, _spread(base)), typed) | {"mode": mode.value})
@@ -216,6 +217,12 @@ def _stored(loaded: Checkpoint, resuming: bool) -> Values:
         return {key: loaded.config[key] for key in ("task", "train", "sim")}
     known = {item.name for item in fields(RunCfg)} - set(_OF_THE_CALL)
     return {key: value for key, value in loaded.config.items() if key in known}
+
+
+def _without_others(values: Values, stored: Values) -> Values:
+    """Values without the sections of another task or learner than the checkpoint's, which YAML chose unasked."""
+    others = [name for name in ("task", "train") if values.get(name, {}).get("name") != stored[name]["name"]]
+    return {key: value for key, value in values.items() if key not in others}
 
 
 def _recipe(recipes: Mapping[str, Any], name: str, device: torch.device, mode: Mode) -> Values:

@@ -30,19 +30,30 @@ class Canvas:
         self._x = (np.arange(columns) + 0.5) / scale
         self._y = height - (np.arange(rows)[:, None] + 0.5) / scale
 
+    def _near(self, low: Point, high: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The part of the image between two corners, a view, and x and y of its pixels: the rest need not be asked."""
+        left, right = np.searchsorted(self._x, (low[0], high[0]), side="left")
+        top, bottom = np.searchsorted(-self._y[:, 0], (-high[1], -low[1]), side="left")
+        rows, columns = slice(top, bottom + 1), slice(left, right + 1)
+        return self.image[rows, columns], self._x[columns], self._y[rows]
+
     def box(self, low: Point, high: Point, colour: Colour) -> None:
         """Fill a rectangle between two corners."""
-        inside = (self._x >= low[0]) & (self._x <= high[0]) & (self._y >= low[1]) & (self._y <= high[1])
-        self.image[inside] = colour
+        image, x, y = self._near(low, high)
+        image[(x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])] = colour
 
     def disc(self, centre: Point, radius: float, colour: Colour) -> None:
         """Fill a circle."""
-        self.image[np.hypot(self._x - centre[0], self._y - centre[1]) <= radius] = colour
+        cx, cy = centre
+        image, x, y = self._near((cx - radius, cy - radius), (cx + radius, cy + radius))
+        image[np.hypot(x - cx, y - cy) <= radius] = colour
 
     def line(self, start: Point, end: Point, width: float, colour: Colour) -> None:
         """Draw a segment with round ends."""
         dx, dy = end[0] - start[0], end[1] - start[1]
-        length = max(dx * dx + dy * dy, 1e-12)
-        along = np.clip(((self._x - start[0]) * dx + (self._y - start[1]) * dy) / length, 0.0, 1.0)
-        away = np.hypot(self._x - start[0] - along * dx, self._y - start[1] - along * dy)
-        self.image[away <= width / 2] = colour
+        length, half = max(dx * dx + dy * dy, 1e-12), width / 2
+        low = (min(start[0], end[0]) - half, min(start[1], end[1]) - half)
+        image, x, y = self._near(low, (max(start[0], end[0]) + half, max(start[1], end[1]) + half))
+        along = np.clip(((x - start[0]) * dx + (y - start[1]) * dy) / length, 0.0, 1.0)
+        away = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)
+        image[away <= half] = colour

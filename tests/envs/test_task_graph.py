@@ -23,6 +23,7 @@ def graph(*subtasks):
         ([Subtask("Root", ())], "Root has no children"),
         ([Subtask("Root", ("Sub",)), Subtask("Sub", ("a",))], "Sub cannot terminate"),
         ([Subtask("Root", ("a",)), Subtask("Sub", ("a",), always)], "nobody calls Sub"),
+        ([Subtask("Root", ("a",), always)], "Root is the root, which ends with the episode"),
         ([Subtask("Root", ("a",)), Subtask("a", ("b",), always)], "the name a stands for two nodes"),
         (
             [Subtask("Root", ("One",)), Subtask("One", ("Two",), always), Subtask("Two", ("a", "One"), always)],

@@ -95,6 +95,21 @@ def test_a_policy_that_never_ends_is_refused():
         oracle.evaluate(mdp, left)
 
 
+def test_endless_policies_are_known_without_following_them(monkeypatch):
+    mdp = corridor_mdp()
+    best = oracle.greedy(oracle.action_values(mdp, oracle.optimal_values(mdp)))
+    assert not oracle.endless(mdp, best)[mdp.starts].any()
+    assert not oracle.endless(mdp, oracle.uniform(mdp)).any()
+    stuck = best.clone()
+    stuck[state(2, 0)] = torch.tensor([0.5, 0.0, 0.5])  # now and then it takes nothing at 2, and goes on
+    assert not oracle.endless(mdp, stuck)[mdp.starts].any()
+    stuck[state(1, 1)] = torch.tensor([0.0, 0.0, 1.0])  # on the way back with the key it stays at 1 for good
+    assert oracle.endless(mdp, stuck)[mdp.starts].all() and not oracle.endless(mdp, stuck)[state(2, 1)]
+    monkeypatch.setattr(oracle, "MOST_SWEEPS", 0)
+    with pytest.raises(ConfigError, match="never ends"):
+        oracle.evaluate(mdp, stuck)
+
+
 def best_chooser(tables):
     """Calls as the recursive optimum does."""
     _, outcomes = oracle.recursive_optimum(tables)

@@ -183,6 +183,14 @@ def test_value_iteration_stops_by_itself_and_says_what_is_best():
     assert outcome["random"]["mean_return"] < -20
 
 
+def test_value_iteration_cut_short_does_not_pass_for_the_best():
+    solver = make_solver(corridor(1), SolveCfg(max_iterations=6), 0)
+    while solver.iteration < solver.max_iterations:
+        solver.iterate()
+    with pytest.raises(ConfigError, match="after 6 sweeps .* greater max_iterations="):
+        solver.outcome()
+
+
 @pytest.mark.parametrize("make", [make_hpg, make_maxq, make_flat_q])
 def test_a_stored_state_continues_bit_for_bit(make):
     cfg_type = HpgCfg if make is make_hpg else ValueCfg

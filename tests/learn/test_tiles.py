@@ -12,6 +12,7 @@ import tasks
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.registry import learner_entry
+from isaachrl.learn.task_graph.flat_tiles import ActorCriticCfg
 from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
 from isaachrl.learn.task_graph.hybrid import Grid, HybridCfg, Traces
 from isaachrl.learn.task_graph.tiles import TileCoder, tile_step, value_of
@@ -196,6 +197,12 @@ def test_policies_act_and_exports_agree(name):
     assert [item.name for item in exported] == (["straight", "diagonal"] if name == "hybrid" else ["policy"])
     if name != "hybrid":
         assert_close(exported[0].module(env.state), action)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.5])
+def test_a_critic_cannot_take_up_more_than_its_error(rate):
+    with pytest.raises(ConfigError, match=f"train.critic_rate={rate}"):
+        ActorCriticCfg(critic_rate=rate)
 
 
 def test_a_taxi_cannot_be_steered():

@@ -3,9 +3,11 @@
 import struct
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
 
 from isaachrl.run.metrics import MetricsFile, jsonable, read_metrics
-from isaachrl.run.report import smooth, split_panels, write_report
+from isaachrl.run.report import _time_axis, smooth, split_panels, write_report
 
 
 def test_smoothing_is_a_centred_mean_that_leaves_holes_out():
@@ -42,6 +44,19 @@ def test_picture_is_a_png_whose_height_follows_the_panels(tmp_path):
     width, height = struct.unpack(">II", data[16:24])
     assert (width, height) == (1200, 528)  # 3 columns of 5 inches, 0.6 + 2 rows of 3 inches, 80 dpi
     assert 20_000 < len(data) < 1_000_000
+
+
+@pytest.mark.parametrize(("end", "unit", "last"), [(0.5, "seconds", 30.0), (50.0, "minutes", 50.0)])
+def test_short_runs_are_told_in_seconds(end, unit, last):
+    figure = Figure()
+    axes = figure.add_subplot()
+    samples = np.linspace(1.0, 1000.0, 20)
+    axes.plot(samples, samples)
+    _time_axis(axes, samples, np.linspace(1e-6, end, 20))
+    (top,) = axes.child_axes
+    figure.draw_without_rendering()
+    assert top.get_xlabel() == unit and top.get_xlim()[1] == pytest.approx(last, rel=0.06)
+    assert len([tick for tick in top.get_xticks() if 0.0 <= tick <= last]) <= 6
 
 
 def test_signals_that_come_and_go_are_drawn(tmp_path):

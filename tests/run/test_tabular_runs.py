@@ -57,6 +57,17 @@ def test_train_resume_and_evaluate(run, learner):
     assert json.loads(Path("run/evaluate.json").read_text())["iteration"] == 4
 
 
+def test_what_yaml_says_of_the_tasks_own_learner_is_not_asked_of_another(run):
+    run("TaxiFuel", "value_iteration", num_envs=1)
+    yaml = {"task": {"name": "TaxiFuel"}, "train": {"name": "maxq", "learning_rate": 1.0}}
+    typed = {"mode": "evaluate", "checkpoint": "run", "episodes": 4, "device": "cpu", "run_dir": "again"}
+    found = settings.resolve(settings.merge(yaml, typed), {"task": {"name": "TaxiFuel"}} | typed)
+    assert found.learner.name == "value_iteration" and found.learner_cfg.max_iterations == 200
+    assert commands.dispatch(found)["success_rate"] == 1.0
+    film = yaml | {"task": {"name": "ShipSteering", "size_m": 900.0}, "mode": "play", "checkpoint": "run"}
+    assert settings.resolve(film, {"mode": "play", "checkpoint": "run"}).task.name == "TaxiFuel"
+
+
 def test_value_iteration_prints_what_is_best(run, capsys):
     run("TaxiFuel", "value_iteration", num_envs=1)
     found = json.loads(capsys.readouterr().out.splitlines()[-1])

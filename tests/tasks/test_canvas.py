@@ -43,6 +43,22 @@ def test_a_line_has_a_width_and_two_ends(canvas):
     assert at(canvas, 3.35, 1.05) == WHITE
 
 
+def test_what_crosses_the_edge_is_cut_there(canvas):
+    canvas.disc((4.0, 2.0), 0.5, GREEN)
+    canvas.line((-1.0, 0.05), (0.52, 0.05), 0.1, BLUE)
+    canvas.box((5.0, 0.0), (6.0, 1.0), RED)
+    assert at(canvas, 3.75, 1.75) == GREEN and at(canvas, 3.45, 1.95) == WHITE
+    assert (canvas.image == GREEN).all(-1).sum() == 20, "a quarter of 25 pi, by counting"
+    assert (canvas.image[-1, :6] == BLUE).all() and (canvas.image == BLUE).all(-1).sum() == 6
+    assert not (canvas.image == RED).all(-1).any()
+
+
+def test_a_small_mark_asks_few_pixels(canvas):
+    image, x, y = canvas._near((1.0, 0.5), (1.5, 1.0))
+    assert image.shape[:2] == (len(y), len(x)) and image.size <= 3 * 7 * 7
+    assert x.min() <= 1.05 and x.max() >= 1.45 and y.min() <= 0.55 and y.max() >= 0.95
+
+
 def test_a_line_without_length_is_a_dot(canvas):
     canvas.line((1.0, 1.0), (1.0, 1.0), 0.4, BLUE)
     assert at(canvas, 1.0, 1.0) == BLUE

@@ -49,6 +49,12 @@ def test_subgoals_are_the_hallways_and_the_goal():
     assert torch.equal(table, torch.eye(5, 6, dtype=torch.bool))
 
 
+def test_subgoals_are_judged_where_the_states_are(monkeypatch):
+    states, subgoal = torch.tensor([[2, 5, 9, 9]]), torch.zeros(1, dtype=torch.long)
+    monkeypatch.setattr(torch, "tensor", None)  # a table made in every step would travel to the device in every step
+    assert achieved(states, subgoal).all()
+
+
 def test_the_shortest_way_by_value_iteration():
     mdp = walkers([[0, 0, 8, 8]], random_goal=False).mdp
     value = oracle.optimal_values(mdp, 0.9)

@@ -11,6 +11,7 @@ from isaachrl.envs.statistics import Statistics
 from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.task_graph.algorithms import like
+from isaachrl.learn.task_graph.config import check
 from isaachrl.learn.task_graph.continuous import continuous_graph
 from isaachrl.learn.task_graph.exports import tile_exports
 from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
@@ -55,6 +56,11 @@ class ActorCriticCfg(FlatPgCfg):
 
     critic_tiles: list[int] = field(default_factory=lambda: [5, 5, 36, 5, 30])
     critic_rate: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse numbers nothing can come of."""
+        super().__post_init__()
+        check(self, ("critic_rate",), ("critic_rate",))
 
 
 def outcome_reward(result: StepResult, goal: float, failure: float) -> Tensor:

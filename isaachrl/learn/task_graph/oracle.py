@@ -75,8 +75,13 @@ def evaluate(mdp: TabularMdp, policy: Tensor) -> Quality:
     """Exact means of a stationary policy `(S, A)` over all starts.
 
     Raises:
-        ConfigError: some start never comes to an end under it.
+        ConfigError: from some start it may go on for ever.
     """
+    if bool(endless(mdp, policy)[mdp.starts].any()):
+        raise ConfigError(
+            "the policy never ends some of its episodes, so that they have no mean length; with gamma below 1 the best"
+            " one prefers what ends sooner, type train.gamma=0.99"
+        )
     going = policy * (~mdp.terminated).double()
     paid = (policy * mdp.reward.double()).sum(-1)
     worth = torch.stack((paid, torch.ones_like(paid)), dim=-1)
@@ -87,10 +92,23 @@ def evaluate(mdp: TabularMdp, policy: Tensor) -> Quality:
             mean = after[mdp.starts].mean(0).tolist()
             return Quality(mean[0], mean[1])
         value = after
-    raise ConfigError(
-        "the policy never ends some of its episodes, so that they have no mean length; with gamma below 1 the best one"
-        " prefers what ends sooner, type train.gamma=0.99"
-    )
+    raise ConfigError("the policy's episodes are too long for their mean to be computed; type train.gamma=0.99")
+
+
+def endless(mdp: TabularMdp, policy: Tensor) -> Tensor:
+    """`(S,)` bool: states from which a stationary policy `(S, A)` comes, sooner or later, to where it never ends."""
+    taken = policy > 0.0
+    ends = _spread((taken & mdp.terminated).any(-1), taken, mdp.next_state)
+    return _spread(~ends, taken & ~mdp.terminated, mdp.next_state)
+
+
+def _spread(marked: Tensor, taken: Tensor, next_state: Tensor) -> Tensor:
+    """`(S,)` bool: states from which actions that are `taken (S, A)` can lead to a state that is `marked (S,)`."""
+    while True:
+        more = marked | (taken & marked[next_state]).any(-1)
+        if torch.equal(more, marked):
+            return more
+        marked = more
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from isaachrl.envs.env import Obs
 from isaachrl.envs.tabular import TabularEnv
 from isaachrl.envs.task_graph import flat_graph
+from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.task_graph import oracle
 from isaachrl.learn.task_graph.config import SolveCfg
@@ -55,8 +56,18 @@ class ValueIteration(Learner):
         return oracle.greedy(oracle.action_values(self.world.mdp, self.value, self.cfg.gamma))
 
     def outcome(self) -> dict[str, Any]:
-        """Means of the best policy over all starts, of random actions, and of the best inside the task graph."""
+        """Means of the best policy over all starts, of random actions, and of the best inside the task graph.
+
+        Raises:
+            ConfigError: there were too few sweeps to know it.
+        """
         mdp = self.world.mdp
+        change = float((oracle.sweep(mdp, self.value, self.cfg.gamma) - self.value).abs().max())
+        if change >= oracle.TOLERANCE:
+            raise ConfigError(
+                f"after {self.iteration} sweeps a value still changed by {change:.3g}, so that the best policy is not"
+                " known; type a greater max_iterations=, and train.gamma=0.99 if that does not help"
+            )
         found: dict[str, Any] = oracle.evaluate(mdp, self.greedy()).plain()
         found["random"] = oracle.evaluate(mdp, oracle.uniform(mdp)).plain()
         found["starts"], found["sweeps"] = len(mdp.starts), self.iteration
