@@ -56,4 +56,5 @@ class Tape(TorchDispatchMode):
             new = func(*args, **kwargs)
             for old, value in zip(tree_leaves(result), tree_leaves(new), strict=True):
                 if isinstance(old, torch.Tensor) and old.data_ptr() != value.data_ptr():
-                    old.copy_(value)  # not so for views and for what was done in place
+                    # not so for views and for what was done in place; a product's result may have lost an axis since
+                    old.copy_(value.view(old.shape))
