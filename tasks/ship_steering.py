@@ -124,9 +124,9 @@ class ShipSteering(Env):
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s beyond the ship's limits are cut to them."""
-        path, ways = self._sail(action[:, :1].T.clamp(*self.action_extent))
+        path, slope = self._sail(action[:, :1].T.clamp(*self.action_extent))
         self.progress = self.progress + 1
-        passed, half = self._passed(path, ways), 0.5 * self.cfg.size_m
+        passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
         outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
         terminated = passed | outside
         # one row each for the step itself, the gate and the sea's edge, and what they pay
@@ -151,38 +151,37 @@ class ShipSteering(Env):
         The turn rate's lag is linear, so that the headings of all intervals follow from the first (see `response`).
 
         Returns:
-            The places `(2, K + 1, N)` at the ends of the intervals, x before y, and the directions `(2, K, N)` between
-            them, as unit vectors.
+            The places `(2, K + 1, N)` at the ends of the intervals, x before y, and by how much x grows with y
+            between them `(K, N)`, which is infinite along the x axis.
         """
         start, count = self.state.T, self.cfg.substeps
         driven = self._turning @ torch.cat((start[2:], desired))
         cos, sin = driven[:count].cos(), driven[:count].sin()
-        ways = torch.stack((sin, cos) if self.cfg.heading_from_y else (cos, sin))
-        path = (self._moving @ torch.cat((start[:2], ways.flatten(0, 1)))).unflatten(0, (2, count + 1))
+        east, north = (sin, cos) if self.cfg.heading_from_y else (cos, sin)
+        path = (self._moving @ torch.cat((start[:2], east, north))).unflatten(0, (2, count + 1))
         self.state = torch.cat((path[:, -1], wrap(driven[count : count + 1]), driven[count + 1 :])).T
-        return path, ways
+        return path, east / north
 
-    def _passed(self, path: Tensor, ways: Tensor) -> Tensor:
+    def _passed(self, path: Tensor, slope: Tensor) -> Tensor:
         """`(N,)` bool: a way crosses the gate, in either direction; arguments as `_sail` returns them."""
         cfg, x, y = self.cfg, path[0, :-1], path[1] - self.cfg.gate_y_m
         low = y < 0.0
         crosses = low[1:] != low[:-1]
-        # where it crosses no line, this divides by what may be zero, and does not count
-        at = torch.addcmul(x, y[:-1], ways[0] / ways[1], value=-1.0)
+        at = x - y[:-1] * slope  # of no meaning where it crosses no line
         middle, half = 0.5 * (cfg.gate_from_m + cfg.gate_to_m), 0.5 * (cfg.gate_to_m - cfg.gate_from_m)
         return any_row(crosses & ((at - middle).abs() <= half))
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`: uniform over the whole range of every column."""
         share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
-        self.state = torch.where(mask, torch.addcmul(self._low, self._span, share), self.state.T).T
+        self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
         self.progress = self.progress.masked_fill(mask, 0)
         return self.observe()
 
     def observe(self) -> Obs:
         """See `Env.observe`: place and turn rate in [-1, 1], heading as cosine and sine."""
         state = self.state.T
-        scaled = torch.addcmul(self._shift, self._scale, state)
+        scaled = self._shift + self._scale * state
         return {"ship": torch.cat((scaled[:2], state[2:3].cos(), state[2:3].sin(), scaled[3:])).T}
 
     def picture(self, track: Tensor) -> np.ndarray:
