@@ -106,9 +106,14 @@ class ShipSteering(Env):
         self.episode_steps = cfg.episode_steps
         self.task_graph = ship_graph(cfg)
         self.action_extent = (-cfg.max_turn_rad_s, cfg.max_turn_rad_s)
-        self._before, self._after = (table.to(self.device) for table in response(cfg))
+        self._turning, self._moving = (table.to(self.device) for table in (response(cfg), odometry(cfg)))
         self._low, high = torch.tensor(self.task_graph.root.extent, device=self.device).T.unsqueeze(-1)
         self._span = high - self._low
+        half, turn = 0.5 * cfg.size_m, cfg.max_turn_rad_s
+        self._scale = torch.tensor([1 / half, 1 / half, 1.0, 1 / turn], device=self.device).unsqueeze(-1)
+        self._shift = torch.tensor([-1.0, -1.0, 0.0, 0.0], device=self.device).unsqueeze(-1)
+        self._pay = torch.tensor([cfg.step_reward, cfg.goal_reward, cfg.out_reward], device=self.device).unsqueeze(-1)
+        self._always = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self.state = torch.zeros(4, self.num_envs, device=self.device).T
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.reset()
@@ -119,53 +124,52 @@ class ShipSteering(Env):
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s beyond the ship's limits are cut to them."""
-        path, self.state = self._sail(action[:, 0].clamp(*self.action_extent))
+        path, slope = self._sail(action[:, :1].T.clamp(*self.action_extent))
         self.progress = self.progress + 1
-        passed = self._passed(path)
-        half = 0.5 * self.cfg.size_m
-        outside = ((path[1:] - half).abs().amax((0, 1)) > half) & ~passed
+        passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
+        outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
         terminated = passed | outside
-        goal, out = passed.float(), outside.float()
-        terms = {
-            "step": torch.full_like(goal, self.cfg.step_reward),
-            "goal": self.cfg.goal_reward * goal,
-            "out": self.cfg.out_reward * out,
-        }
+        # one row each for the step itself, the gate and the sea's edge, and what they pay
+        events = torch.stack((self._always, passed, outside)).float()
+        terms = self._pay * events
+        every, goal, out = events.unbind(0)
         obs = self.observe()
         return StepResult(
             obs=obs,
-            reward=terms["step"] + terms["goal"] + terms["out"],
+            reward=terms.sum(0),
             terminated=terminated,
             truncated=(self.progress >= self.episode_steps) & ~terminated,
             terminal_obs=obs,
-            terms=terms,
+            terms=dict(zip(("step", "goal", "out"), terms.unbind(0), strict=True)),
             metrics={"success_rate": goal, "out_rate": out},
-            discount_steps=torch.ones_like(goal),
+            discount_steps=every,
         )
 
     def _sail(self, desired: Tensor) -> tuple[Tensor, Tensor]:
-        """The way `(K + 1, 2, N)` of K sampling intervals under a desired turn rate `(N,)`, and the state after it.
+        """Sail through K sampling intervals under desired turn rates `(1, N)`.
 
         The turn rate's lag is linear, so that the headings of all intervals follow from the first (see `response`).
-        """
-        x, y, heading, rate = self.state.unbind(-1)
-        driven = torch.stack((rate, desired))
-        headings = heading + self._before @ driven  # at the beginning of each interval, and after the last
-        along = headings[:-1]
-        flat = torch.stack((along.sin(), along.cos()) if self.cfg.heading_from_y else (along.cos(), along.sin()), dim=1)
-        moved = (self.cfg.sampling_s * self.cfg.speed_m_s * flat).cumsum(0)
-        here = torch.stack((x, y))
-        path = torch.cat((here.unsqueeze(0), here + moved))
-        return path, torch.stack((*path[-1].unbind(0), wrap(headings[-1]), self._after @ driven)).T
 
-    def _passed(self, path: Tensor) -> Tensor:
-        """`(N,)` bool: the way `(K + 1, 2, N)` crosses the gate, in either direction."""
-        x, y = path[:, 0], path[:, 1] - self.cfg.gate_y_m
+        Returns:
+            The places `(2, K + 1, N)` at the ends of the intervals, x before y, and by how much x grows with y
+            between them `(K, N)`, which is infinite along the x axis.
+        """
+        start, count = self.state.T, self.cfg.substeps
+        driven = self._turning @ torch.cat((start[2:], desired))
+        cos, sin = driven[:count].cos(), driven[:count].sin()
+        east, north = (sin, cos) if self.cfg.heading_from_y else (cos, sin)
+        path = (self._moving @ torch.cat((start[:2], east, north))).unflatten(0, (2, count + 1))
+        self.state = torch.cat((path[:, -1], wrap(driven[count : count + 1]), driven[count + 1 :])).T
+        return path, east / north
+
+    def _passed(self, path: Tensor, slope: Tensor) -> Tensor:
+        """`(N,)` bool: a way crosses the gate, in either direction; arguments as `_sail` returns them."""
+        cfg, x, y = self.cfg, path[0, :-1], path[1] - self.cfg.gate_y_m
         low = y < 0.0
         crosses = low[1:] != low[:-1]
-        # where it crosses no line, this divides by what may be zero, and does not count
-        at = x[:-1] - y[:-1] * (x[1:] - x[:-1]) / (y[1:] - y[:-1])
-        return any_row(crosses & (at >= self.cfg.gate_from_m) & (at <= self.cfg.gate_to_m))
+        at = x - y[:-1] * slope  # of no meaning where it crosses no line
+        middle, half = 0.5 * (cfg.gate_from_m + cfg.gate_to_m), 0.5 * (cfg.gate_to_m - cfg.gate_from_m)
+        return any_row(crosses & ((at - middle).abs() <= half))
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`: uniform over the whole range of every column."""
@@ -176,10 +180,9 @@ class ShipSteering(Env):
 
     def observe(self) -> Obs:
         """See `Env.observe`: place and turn rate in [-1, 1], heading as cosine and sine."""
-        x, y, heading, rate = self.state.unbind(-1)
-        half = 0.5 * self.cfg.size_m
-        seen = (x / half - 1.0, y / half - 1.0, heading.cos(), heading.sin(), rate / self.cfg.max_turn_rad_s)
-        return {"ship": torch.stack(seen).T}
+        state = self.state.T
+        scaled = self._shift + self._scale * state
+        return {"ship": torch.cat((scaled[:2], state[2:3].cos(), state[2:3].sin(), scaled[3:])).T}
 
     def picture(self, track: Tensor) -> np.ndarray:
         """An image `(height, width, 3)` of a track `(T, 4)` from its start to the present."""
@@ -206,23 +209,34 @@ def any_row(flags: Tensor) -> Tensor:
 
 def wrap(angle: Tensor) -> Tensor:
     """An angle in radians brought into [-pi, pi)."""
-    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+    turns = ((angle + math.pi) * (0.5 / math.pi)).floor()  # many times as fast on the CPU as `remainder`
+    return torch.sub(angle, turns, alpha=2 * math.pi)
 
 
-def response(cfg: ShipSteeringCfg) -> tuple[Tensor, Tensor]:
-    """How a held action shows, as weights of the first turn rate and the desired one.
+def response(cfg: ShipSteeringCfg) -> Tensor:
+    """How a held action shows: weights `(K + 2, 3)` of the first heading, the first turn rate and the desired one.
 
-    From rate' = rate + dt (desired - rate) / T and heading' = heading + dt rate, all right sides old values.
-
-    Returns:
-        `(K + 1, 2)` for the change of heading after 0 to K intervals, and `(2,)` for the turn rate after K.
+    From rate' = rate + dt (desired - rate) / T and heading' = heading + dt rate, all right sides old values. The rows
+    are the headings after 0 to K intervals, and the turn rate after K.
     """
     keep = 1.0 - cfg.sampling_s / cfg.time_constant_s
     rates = [(keep**k, 1.0 - keep**k) for k in range(cfg.substeps + 1)]
-    turned = [(0.0, 0.0)]
+    rows = [(1.0, 0.0, 0.0)]
     for old, new in rates[:-1]:
-        turned.append((turned[-1][0] + cfg.sampling_s * old, turned[-1][1] + cfg.sampling_s * new))
-    return torch.tensor(turned), torch.tensor(rates[-1])
+        rows.append((1.0, rows[-1][1] + cfg.sampling_s * old, rows[-1][2] + cfg.sampling_s * new))
+    return torch.tensor([*rows, (0.0, *rates[-1])])
+
+
+def odometry(cfg: ShipSteeringCfg) -> Tensor:
+    """How a way adds up: weights `(2 K + 2, 2 K + 2)` of x, y, and the K directions' x and then y.
+
+    The rows are x at the ends of the intervals, the start first, and then y.
+    """
+    count, interval_m = cfg.substeps, cfg.sampling_s * cfg.speed_m_s
+    sums = interval_m * torch.ones(count + 1, count).tril(-1)
+    own, other = torch.ones(count + 1, 1), torch.zeros(count + 1, 1)
+    nothing = torch.zeros_like(sums)
+    return torch.cat((torch.cat((own, other, sums, nothing), 1), torch.cat((other, own, nothing, sums), 1)))
 
 
 def ship_graph(cfg: ShipSteeringCfg) -> TaskGraph:

@@ -16,6 +16,8 @@ from tasks.ship_steering import (
     HeadingController,
     ShipSteeringCfg,
     any_row,
+    odometry,
+    response,
     ship_graph,
     straight_line_steps,
     wrap,
@@ -222,3 +224,23 @@ def test_only_masked_ships_begin_anew():
     assert torch.equal(env.state[~mask], before[~mask]) and not torch.equal(env.state[mask], before[mask])
     x, y = env.state[:, 0] / 500 - 1, env.state[:, 1] / 500 - 1
     assert_close(obs[:, :2], torch.stack((x, y), -1))
+
+
+def test_how_ways_and_headings_add_up_by_hand():
+    cfg = ShipSteeringCfg(substeps=2, sampling_s=0.5, speed_m_s=4.0, time_constant_s=1.0)  # 2 m, half the lag at once
+    headings = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.5, 0.0], [1.0, 0.75, 0.25]])
+    assert_close(response(cfg), torch.cat((headings, torch.tensor([[0.0, 0.25, 0.75]]))))
+    start, east, north = [10.0, 20.0], [1.0, 0.5], [0.0, -0.5]
+    assert_close(
+        odometry(cfg) @ torch.tensor([*start, *east, *north]), torch.tensor([10.0, 12.0, 13.0, 20.0, 20.0, 19.0])
+    )
+
+
+def test_angles_of_many_turns_are_wrapped():
+    angle = torch.linspace(-20.0, 20.0, 999)
+    wrapped = wrap(angle)
+    assert wrapped.min() >= -math.pi - 1e-5 and wrapped.max() <= math.pi + 1e-5
+    (
+        assert_close(wrapped.sin(), angle.sin(), atol=1e-5, rtol=0),
+        assert_close(wrapped.cos(), angle.cos(), atol=1e-5, rtol=0),
+    )

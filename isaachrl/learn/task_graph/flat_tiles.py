@@ -24,14 +24,14 @@ class FlatPgCfg:
     """The policy gradient without a hierarchy.
 
     Args:
-        max_iterations: iterations.
+        max_iterations: iterations; they make as many steps as those of the hybrid.
         horizon: steps of every environment in an iteration.
         goal_reward: for success, beside what the environment pays.
         failure_reward: for an episode that terminates without it.
         policy: see `GaussianCfg`.
     """
 
-    max_iterations: int = 200
+    max_iterations: int = 225
     horizon: int = 64
     goal_reward: float = 100.0
     failure_reward: float = -500.0
