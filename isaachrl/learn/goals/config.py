@@ -59,6 +59,8 @@ class Td3Cfg:
         layer_norm: normalise the critics' hidden layers (without learned scale).
         small_last_layer: last layers start within 0.003 and hidden ones with a third of the usual variance, as
             published; else as PyTorch draws them.
+        huber: the critics' loss grows linearly beyond an error of 1, as published; else it is squared. A linear loss
+            tends to the median of what may follow, which leaves out what is rare and costly, such as falling over.
         reward_scale: factor of the reward.
     """
 
@@ -81,6 +83,7 @@ class Td3Cfg:
     action_again: bool = True
     layer_norm: bool = False
     small_last_layer: bool = True
+    huber: bool = True
     reward_scale: float = 1.0
 
     def __post_init__(self) -> None:

@@ -76,8 +76,8 @@ class Td3:
         total = batch.weight.sum().clamp_min(1.0)
         target = self.target(batch)
         first, second = self.critics(batch.features, batch.action)
-        error = functional.huber_loss(first, target, reduction="none")
-        error = error + functional.huber_loss(second, target, reduction="none")
+        loss_of = functional.huber_loss if self.cfg.huber else functional.mse_loss
+        error = loss_of(first, target, reduction="none") + loss_of(second, target, reduction="none")
         loss = (error * batch.weight).sum() / total
         _step(self.critic_optimizer, loss, self._critic_parameters)
         tally.add(critic_loss=loss, q=(first * batch.weight).sum() / total)

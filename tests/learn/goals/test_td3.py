@@ -46,6 +46,22 @@ def test_the_target_is_the_lesser_value_and_nothing_after_an_end():
     assert_close(td3.target(batch(discount=discount)), torch.tensor([2.7, 3.7, 2.0, 5.7]))
 
 
+@pytest.mark.parametrize(("huber", "settles_at"), [(False, -10.0), (True, -1.0 / 9.0)])
+def test_a_linear_loss_leaves_out_what_is_rare_and_costly(huber, settles_at):
+    # nine futures in ten are worth 0 and one is worth -100: the mean is -10. With the linear loss the rare one pulls
+    # with a slope of 1 however bad it is, which nine errors of 1/9 balance
+    td3 = make(huber=huber, critic_learning_rate=0.02)
+    reward = torch.zeros(10)
+    reward[0] = -100.0
+    alike = batch(10, reward=reward, discount=torch.zeros(10))
+    alike.features, alike.action = torch.zeros(10, 3), torch.zeros(10, 2)
+    for critic in (td3.critics.first, td3.critics.second):
+        constant(critic, 0.0)
+    for _ in range(3000):
+        td3.update(alike, Tally("a/"))
+    assert_close(td3.critics.first(alike.features, alike.action)[0].item(), settles_at, rtol=0.02, atol=0.02)
+
+
 class Recorder(nn.Module):
     """Stands in for the target critics and keeps the actions it was asked about."""
 
