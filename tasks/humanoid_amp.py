@@ -54,6 +54,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     """
 
     STATE = ("history", "start_clip", "start_time_s", "_distance", "_steps")
+    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)

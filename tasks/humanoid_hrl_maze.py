@@ -101,6 +101,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
     """
 
     STATE = ("history", "maze_id", "goal", "goal_w", "distance_m", "_progress", "_shortest", "_walked", "_last_xy")
+    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)

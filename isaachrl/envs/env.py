@@ -50,8 +50,8 @@ class StepResult:
 class Env(ABC):
     """N environments that reset themselves.
 
-    `step` is `advance` followed by `reset_where` on the episodes that ended. A level above calls the two
-    itself: it advances several times and resets once, at its own boundary.
+    `step` is `advance` followed by `begin_again`, which is `reset_where` on the episodes that ended. A level above
+    calls the two itself: it advances several times and resets once, at its own boundary.
 
     Attributes:
         num_envs: N.
@@ -92,8 +92,15 @@ class Env(ABC):
     def step_eagerly(self, action: Tensor) -> StepResult:
         """`step` in Python, whether or not there is a graph of it."""
         result = self.advance(action)
-        result.obs = self.reset_where(result.done)
+        result.obs = self.begin_again(result)
         return result
+
+    def begin_again(self, result: StepResult) -> Obs:
+        """`reset_where` the episodes that ended in the step just taken: the observation of all, in tensors of its own.
+
+        What `result.obs` shows of the others may be taken from there instead of being looked at again.
+        """
+        return self.reset_where(result.done)
 
     @abstractmethod
     def observe(self) -> Obs:

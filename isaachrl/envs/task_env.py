@@ -75,11 +75,28 @@ class TaskEnv(Env):
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
         with small_work(self.num_envs, self.device):
-            self.task.reset(mask)
-            if self.disturbance is not None:
-                self.disturbance.reset(mask)
-            self.progress.masked_fill_(mask, 0)
+            self._reset(mask)
             return self.task.observe()
+
+    def begin_again(self, result: StepResult) -> Obs:
+        """See `Env.begin_again`: where the host can tell which worlds were reset, only those are looked at."""
+        with small_work(self.num_envs, self.device):
+            done = result.done
+            self._reset(done)
+            rows = self.sim.rows_of(done) if self.task.OBSERVES_BY_WORLD else None
+            if rows is None:
+                return self.task.observe()
+            if len(rows) == 0:
+                return {name: seen.clone() for name, seen in result.obs.items()}
+            new = self.task.part(rows).observe()
+            return {name: seen.index_copy(0, rows, new[name]) for name, seen in result.obs.items()}
+
+    def _reset(self, mask: Tensor) -> None:
+        """Start new episodes in the worlds of `mask (N,)`."""
+        self.task.reset(mask)
+        if self.disturbance is not None:
+            self.disturbance.reset(mask)
+        self.progress.masked_fill_(mask, 0)
 
     def observe(self) -> Obs:
         """See `Env.observe`."""

@@ -102,6 +102,10 @@ class HierarchicalEnv(Env):
         """See `Env.reset_where`."""
         return self.inner.reset_where(mask)
 
+    def begin_again(self, result: StepResult) -> Obs:
+        """See `Env.begin_again`; where no episode ended, a window shows what the level below showed last."""
+        return self.inner.begin_again(result)
+
     def observe(self) -> Obs:
         """See `Env.observe`."""
         return self.inner.observe()
