@@ -81,6 +81,14 @@ class Env(ABC):
     def advance(self, action: Tensor) -> StepResult:
         """Take one step `(N, action_size)` and reset nothing: `obs` and `terminal_obs` are the same."""
 
+    def advance_within(self, action: Tensor, groups: tuple[str, ...]) -> StepResult:
+        """`advance` for a level above, in the middle of its window, which looks at these groups alone.
+
+        Other groups need hold something only for episodes that end in this step. The promise is not more than
+        `advance` keeps anyway: an environment that gains nothing leaves this as it is.
+        """
+        return self.advance(action)
+
     @abstractmethod
     def reset_where(self, mask: Tensor) -> Obs:
         """Start new episodes in the environments of `mask (N,)` and return the observation of all."""
@@ -105,6 +113,10 @@ class Env(ABC):
     @abstractmethod
     def observe(self) -> Obs:
         """The present observation of all environments, as fresh tensors."""
+
+    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
+        """`observe` for who needs these groups alone; others may be there, too."""
+        return self.observe()
 
     def parts(self) -> list[object]:
         """The objects that keep this environment's state, as tensors that are their attributes."""

@@ -115,6 +115,10 @@ class Task(ABC, Generic[Cfg]):
     def observe(self) -> Obs:
         """The observation groups, each `(N, size)`, as fresh tensors."""
 
+    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
+        """These groups of `observe`, and others where leaving them out would save nothing."""
+        return self.observe()
+
     def part(self, rows: Tensor) -> Self:
         """This task with only the worlds `rows (n,)`, to `observe` them and nothing else."""
         part = copy.copy(self)

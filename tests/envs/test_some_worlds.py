@@ -89,3 +89,37 @@ def test_steps_show_what_a_look_at_all_worlds_shows(on_cpu_engine, monkeypatch, 
             assert result.obs[group].data_ptr() != result.terminal_obs[group].data_ptr()
     assert 0 in ends and max(ends) > 0
     assert set(looked_at) >= {end for end in ends if end}
+
+
+def test_the_map_is_seen_at_decisions_alone(on_cpu_engine, monkeypatch):
+    env = on_cpu_engine("HumanoidHRLMaze", num_envs=6)
+    seen, task_type = [], type(innermost(env).task)
+    sight = task_type._sight
+    monkeypatch.setattr(task_type, "_sight", lambda task: seen.append(task.sim.num_envs) or sight(task))
+    monkeypatch.setattr(task_type, "terminated", lambda task: torch.zeros(6, dtype=torch.bool))  # nobody falls
+    result = env.step(torch.zeros(6, env.action_size))
+    assert env.cfg.steps == 5 and seen == [6]
+    assert not result.done.any()
+    seen.clear()
+    env.inner.progress[2] = env.inner.episode_steps - 3  # this one ends in the middle of the next
+    result = env.step(torch.zeros(6, env.action_size))
+    assert result.truncated.tolist() == [False, False, True, False, False, False]
+    assert seen == [1, 1, 6, 1]  # its end and the step after it, the decision of all, its new beginning
+    assert result.terminal_obs["task"][2].any()
+
+
+def test_groups_that_were_left_out_are_zero_where_the_episode_goes_on(on_cpu_engine):
+    env = innermost(on_cpu_engine("HumanoidHRLMaze", num_envs=3))
+    env.progress[1] = env.episode_steps - 1
+    obs = env.advance_within(torch.zeros(3, env.action_size), ("proprioception",)).obs
+    whole = env.observe()
+    assert torch.equal(obs["proprioception"], whole["proprioception"])
+    for group in ("task", "style"):
+        assert torch.equal(obs[group][1], whole[group][1])
+        assert not obs[group][[0, 2]].any() and whole[group][[0, 2]].any()
+
+
+def test_an_environment_that_gains_nothing_shows_everything(on_cpu_engine):
+    env = on_cpu_engine("AntMaze", num_envs=2)
+    assert env.observe_groups(("state",)).keys() == env.observe().keys()
+    assert env.advance_within(torch.zeros(2, env.action_size), ("state",)).obs.keys() == env.obs_sizes.keys()
