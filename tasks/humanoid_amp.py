@@ -54,6 +54,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     """
 
     STATE = ("history", "start_clip", "start_time_s", "_distance", "_steps")
+    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -119,8 +120,11 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
         frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.library.layout), self.key_ids)
-        self.history.copy_(torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1))
-        self._distance += (self.sim.root_linvel_w * self._forward_w()).sum(-1) * self.cfg.step_s
+        self.history[:, 1:] = self.history[:, :-1].clone()
+        self.history[:, 0] = frame
+        cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)
+        linvel = self.sim.root_linvel_w
+        self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
 
     def reward_terms(self) -> dict[str, Tensor]:
@@ -134,10 +138,11 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""
         pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
-        self.sim.reset(mask, self._bank_qpos[pick], self._bank_qvel[pick])
+        # `index_select` takes a third of the time of an index in brackets
+        self.sim.reset(mask, self._bank_qpos.index_select(0, pick), self._bank_qvel.index_select(0, pick))
         self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._present)))
-        self.start_clip = torch.where(mask, self._bank_clip[pick], self.start_clip)
-        self.start_time_s = torch.where(mask, self._bank_time[pick], self.start_time_s)
+        self.start_clip = torch.where(mask, self._bank_clip.index_select(0, pick), self.start_clip)
+        self.start_time_s = torch.where(mask, self._bank_time.index_select(0, pick), self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)
         self._steps.masked_fill_(mask, 0.0)
 
@@ -149,9 +154,3 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """Fall, and mean forward speed along the heading in m/s."""
         time = (self._steps * self.cfg.step_s).clamp_min(self.cfg.step_s)
         return {"fall_rate": self._fallen(self.sim).float(), "forward_speed_mps": self._distance / time}
-
-    def _forward_w(self) -> Tensor:
-        """`(N, 3)` the heading as a horizontal unit vector."""
-        flat = rotations.axis_x(self.sim.root_quat_w)[:, :2]
-        flat = flat / flat.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        return torch.cat((flat, torch.zeros_like(flat[:, :1])), dim=-1)

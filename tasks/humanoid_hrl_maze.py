@@ -101,6 +101,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
     """
 
     STATE = ("history", "maze_id", "goal", "goal_w", "distance_m", "_progress", "_shortest", "_walked", "_last_xy")
+    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -203,8 +204,16 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
 
     def observe(self) -> Obs:
         """`proprioception`; `task`: goal, rays, map; `style` if its window has a length."""
-        obs = {"proprioception": humanoid.proprioception(self.sim), "task": self._sight()}
-        return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
+        return self.observe_groups(tuple(self.obs_sizes))
+
+    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
+        """See `Task.observe_groups`: between two decisions nobody needs goal, rays and map."""
+        views = {
+            "proprioception": lambda: humanoid.proprioception(self.sim),
+            "task": self._sight,
+            "style": lambda: self.history.flatten(1).clone(),
+        }
+        return {name: views[name]() for name in groups}
 
     def _sight(self) -> Tensor:
         """In the heading frame: direction, distance and place of the goal; distances to walls; the map around."""

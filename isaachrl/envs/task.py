@@ -1,8 +1,9 @@
 """The contract of a task: what the scene is, how an episode starts, what is seen, what pays, when it fails."""
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from isaachrl.envs.disturbance import DisturbanceCfg
 from isaachrl.envs.env import Obs
 from isaachrl.errors import ConfigError
-from isaachrl.sim import Scene, Sim
+from isaachrl.sim import Scene, Sim, SomeWorlds
 
 
 @dataclass
@@ -65,9 +66,12 @@ class Task(ABC, Generic[Cfg]):
         policy_groups: the groups a policy concatenates.
         action_size: width of an action.
         STATE: names of the attributes (tensors, changed in place or rebound) that must survive a resume.
+        OBSERVES_BY_WORLD: promises that `observe` gives each world's row from tensors of `sim` and of `STATE` alone,
+            all `(N, …)`. After a reset on the CPU engine only the worlds that were reset are then observed again.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
+    OBSERVES_BY_WORLD: ClassVar[bool] = False
 
     obs_sizes: dict[str, int]
     policy_groups: tuple[str, ...]
@@ -110,6 +114,18 @@ class Task(ABC, Generic[Cfg]):
     @abstractmethod
     def observe(self) -> Obs:
         """The observation groups, each `(N, size)`, as fresh tensors."""
+
+    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
+        """These groups of `observe`, and others where leaving them out would save nothing."""
+        return self.observe()
+
+    def part(self, rows: Tensor) -> Self:
+        """This task with only the worlds `rows (n,)`, to `observe` them and nothing else."""
+        part = copy.copy(self)
+        part.sim = cast(Sim, SomeWorlds(self.sim, rows))
+        for name in self.STATE:
+            setattr(part, name, getattr(self, name).index_select(0, rows))
+        return part
 
     def metrics(self) -> dict[str, Tensor]:
         """What the episode so far amounts to, by name, each `(N,)`; read where an episode ends."""

@@ -83,8 +83,8 @@ class HierarchicalEnv(Env):
 
     def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
         self.inner, self.skill, self.cfg = inner, skill, cfg or HierarchyCfg()
-        needed = (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,)
-        for group in needed:
+        self._needed = (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,)
+        for group in self._needed:
             if group not in inner.obs_sizes:
                 shown = ", ".join(inner.obs_sizes)
                 raise SkillError(f"the skill needs the observation group {group!r}; the task shows {shown}")
@@ -102,17 +102,33 @@ class HierarchicalEnv(Env):
         """See `Env.reset_where`."""
         return self.inner.reset_where(mask)
 
+    def begin_again(self, result: StepResult) -> Obs:
+        """See `Env.begin_again`; where no episode ended, a window shows what the level below showed last."""
+        return self.inner.begin_again(result)
+
     def observe(self) -> Obs:
         """See `Env.observe`."""
         return self.inner.observe()
 
-    @torch.no_grad()
+    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
+        """See `Env.observe_groups`."""
+        return self.inner.observe_groups(groups)
+
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`. The command is clamped to [-1, 1] and projected by the skill."""
+        return self._advance(action, None)
+
+    def advance_within(self, action: Tensor, groups: tuple[str, ...]) -> StepResult:
+        """See `Env.advance_within`."""
+        return self._advance(action, groups)
+
+    @torch.no_grad()
+    def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
+        """A window; only after its last step are groups looked at that the skill does not need."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
-        obs, window = self.inner.observe(), None
-        for _ in range(self.cfg.steps):
-            result = self.inner.advance(self.skill.act(obs[CONTROLLER_GROUP], latent))
+        obs, window = self.inner.observe_groups((CONTROLLER_GROUP,)), None
+        for left in reversed(range(self.cfg.steps)):
+            result = self._inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent), () if left else groups)
             obs = result.obs
             step = self._weigh(result, latent)
             window = step if window is None else _append(window, step)
@@ -124,6 +140,12 @@ class HierarchicalEnv(Env):
         window.terms = {name: term * share for name, term in window.terms.items()}
         window.discount_steps = window.discount_steps * share
         return window
+
+    def _inner_step(self, action: Tensor, shown: tuple[str, ...] | None) -> StepResult:
+        """A step of the level below that shows what the skill needs and these groups, or all if None."""
+        if shown is None:
+            return self.inner.advance(action)
+        return self.inner.advance_within(action, tuple(dict.fromkeys((*self._needed, *shown))))
 
     def _weigh(self, result: StepResult, latent: Tensor) -> StepResult:
         """An inner step with this level's weights and the style term."""

@@ -52,6 +52,26 @@ class Actor(nn.Module):
             obs = torch.cat((obs, torch.tanh(self.style(latent))), dim=-1)
         return self.body(obs)
 
+    def answers(self, obs: Tensor, *latents: Tensor) -> list[Tensor]:
+        """`forward` of the same observations under each of several commands, up to rounding, to learn from.
+
+        The first layer is taken apart: what it makes of the observation is computed once for all commands, and no
+        gradient is computed for the observation, as it would be behind the `cat` of `forward`.
+        """
+        if self.style is None:
+            return [self.body(obs) for _ in latents]
+        first, *rest = self.body
+        assert isinstance(first, nn.Linear)
+        own, joined = first.weight.split((obs.shape[-1], first.in_features - obs.shape[-1]), dim=1)
+        seen = functional.linear(obs, own, first.bias)
+        found = []
+        for latent in latents:
+            answer = seen + functional.linear(torch.tanh(self.style(latent)), joined)
+            for layer in rest:
+                answer = layer(answer)
+            found.append(answer)
+        return found
+
 
 class Discriminator(nn.Module):
     """Judges windows of motion, and optionally guesses the command from them.
@@ -83,7 +103,11 @@ class Discriminator(nn.Module):
         """`(n,)`: positive where the window looks like a demonstration."""
         return self.judge(self.features(normalized, latent)).squeeze(-1)
 
-    def encode(self, normalized: Tensor) -> Tensor:
-        """The command `(n, d)`, a unit vector, that the encoder believes was given."""
+    def opinions(self, normalized: Tensor, latent: Tensor, rows: int | None = None) -> tuple[Tensor, Tensor]:
+        """`logit (n,)`, and of the first rows (all without a number) the command `(rows, d)` that they suggest.
+
+        That command is a unit vector. The trunk is gone through once.
+        """
         assert self.guess is not None, "this discriminator was built without an encoder"
-        return functional.normalize(self.guess(self.features(normalized, normalized[:, :0])), dim=-1)
+        features = self.features(normalized, latent)
+        return self.judge(features).squeeze(-1), functional.normalize(self.guess(features[:rows]), dim=-1)

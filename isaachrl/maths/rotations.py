@@ -131,6 +131,19 @@ def heading(q: Tensor) -> Tensor:
     return torch.atan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
 
 
+def heading_cos_sin(q: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine `(…)` of the heading angle, without the angle."""
+    w, x, y, z = q.unbind(-1)
+    return _direction(1 - 2 * (y * y + z * z), 2 * (x * y + w * z))
+
+
+def _direction(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine `(…)` of the angle of planar vectors."""
+    flat = torch.stack((x, y), dim=-1)
+    cosine, sine = (flat / flat.norm(dim=-1, keepdim=True).clamp_min(_TINY)).unbind(-1)
+    return cosine, sine
+
+
 def from_yaw(angle: Tensor) -> Tensor:
     """Quaternion `(…, 4)` of a turn by `angle (…)` about z."""
     half = 0.5 * angle
@@ -143,10 +156,12 @@ def world_to_heading(q: Tensor) -> Tensor:
 
     Row vectors go through `v_w @ world_to_heading(q).mT`, many at once with one batched product.
     """
-    x = axis_x(q)
-    flat = x[..., :2]
-    cs = flat / flat.norm(dim=-1, keepdim=True).clamp_min(_TINY)
-    c, s = cs[..., 0], cs[..., 1]
+    return to_heading_of(*axes_xz(q)[:2])
+
+
+def to_heading_of(x: Tensor, y: Tensor) -> Tensor:
+    """`world_to_heading` of rotations whose turned x axis has the horizontal numbers `x (…)` and `y (…)`."""
+    c, s = _direction(x, y)
     zero, one = torch.zeros_like(c), torch.ones_like(c)
     return torch.stack((c, s, zero, -s, c, zero, zero, zero, one), dim=-1).unflatten(-1, (3, 3))
 

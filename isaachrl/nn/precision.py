@@ -74,18 +74,20 @@ class _Linear(torch.autograd.Function):
     """`x W^T + b` with gradients by products in bfloat16."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """`inputs (n, i)`, `weight (o, i)`, `bias (o)`."""
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`inputs (n, i)`, `weight (o, i)`, `bias (o)` or none."""
         ctx.save_for_backward(inputs, weight)
-        return torch.addmm(bias, inputs, weight.T)
+        ctx.with_bias = bias is not None
+        return inputs @ weight.T if bias is None else torch.addmm(bias, inputs, weight.T)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         """Gradients of the three, float32; the bias's is exact."""
         inputs, weight = ctx.saved_tensors
         rounded = grads[0].bfloat16()
         to_inputs = (rounded @ weight.bfloat16()).float() if ctx.needs_input_grad[0] else None
-        return to_inputs, (rounded.T @ inputs.bfloat16()).float(), grads[0].sum(0)
+        to_bias = grads[0].sum(0) if ctx.with_bias else None
+        return to_inputs, (rounded.T @ inputs.bfloat16()).float(), to_bias
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

@@ -10,10 +10,11 @@ from isaachrl.sim.base import Sim
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
 from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene, describe_robot
+from isaachrl.sim.some_worlds import SomeWorlds
 
 __all__ = [
     "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",
-    "headless", "load_robot", "make_sim",
+    "SomeWorlds", "headless", "load_robot", "make_sim",
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")

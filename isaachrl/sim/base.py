@@ -105,6 +105,13 @@ class Sim(ABC):
     def apply_model_fields(self) -> None:
         """Make written model fields take effect, with the constants that follow from them."""
 
+    def rows_of(self, mask: Tensor) -> Tensor | None:
+        """The numbers `(n,)` of the worlds of `mask (N,)`, where they can be told without waiting for a device.
+
+        None where that is not so: on a GPU.
+        """
+        return None
+
     def check_capacity(self) -> None:
         """Make sure that no contact was dropped since the last call. It waits for the device: call it once a rollout.
 

@@ -43,7 +43,7 @@ def proprioception(sim: Sim) -> Tensor:
     sensed = pos.new_empty(len(pos), 1 + 3 * x.shape[1])
     sensed[:, 0] = sim.root_pos_w[:, 2]
     # a turn about z written out: a batched product of matrices this small takes several times as long
-    cosine, sine = rotations.world_to_heading(sim.root_quat_w)[:, 0, :2].unsqueeze(1).unbind(-1)
+    cosine, sine = (part.unsqueeze(1) for part in rotations.heading_cos_sin(sim.root_quat_w))
     turned = sensed[:, 1:].unflatten(1, (-1, 3))
     turned[..., 0] = torch.addcmul(cosine * x, sine, y)
     turned[..., 1] = torch.addcmul(cosine * y, sine, x, value=-1.0)
@@ -84,28 +84,25 @@ def style_size(robot: Robot) -> int:
 
 def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
     """One frame `(…, 125)` of what the discriminator sees, of simulated or recorded motion alike."""
-    to_heading = rotations.world_to_heading(state.root_quat_w)
+    axes = rotations.axes_xz(state.root_quat_w)
     vectors = torch.cat(
         (
-            rotations.axis_x(state.root_quat_w).unsqueeze(-2),
-            rotations.axis_z(state.root_quat_w).unsqueeze(-2),
+            torch.stack(axes, dim=-1).unflatten(-1, (2, 3)),
             state.root_linvel_w.unsqueeze(-2),
             state.root_angvel_w.unsqueeze(-2),
             state.body_pos_w.index_select(-2, key_ids) - state.root_pos_w.unsqueeze(-2),
         ),
         dim=-2,
     )
-    turned = vectors @ to_heading.mT
-    return torch.cat(
-        (
-            state.root_pos_w[..., 2:],
-            turned[..., :4, :].flatten(-2),
-            rotations.tangent_normal(state.joint_quat).flatten(-2),
-            state.dof_vel,
-            turned[..., 4:, :].flatten(-2),
-        ),
-        dim=-1,
+    turned = vectors @ rotations.to_heading_of(*axes[:2]).mT
+    parts = (
+        state.root_pos_w[..., 2:],
+        turned[..., :4, :].flatten(-2),
+        rotations.tangent_normal(state.joint_quat).flatten(-2),
+        state.dof_vel,
+        turned[..., 4:, :].flatten(-2),
     )
+    return torch.cat(parts, dim=-1)
 
 
 class ActionMap:

@@ -182,3 +182,18 @@ def test_a_steady_turn_has_its_angular_velocity_at_every_frame():
 def test_normalizing_zero_gives_numbers():
     assert torch.equal(R.normalize(torch.zeros(2, 4)), torch.zeros(2, 4))
     close(R.normalize(d(0, 3, 0, 4)), d(0, 0.6, 0, 0.8))
+
+
+def test_cosine_and_sine_of_the_heading_by_hand():
+    third = [0.5, 0.5, 0.5, 0.5]  # turns x to y
+    cosine, sine = R.heading_cos_sin(d([1, 0, 0, 0], QUARTER_Z, QUARTER_X, third))
+    close(cosine, d(1, 0, 1, 0))
+    close(sine, d(0, 1, 0, 1))
+    assert all(part.isfinite().all() for part in R.heading_cos_sin(d(QUARTER_Y)))  # looks straight down
+
+
+def test_the_heading_matrix_is_that_of_the_turned_axis():
+    q = R.multiply(R.from_yaw(d(0.3, -2.0)), d(QUARTER_X))
+    x, y, *_ = R.axes_xz(q)
+    assert torch.equal(R.to_heading_of(x, y), R.world_to_heading(q))
+    close(R.to_heading_of(d(3.0), d(4.0)), d([[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1]]))

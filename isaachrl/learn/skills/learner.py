@@ -188,10 +188,12 @@ class SkillsLearner(Learner):
         data, cfg, net = self.rollout, self.cfg, self.skill.discriminator
         seen, latents = data["window"].flatten(0, 1), data["latent"].flatten(0, 1)
         windows = net.norm(seen)
-        style = style_reward(net.logit(windows, latents), cfg.discriminator.judgement).view_as(data["value"])
+        ase = cfg.latents is Latents.ase
+        logit, guess = net.opinions(windows, latents) if ase else (net.logit(windows, latents), latents)
+        style = style_reward(logit, cfg.discriminator.judgement).view_as(data["value"])
         reward = cfg.reward.style * style + cfg.reward.task * data["task_reward"]
-        if cfg.latents is Latents.ase:
-            encoder = (net.encode(windows) * latents).sum(-1).clamp_min(0.0).view_as(style)
+        if ase:
+            encoder = (guess * latents).sum(-1).clamp_min(0.0).view_as(style)
             reward = reward + cfg.reward.encoder * encoder
             signals.add(**{"reward/encoder": encoder.mean()})
         if self.pace is not None:

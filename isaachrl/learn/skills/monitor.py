@@ -67,9 +67,15 @@ class Monitor:
 
     def _judge(self, mask: Tensor, latent: Tensor) -> None:
         """Which piece of motion the environments of `mask (N,)` have shown, and whether it was the commanded one."""
-        s, weight = self._state, mask.float()
-        mean = s["sum"] / JUDGED_STEPS
-        shown = self._space.nearest(style_features(mean, s["square"] / JUDGED_STEPS))
+        if mask.device.type == "cpu":  # nobody waits for a device: those few alone are looked at
+            rows = mask.nonzero().squeeze(-1)
+            if len(rows) == 0:
+                return
+        else:
+            rows = torch.arange(len(mask), device=mask.device)
+        s, weight, latent = self._state, mask[rows].float(), latent[rows]
+        mean = s["sum"][rows] / JUDGED_STEPS
+        shown = self._space.nearest(style_features(mean, s["square"][rows] / JUDGED_STEPS))
         s["nearest"].index_add_(0, shown, weight)
         if self._space.places.shape[-1] == latent.shape[-1]:
             cosine, asked = (latent @ self._space.places.T).max(-1)

@@ -64,15 +64,17 @@ class PolicyUpdate:
     def step(self, rows: dict[str, Tensor], signals: Signals) -> None:
         """Learn from rows: obs (normalised), latent, action, log_prob, mean, advantage, target, noisy."""
         cfg = self.cfg
+        diverse = cfg.latents is Latents.ase and cfg.diversity > 0
+        other = [self.commands.draw(len(rows["obs"]))] if diverse else []
         with self._rounding.gradients():
-            mean = self.skill.actor(rows["obs"], rows["latent"])
+            mean, *other_mean = self.skill.actor.answers(rows["obs"], rows["latent"], *other)
         log_prob = losses.gaussian_log_prob(rows["action"], mean, self.log_std)
         noisy = rows["noisy"]
         count = distributed.mean(noisy.sum())
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
         policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy, count)
-        if cfg.latents is Latents.ase and cfg.diversity > 0:
-            diversity = losses.masked_mean(self._diversity(rows, mean), noisy, count)
+        if diverse:
+            diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), noisy, count)
             signals.add(**{"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
         with self._rounding.everything():
@@ -107,14 +109,11 @@ class PolicyUpdate:
         """The present step size."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def _diversity(self, rows: dict[str, Tensor], mean: Tensor) -> Tensor:
+    def _diversity(self, latent: Tensor, mean: Tensor, other: Tensor, other_mean: Tensor) -> Tensor:
         """The diversity loss per row, with another random command; its gradient goes through both actions."""
-        other = self.commands.draw(len(mean))
-        with self._rounding.gradients():
-            other_mean = self.skill.actor(rows["obs"], other)
         unit = math.exp(self.log_std) if self.cfg.diversity_in_std else 1.0
         clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
-        return losses.diversity_loss(clipped, other_clipped, rows["latent"], other)
+        return losses.diversity_loss(clipped, other_clipped, latent, other)
 
 
 class StyleUpdate:
@@ -141,18 +140,21 @@ class StyleUpdate:
         cfg = self.cfg.discriminator
         agent = self.net.norm(agent)
         demo = self.net.norm(demo).requires_grad_(True)
+        guess = None
         with self._rounding.everything():
-            agent_logit = self.net.logit(agent, agent_latent).float()
+            if self.cfg.latents is Latents.ase:
+                logit, guess = self.net.opinions(agent, agent_latent, rows)
+            else:
+                logit = self.net.logit(agent, agent_latent)
+            agent_logit = logit.float()
             demo_logit = self.net.logit(demo, demo_latent).float()
         penalty = losses.gradient_penalty(demo_logit, demo)
         weights = [module.weight for module in self.net.modules() if isinstance(module, nn.Linear)]
         loss = losses.discriminator_loss(agent_logit, demo_logit, cfg.judgement) + cfg.gradient_penalty * penalty
         loss = loss + cfg.logit_decay * self.net.judge.weight.square().sum()
         loss = loss + cfg.weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
-        if self.cfg.latents is Latents.ase:
-            with self._rounding.everything():
-                guess = self.net.encode(agent[:rows]).float()
-            encoder = losses.encoder_loss(guess, agent_latent[:rows])
+        if guess is not None:
+            encoder = losses.encoder_loss(guess.float(), agent_latent[:rows])
             signals.add(**{"style/encoder_cosine": -encoder})
             loss = loss + self.cfg.encoder_weight * encoder
         self.optimizer.zero_grad(set_to_none=True)
