@@ -8,11 +8,11 @@ from torch import Tensor
 from isaachrl.envs import Env, Obs
 from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import context_of, goal_task
+from isaachrl.learn.goals.exploration import Exploration
 from isaachrl.learn.goals.goals import goal_transition
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.replay import SegmentReplay
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
-from isaachrl.learn.goals.td3 import Exploration
 
 NEVER = 2**40
 
@@ -67,7 +67,8 @@ class Collector:
     def step(self) -> None:
         """One step of all environments. Segments that end here are remembered, and new goals are set there."""
         cfg, state = self.cfg, self.obs["state"]
-        noisy = self.worker_noise(self.levels.act(state, self.goal), torch.ones_like(self.phase, dtype=torch.bool))
+        drawn = self.levels.draw_action(state, self.goal, self.generator)
+        noisy = self.worker_noise(drawn, torch.ones_like(self.phase, dtype=torch.bool))
         action = self.worker_noise.uniform() if self.uniform_actions else noisy
         result = self.env.advance(action)
         after, flipped = result.terminal_obs["state"], self.task.flipped()
@@ -110,7 +111,7 @@ class Collector:
     def _begin(self, mask: Tensor) -> None:
         """Set new goals in the environments of `mask (N,)`, from the present observation."""
         state = self.obs["state"]
-        proposal = self.levels.propose(state, context_of(self.obs))
+        proposal = self.levels.draw_proposal(state, context_of(self.obs), self.generator)
         noisy = self.manager_noise(proposal, mask)
         proposal = self.manager_noise.uniform() if self.uniform_goals else noisy
         wide = mask.unsqueeze(1)

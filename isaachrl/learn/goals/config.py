@@ -26,6 +26,13 @@ class Inputs(Enum):
     scaled = "scaled"
 
 
+class Algorithm(Enum):
+    """How a level learns: `td3` (Fujimoto et al. 2018) or `sac`, soft actor-critic (Haarnoja et al. 2018)."""
+
+    td3 = "td3"
+    sac = "sac"
+
+
 class Boundary(Enum):
     """The goal that a worker's value goes on with at the end of a segment: the `manager`'s next one, or the old one
     `carried` along.
@@ -36,10 +43,12 @@ class Boundary(Enum):
 
 
 @dataclass
-class Td3Cfg:
-    """One level's twin delayed deterministic policy gradient (Fujimoto et al. 2018).
+class LevelCfg:
+    """One level's actor and critics, and how they learn.
 
     Args:
+        algorithm: see `Algorithm`. With `sac`, the policy's own randomness explores and smooths: of the keys about
+            noise, `uniform_share` alone counts.
         hidden: widths of the layers of actor and critics.
         actor_learning_rate, critic_learning_rate: of Adam.
         discount: of one step of this level.
@@ -60,8 +69,13 @@ class Td3Cfg:
         small_last_layer: last layers start within 0.003 and hidden ones with a third of the usual variance, as
             published; else as PyTorch draws them.
         reward_scale: factor of the reward.
+        temperature: of `sac`: what a unit of entropy is worth at first, in units of the scaled reward.
+        temperature_learning_rate: of Adam on the temperature; 0 keeps it as it is.
+        target_entropy: that the temperature is moved to bring about, of actions in [-1, 1]; None for minus the
+            number of the action's entries.
     """
 
+    algorithm: Algorithm = Algorithm.td3
     hidden: list[int] = field(default_factory=lambda: [300, 300])
     actor_learning_rate: float = 1e-4
     critic_learning_rate: float = 1e-3
@@ -82,6 +96,9 @@ class Td3Cfg:
     layer_norm: bool = False
     small_last_layer: bool = True
     reward_scale: float = 1.0
+    temperature: float = 1.0
+    temperature_learning_rate: float = 3e-4
+    target_entropy: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot work."""
@@ -100,6 +117,11 @@ class Td3Cfg:
             raise ConfigError(
                 f"train: updates_per_step={self.updates_per_step} must not be negative, noise_correlation="
                 f"{self.noise_correlation} lies in [0, 1), uniform_share={self.uniform_share} in [0, 1]"
+            )
+        if self.temperature <= 0 or self.temperature_learning_rate < 0:
+            raise ConfigError(
+                f"train: temperature={self.temperature} must be above 0, such as 0.1, and temperature_learning_rate="
+                f"{self.temperature_learning_rate} at least 0 (0 keeps the temperature as it is)"
             )
 
 
@@ -122,9 +144,9 @@ class ConnectionCfg:
         check_weight(self.mode, self.weight)
 
 
-def manager_defaults() -> Td3Cfg:
+def manager_defaults() -> LevelCfg:
     """The published manager: as the worker, with a tenth of the reward."""
-    return Td3Cfg(reward_scale=0.1)
+    return LevelCfg(reward_scale=0.1)
 
 
 @dataclass
@@ -195,8 +217,8 @@ class GoalsCfg:
     check_every: int = 100
     check_episodes: int = 150
     precision: Precision = Precision.float32
-    worker: Td3Cfg = field(default_factory=Td3Cfg)
-    manager: Td3Cfg = field(default_factory=manager_defaults)
+    worker: LevelCfg = field(default_factory=LevelCfg)
+    manager: LevelCfg = field(default_factory=manager_defaults)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
@@ -220,7 +242,7 @@ class GoalsCfg:
 
 @dataclass
 class FlatCfg:
-    """One level without any hierarchy: TD3 on state and target, the baseline.
+    """One level without any hierarchy, on state and target: the baseline, by default TD3.
 
     Args:
         max_iterations, steps_per_iteration, inputs, warmup_steps, replay_steps, checkpoint_replay, check_every,
@@ -238,10 +260,35 @@ class FlatCfg:
     check_every: int = 100
     check_episodes: int = 150
     precision: Precision = Precision.float32
-    policy: Td3Cfg = field(default_factory=manager_defaults)
+    policy: LevelCfg = field(default_factory=manager_defaults)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
         for name in ("max_iterations", "steps_per_iteration", "warmup_steps", "replay_steps", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
+
+
+def sac_defaults() -> LevelCfg:
+    """Soft actor-critic with the published sizes and rates."""
+    return LevelCfg(
+        algorithm=Algorithm.sac,
+        hidden=[256, 256],
+        actor_learning_rate=3e-4,
+        critic_learning_rate=3e-4,
+        policy_delay=1,
+        batch=256,
+        action_again=False,
+        small_last_layer=False,
+    )
+
+
+@dataclass
+class FlatSacCfg(FlatCfg):
+    """The baseline with soft actor-critic.
+
+    Args:
+        policy: of the only level.
+    """
+
+    policy: LevelCfg = field(default_factory=sac_defaults)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env
+from isaachrl.learn.goals.algorithms import make_level
 from isaachrl.learn.goals.config import GoalsCfg, Inputs
 from isaachrl.learn.goals.contract import Views, goal_task
 from isaachrl.learn.goals.goals import check_goal_size
-from isaachrl.learn.goals.td3 import Td3
 from isaachrl.nn import Rounding
 
 
@@ -34,12 +34,16 @@ class Levels:
         rounding = Rounding(cfg.precision, env.device)
         raw = cfg.inputs is Inputs.raw
         self.views = Views(env, cfg.inputs, cfg.hide_position, self.limits, cfg.absolute_goals)
-        self.worker = Td3(self.views.worker_size, self.action_limits, raw, cfg.worker, rounding, generator)
-        self.manager = Td3(self.views.flat_size, self.limits, raw, cfg.manager, rounding, generator)
+        self.worker = make_level(self.views.worker_size, self.action_limits, raw, cfg.worker, rounding, generator)
+        self.manager = make_level(self.views.flat_size, self.limits, raw, cfg.manager, rounding, generator)
 
     def act(self, state: Tensor, goal: Tensor) -> Tensor:
         """The worker's action `(…, A)` in [-1, 1] for a goal `(…, d)`."""
         return self.worker.actor(self.views.worker(state, goal))
+
+    def draw_action(self, state: Tensor, goal: Tensor, generator: torch.Generator) -> Tensor:
+        """An action `(…, A)` as the worker takes it in training, without the noise that is added to it."""
+        return self.worker.draw(self.views.worker(state, goal), generator)
 
     def value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
         """The worker's first critic `(…)`."""
@@ -48,6 +52,10 @@ class Levels:
     def propose(self, state: Tensor, context: Tensor) -> Tensor:
         """The manager's action `(…, d)` in [-1, 1]."""
         return self.manager.actor(self.views.manager(state, context))
+
+    def draw_proposal(self, state: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
+        """An action `(…, d)` as the manager takes it in training, without the noise that is added to it."""
+        return self.manager.draw(self.views.manager(state, context), generator)
 
     def to_goal(self, proposal: Tensor, state: Tensor) -> Tensor:
         """The goal `(…, d)`, a change from `state (…, S)`, of a manager's action in [-1, 1]."""

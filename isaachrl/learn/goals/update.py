@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.learn.goals.actor_critic import Batch
 from isaachrl.learn.goals.config import Boundary, Correction, GoalsCfg
 from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss
 from isaachrl.learn.goals.contract import GoalTask
@@ -12,7 +13,6 @@ from isaachrl.learn.goals.goals import feudal_goal, goal_transition, relabel, wo
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay
 from isaachrl.learn.goals.tally import Tally
-from isaachrl.learn.goals.td3 import Batch
 
 MEAN_RATE = 0.01  # of the running mean of the manager's reward
 
@@ -235,8 +235,11 @@ class _Success:
         def reward(state: Tensor, goal: Tensor, after: Tensor) -> Tensor:
             return cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, levels.limits)
 
+        def act(state: Tensor, goal: Tensor) -> Tensor:
+            return levels.draw_action(state, goal, update.own_generator)
+
         loss = connected_gradient_loss(
-            cfg.connection.mode, goal, self._state, self._action, self._after, levels.act, levels.value, reward
+            cfg.connection.mode, goal, self._state, self._action, self._after, act, levels.value, reward
         )
         success = -loss.detach()
         update.tally.add(worker_success=(success * self._weight).sum() / self._weight.sum().clamp_min(1.0))

@@ -59,11 +59,12 @@ def test_every_course_trains(launch, task):
 
 
 @pytest.mark.slow
-def test_the_flat_baseline_trains(launch):
+@pytest.mark.parametrize("learner", ["td3", "sac"])
+def test_the_flat_baselines_train(launch, learner):
     policy = {"hidden": [16], "batch": 16}
     train = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 2, "check_episodes": 3}
-    folder = launch(learner="td3", train=train | {"policy": policy}, max_iterations=3)
-    assert load_checkpoint(folder).learner == "td3"
+    folder = launch(learner=learner, train=train | {"policy": policy}, max_iterations=3)
+    assert load_checkpoint(folder).learner == learner
 
 
 @pytest.mark.parametrize(
