@@ -1,7 +1,10 @@
 """Configuration of the goal-conditioned learners. Defaults are those of the publications; each deviation is a key."""
 
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import accumulate
+from typing import Any
 
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.connected import Connection, check_weight
@@ -151,14 +154,15 @@ def manager_defaults() -> LevelCfg:
 
 @dataclass
 class GoalsCfg:
-    """A manager that sets goals and a worker that reaches them, both trained off-policy.
+    """Managers that set goals and a worker that reaches them, all trained off-policy.
 
     Defaults: HIRO as published, for one environment. `cfg/train/` has recipes.
 
     Args:
         max_iterations: length of the training.
         steps_per_iteration: steps of every environment in an iteration.
-        meta_period: steps between two goals.
+        meta_period: steps between two goals. A list makes more levels: [10, 5] has the lowest manager act every ten
+            steps and the one above it every five decisions of the lower; without correction and connection only.
         goal_size: how many first entries of the state a goal is about.
         absolute_goals: the worker is shown where to be instead of how far it is from there; without correction only.
         correction: see `Correction`.
@@ -187,12 +191,12 @@ class GoalsCfg:
         check_every: iterations between two checks on the evaluation points; 0 for none.
         check_episodes: episodes of each check.
         precision: of the hidden layers' products in updates; `auto` rounds where the device is fast at it.
-        worker, manager: the two levels.
+        worker, manager: the levels. Managers between the two are like `manager`, and paid like `worker`.
     """
 
     max_iterations: int = 25_000
     steps_per_iteration: int = 500
-    meta_period: int = 10
+    meta_period: Any = 10
     goal_size: int = 15
     absolute_goals: bool = False
     correction: Correction = Correction.hiro
@@ -222,7 +226,7 @@ class GoalsCfg:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("max_iterations", "steps_per_iteration", "meta_period", "goal_size", "check_episodes"):
+        for name in ("max_iterations", "steps_per_iteration", "goal_size", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
         for name in ("pool_sets", "flip_penalty", "flip_reset_steps", "check_every"):
@@ -231,13 +235,40 @@ class GoalsCfg:
         for name in ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected a share in [0, 1]")
-        if self.warmup_steps < self.meta_period or self.replay_steps < self.meta_period:
+        if min(self.warmup_steps, self.replay_steps) < self.periods[-1]:
             raise ConfigError(
                 f"train.warmup_steps={self.warmup_steps} and train.replay_steps={self.replay_steps} must reach over"
-                f" one meta period ({self.meta_period}), else there is nothing to learn from"
+                f" one meta period ({self.periods[-1]}), else there is nothing to learn from"
             )
         if self.absolute_goals and self.correction is not Correction.none:
             raise ConfigError("train.absolute_goals=true goes with train.correction=none: candidates are changes")
+        alone = self.correction is Correction.none and self.connection.mode is Connection.none
+        if len(self.periods) > 1 and not alone:
+            raise ConfigError(
+                f"train.meta_period={self.meta_period} makes {len(self.periods) + 1} levels, and"
+                f" train.correction={self.correction.value} and train.connection.mode={self.connection.mode.value} are"
+                " for two; type train=hrl, or train.correction=none train.connection.mode=none"
+            )
+
+    @property
+    def periods(self) -> list[int]:
+        """Steps of the environment between two goals of each manager, from the lowest up.
+
+        Raises:
+            ConfigError: `meta_period` is not made of whole numbers above 0.
+        """
+        factors = self.meta_period if isinstance(self.meta_period, list) else [self.meta_period]
+        if not factors or any(type(factor) is not int or factor < 1 for factor in factors):
+            raise ConfigError(
+                f"train.meta_period={self.meta_period}: expected a whole number of 1 or more, or a list of them, one"
+                " for each manager from the lowest up, such as [10,5]"
+            )
+        return list(accumulate(factors, operator.mul))
+
+    def level_cfgs(self) -> list[LevelCfg]:
+        """The levels' configurations, from the worker up."""
+        middle = replace(self.manager, reward_scale=self.worker.reward_scale)
+        return [self.worker, *[middle] * (len(self.periods) - 1), self.manager]
 
 
 @dataclass

@@ -17,52 +17,59 @@ from isaachrl.learn.goals.tally import Tally
 MEAN_RATE = 0.01  # of the running mean of the manager's reward
 
 
-class WorkerUpdate:
-    """Updates of the worker.
+class PursuerUpdate:
+    """Updates of a level that pursues goals: the worker, or a manager that has another above it.
 
     Args:
         cfg: of the learner.
         levels: the networks.
-        replay: where segments are.
+        number: of the level, counted from the worker up.
+        replay: where the segments of the manager above it are.
         generator: of the draws.
     """
 
-    def __init__(self, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, generator: torch.Generator) -> None:
-        self.cfg, self.levels, self.replay, self.generator = cfg, levels, replay, generator
-        self.tally = Tally("worker/")
+    def __init__(
+        self, cfg: GoalsCfg, levels: Levels, number: int, replay: SegmentReplay, generator: torch.Generator
+    ) -> None:
+        self.cfg, self.levels, self.number, self.replay, self.generator = cfg, levels, number, replay, generator
+        self.level = levels.all[number]
+        self.tally = Tally(f"{levels.names[number]}/")
 
     def step(self) -> None:
         """One update on a fresh batch."""
-        self.levels.worker.update(self.batch(), self.tally)
+        self.level.update(self.batch(), self.tally)
 
     @torch.no_grad()
     def batch(self) -> Batch:
-        """Rows drawn uniformly over the steps of all segments."""
-        cfg, replay, views = self.cfg, self.replay, self.levels.views
-        rows = replay.draw_rows(cfg.worker.batch)
-        step = torch.randint(cfg.meta_period, rows.shape, generator=self.generator, device=rows.device)
+        """Rows drawn uniformly over the decisions of all segments. The last of a segment may be cut short."""
+        cfg, replay, stride = self.cfg, self.replay, self.replay.sizes.stride
+        rows = replay.draw_rows(self.level.cfg.batch)
+        decision = torch.randint(replay.sizes.decisions, rows.shape, generator=self.generator, device=rows.device)
         goal, length, next_goal, terminal = replay.take(rows, "goal", "length", "next_goal", "terminal")
-        first = replay.steps_at("states", rows, torch.zeros_like(step))
-        state, after = replay.steps_at("states", rows, step), replay.steps_at("states", rows, step + 1)
+        begin = decision * stride
+        end = torch.minimum(begin + stride, length)
+        first = replay.steps_at("states", rows, torch.zeros_like(begin))
+        state, after = replay.steps_at("states", rows, begin), replay.steps_at("states", rows, end)
         goal = goal_transition(first, goal, state)
         goal, renewed = self._renewed(goal)
         following = goal_transition(state, goal, after)
-        last = step + 1 == length
+        last = end == length
         if cfg.boundary is Boundary.manager:
             following = torch.where((last & ~renewed).unsqueeze(1), next_goal, following)
-        reward = cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, self.levels.limits)
-        over = last & terminal
-        if cfg.flip_penalty > 0:
-            flipped = replay.steps_at("flipped", rows, step)
+        reward = worker_reward(cfg.worker_reward, state, goal, after, self.levels.limits)
+        reward, over = self.level.cfg.reward_scale * reward, last & terminal
+        if cfg.flip_penalty > 0 and self.number == 0:
+            flipped = replay.steps_at("flipped", rows, begin)
             reward, over = reward - cfg.flip_penalty * flipped, over | flipped
-        weight = (step < length).float()
+        weight = (begin < length).float()
+        share = (end - begin).clamp_min(0) / stride
         self.tally.add(reward=(reward * weight).sum() / weight.sum().clamp_min(1.0))
         return Batch(
-            features=views.worker(state, goal),
-            action=replay.steps_at("actions", rows, step),
+            features=self.levels.features(self.number, state, goal),
+            action=replay.steps_at("actions", rows, decision),
             reward=reward,
-            discount=cfg.worker.discount * (~over).float(),
-            next_features=views.worker(after, following),
+            discount=self.level.cfg.discount**share * (~over).float(),
+            next_features=self.levels.features(self.number, after, following),
             weight=weight,
         )
 
@@ -77,12 +84,12 @@ class WorkerUpdate:
 
 
 class ManagerUpdate:
-    """Updates of the manager: corrected goals, targets drawn anew, and the worker's success in its loss.
+    """Updates of the top manager: corrected goals, targets drawn anew, and the worker's success in its loss.
 
     Args:
         cfg: of the learner.
         levels: the networks.
-        replay: where segments are.
+        replay: where its segments are.
         task: tells the reward under other targets.
         generator: of the draws.
 
@@ -180,7 +187,7 @@ class ManagerUpdate:
             total = total - self.mean_reward
         self.tally.add(reward=mean)
         end = replay.steps_at("states", rows, length)
-        share = length.float() / cfg.meta_period
+        share = length.float() / replay.sizes.steps
         return Batch(
             features=views.manager(states[:, 0], context),
             action=self.levels.to_proposal(goal, states[:, 0]),
@@ -236,7 +243,7 @@ class _Success:
             return cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, levels.limits)
 
         def act(state: Tensor, goal: Tensor) -> Tensor:
-            return levels.draw_action(state, goal, update.own_generator)
+            return levels.draw(0, state, goal, update.own_generator)
 
         loss = connected_gradient_loss(
             cfg.connection.mode, goal, self._state, self._action, self._after, act, levels.value, reward

@@ -59,6 +59,22 @@ def test_every_course_trains(launch, task):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"meta_period": [2, 2]},
+        {"worker": SMALL["worker"] | {"algorithm": "sac"}, "manager": SMALL["manager"] | {"algorithm": "sac"}},
+    ],
+)
+def test_other_levels_train_resume_and_evaluate(launch, changes):
+    launch(train=SHORT | {"correction": "none"} | changes, max_iterations=3)
+    launch(resume="run", max_iterations=4)
+    assert load_checkpoint(Path("run")).iteration == 4
+    summary = launch(mode="evaluate", checkpoint="run", episodes=3)
+    assert summary["episodes"] == 3 and "success_at_16_0" in summary
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["td3", "sac"])
 def test_the_flat_baselines_train(launch, learner):
     policy = {"hidden": [16], "batch": 16}

@@ -45,13 +45,15 @@ def test_segments_never_cross_episodes_whatever_their_lengths():
 
 def test_environments_keep_phases_of_their_own_and_get_a_goal_at_once():
     learner = make_learner(Plane(num_envs=2, lengths=(3, 12)))
-    first = learner.collector.goal.clone()
+    first = learner.collector.segments[0].goal.clone()
     phases, changed = [], []
     for _ in range(5):
-        state, goal = learner.collector.obs["state"][:, :2], learner.collector.goal
+        state, goal = learner.collector.obs["state"][:, :2], learner.collector.segments[0].goal
         learner.collector.step()
-        phases.append(learner.collector.phase.tolist())
-        kept = (learner.collector.obs["state"][:, :2] + learner.collector.goal - state - goal).abs().amax(1) < 1e-4
+        phases.append(learner.collector.segments[0].phase.tolist())
+        kept = (learner.collector.obs["state"][:, :2] + learner.collector.segments[0].goal - state - goal).abs().amax(
+            1
+        ) < 1e-4
         changed.append((~kept).tolist())
     assert phases == [[1, 1], [2, 2], [0, 3], [1, 0], [2, 1]]
     assert changed == [[False, False], [False, False], [True, False], [False, True], [False, False]]
@@ -365,7 +367,7 @@ def test_the_policy_sets_goals_by_phase_and_keeps_them():
     points = []
     for step in range(8):
         policy.act(env.observe())
-        points.append(policy._point.clone())
+        points.append(policy._points[0].clone())
         env.advance(torch.ones(2, 2))
         if step == 1:
             policy.restart(torch.tensor([False, True]))
@@ -453,8 +455,8 @@ def _stored(state):
 
 def test_sac_acts_at_random_and_its_policy_does_not():
     learner = make_learner(Plane(num_envs=2), **SOFT)
-    state, goal = learner.collector.obs["state"], learner.collector.goal
-    drawn = [learner.levels.draw_action(state, goal, learner.generator) for _ in range(2)]
+    state, goal = learner.collector.obs["state"], learner.collector.segments[0].goal
+    drawn = [learner.levels.draw(0, state, goal, learner.generator) for _ in range(2)]
     assert not torch.equal(*drawn)
     policy = GoalPolicy(learner.env, learner.cfg, learner.levels)
     first = policy.act(learner.collector.obs)
