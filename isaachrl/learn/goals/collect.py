@@ -30,9 +30,8 @@ class Collector:
     Attributes:
         obs: the present observation.
         segments: those under way, of the lowest manager first.
+        tested: `(N,)` bool, the worker acts without noise to see whether its goal can be reached.
     """
-
-    BUFFERS = ("lain", "first_end")
 
     def __init__(
         self, env: Env, cfg: GoalsCfg, levels: Levels, replays: list[SegmentReplay], generator: torch.Generator
@@ -45,6 +44,8 @@ class Collector:
         self.noises = [Exploration(level, bounds, n, generator) for level, bounds in pairs]
         self.segments = [OpenSegments(n, replay) for replay in replays]
         self.every = torch.ones(n, dtype=torch.bool, device=device)
+        self.buffers = ("lain", "first_end", "tested") if cfg.hindsight else ("lain", "first_end")
+        self.tested = ~self.every
         self.lain = torch.zeros(n, dtype=torch.long, device=device)
         self.first_end = self._first_ends()
         self.obs = env.observe()
@@ -64,6 +65,8 @@ class Collector:
         """One step of all environments. Segments that end here are remembered, and new goals are set there."""
         cfg, state, lowest = self.cfg, self.obs["state"], self.segments[0]
         noisy = self.noises[0](self.levels.draw(0, state, lowest.goal, self.generator), self.every)
+        if cfg.hindsight:
+            noisy = torch.where(self.tested.unsqueeze(1), self.levels.act(state, lowest.goal), noisy)
         action = self.noises[0].uniform() if self.uniform_actions else noisy
         result = self.env.advance(action)
         after, flipped = result.terminal_obs["state"], self.task.flipped()
@@ -81,13 +84,13 @@ class Collector:
         self.obs = self.env.reset_where(ended)
         over = [segments.full | ended for segments in self.segments]
         fields = [segments.snapshot() for segments in self.segments]
-        carried = [segments.goal for segments in self.segments]
+        carried, tested = [segments.goal for segments in self.segments], self.tested
         self._note(flipped, over[0])
         self._begin(over)
         sound = result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0
         for number, segments in enumerate(self.segments):
             following = torch.where(ended.unsqueeze(1), carried[number], segments.goal)
-            ending = {"next_goal": following, "context": context, "terminal": result.terminated}
+            ending = {"next_goal": following, "context": context, "terminal": result.terminated, "tested": tested}
             segments.replay.push(over[number] & sound, **fields[number], **ending)
 
     def _taken(self, segments: OpenSegments) -> Tensor:
@@ -104,6 +107,10 @@ class Collector:
             proposal = noise.uniform() if self.uniform_goals else noisy
             segments.begin(masks[number], state, self.levels.to_goal(proposal, state))
             wish = segments.goal
+        if self.cfg.hindsight:
+            drawn = torch.rand(self.every.shape, generator=self.generator, device=self.env.device)
+            chosen = (drawn < self.cfg.subgoal_testing_rate) & (not self.uniform_actions)
+            self.tested = torch.where(masks[0], chosen, self.tested)
 
     def _note(self, flipped: Tensor, over: Tensor) -> None:
         """Signals: how many lie on their back, and how far whole segments of the lowest manager lead."""
@@ -114,7 +121,7 @@ class Collector:
 
     def state_dict(self) -> dict[str, Any]:
         """Segments under way, noise, and the episodes' sums."""
-        state: dict[str, Any] = {name: getattr(self, name).clone() for name in self.BUFFERS}
+        state: dict[str, Any] = {name: getattr(self, name).clone() for name in self.buffers}
         for name, noise in zip(self.levels.names, self.noises, strict=True):
             state[f"{name}_noise"] = noise.state.clone()
         for number, segments in enumerate(self.segments):
@@ -125,7 +132,7 @@ class Collector:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         device = self.env.device
-        for name in self.BUFFERS:
+        for name in self.buffers:
             setattr(self, name, state[name].to(device, copy=True))
         for name, noise in zip(self.levels.names, self.noises, strict=True):
             noise.state = state[f"{name}_noise"].to(device, copy=True)

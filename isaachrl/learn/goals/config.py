@@ -168,6 +168,13 @@ class GoalsCfg:
         correction: see `Correction`.
         pool_sets: 0 corrects every manager batch anew. Else one batch is corrected each meta step, and managers
             learn from the last so many.
+        hindsight: learn from what came about, too: hindsight actions, hindsight goals and tested goals, see
+            `isaachrl.learn.goals.hindsight`. For two levels without correction.
+        subgoal_testing_rate: share of goals that are tested, the worker acting without noise.
+        subgoal_tolerance: half ranges by which a goal may be missed in each entry and still count as reached.
+        subgoal_penalty: what a missed test costs the manager for each step of the period, in units of its unscaled
+            reward. It comes on top of what was earned and the future goes on; the publication has minus the period
+            alone, which is the worst of all returns only where every step costs one.
         connection: the worker's success in the manager's loss.
         worker_reward: see `WorkerReward`.
         boundary: see `Boundary`.
@@ -201,6 +208,10 @@ class GoalsCfg:
     absolute_goals: bool = False
     correction: Correction = Correction.hiro
     pool_sets: int = 0
+    hindsight: bool = False
+    subgoal_testing_rate: float = 0.3
+    subgoal_tolerance: float = 0.1
+    subgoal_penalty: float = 1.0
     connection: ConnectionCfg = field(default_factory=ConnectionCfg)
     worker_reward: WorkerReward = WorkerReward.distance
     boundary: Boundary = Boundary.manager
@@ -229,10 +240,18 @@ class GoalsCfg:
         for name in ("max_iterations", "steps_per_iteration", "goal_size", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
-        for name in ("pool_sets", "flip_penalty", "flip_reset_steps", "check_every"):
+        for name in (
+            "pool_sets",
+            "flip_penalty",
+            "flip_reset_steps",
+            "check_every",
+            "subgoal_penalty",
+            "subgoal_tolerance",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 0 or more")
-        for name in ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until"):
+        shares = ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until")
+        for name in (*shares, "subgoal_testing_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected a share in [0, 1]")
         if min(self.warmup_steps, self.replay_steps) < self.periods[-1]:
@@ -240,8 +259,18 @@ class GoalsCfg:
                 f"train.warmup_steps={self.warmup_steps} and train.replay_steps={self.replay_steps} must reach over"
                 f" one meta period ({self.periods[-1]}), else there is nothing to learn from"
             )
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        """Refuse what does not go together."""
         if self.absolute_goals and self.correction is not Correction.none:
             raise ConfigError("train.absolute_goals=true goes with train.correction=none: candidates are changes")
+        if self.hindsight and (self.correction is not Correction.none or len(self.periods) > 1):
+            raise ConfigError(
+                f"train.hindsight=true replaces replayed goals itself, for two levels: it goes with"
+                f" train.correction=none and one number as train.meta_period, not with {self.correction.value} and"
+                f" {self.meta_period}; type train=hrl train.hindsight=true"
+            )
         alone = self.correction is Correction.none and self.connection.mode is Connection.none
         if len(self.periods) > 1 and not alone:
             raise ConfigError(

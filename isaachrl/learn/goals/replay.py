@@ -35,7 +35,7 @@ class SegmentReplay:
     Fields, by name: `states (C, c + 1, S)`, `actions (C, c / stride, A)` of the level that pursues the goal,
     `rewards (C, c)`, `flipped (C, c)` (on its back after the step), `goal (C, d)` at the first state,
     `next_goal (C, d)` at the last, `context (C, k)`, `length (C,)` in steps, `terminal (C,)` whether no value follows
-    the last state.
+    the last state, `tested (C,)` whether the worker acted without noise to see whether the goal can be reached.
 
     Args:
         capacity: C, segments.
@@ -49,9 +49,9 @@ class SegmentReplay:
         shapes = {
             "states": (sizes.steps + 1, sizes.state), "actions": (sizes.decisions, sizes.action),
             "rewards": (sizes.steps,), "flipped": (sizes.steps,), "goal": (sizes.goal,), "next_goal": (sizes.goal,),
-            "context": (sizes.context,), "length": (), "terminal": (),
+            "context": (sizes.context,), "length": (), "terminal": (), "tested": (),
         }  # fmt: skip
-        kinds = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool}
+        kinds = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool, "tested": torch.bool}
         # the row behind the last takes what is not to be kept
         self.data = {
             name: torch.zeros(capacity + 1, *shape, dtype=kinds.get(name, torch.float32), device=device)

@@ -10,6 +10,7 @@ from isaachrl.learn.goals.config import Boundary, Correction, GoalsCfg
 from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss
 from isaachrl.learn.goals.contract import GoalTask
 from isaachrl.learn.goals.goals import feudal_goal, goal_transition, relabel, worker_reward
+from isaachrl.learn.goals.hindsight import GOALS_PER_STEP, hindsight_action, later_step, reached
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay
 from isaachrl.learn.goals.tally import Tally
@@ -52,6 +53,8 @@ class PursuerUpdate:
         state, after = replay.steps_at("states", rows, begin), replay.steps_at("states", rows, end)
         goal = goal_transition(first, goal, state)
         goal, renewed = self._renewed(goal)
+        if cfg.hindsight:
+            goal, renewed = self._in_hindsight(goal, renewed, rows, state, begin)
         following = goal_transition(state, goal, after)
         last = end == length
         if cfg.boundary is Boundary.manager:
@@ -81,6 +84,19 @@ class PursuerUpdate:
             return goal, renewed
         drawn = 2.0 * torch.rand(goal.shape, generator=self.generator, device=goal.device) - 1.0
         return torch.where(renewed.unsqueeze(1), drawn * self.levels.limits, goal), renewed
+
+    def _in_hindsight(
+        self, goal: Tensor, renewed: Tensor, rows: Tensor, state: Tensor, begin: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Goals `(B, d)`, a share of those that are left replaced by where the segment led to later; and which ones."""
+        (length,) = self.replay.take(rows, "length")
+        share = torch.rand(begin.shape, generator=self.generator, device=begin.device)
+        later = self.replay.steps_at("states", rows, later_step(begin, length, share))
+        # rows are drawn independently, so that every fourth one is as good as any fourth
+        order = torch.arange(len(rows), device=rows.device)
+        chosen = (order % (GOALS_PER_STEP + 1) > 0) & ~renewed
+        size = goal.shape[1]
+        return torch.where(chosen.unsqueeze(1), later[:, :size] - state[:, :size], goal), renewed | chosen
 
 
 class ManagerUpdate:
@@ -187,6 +203,9 @@ class ManagerUpdate:
             total = total - self.mean_reward
         self.tally.add(reward=mean)
         end = replay.steps_at("states", rows, length)
+        if cfg.hindsight:
+            goal, fine, times = self._in_hindsight(rows, goal, end[:, : goal.shape[1]] - states[:, 0, : goal.shape[1]])
+            total, weight = total - fine, weight * times
         share = length.float() / replay.sizes.steps
         return Batch(
             features=views.manager(states[:, 0], context),
@@ -196,6 +215,23 @@ class ManagerUpdate:
             next_features=views.manager(end, context),
             weight=weight,
         )
+
+    def _in_hindsight(self, rows: Tensor, goal: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Goals `(B, d)` as they are learned with after `change (B, d)`, fines `(B,)`, and how often each row counts.
+
+        A missed test stands for two transitions, its fine and its hindsight action: a coin says which of them is
+        learned from, and it counts twice. Segments cut short are no tests.
+        """
+        cfg, limits = self.cfg, self.levels.limits
+        tested, length = self.replay.take(rows, "tested", "length")
+        tested = tested & (length == self.replay.sizes.steps)
+        missed = tested & ~reached(goal, change, limits, cfg.subgoal_tolerance)
+        coin = torch.rand(length.shape, generator=self.generator, device=rows.device) < 0.5
+        fined = missed & coin
+        fine = cfg.manager.reward_scale * cfg.subgoal_penalty * length * fined
+        taken = hindsight_action(goal, change, limits, cfg.subgoal_tolerance)
+        self.tally.count("missed_tests", missed.float(), tested)
+        return torch.where(fined.unsqueeze(1), goal, taken), fine, 1.0 + missed
 
     def state_dict(self) -> dict[str, Any]:
         """Pool, running mean, own generator, multiplier."""
