@@ -240,14 +240,8 @@ class GoalsCfg:
         for name in ("max_iterations", "steps_per_iteration", "goal_size", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
-        for name in (
-            "pool_sets",
-            "flip_penalty",
-            "flip_reset_steps",
-            "check_every",
-            "subgoal_penalty",
-            "subgoal_tolerance",
-        ):
+        counts = ("pool_sets", "flip_penalty", "flip_reset_steps", "check_every")
+        for name in (*counts, "subgoal_penalty", "subgoal_tolerance"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 0 or more")
         shares = ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until")

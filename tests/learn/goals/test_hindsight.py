@@ -205,10 +205,10 @@ def test_settings_that_cannot_work_are_refused(changes, message):
 def test_it_learns_to_reach_places():
     learner = make_learner(
         Plane(num_envs=32, episode_steps=24),
-        **QUICK | HINDSIGHT | {"goal_resampling": 0.0},
+        **QUICK | HINDSIGHT | {"subgoal_penalty": 0.2, "subgoal_tolerance": 0.2, "check_every": 250},
         worker=QUICK_LEVEL,
         manager=QUICK_LEVEL | {"updates_per_step": 4},
     )
-    for _ in range(150):
+    for _ in range(250):
         signals = learner.iterate()
     assert signals["check/success_rate"] > 0.8

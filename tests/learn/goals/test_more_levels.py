@@ -226,6 +226,6 @@ def test_three_levels_learn_to_reach_places():
         worker=QUICK_LEVEL,
         manager=QUICK_LEVEL | {"updates_per_step": 4},
     )
-    for _ in range(150):
+    for _ in range(300):
         signals = learner.iterate()
     assert signals["check/success_rate"] > 0.8
