@@ -29,8 +29,8 @@ import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg, GoalsLearner
+from isaachrl.learn.goals.actor_critic import ActorCritic, Batch
 from isaachrl.learn.goals.goals import candidate_goals
-from isaachrl.learn.goals.td3 import Batch, Td3
 
 RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "goals_base.yaml"
 NUM_ENVS = 16
@@ -103,15 +103,15 @@ def relabel_plainly(learner: GoalsLearner, rows: Tensor, every_step: bool) -> li
     return chosen
 
 
-def update_plainly(td3: Td3, batch: Batch, count: int) -> None:
+def update_plainly(level: ActorCritic, batch: Batch, count: int) -> None:
     """One critic update whose loss is summed up one row at a time, `count` rows of it."""
-    targets, total = td3.target(batch), torch.zeros(())
+    targets, total = level.target(batch), torch.zeros(())
     for i in range(count):
-        for value in td3.critics(batch.features[i], batch.action[i]):
+        for value in level.critics(batch.features[i], batch.action[i]):
             total = total + functional.huber_loss(value, targets[i])
-    td3.critic_optimizer.zero_grad()
+    level.critic_optimizer.zero_grad()
     (total / count).backward()
-    td3.critic_optimizer.step()
+    level.critic_optimizer.step()
 
 
 def rate(work: Callable[[], object], units: int) -> float:

@@ -1,4 +1,4 @@
-"""Acting with two levels in N environments, each with a phase of its own, and remembering segments."""
+"""Acting with all levels in N environments, each with phases of its own, and remembering segments."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from isaachrl.envs import Env, Obs
 from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import context_of, goal_task
-from isaachrl.learn.goals.goals import goal_transition
+from isaachrl.learn.goals.exploration import Exploration
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.replay import SegmentReplay
+from isaachrl.learn.goals.segments import OpenSegments
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
-from isaachrl.learn.goals.td3 import Exploration
 
 NEVER = 2**40
 
@@ -24,121 +24,124 @@ class Collector:
         env: the environment.
         cfg: of the learner.
         levels: who acts.
-        replay: where segments go.
+        replays: where segments go, of the lowest manager first.
         generator: of the exploration.
 
     Attributes:
         obs: the present observation.
-        goal: `(N, d)` in force.
-        phase: `(N,)` steps that it has been in force for.
+        segments: those under way, of the lowest manager first.
+        tested: `(N,)` bool, the worker acts without noise to see whether its goal can be reached.
     """
 
-    BUFFERS = ("goal", "phase", "lain", "first_end", "states", "actions", "rewards", "flipped", "goal_at_start")
-
     def __init__(
-        self, env: Env, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, generator: torch.Generator
+        self, env: Env, cfg: GoalsCfg, levels: Levels, replays: list[SegmentReplay], generator: torch.Generator
     ) -> None:
-        self.env, self.cfg, self.levels, self.replay, self.generator = env, cfg, levels, replay, generator
+        self.env, self.cfg, self.levels, self.generator = env, cfg, levels, generator
         self.task = goal_task(env)
-        n, device, c = env.num_envs, env.device, cfg.meta_period
-        self.rows = torch.arange(n, device=device)
-        self.worker_noise = Exploration(cfg.worker, levels.action_limits, n, generator)
-        self.manager_noise = Exploration(cfg.manager, levels.limits, n, generator)
-        self.states = torch.zeros(n, c + 1, env.obs_sizes["state"], device=device)
-        self.actions = torch.zeros(n, c, env.action_size, device=device)
-        self.rewards = torch.zeros(n, c, device=device)
-        self.flipped = torch.zeros(n, c, dtype=torch.bool, device=device)
-        self.phase, self.lain = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
+        n, device = env.num_envs, env.device
+        limits = [levels.action_limits, *[levels.limits] * len(replays)]
+        pairs = zip(cfg.level_cfgs(), limits, strict=True)
+        self.noises = [Exploration(level, bounds, n, generator) for level, bounds in pairs]
+        self.segments = [OpenSegments(n, replay) for replay in replays]
+        self.every = torch.ones(n, dtype=torch.bool, device=device)
+        self.buffers = ("lain", "first_end", "tested") if cfg.hindsight else ("lain", "first_end")
+        self.tested = ~self.every
+        self.lain = torch.zeros(n, dtype=torch.long, device=device)
         self.first_end = self._first_ends()
         self.obs = env.observe()
-        self.goal = torch.zeros(n, cfg.goal_size, device=device)
-        self.goal_at_start = self.goal.clone()
         self.episodes, self.signals = EpisodeTally(env), Tally("acting/")
         self.uniform_goals = self.uniform_actions = cfg.warmup_uniform
-        self._begin(torch.ones(n, dtype=torch.bool, device=device))
+        self._begin([self.every] * len(replays))
 
     def _first_ends(self) -> Tensor:
-        """`(N,)` steps after which the first episodes are cut short, spread over all multiples of the period."""
-        c, periods = self.cfg.meta_period, max(self.env.episode_steps // self.cfg.meta_period, 1)
+        """`(N,)` steps after which the first episodes are cut short, spread over all multiples of the top period."""
+        c = self.cfg.periods[-1]
+        periods = max(self.env.episode_steps // c, 1)
         drawn = torch.randint(1, periods + 1, (self.env.num_envs,), generator=self.generator, device=self.env.device)
         return drawn * c if self.cfg.stagger else torch.full_like(drawn, NEVER)
 
     @torch.no_grad()
     def step(self) -> None:
         """One step of all environments. Segments that end here are remembered, and new goals are set there."""
-        cfg, state = self.cfg, self.obs["state"]
-        noisy = self.worker_noise(self.levels.act(state, self.goal), torch.ones_like(self.phase, dtype=torch.bool))
-        action = self.worker_noise.uniform() if self.uniform_actions else noisy
+        cfg, state, lowest = self.cfg, self.obs["state"], self.segments[0]
+        noisy = self.noises[0](self.levels.draw(0, state, lowest.goal, self.generator), self.every)
+        if cfg.hindsight:
+            noisy = torch.where(self.tested.unsqueeze(1), self.levels.act(state, lowest.goal), noisy)
+        action = self.noises[0].uniform() if self.uniform_actions else noisy
         result = self.env.advance(action)
         after, flipped = result.terminal_obs["state"], self.task.flipped()
-        self.actions[self.rows, self.phase] = action
-        self.rewards[self.rows, self.phase] = result.reward
-        self.flipped[self.rows, self.phase] = flipped
-        self.states[self.rows, self.phase + 1] = after
-        carried = goal_transition(state, self.goal, after)
-        self.phase = self.phase + 1
+        taken = [action, *(self._taken(segments) for segments in self.segments[:-1])]
+        for segments, own in zip(self.segments, taken, strict=True):
+            segments.add(own, result.reward, flipped, state, after)
         self.lain = torch.where(flipped, self.lain + 1, 0)
         self.first_end = self.first_end - 1
-        full = self.phase == cfg.meta_period
         # cut short by the learner, not by the task: the future goes on to count, as after a time limit
-        given_up = (self.first_end == 0) | (full & (self.lain >= cfg.flip_reset_steps) & (cfg.flip_reset_steps > 0))
-        ended = result.done | given_up
+        lain_long = lowest.full & (self.lain >= cfg.flip_reset_steps) & (cfg.flip_reset_steps > 0)
+        ended = result.done | (self.first_end == 0) | lain_long
         self.lain = self.lain.masked_fill(ended, 0)
         self.episodes.add(result, ended)
         context = context_of(result.terminal_obs)
         self.obs = self.env.reset_where(ended)
-        over = full | ended
-        length, start_goal = self.phase, self.goal_at_start
-        self.goal = carried
-        states = self.states.clone()
-        self._note(flipped, over)
+        over = [segments.full | ended for segments in self.segments]
+        fields = [segments.snapshot() for segments in self.segments]
+        carried, tested = [segments.goal for segments in self.segments], self.tested
+        self._note(flipped, over[0])
         self._begin(over)
         sound = result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0
-        self.replay.push(
-            over & sound,
-            states=states,
-            actions=self.actions,
-            rewards=self.rewards,
-            flipped=self.flipped,
-            goal=start_goal,
-            next_goal=torch.where(ended.unsqueeze(1), carried, self.goal),
-            context=context,
-            length=length,
-            terminal=result.terminated,
-        )
+        for number, segments in enumerate(self.segments):
+            following = torch.where(ended.unsqueeze(1), carried[number], segments.goal)
+            ending = {"next_goal": following, "context": context, "terminal": result.terminated, "tested": tested}
+            segments.replay.push(over[number] & sound, **fields[number], **ending)
 
-    def _begin(self, mask: Tensor) -> None:
-        """Set new goals in the environments of `mask (N,)`, from the present observation."""
-        state = self.obs["state"]
-        proposal = self.levels.propose(state, context_of(self.obs))
-        noisy = self.manager_noise(proposal, mask)
-        proposal = self.manager_noise.uniform() if self.uniform_goals else noisy
-        wide = mask.unsqueeze(1)
-        self.goal = torch.where(wide, self.levels.to_goal(proposal, state), self.goal).detach()
-        self.goal_at_start = torch.where(wide, self.goal, self.goal_at_start)
-        self.states[:, 0] = torch.where(wide, state, self.states[:, 0])
-        self.phase = self.phase.masked_fill(mask, 0)
+    def _taken(self, segments: OpenSegments) -> Tensor:
+        """The manager's action `(N, d)` that set the present goal."""
+        return self.levels.to_proposal(segments.goal_at_start, segments.states[:, 0])
+
+    def _begin(self, masks: list[Tensor]) -> None:
+        """Set new goals from the present observation, from the top down; each manager's where its mask `(N,)` says."""
+        state, wish = self.obs["state"], context_of(self.obs)
+        for number in reversed(range(len(masks))):
+            segments, noise = self.segments[number], self.noises[number + 1]
+            proposal = self.levels.draw(number + 1, state, wish, self.generator)
+            noisy = noise(proposal, masks[number])
+            proposal = noise.uniform() if self.uniform_goals else noisy
+            segments.begin(masks[number], state, self.levels.to_goal(proposal, state))
+            wish = segments.goal
+        if self.cfg.hindsight:
+            drawn = torch.rand(self.every.shape, generator=self.generator, device=self.env.device)
+            chosen = (drawn < self.cfg.subgoal_testing_rate) & (not self.uniform_actions)
+            self.tested = torch.where(masks[0], chosen, self.tested)
 
     def _note(self, flipped: Tensor, over: Tensor) -> None:
-        """Signals: how many lie on their back, and how far whole segments lead."""
-        way = self.states[:, -1, : self.task.position_size] - self.states[:, 0, : self.task.position_size]
+        """Signals: how many lie on their back, and how far whole segments of the lowest manager lead."""
+        states, size = self.segments[0].states, self.task.position_size
+        way = states[:, -1, :size] - states[:, 0, :size]
         self.signals.add(flipped=flipped.float().mean())
-        self.signals.count("metres_per_goal", way.norm(dim=-1), over & (self.phase == self.cfg.meta_period))
+        self.signals.count("metres_per_goal", way.norm(dim=-1), over & self.segments[0].full)
 
     def state_dict(self) -> dict[str, Any]:
         """Segments under way, noise, and the episodes' sums."""
-        own = {name: getattr(self, name).clone() for name in self.BUFFERS}
-        noise = {"worker_noise": self.worker_noise.state.clone(), "manager_noise": self.manager_noise.state.clone()}
+        state: dict[str, Any] = {name: getattr(self, name).clone() for name in self.buffers}
+        for name, noise in zip(self.levels.names, self.noises, strict=True):
+            state[f"{name}_noise"] = noise.state.clone()
+        for number, segments in enumerate(self.segments):
+            state |= segments.state_dict(_suffix(number))
         obs = {name: values.clone() for name, values in self.obs.items()}
-        return own | noise | {"obs": obs, "returns": self.episodes.returns, "lengths": self.episodes.lengths}
+        return state | {"obs": obs, "returns": self.episodes.returns, "lengths": self.episodes.lengths}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         device = self.env.device
-        for name in self.BUFFERS:
+        for name in self.buffers:
             setattr(self, name, state[name].to(device, copy=True))
-        self.worker_noise.state = state["worker_noise"].to(device, copy=True)
-        self.manager_noise.state = state["manager_noise"].to(device, copy=True)
+        for name, noise in zip(self.levels.names, self.noises, strict=True):
+            noise.state = state[f"{name}_noise"].to(device, copy=True)
+        for number, segments in enumerate(self.segments):
+            segments.load_state_dict(state, _suffix(number))
         self.obs: Obs = {name: values.to(device, copy=True) for name, values in state["obs"].items()}
         self.episodes.returns = state["returns"].to(device, copy=True)
         self.episodes.lengths = state["lengths"].to(device, copy=True)
+
+
+def _suffix(number: int) -> str:
+    return f"_{number}" if number > 0 else ""

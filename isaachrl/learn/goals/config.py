@@ -1,7 +1,10 @@
 """Configuration of the goal-conditioned learners. Defaults are those of the publications; each deviation is a key."""
 
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import accumulate
+from typing import Any
 
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.connected import Connection, check_weight
@@ -26,6 +29,13 @@ class Inputs(Enum):
     scaled = "scaled"
 
 
+class Algorithm(Enum):
+    """How a level learns: `td3` (Fujimoto et al. 2018) or `sac`, soft actor-critic (Haarnoja et al. 2018)."""
+
+    td3 = "td3"
+    sac = "sac"
+
+
 class Boundary(Enum):
     """The goal that a worker's value goes on with at the end of a segment: the `manager`'s next one, or the old one
     `carried` along.
@@ -36,10 +46,12 @@ class Boundary(Enum):
 
 
 @dataclass
-class Td3Cfg:
-    """One level's twin delayed deterministic policy gradient (Fujimoto et al. 2018).
+class LevelCfg:
+    """One level's actor and critics, and how they learn.
 
     Args:
+        algorithm: see `Algorithm`. With `sac`, the policy's own randomness explores and smooths: of the keys about
+            noise, `uniform_share` alone counts.
         hidden: widths of the layers of actor and critics.
         actor_learning_rate, critic_learning_rate: of Adam.
         discount: of one step of this level.
@@ -62,8 +74,13 @@ class Td3Cfg:
         huber: the critics' loss grows linearly beyond an error of 1, as published; else it is squared. A linear loss
             tends to the median of what may follow, which leaves out what is rare and costly, such as falling over.
         reward_scale: factor of the reward.
+        temperature: of `sac`: what a unit of entropy is worth at first, in units of the scaled reward.
+        temperature_learning_rate: of Adam on the temperature; 0 keeps it as it is.
+        target_entropy: that the temperature is moved to bring about, of actions in [-1, 1]; None for minus the
+            number of the action's entries.
     """
 
+    algorithm: Algorithm = Algorithm.td3
     hidden: list[int] = field(default_factory=lambda: [300, 300])
     actor_learning_rate: float = 1e-4
     critic_learning_rate: float = 1e-3
@@ -85,6 +102,9 @@ class Td3Cfg:
     small_last_layer: bool = True
     huber: bool = True
     reward_scale: float = 1.0
+    temperature: float = 1.0
+    temperature_learning_rate: float = 3e-4
+    target_entropy: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot work."""
@@ -103,6 +123,11 @@ class Td3Cfg:
             raise ConfigError(
                 f"train: updates_per_step={self.updates_per_step} must not be negative, noise_correlation="
                 f"{self.noise_correlation} lies in [0, 1), uniform_share={self.uniform_share} in [0, 1]"
+            )
+        if self.temperature <= 0 or self.temperature_learning_rate < 0:
+            raise ConfigError(
+                f"train: temperature={self.temperature} must be above 0, such as 0.1, and temperature_learning_rate="
+                f"{self.temperature_learning_rate} at least 0 (0 keeps the temperature as it is)"
             )
 
 
@@ -125,26 +150,34 @@ class ConnectionCfg:
         check_weight(self.mode, self.weight)
 
 
-def manager_defaults() -> Td3Cfg:
+def manager_defaults() -> LevelCfg:
     """The published manager: as the worker, with a tenth of the reward."""
-    return Td3Cfg(reward_scale=0.1)
+    return LevelCfg(reward_scale=0.1)
 
 
 @dataclass
 class GoalsCfg:
-    """A manager that sets goals and a worker that reaches them, both trained off-policy.
+    """Managers that set goals and a worker that reaches them, all trained off-policy.
 
     Defaults: HIRO as published, for one environment. `cfg/train/` has recipes.
 
     Args:
         max_iterations: length of the training.
         steps_per_iteration: steps of every environment in an iteration.
-        meta_period: steps between two goals.
+        meta_period: steps between two goals. A list makes more levels: [10, 5] has the lowest manager act every ten
+            steps and the one above it every five decisions of the lower; without correction and connection only.
         goal_size: how many first entries of the state a goal is about.
         absolute_goals: the worker is shown where to be instead of how far it is from there; without correction only.
         correction: see `Correction`.
         pool_sets: 0 corrects every manager batch anew. Else one batch is corrected each meta step, and managers
             learn from the last so many.
+        hindsight: learn from what came about, too: hindsight actions, hindsight goals and tested goals, see
+            `isaachrl.learn.goals.hindsight`. For two levels without correction.
+        subgoal_testing_rate: share of goals that are tested, the worker acting without noise.
+        subgoal_tolerance: half ranges by which a goal may be missed in each entry and still count as reached.
+        subgoal_penalty: what a missed test costs the manager for each step of the period, in units of its unscaled
+            reward. It comes on top of what was earned and the future goes on; the publication has minus the period
+            alone, which is the worst of all returns only where every step costs one.
         connection: the worker's success in the manager's loss.
         worker_reward: see `WorkerReward`.
         boundary: see `Boundary`.
@@ -168,16 +201,20 @@ class GoalsCfg:
         check_every: iterations between two checks on the evaluation points; 0 for none.
         check_episodes: episodes of each check.
         precision: of the hidden layers' products in updates; `auto` rounds where the device is fast at it.
-        worker, manager: the two levels.
+        worker, manager: the levels. Managers between the two are like `manager`, and paid like `worker`.
     """
 
     max_iterations: int = 25_000
     steps_per_iteration: int = 500
-    meta_period: int = 10
+    meta_period: Any = 10
     goal_size: int = 15
     absolute_goals: bool = False
     correction: Correction = Correction.hiro
     pool_sets: int = 0
+    hindsight: bool = False
+    subgoal_testing_rate: float = 0.3
+    subgoal_tolerance: float = 0.1
+    subgoal_penalty: float = 1.0
     connection: ConnectionCfg = field(default_factory=ConnectionCfg)
     worker_reward: WorkerReward = WorkerReward.distance
     boundary: Boundary = Boundary.manager
@@ -198,32 +235,71 @@ class GoalsCfg:
     check_every: int = 100
     check_episodes: int = 150
     precision: Precision = Precision.float32
-    worker: Td3Cfg = field(default_factory=Td3Cfg)
-    manager: Td3Cfg = field(default_factory=manager_defaults)
+    worker: LevelCfg = field(default_factory=LevelCfg)
+    manager: LevelCfg = field(default_factory=manager_defaults)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("max_iterations", "steps_per_iteration", "meta_period", "goal_size", "check_episodes"):
+        for name in ("max_iterations", "steps_per_iteration", "goal_size", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
-        for name in ("pool_sets", "flip_penalty", "flip_reset_steps", "check_every"):
+        counts = ("pool_sets", "flip_penalty", "flip_reset_steps", "check_every")
+        for name in (*counts, "subgoal_penalty", "subgoal_tolerance"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 0 or more")
-        for name in ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until"):
+        shares = ("goal_resampling", "target_resampling", "freeze_worker_at", "pretrain_worker_until")
+        for name in (*shares, "subgoal_testing_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected a share in [0, 1]")
-        if self.warmup_steps < self.meta_period or self.replay_steps < self.meta_period:
+        if min(self.warmup_steps, self.replay_steps) < self.periods[-1]:
             raise ConfigError(
                 f"train.warmup_steps={self.warmup_steps} and train.replay_steps={self.replay_steps} must reach over"
-                f" one meta period ({self.meta_period}), else there is nothing to learn from"
+                f" one meta period ({self.periods[-1]}), else there is nothing to learn from"
             )
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        """Refuse what does not go together."""
         if self.absolute_goals and self.correction is not Correction.none:
             raise ConfigError("train.absolute_goals=true goes with train.correction=none: candidates are changes")
+        if self.hindsight and (self.correction is not Correction.none or len(self.periods) > 1):
+            raise ConfigError(
+                f"train.hindsight=true replaces replayed goals itself, for two levels: it goes with"
+                f" train.correction=none and one number as train.meta_period, not with {self.correction.value} and"
+                f" {self.meta_period}; type train=hrl train.hindsight=true"
+            )
+        alone = self.correction is Correction.none and self.connection.mode is Connection.none
+        if len(self.periods) > 1 and not alone:
+            raise ConfigError(
+                f"train.meta_period={self.meta_period} makes {len(self.periods) + 1} levels, and"
+                f" train.correction={self.correction.value} and train.connection.mode={self.connection.mode.value} are"
+                " for two; type train=hrl, or train.correction=none train.connection.mode=none"
+            )
+
+    @property
+    def periods(self) -> list[int]:
+        """Steps of the environment between two goals of each manager, from the lowest up.
+
+        Raises:
+            ConfigError: `meta_period` is not made of whole numbers above 0.
+        """
+        factors = self.meta_period if isinstance(self.meta_period, list) else [self.meta_period]
+        if not factors or any(type(factor) is not int or factor < 1 for factor in factors):
+            raise ConfigError(
+                f"train.meta_period={self.meta_period}: expected a whole number of 1 or more, or a list of them, one"
+                " for each manager from the lowest up, such as [10,5]"
+            )
+        return list(accumulate(factors, operator.mul))
+
+    def level_cfgs(self) -> list[LevelCfg]:
+        """The levels' configurations, from the worker up."""
+        middle = replace(self.manager, reward_scale=self.worker.reward_scale)
+        return [self.worker, *[middle] * (len(self.periods) - 1), self.manager]
 
 
 @dataclass
 class FlatCfg:
-    """One level without any hierarchy: TD3 on state and target, the baseline.
+    """One level without any hierarchy, on state and target: the baseline, by default TD3.
 
     Args:
         max_iterations, steps_per_iteration, inputs, warmup_steps, replay_steps, checkpoint_replay, check_every,
@@ -241,10 +317,35 @@ class FlatCfg:
     check_every: int = 100
     check_episodes: int = 150
     precision: Precision = Precision.float32
-    policy: Td3Cfg = field(default_factory=manager_defaults)
+    policy: LevelCfg = field(default_factory=manager_defaults)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
         for name in ("max_iterations", "steps_per_iteration", "warmup_steps", "replay_steps", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
+
+
+def sac_defaults() -> LevelCfg:
+    """Soft actor-critic with the published sizes and rates."""
+    return LevelCfg(
+        algorithm=Algorithm.sac,
+        hidden=[256, 256],
+        actor_learning_rate=3e-4,
+        critic_learning_rate=3e-4,
+        policy_delay=1,
+        batch=256,
+        action_again=False,
+        small_last_layer=False,
+    )
+
+
+@dataclass
+class FlatSacCfg(FlatCfg):
+    """The baseline with soft actor-critic.
+
+    Args:
+        policy: of the only level.
+    """
+
+    policy: LevelCfg = field(default_factory=sac_defaults)

@@ -59,7 +59,7 @@ def context_of(obs: Obs) -> Tensor:
 
 
 class Views:
-    """What the networks of both levels see.
+    """What the networks of all levels see.
 
     Args:
         env: whose task names the typical sizes.
@@ -85,9 +85,16 @@ class Views:
 
     def worker(self, state: Tensor, goal: Tensor) -> Tensor:
         """Features `(…, F)` of states `(…, S)` and goals `(…, d)`."""
+        return self._pursuer(state, self.worker_factor, goal)
+
+    def middle(self, state: Tensor, goal: Tensor) -> Tensor:
+        """Features `(…, F)` for a manager that is set goals itself: as the worker's, but it knows where it is."""
+        return self._pursuer(state, self.state_factor, goal)
+
+    def _pursuer(self, state: Tensor, factor: Tensor, goal: Tensor) -> Tensor:
         if self.absolute:
             goal = goal + state[..., : goal.shape[-1]]
-        return torch.cat((state * self.worker_factor, goal * self.goal_factor), dim=-1)
+        return torch.cat((state * factor, goal * self.goal_factor), dim=-1)
 
     def manager(self, state: Tensor, context: Tensor) -> Tensor:
         """Features `(…, F)` of states `(…, S)` and targets `(…, k)`; also of a policy without levels."""

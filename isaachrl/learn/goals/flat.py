@@ -1,4 +1,4 @@
-"""TD3 on state and target, one level: what the hierarchies are compared with."""
+"""State and target in one level, by TD3 or SAC: what the hierarchies are compared with."""
 
 from typing import Any, ClassVar
 
@@ -6,14 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from isaachrl.envs.env import Env, Obs
+from isaachrl.learn.goals.actor_critic import Batch
+from isaachrl.learn.goals.algorithms import make_level
 from isaachrl.learn.goals.check import Check
 from isaachrl.learn.goals.config import FlatCfg, Inputs
 from isaachrl.learn.goals.contract import Views, context_of, goal_task
+from isaachrl.learn.goals.exploration import Exploration
 from isaachrl.learn.goals.networks import exact
 from isaachrl.learn.goals.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.schedule import Schedule
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
-from isaachrl.learn.goals.td3 import Batch, Exploration, Td3
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.nn import Rounding
 
@@ -39,7 +41,7 @@ class FlatLearner(Learner):
         self.views = Views(env, cfg.inputs, False, task.goal_limits, False)
         rounding, limits = Rounding(cfg.precision, env.device), task.action_limits.to(env.device)
         raw = cfg.inputs is Inputs.raw
-        self.td3 = Td3(self.views.flat_size, limits, raw, cfg.policy, rounding, self.generator)
+        self.level = make_level(self.views.flat_size, limits, raw, cfg.policy, rounding, self.generator)
         sizes = Sizes(1, env.obs_sizes["state"], env.action_size, 0, env.obs_sizes.get("context", 0))
         self.replay = SegmentReplay(max(cfg.replay_steps, env.num_envs), sizes, env.device, self.generator)
         self.noise = Exploration(cfg.policy, limits, env.num_envs, self.generator)
@@ -58,7 +60,7 @@ class FlatLearner(Learner):
             self._step()
             self.steps += 1
             for _ in range(self._due.updates() if self.steps > self._learn_from else 0):
-                self.td3.update(self._batch(), self.tally)
+                self.level.update(self._batch(), self.tally)
         self.iteration += 1
         self.samples += self.samples_per_iteration
         signals = self.episodes.read() | self.tally.read()
@@ -68,13 +70,14 @@ class FlatLearner(Learner):
 
     def act(self, obs: Obs) -> Tensor:
         """Action `(N, A)` without noise."""
-        return self.td3.actor(self.views.manager(obs["state"], context_of(obs)))
+        return self.level.actor(self.views.manager(obs["state"], context_of(obs)))
 
     @torch.no_grad()
     def _step(self) -> None:
         """One step of all environments, remembered."""
         obs, every = self.obs, torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device)
-        action = self.noise(self.act(obs), every)
+        features = self.views.manager(obs["state"], context_of(obs))
+        action = self.noise(self.level.draw(features, self.generator), every)
         result = self.env.step(action)
         self.episodes.add(result, result.done)
         self.obs, none = result.obs, obs["state"][:, :0]
@@ -115,14 +118,14 @@ class FlatLearner(Learner):
         """See `Learner.exports`: what it sees is computed outside, see `Views.manager`."""
         obs = {group: values[:1].detach().cpu().clone() for group, values in self.env.observe().items()}
         seen = self.views.manager(obs["state"].to(self.env.device), context_of(obs).to(self.env.device)).cpu()
-        network: nn.Module = exact(self.td3.actor)
+        network: nn.Module = exact(self.level.actor)
         factor = {"state_factor": self.views.state_factor.tolist(), "inputs": self.cfg.inputs.value}
         return [Exported("policy", network, {"features": seen}, "action", factor)]
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`."""
         state = {
-            "td3": self.td3.state_dict(),
+            "level": self.level.state_dict(),
             "noise": self.noise.state.clone(),
             "generator": self.generator.get_state(),
             "obs": {name: values.clone() for name, values in self.obs.items()},
@@ -139,7 +142,7 @@ class FlatLearner(Learner):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
         device = self.env.device
-        self.td3.load_state_dict(state["td3"])
+        self.level.load_state_dict(state["level"])
         self.noise.state = state["noise"].to(device, copy=True)
         self.obs = {name: values.to(device, copy=True) for name, values in state["obs"].items()}
         self.episodes.returns = state["returns"].to(device, copy=True)
@@ -154,7 +157,7 @@ class FlatLearner(Learner):
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
-        self.td3.load_weights(state["td3"])
+        self.level.load_weights(state["level"])
         self.iteration, self.samples = state["iteration"], state["samples"]
 
 

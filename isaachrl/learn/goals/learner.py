@@ -1,4 +1,4 @@
-"""Two levels that both learn off-policy, on N environments at once: HIRO, HRL without correction, HRL-CG."""
+"""Levels that all learn off-policy, on N environments at once: HIRO, HRL without correction, HRL-CG."""
 
 from typing import Any, ClassVar
 
@@ -13,12 +13,12 @@ from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.schedule import Schedule
-from isaachrl.learn.goals.update import ManagerUpdate, WorkerUpdate
+from isaachrl.learn.goals.update import ManagerUpdate, PursuerUpdate
 from isaachrl.learn.learner import Exported, Learner, Policy
 
 
 class GoalsLearner(Learner):
-    """A manager sets goals every few steps, a worker pursues them.
+    """A manager sets goals every few steps, a worker pursues them; managers may stand one above the other.
 
     Args:
         env: an environment whose task says what goals are about (see `GoalTask`).
@@ -42,21 +42,29 @@ class GoalsLearner(Learner):
         torch.manual_seed(seed)
         self.generator = torch.Generator(device=env.device).manual_seed(seed + 1)
         self.levels = Levels(env, cfg, self.generator)
-        sizes = Sizes(
-            steps=cfg.meta_period,
-            state=env.obs_sizes["state"],
-            action=env.action_size,
-            goal=cfg.goal_size,
-            context=env.obs_sizes.get("context", 0),
-        )
-        capacity = max(cfg.replay_steps // cfg.meta_period, env.num_envs)
-        self.replay = SegmentReplay(capacity, sizes, env.device, self.generator)
-        self.worker_update = WorkerUpdate(cfg, self.levels, self.replay, self.generator)
-        self.manager_update = ManagerUpdate(cfg, self.levels, self.replay, goal_task(env), self.generator)
-        self.collector = Collector(env, cfg, self.levels, self.replay, self.generator)
+        self.replays = self._replays()
+        self.replay = self.replays[0]
+        self.worker_update, *self.middle_updates = [
+            PursuerUpdate(cfg, self.levels, number, replay, self.generator)
+            for number, replay in enumerate(self.replays)
+        ]
+        self.manager_update = ManagerUpdate(cfg, self.levels, self.replays[-1], goal_task(env), self.generator)
+        self.collector = Collector(env, cfg, self.levels, self.replays, self.generator)
         self.check = Check(env, cfg.check_episodes, seed, lambda where: GoalPolicy(where, cfg, self.levels))
         self._learn_from = cfg.warmup_steps
-        self._due = Schedule(cfg.worker.updates_per_step), Schedule(cfg.manager.updates_per_step)
+        self._due = [Schedule(level.updates_per_step) for level in cfg.level_cfgs()]
+
+    def _replays(self) -> list[SegmentReplay]:
+        """The memories of each manager's segments, of the lowest first. All reach back the same number of steps."""
+        env, cfg = self.env, self.cfg
+        strides, actions = [1, *cfg.periods[:-1]], [env.action_size, *[cfg.goal_size] * (len(cfg.periods) - 1)]
+        replays = []
+        for steps, stride, action in zip(cfg.periods, strides, actions, strict=True):
+            context = env.obs_sizes.get("context", 0)
+            sizes = Sizes(steps, env.obs_sizes["state"], action, cfg.goal_size, context, stride)
+            capacity = max(cfg.replay_steps // steps, env.num_envs)
+            replays.append(SegmentReplay(capacity, sizes, env.device, self.generator))
+        return replays
 
     @property
     def samples_per_iteration(self) -> int:
@@ -79,18 +87,28 @@ class GoalsLearner(Learner):
                 continue
             for _ in range(0 if frozen else self._due[0].updates()):
                 self.worker_update.step()
-            if self.steps % cfg.meta_period == 0 and not pretraining:
-                self.manager_update.refresh()
-                for _ in range(self._due[1].updates()):
-                    self.manager_update.step()
+            if not pretraining:
+                self._update_managers()
         self.iteration += 1
         self.samples += self.samples_per_iteration
         return self._signals()
 
+    def _update_managers(self) -> None:
+        """Updates of the managers whose period is over."""
+        for number, update in enumerate(self.middle_updates):
+            due = self.steps % self.cfg.periods[number] == 0
+            for _ in range(self._due[number + 1].updates() if due else 0):
+                update.step()
+        if self.steps % self.cfg.periods[-1] == 0:
+            self.manager_update.refresh()
+            for _ in range(self._due[-1].updates()):
+                self.manager_update.step()
+
     def _signals(self) -> dict[str, float]:
         """What happened in this iteration; every so often a check comes along."""
         signals = self.collector.episodes.read() | self.collector.signals.read()
-        signals |= self.worker_update.tally.read() | self.manager_update.tally.read()
+        for update in (self.worker_update, *self.middle_updates, self.manager_update):
+            signals |= update.tally.read()
         if self.cfg.check_every > 0 and self.iteration % self.cfg.check_every == 0:
             signals |= self.check()
         return signals
@@ -116,7 +134,9 @@ class GoalsLearner(Learner):
             "samples": self.samples,
             "steps": self.steps,
         }
-        return state | {"replay": self.replay.state_dict()} if self.cfg.checkpoint_replay else state
+        if self.cfg.checkpoint_replay:
+            state["replay"], *state["higher_replays"] = [replay.state_dict() for replay in self.replays]
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
@@ -127,7 +147,9 @@ class GoalsLearner(Learner):
         for due, owed in zip(self._due, state["due"], strict=True):
             due.owed = owed
         if "replay" in state:
-            self.replay.load_state_dict(state["replay"])
+            stored = [state["replay"], *state.get("higher_replays", [])]
+            for replay, own in zip(self.replays, stored, strict=True):
+                replay.load_state_dict(own)
             self.manager_update.load_state_dict(state["manager_update"])
         else:
             self._learn_from = self.steps + self.cfg.warmup_steps

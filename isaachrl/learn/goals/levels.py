@@ -1,4 +1,4 @@
-"""The two levels' networks and what they mean: goals in the state's units out of a manager, actions out of a worker."""
+"""The levels' networks and what they mean: goals in the state's units out of managers, actions out of the worker."""
 
 from typing import Any
 
@@ -6,15 +6,18 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env
+from isaachrl.learn.goals.actor_critic import ActorCritic
+from isaachrl.learn.goals.algorithms import make_level
 from isaachrl.learn.goals.config import GoalsCfg, Inputs
 from isaachrl.learn.goals.contract import Views, goal_task
 from isaachrl.learn.goals.goals import check_goal_size
-from isaachrl.learn.goals.td3 import Td3
 from isaachrl.nn import Rounding
 
 
 class Levels:
-    """Manager and worker.
+    """The worker, and its managers one above the other.
+
+    A level's *wish* is what it is asked for: a goal from the level above; on top, the target of the task.
 
     Args:
         env: what they act in.
@@ -23,6 +26,8 @@ class Levels:
 
     Attributes:
         limits: `(d,)` half ranges of the goal; an absolute goal lies so far around the origin.
+        all: from the worker up.
+        names: of them: `worker`, `middle_1` and so on, `manager`.
     """
 
     def __init__(self, env: Env, cfg: GoalsCfg, generator: torch.Generator) -> None:
@@ -31,23 +36,41 @@ class Levels:
         self.cfg, self.env = cfg, env
         self.limits = task.goal_limits[: cfg.goal_size].clone()
         self.action_limits = task.action_limits.to(env.device)
-        rounding = Rounding(cfg.precision, env.device)
-        raw = cfg.inputs is Inputs.raw
         self.views = Views(env, cfg.inputs, cfg.hide_position, self.limits, cfg.absolute_goals)
-        self.worker = Td3(self.views.worker_size, self.action_limits, raw, cfg.worker, rounding, generator)
-        self.manager = Td3(self.views.flat_size, self.limits, raw, cfg.manager, rounding, generator)
+        rounding, raw = Rounding(cfg.precision, env.device), cfg.inputs is Inputs.raw
+        self.all: list[ActorCritic] = []
+        for number, level in enumerate(cfg.level_cfgs()):
+            size = self.views.worker_size if number < len(cfg.periods) else self.views.flat_size
+            limits = self.limits if number > 0 else self.action_limits
+            self.all.append(make_level(size, limits, raw, level, rounding, generator))
+        self.worker, self.manager = self.all[0], self.all[-1]
+        self.names = ["worker", *(f"middle_{i}" for i in range(1, len(self.all) - 1)), "manager"]
+
+    def features(self, number: int, state: Tensor, wish: Tensor) -> Tensor:
+        """What level `number`, counted from the worker up, sees `(…, F)` of a state and its wish."""
+        if number == len(self.all) - 1:
+            return self.views.manager(state, wish)
+        return self.views.middle(state, wish) if number > 0 else self.views.worker(state, wish)
+
+    def choose(self, number: int, state: Tensor, wish: Tensor) -> Tensor:
+        """A level's action in [-1, 1] for its wish, without noise: `(…, A)` of the worker, `(…, d)` of managers."""
+        return self.all[number].actor(self.features(number, state, wish))
+
+    def draw(self, number: int, state: Tensor, wish: Tensor, generator: torch.Generator) -> Tensor:
+        """The same as the level takes it in training, less the noise that is added to it."""
+        return self.all[number].draw(self.features(number, state, wish), generator)
 
     def act(self, state: Tensor, goal: Tensor) -> Tensor:
         """The worker's action `(…, A)` in [-1, 1] for a goal `(…, d)`."""
-        return self.worker.actor(self.views.worker(state, goal))
+        return self.choose(0, state, goal)
 
     def value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
         """The worker's first critic `(…)`."""
         return self.worker.critics.first(self.views.worker(state, goal), action)
 
     def propose(self, state: Tensor, context: Tensor) -> Tensor:
-        """The manager's action `(…, d)` in [-1, 1]."""
-        return self.manager.actor(self.views.manager(state, context))
+        """The top manager's action `(…, d)` in [-1, 1]."""
+        return self.choose(len(self.all) - 1, state, context)
 
     def to_goal(self, proposal: Tensor, state: Tensor) -> Tensor:
         """The goal `(…, d)`, a change from `state (…, S)`, of a manager's action in [-1, 1]."""
@@ -60,15 +83,15 @@ class Levels:
         return wanted / self.limits
 
     def state_dict(self) -> dict[str, Any]:
-        """Both levels."""
-        return {"worker": self.worker.state_dict(), "manager": self.manager.state_dict()}
+        """All levels, by name."""
+        return {name: level.state_dict() for name, level in zip(self.names, self.all, strict=True)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
-        self.worker.load_state_dict(state["worker"])
-        self.manager.load_state_dict(state["manager"])
+        for name, level in zip(self.names, self.all, strict=True):
+            level.load_state_dict(state[name])
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the networks alone."""
-        self.worker.load_weights(state["worker"])
-        self.manager.load_weights(state["manager"])
+        for name, level in zip(self.names, self.all, strict=True):
+            level.load_weights(state[name])

@@ -1,15 +1,17 @@
-"""Actors and critics of both levels."""
+"""Actors and critics of all levels."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isaachrl.learn.goals.config import Td3Cfg
+from isaachrl.learn.goals.config import LevelCfg
 from isaachrl.nn import Precision, Rounding
 
 LAST_LAYER_RANGE = 0.003
+LOG_SPREAD_RANGE = (-20.0, 2.0)  # of a Gaussian actor, as in the published code
 
 
 class Actor(nn.Module):
@@ -22,7 +24,7 @@ class Actor(nn.Module):
         rounding: of the hidden layers' products.
     """
 
-    def __init__(self, features: int, actions: int, cfg: Td3Cfg, rounding: Rounding) -> None:
+    def __init__(self, features: int, actions: int, cfg: LevelCfg, rounding: Rounding) -> None:
         super().__init__()
         sizes = [features, *cfg.hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
@@ -32,10 +34,47 @@ class Actor(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
+        return torch.tanh(self.last(self.seen(features)))
+
+    def seen(self, features: Tensor) -> Tensor:
+        """What the hidden layers make of `features`."""
         with self.rounding.everything():
             for layer in self.hidden:
                 features = functional.relu(layer(features))
-        return torch.tanh(self.last(features.float()))
+        return features.float()
+
+
+class GaussianActor(Actor):
+    """A random policy: the hyperbolic tangent of a normal draw. Called, it gives the tangent of the mean.
+
+    Args:
+        features, actions, cfg, rounding: see `Actor`.
+    """
+
+    def __init__(self, features: int, actions: int, cfg: LevelCfg, rounding: Rounding) -> None:
+        super().__init__(features, actions, cfg, rounding)
+        self.log_spread = nn.Linear(cfg.hidden[-1], actions)
+        if cfg.small_last_layer:
+            _start_small(self.log_spread)
+
+    def sample(self, features: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Actions `(…, A)` by the reparametrisation, and the logarithms `(…)` of their densities."""
+        seen = self.seen(features)
+        mean, log_spread = self.last(seen), self.log_spread(seen).clamp(*LOG_SPREAD_RANGE)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        drawn = mean + log_spread.exp() * noise
+        return torch.tanh(drawn), squashed_log_density(drawn, noise, log_spread)
+
+
+def squashed_log_density(drawn: Tensor, noise: Tensor, log_spread: Tensor) -> Tensor:
+    """Logarithm `(…)` of the density of tanh(u), where u is `drawn (…, A)` = mean + exp(`log_spread`) * `noise`.
+
+    That of the normal draw less the logarithm of the tangent's slope, 1 - tanh(u)^2 (Haarnoja et al. 2018,
+    appendix C), written as 4 / (e^u + e^-u)^2 so that it stays finite where the tangent is 1.
+    """
+    normal = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_spread
+    slope = 2.0 * (math.log(2.0) - drawn - functional.softplus(-2.0 * drawn))
+    return (normal - slope).sum(-1)
 
 
 class Critic(nn.Module):
@@ -50,7 +89,7 @@ class Critic(nn.Module):
 
     units: Tensor
 
-    def __init__(self, features: int, units: Tensor, cfg: Td3Cfg, rounding: Rounding) -> None:
+    def __init__(self, features: int, units: Tensor, cfg: LevelCfg, rounding: Rounding) -> None:
         super().__init__()
         actions = len(units)
         self.register_buffer("units", units.clone())
@@ -78,7 +117,7 @@ class Critic(nn.Module):
 class Twins(nn.Module):
     """Two critics that differ in their first weights."""
 
-    def __init__(self, features: int, units: Tensor, cfg: Td3Cfg, rounding: Rounding) -> None:
+    def __init__(self, features: int, units: Tensor, cfg: LevelCfg, rounding: Rounding) -> None:
         super().__init__()
         self.first, self.second = (Critic(features, units, cfg, rounding) for _ in range(2))
 
@@ -103,5 +142,9 @@ def _start(hidden: nn.ModuleList, last: nn.Linear, small: bool) -> None:
     for layer in hidden:
         assert isinstance(layer, nn.Linear)
         nn.init.zeros_(layer.bias)
+    _start_small(last)
+
+
+def _start_small(last: nn.Linear) -> None:
     nn.init.uniform_(last.weight, -LAST_LAYER_RANGE, LAST_LAYER_RANGE)
     nn.init.uniform_(last.bias, -LAST_LAYER_RANGE, LAST_LAYER_RANGE)

@@ -1,4 +1,4 @@
-"""The deterministic two-level controller, for play, evaluation and export."""
+"""The deterministic controller of all levels, for play, evaluation and export."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from isaachrl.learn.learner import Exported
 
 
 class GoalPolicy:
-    """Sets a goal every meta period and acts towards it, each environment in its own phase; shows it as a marker.
+    """Sets goals as their periods end and acts towards the lowest, each environment in its own phases; shows that goal.
 
     Args:
         env: where it acts.
@@ -23,27 +23,30 @@ class GoalPolicy:
     """
 
     def __init__(self, env: Env, cfg: GoalsCfg, levels: Levels) -> None:
-        self.levels, self.period = levels, cfg.meta_period
+        self.levels, self.periods = levels, cfg.periods
         self._show: Any = getattr(goal_task(env), "show_goal", None)
-        self._point = torch.zeros(env.num_envs, cfg.goal_size, device=env.device)
-        self._left = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
+        self._points = [torch.zeros(env.num_envs, cfg.goal_size, device=env.device) for _ in cfg.periods]
+        self._age = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
 
     @torch.no_grad()
     def act(self, obs: Obs) -> Tensor:
         """See `Policy.act`."""
-        state = obs["state"]
-        here = state[:, : self._point.shape[1]]
-        fresh = self.levels.to_goal(self.levels.propose(state, context_of(obs)), state) + here
-        # state plus goal stays the same point while a goal is in force
-        self._point = torch.where((self._left == 0).unsqueeze(1), fresh, self._point)
-        self._left = torch.where(self._left == 0, self.period, self._left) - 1
+        state, wish = obs["state"], context_of(obs)
+        here = state[:, : len(self.levels.limits)]
+        for number in reversed(range(len(self.periods))):
+            fresh = self.levels.to_goal(self.levels.choose(number + 1, state, wish), state) + here
+            # state plus goal stays the same point while a goal is in force
+            due = (self._age % self.periods[number] == 0).unsqueeze(1)
+            self._points[number] = torch.where(due, fresh, self._points[number])
+            wish = self._points[number] - here
+        self._age = self._age + 1
         if self._show is not None:
-            self._show(self._point[:, :3])
-        return self.levels.act(state, self._point - here)
+            self._show(self._points[0][:, :3])
+        return self.levels.act(state, wish)
 
     def restart(self, mask: Tensor) -> None:
         """See `Policy.restart`."""
-        self._left = self._left.masked_fill(mask, 0)
+        self._age = self._age.masked_fill(mask, 0)
 
 
 class ManagerNet(nn.Module):
@@ -67,27 +70,32 @@ class ManagerNet(nn.Module):
         return self.actor(torch.cat((seen, context), dim=1)) * self.scale
 
 
-class WorkerNet(nn.Module):
-    """State and goal to an action."""
+class PursuerNet(nn.Module):
+    """State and goal to an action of the worker, or to a goal of a manager that is set goals itself."""
 
     state_factor: Tensor
     goal_factor: Tensor
+    scale: Tensor
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, levels: Levels, number: int) -> None:
         super().__init__()
-        self.actor, self.absolute = exact(levels.worker.actor), levels.views.absolute
-        self.register_buffer("state_factor", levels.views.worker_factor.cpu().clone())
-        self.register_buffer("goal_factor", levels.views.goal_factor.cpu().clone())
+        views = levels.views
+        self.actor, self.absolute = exact(levels.all[number].actor), views.absolute
+        seen = views.worker_factor if number == 0 else views.state_factor
+        scale = torch.ones_like(levels.action_limits) if number == 0 else levels.limits
+        self.register_buffer("state_factor", seen.cpu().clone())
+        self.register_buffer("goal_factor", views.goal_factor.cpu().clone())
+        self.register_buffer("scale", scale.cpu().clone())
 
     def forward(self, state: Tensor, goal: Tensor) -> Tensor:
-        """Action `(n, A)` in [-1, 1] of states `(n, S)` and goals `(n, d)`, changes from the state."""
+        """Of states `(n, S)` and goals `(n, d)`, changes from the state: an action `(n, A)` in [-1, 1], or a goal."""
         if self.absolute:
             goal = goal + state[:, : goal.shape[1]]
-        return self.actor(torch.cat((state * self.state_factor, goal * self.goal_factor), dim=1))
+        return self.actor(torch.cat((state * self.state_factor, goal * self.goal_factor), dim=1)) * self.scale
 
 
 def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:
-    """`high_level` and `low_level`."""
+    """`high_level`, of more than two levels `middle_level_2`, `middle_level_1`, and `low_level`."""
     obs = {group: values[:1].detach().cpu().clone() for group, values in env.observe().items()}
     state, context = obs["state"], context_of(obs)
     meaning = {
@@ -106,8 +114,11 @@ def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:
         manager = ManagerNet(levels)
     high = Exported("high_level", manager, inputs, "goal", meaning | sizes)
     goal = torch.zeros(1, cfg.goal_size)
-    low = Exported("low_level", WorkerNet(levels), {"state": state, "goal": goal}, "action", meaning | sizes)
-    return [high, low]
+    inputs, lower = {"state": state, "goal": goal}, []
+    for number in reversed(range(len(levels.all) - 1)):
+        name, output = (f"middle_level_{number}", "goal") if number > 0 else ("low_level", "action")
+        lower.append(Exported(name, PursuerNet(levels, number), inputs, output, meaning | sizes))
+    return [high, *lower]
 
 
 class _WithoutTarget(nn.Module):

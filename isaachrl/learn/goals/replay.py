@@ -11,21 +11,31 @@ from isaachrl.errors import IsaacHRLError
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths of what is remembered: steps of a segment, state, action, goal and context (0 for none)."""
+    """Widths of what is remembered: steps of a segment, state, action, goal and context (0 for none).
+
+    `stride` is the number of steps that go by between two actions of the level that pursues the goal.
+    """
 
     steps: int
     state: int
     action: int
     goal: int
     context: int
+    stride: int = 1
+
+    @property
+    def decisions(self) -> int:
+        """Actions in a whole segment."""
+        return self.steps // self.stride
 
 
 class SegmentReplay:
     """A ring of segments. A segment never reaches over the end of an episode; one cut short has a smaller length.
 
-    Fields, by name: `states (C, c + 1, S)`, `actions (C, c, A)`, `rewards (C, c)`, `flipped (C, c)` (on its back
-    after the step), `goal (C, d)` at the first state, `next_goal (C, d)` at the last, `context (C, k)`, `length (C,)`,
-    `terminal (C,)` whether no value follows the last state.
+    Fields, by name: `states (C, c + 1, S)`, `actions (C, c / stride, A)` of the level that pursues the goal,
+    `rewards (C, c)`, `flipped (C, c)` (on its back after the step), `goal (C, d)` at the first state,
+    `next_goal (C, d)` at the last, `context (C, k)`, `length (C,)` in steps, `terminal (C,)` whether no value follows
+    the last state, `tested (C,)` whether the worker acted without noise to see whether the goal can be reached.
 
     Args:
         capacity: C, segments.
@@ -37,11 +47,11 @@ class SegmentReplay:
     def __init__(self, capacity: int, sizes: Sizes, device: torch.device, generator: torch.Generator) -> None:
         self.capacity, self.sizes, self.generator = capacity, sizes, generator
         shapes = {
-            "states": (sizes.steps + 1, sizes.state), "actions": (sizes.steps, sizes.action),
+            "states": (sizes.steps + 1, sizes.state), "actions": (sizes.decisions, sizes.action),
             "rewards": (sizes.steps,), "flipped": (sizes.steps,), "goal": (sizes.goal,), "next_goal": (sizes.goal,),
-            "context": (sizes.context,), "length": (), "terminal": (),
+            "context": (sizes.context,), "length": (), "terminal": (), "tested": (),
         }  # fmt: skip
-        kinds = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool}
+        kinds = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool, "tested": torch.bool}
         # the row behind the last takes what is not to be kept
         self.data = {
             name: torch.zeros(capacity + 1, *shape, dtype=kinds.get(name, torch.float32), device=device)

@@ -5,64 +5,74 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.learn.goals.actor_critic import Batch
 from isaachrl.learn.goals.config import Boundary, Correction, GoalsCfg
 from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss
 from isaachrl.learn.goals.contract import GoalTask
 from isaachrl.learn.goals.goals import feudal_goal, goal_transition, relabel, worker_reward
+from isaachrl.learn.goals.hindsight import GOALS_PER_STEP, hindsight_action, later_step, reached
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay
 from isaachrl.learn.goals.tally import Tally
-from isaachrl.learn.goals.td3 import Batch
 
 MEAN_RATE = 0.01  # of the running mean of the manager's reward
 
 
-class WorkerUpdate:
-    """Updates of the worker.
+class PursuerUpdate:
+    """Updates of a level that pursues goals: the worker, or a manager that has another above it.
 
     Args:
         cfg: of the learner.
         levels: the networks.
-        replay: where segments are.
+        number: of the level, counted from the worker up.
+        replay: where the segments of the manager above it are.
         generator: of the draws.
     """
 
-    def __init__(self, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, generator: torch.Generator) -> None:
-        self.cfg, self.levels, self.replay, self.generator = cfg, levels, replay, generator
-        self.tally = Tally("worker/")
+    def __init__(
+        self, cfg: GoalsCfg, levels: Levels, number: int, replay: SegmentReplay, generator: torch.Generator
+    ) -> None:
+        self.cfg, self.levels, self.number, self.replay, self.generator = cfg, levels, number, replay, generator
+        self.level = levels.all[number]
+        self.tally = Tally(f"{levels.names[number]}/")
 
     def step(self) -> None:
         """One update on a fresh batch."""
-        self.levels.worker.update(self.batch(), self.tally)
+        self.level.update(self.batch(), self.tally)
 
     @torch.no_grad()
     def batch(self) -> Batch:
-        """Rows drawn uniformly over the steps of all segments."""
-        cfg, replay, views = self.cfg, self.replay, self.levels.views
-        rows = replay.draw_rows(cfg.worker.batch)
-        step = torch.randint(cfg.meta_period, rows.shape, generator=self.generator, device=rows.device)
+        """Rows drawn uniformly over the decisions of all segments. The last of a segment may be cut short."""
+        cfg, replay, stride = self.cfg, self.replay, self.replay.sizes.stride
+        rows = replay.draw_rows(self.level.cfg.batch)
+        decision = torch.randint(replay.sizes.decisions, rows.shape, generator=self.generator, device=rows.device)
         goal, length, next_goal, terminal = replay.take(rows, "goal", "length", "next_goal", "terminal")
-        first = replay.steps_at("states", rows, torch.zeros_like(step))
-        state, after = replay.steps_at("states", rows, step), replay.steps_at("states", rows, step + 1)
+        begin = decision * stride
+        end = torch.minimum(begin + stride, length)
+        first = replay.steps_at("states", rows, torch.zeros_like(begin))
+        state, after = replay.steps_at("states", rows, begin), replay.steps_at("states", rows, end)
         goal = goal_transition(first, goal, state)
         goal, renewed = self._renewed(goal)
+        if cfg.hindsight:
+            goal, renewed = self._in_hindsight(goal, renewed, rows, state, begin)
         following = goal_transition(state, goal, after)
-        last = step + 1 == length
+        last = end == length
         if cfg.boundary is Boundary.manager:
             following = torch.where((last & ~renewed).unsqueeze(1), next_goal, following)
-        reward = cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, self.levels.limits)
-        over = last & terminal
-        if cfg.flip_penalty > 0:
-            flipped = replay.steps_at("flipped", rows, step)
+        reward = worker_reward(cfg.worker_reward, state, goal, after, self.levels.limits)
+        reward, over = self.level.cfg.reward_scale * reward, last & terminal
+        if cfg.flip_penalty > 0 and self.number == 0:
+            flipped = replay.steps_at("flipped", rows, begin)
             reward, over = reward - cfg.flip_penalty * flipped, over | flipped
-        weight = (step < length).float()
+        weight = (begin < length).float()
+        share = (end - begin).clamp_min(0) / stride
         self.tally.add(reward=(reward * weight).sum() / weight.sum().clamp_min(1.0))
         return Batch(
-            features=views.worker(state, goal),
-            action=replay.steps_at("actions", rows, step),
+            features=self.levels.features(self.number, state, goal),
+            action=replay.steps_at("actions", rows, decision),
             reward=reward,
-            discount=cfg.worker.discount * (~over).float(),
-            next_features=views.worker(after, following),
+            discount=self.level.cfg.discount**share * (~over).float(),
+            next_features=self.levels.features(self.number, after, following),
             weight=weight,
         )
 
@@ -75,14 +85,27 @@ class WorkerUpdate:
         drawn = 2.0 * torch.rand(goal.shape, generator=self.generator, device=goal.device) - 1.0
         return torch.where(renewed.unsqueeze(1), drawn * self.levels.limits, goal), renewed
 
+    def _in_hindsight(
+        self, goal: Tensor, renewed: Tensor, rows: Tensor, state: Tensor, begin: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Goals `(B, d)`, a share of those that are left replaced by where the segment led to later; and which ones."""
+        (length,) = self.replay.take(rows, "length")
+        share = torch.rand(begin.shape, generator=self.generator, device=begin.device)
+        later = self.replay.steps_at("states", rows, later_step(begin, length, share))
+        # rows are drawn independently, so that every fourth one is as good as any fourth
+        order = torch.arange(len(rows), device=rows.device)
+        chosen = (order % (GOALS_PER_STEP + 1) > 0) & ~renewed
+        size = goal.shape[1]
+        return torch.where(chosen.unsqueeze(1), later[:, :size] - state[:, :size], goal), renewed | chosen
+
 
 class ManagerUpdate:
-    """Updates of the manager: corrected goals, targets drawn anew, and the worker's success in its loss.
+    """Updates of the top manager: corrected goals, targets drawn anew, and the worker's success in its loss.
 
     Args:
         cfg: of the learner.
         levels: the networks.
-        replay: where segments are.
+        replay: where its segments are.
         task: tells the reward under other targets.
         generator: of the draws.
 
@@ -180,7 +203,10 @@ class ManagerUpdate:
             total = total - self.mean_reward
         self.tally.add(reward=mean)
         end = replay.steps_at("states", rows, length)
-        share = length.float() / cfg.meta_period
+        if cfg.hindsight:
+            goal, fine, times = self._in_hindsight(rows, goal, end[:, : goal.shape[1]] - states[:, 0, : goal.shape[1]])
+            total, weight = total - fine, weight * times
+        share = length.float() / replay.sizes.steps
         return Batch(
             features=views.manager(states[:, 0], context),
             action=self.levels.to_proposal(goal, states[:, 0]),
@@ -189,6 +215,23 @@ class ManagerUpdate:
             next_features=views.manager(end, context),
             weight=weight,
         )
+
+    def _in_hindsight(self, rows: Tensor, goal: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Goals `(B, d)` as they are learned with after `change (B, d)`, fines `(B,)`, and how often each row counts.
+
+        A missed test stands for two transitions, its fine and its hindsight action: a coin says which of them is
+        learned from, and it counts twice. Segments cut short are no tests.
+        """
+        cfg, limits = self.cfg, self.levels.limits
+        tested, length = self.replay.take(rows, "tested", "length")
+        tested = tested & (length == self.replay.sizes.steps)
+        missed = tested & ~reached(goal, change, limits, cfg.subgoal_tolerance)
+        coin = torch.rand(length.shape, generator=self.generator, device=rows.device) < 0.5
+        fined = missed & coin
+        fine = cfg.manager.reward_scale * cfg.subgoal_penalty * length * fined
+        taken = hindsight_action(goal, change, limits, cfg.subgoal_tolerance)
+        self.tally.count("missed_tests", missed.float(), tested)
+        return torch.where(fined.unsqueeze(1), goal, taken), fine, 1.0 + missed
 
     def state_dict(self) -> dict[str, Any]:
         """Pool, running mean, own generator, multiplier."""
@@ -235,8 +278,11 @@ class _Success:
         def reward(state: Tensor, goal: Tensor, after: Tensor) -> Tensor:
             return cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, levels.limits)
 
+        def act(state: Tensor, goal: Tensor) -> Tensor:
+            return levels.draw(0, state, goal, update.own_generator)
+
         loss = connected_gradient_loss(
-            cfg.connection.mode, goal, self._state, self._action, self._after, levels.act, levels.value, reward
+            cfg.connection.mode, goal, self._state, self._action, self._after, act, levels.value, reward
         )
         success = -loss.detach()
         update.tally.add(worker_success=(success * self._weight).sum() / self._weight.sum().clamp_min(1.0))

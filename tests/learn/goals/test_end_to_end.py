@@ -59,11 +59,28 @@ def test_every_course_trains(launch, task):
 
 
 @pytest.mark.slow
-def test_the_flat_baseline_trains(launch):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"meta_period": [2, 2]},
+        {"worker": SMALL["worker"] | {"algorithm": "sac"}, "manager": SMALL["manager"] | {"algorithm": "sac"}},
+    ],
+)
+def test_other_levels_train_resume_and_evaluate(launch, changes):
+    launch(train=SHORT | {"correction": "none"} | changes, max_iterations=3)
+    launch(resume="run", max_iterations=4)
+    assert load_checkpoint(Path("run")).iteration == 4
+    summary = launch(mode="evaluate", checkpoint="run", episodes=3)
+    assert summary["episodes"] == 3 and "success_at_16_0" in summary
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learner", ["td3", "sac"])
+def test_the_flat_baselines_train(launch, learner):
     policy = {"hidden": [16], "batch": 16}
     train = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 2, "check_episodes": 3}
-    folder = launch(learner="td3", train=train | {"policy": policy}, max_iterations=3)
-    assert load_checkpoint(folder).learner == "td3"
+    folder = launch(learner=learner, train=train | {"policy": policy}, max_iterations=3)
+    assert load_checkpoint(folder).learner == learner
 
 
 @pytest.mark.parametrize(

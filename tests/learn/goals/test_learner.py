@@ -8,11 +8,14 @@ from torch.testing import assert_close
 
 from isaachrl import config
 from isaachrl.errors import ConfigError, IsaacHRLError
-from isaachrl.learn.goals import FlatCfg, FlatLearner, GoalsCfg
+from isaachrl.learn.goals import FlatCfg, FlatLearner, FlatSacCfg, GoalsCfg
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.schedule import Schedule
 from tests.envs.test_no_sync import HostWaits
 from tests.learn.goals.plane import SMALL, SMALL_LEVEL, STEP_M, Plane, make_learner
+
+SAC = {"algorithm": "sac"}
+SOFT = {"worker": SAC, "manager": SAC}
 
 
 def segments(learner):
@@ -42,13 +45,15 @@ def test_segments_never_cross_episodes_whatever_their_lengths():
 
 def test_environments_keep_phases_of_their_own_and_get_a_goal_at_once():
     learner = make_learner(Plane(num_envs=2, lengths=(3, 12)))
-    first = learner.collector.goal.clone()
+    first = learner.collector.segments[0].goal.clone()
     phases, changed = [], []
     for _ in range(5):
-        state, goal = learner.collector.obs["state"][:, :2], learner.collector.goal
+        state, goal = learner.collector.obs["state"][:, :2], learner.collector.segments[0].goal
         learner.collector.step()
-        phases.append(learner.collector.phase.tolist())
-        kept = (learner.collector.obs["state"][:, :2] + learner.collector.goal - state - goal).abs().amax(1) < 1e-4
+        phases.append(learner.collector.segments[0].phase.tolist())
+        kept = (learner.collector.obs["state"][:, :2] + learner.collector.segments[0].goal - state - goal).abs().amax(
+            1
+        ) < 1e-4
         changed.append((~kept).tolist())
     assert phases == [[1, 1], [2, 2], [0, 3], [1, 0], [2, 1]]
     assert changed == [[False, False], [False, False], [True, False], [False, True], [False, False]]
@@ -230,10 +235,11 @@ def equal(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.parametrize("levels", [{}, SOFT])
 @pytest.mark.parametrize("mode", ["paper", "total", "hbaselines"])
-def test_a_connection_of_weight_zero_is_bit_identical_to_none(mode):
+def test_a_connection_of_weight_zero_is_bit_identical_to_none(mode, levels):
     plain, zero, more = (
-        make_learner(correction="none", connection={"mode": m, "weight": w})
+        make_learner(correction="none", connection={"mode": m, "weight": w}, **levels)
         for m, w in (("none", 0.01), (mode, 0.0), (mode, 1.0))
     )
     for _ in range(6):
@@ -242,8 +248,10 @@ def test_a_connection_of_weight_zero_is_bit_identical_to_none(mode):
     assert not equal(weights(plain), weights(more))
 
 
-def test_the_managers_loss_never_moves_the_worker():
-    learner = make_learner(correction="none", connection={"mode": "total", "weight": 1.0})
+@pytest.mark.parametrize("levels", [{}, SOFT, {"worker": SAC}])
+@pytest.mark.parametrize("mode", ["paper", "total", "hbaselines"])
+def test_the_managers_loss_never_moves_the_worker(mode, levels):
+    learner = make_learner(correction="none", connection={"mode": mode, "weight": 1.0}, **levels)
     collect(learner, 12)
     before = [p.detach().clone() for p in learner.levels.worker.actor.parameters()]
     before += [p.detach().clone() for p in learner.levels.worker.critics.parameters()]
@@ -289,7 +297,9 @@ def test_pretraining_keeps_the_manager_still_and_freezing_the_worker():
     assert done[1] == (True, False) and done[2] == (True, True) and done[3] == (False, True)
 
 
-@pytest.mark.parametrize("changes", [{}, {"pool_sets": 2, "connection": {"mode": "paper", "target": 0.0}}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"pool_sets": 2, "connection": {"mode": "paper", "target": 0.0}}, SOFT, {"manager": SAC}]
+)
 def test_a_stored_learner_continues_bit_for_bit(changes):
     straight, other = make_learner(seed=1, **changes), make_learner(seed=1, **changes)
     for _ in range(3):
@@ -336,9 +346,10 @@ def test_numbers_that_are_not_finite_are_reported():
         learner.iterate()
 
 
-def test_nothing_waits_for_the_device_in_steps_and_updates():
+@pytest.mark.parametrize("levels", [{}, SOFT])
+def test_nothing_waits_for_the_device_in_steps_and_updates(levels):
     learner = make_learner(pool_sets=2, goal_resampling=0.5, target_resampling=0.5, centre_reward=True, stagger=True,
-                           connection={"mode": "paper"}, flip_penalty=1.0, flip_reset_steps=4)  # fmt: skip
+                           connection={"mode": "paper"}, flip_penalty=1.0, flip_reset_steps=4, **levels)  # fmt: skip
     learner.iterate()
     learner.manager_update.refresh()
     with HostWaits() as waits:
@@ -356,7 +367,7 @@ def test_the_policy_sets_goals_by_phase_and_keeps_them():
     points = []
     for step in range(8):
         policy.act(env.observe())
-        points.append(policy._point.clone())
+        points.append(policy._points[0].clone())
         env.advance(torch.ones(2, 2))
         if step == 1:
             policy.restart(torch.tensor([False, True]))
@@ -366,7 +377,7 @@ def test_the_policy_sets_goals_by_phase_and_keeps_them():
 
 @pytest.mark.parametrize("absolute", [False, True])
 def test_exported_networks_say_what_the_policy_says(absolute):
-    changes = {"absolute_goals": True, "correction": "none"} if absolute else {}
+    changes = {"absolute_goals": True, "correction": "none"} if absolute else SOFT
     learner = make_learner(inputs="scaled", **changes)
     high, low = exports(learner.env, learner.cfg, learner.levels)
     obs = learner.env.observe()
@@ -415,13 +426,14 @@ def test_tasks_without_goals_are_refused():
         make_learner(env)
 
 
-def flat(seed=0, **changes):
+def flat(seed=0, kind=FlatCfg, **changes):
     values = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 0}
-    return FlatLearner(Plane(seed=seed), config.build(FlatCfg, values | {"policy": SMALL_LEVEL} | changes), seed)
+    return FlatLearner(Plane(seed=seed), config.build(kind, values | {"policy": SMALL_LEVEL} | changes), seed)
 
 
-def test_the_flat_baseline_remembers_steps_and_continues_bit_for_bit():
-    straight, other = flat(1), flat(1)
+@pytest.mark.parametrize("kind", [FlatCfg, FlatSacCfg])
+def test_the_flat_baseline_remembers_steps_and_continues_bit_for_bit(kind):
+    straight, other = flat(1, kind), flat(1, kind)
     for _ in range(3):
         straight.iterate()
     state, env_state = straight.state_dict(), straight.env.state_dict()
@@ -441,16 +453,32 @@ def _stored(state):
     return file
 
 
+def test_sac_acts_at_random_and_its_policy_does_not():
+    learner = make_learner(Plane(num_envs=2), **SOFT)
+    state, goal = learner.collector.obs["state"], learner.collector.segments[0].goal
+    drawn = [learner.levels.draw(0, state, goal, learner.generator) for _ in range(2)]
+    assert not torch.equal(*drawn)
+    policy = GoalPolicy(learner.env, learner.cfg, learner.levels)
+    first = policy.act(learner.collector.obs)
+    policy.restart(torch.ones(2, dtype=torch.bool))
+    assert torch.equal(first, policy.act(learner.collector.obs))
+
+
+QUICK = {"worker_reward": "progress", "boundary": "carried", "goal_resampling": 0.5, "target_resampling": 0.5,
+         "inputs": "scaled", "warmup_uniform": True, "check_every": 150, "check_episodes": 64, "correction": "hiro",
+         "pool_sets": 4, "centre_reward": True, "replay_steps": 40_000}  # fmt: skip
+QUICK_LEVEL = {"hidden": [64, 64], "batch": 128, "actor_learning_rate": 1e-3, "noise_raw": False, "noise_low": 0.05,
+               "noise_high": 0.4, "target_rate": 0.02, "small_last_layer": False, "action_again": False,
+               "discount": 0.9}  # fmt: skip
+
+
 @pytest.mark.slow
-def test_it_learns_to_reach_places():
-    values = {"worker_reward": "progress", "boundary": "carried", "goal_resampling": 0.5, "target_resampling": 0.5,
-              "inputs": "scaled", "warmup_uniform": True,
-              "check_every": 150, "check_episodes": 64, "correction": "hiro",
-              "pool_sets": 4, "centre_reward": True, "replay_steps": 40_000}  # fmt: skip
-    level = {"hidden": [64, 64], "batch": 128, "actor_learning_rate": 1e-3, "noise_raw": False, "noise_low": 0.05,
-             "noise_high": 0.4, "target_rate": 0.02, "small_last_layer": False, "action_again": False}  # fmt: skip
-    learner = make_learner(Plane(num_envs=32, episode_steps=24), **values, worker=level | {"discount": 0.9},
-                           manager=level | {"updates_per_step": 4, "discount": 0.9})  # fmt: skip
+@pytest.mark.parametrize("algorithm", ["td3", "sac"])
+def test_it_learns_to_reach_places(algorithm):
+    level = QUICK_LEVEL | {"algorithm": algorithm, "temperature": 0.1}
+    learner = make_learner(
+        Plane(num_envs=32, episode_steps=24), **QUICK, worker=level, manager=level | {"updates_per_step": 4}
+    )
     for _ in range(150):
         signals = learner.iterate()
     assert signals["check/success_rate"] > 0.8

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from isaachrl import config
-from isaachrl.learn.goals import FlatCfg, GoalsCfg
+from isaachrl.learn.goals import FlatCfg, FlatSacCfg, GoalsCfg
 from isaachrl.learn.goals.config import Boundary, Correction, Inputs
 from isaachrl.learn.goals.goals import WorkerReward
 
@@ -43,10 +43,12 @@ def test_every_recipe_of_the_two_levels_builds(name):
         assert built.warmup_steps >= built.meta_period
 
 
-def test_the_flat_baseline_builds():
-    file = composed("td3")
+@pytest.mark.parametrize(("name", "kind"), [("td3", FlatCfg), ("sac", FlatSacCfg)])
+def test_the_flat_baselines_build(name, kind):
+    file = composed(name)
+    assert file["name"] == name
     for recipe in file["recipes"].values():
-        config.build(FlatCfg, recipe.get("train", {}))
+        assert config.build(kind, recipe.get("train", {})).policy.algorithm.value == name
 
 
 def test_the_names_say_which_correction_and_which_connection():

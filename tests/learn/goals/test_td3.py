@@ -5,12 +5,14 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from isaachrl.learn.goals.actor_critic import Batch
 from isaachrl.learn.goals.check import Check
-from isaachrl.learn.goals.config import Inputs, Td3Cfg
+from isaachrl.learn.goals.config import Inputs, LevelCfg
 from isaachrl.learn.goals.contract import Views
+from isaachrl.learn.goals.exploration import Exploration
 from isaachrl.learn.goals.networks import LAST_LAYER_RANGE, Actor, Critic, exact
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
-from isaachrl.learn.goals.td3 import Batch, Exploration, Td3
+from isaachrl.learn.goals.td3 import Td3
 from isaachrl.nn import Precision, Rounding
 from tests.learn.goals.plane import Plane
 
@@ -20,7 +22,7 @@ LIMITS = torch.tensor([10.0, 0.5])
 
 
 def make(raw=True, **values):
-    cfg = Td3Cfg(hidden=[8, 8], **values)
+    cfg = LevelCfg(hidden=[8, 8], **values)
     return Td3(3, LIMITS, raw, cfg, PLAIN, torch.Generator().manual_seed(0))
 
 
@@ -113,19 +115,19 @@ def test_rows_without_weight_teach_nothing():
 
 def test_critics_see_actions_in_their_own_units_and_twice():
     torch.manual_seed(0)
-    critic = Critic(3, LIMITS, Td3Cfg(hidden=[8, 8]), PLAIN)
+    critic = Critic(3, LIMITS, LevelCfg(hidden=[8, 8]), PLAIN)
     assert [layer.in_features for layer in critic.hidden] == [3 + 2, 8 + 2]
     features, action = torch.randn(5, 3), torch.rand(5, 2)
     shown = action * LIMITS
     x = torch.relu(critic.hidden[0](torch.cat((features, shown), 1)))
     x = torch.relu(critic.hidden[1](torch.cat((x, shown), 1)))
     assert_close(critic(features, action), critic.last(x)[:, 0])
-    once = Critic(3, torch.ones(2), Td3Cfg(hidden=[8, 8], action_again=False), PLAIN)
+    once = Critic(3, torch.ones(2), LevelCfg(hidden=[8, 8], action_again=False), PLAIN)
     assert [layer.in_features for layer in once.hidden] == [5, 8]
 
 
 def test_last_layers_start_small_as_published():
-    actor = Actor(3, 2, Td3Cfg(), PLAIN)
+    actor = Actor(3, 2, LevelCfg(), PLAIN)
     assert actor.last.weight.abs().max() <= LAST_LAYER_RANGE
     assert all((layer.bias == 0).all() for layer in actor.hidden)
     # uniform with a third over the fan-in as variance: up to the root of one over it
@@ -134,7 +136,7 @@ def test_last_layers_start_small_as_published():
 
 
 def test_rounded_networks_stay_close_to_exact_ones():
-    rounded = Actor(3, 2, Td3Cfg(small_last_layer=False), Rounding(Precision.mixed, CPU))
+    rounded = Actor(3, 2, LevelCfg(small_last_layer=False), Rounding(Precision.mixed, CPU))
     features = torch.randn(64, 3)
     with torch.no_grad():
         here, there = rounded(features), exact(rounded)(features)
@@ -143,7 +145,7 @@ def test_rounded_networks_stay_close_to_exact_ones():
 
 
 def noise(num_envs=3, **values):
-    cfg = Td3Cfg(**{"noise_raw": False, "noise_low": 0.01, "noise_high": 1.0} | values)
+    cfg = LevelCfg(**{"noise_raw": False, "noise_low": 0.01, "noise_high": 1.0} | values)
     return Exploration(cfg, LIMITS, num_envs, torch.Generator().manual_seed(0))
 
 
