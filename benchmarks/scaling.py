@@ -48,11 +48,17 @@ def draw(points: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     curves = {"bare engine": "bare_control_steps_per_s", "measured": "env_steps_per_s"}
     for label, name in curves.items():
         above.plot(counts, [point[name] for point in points], marker="o", label=label)
-    above.set(title=title, ylabel="control steps per second", xscale="log", yscale="log")
+    speeds = [point[name] for point in points for name in curves.values()]
+    above.set(title=title, ylabel="control steps per second", xscale="log")
+    if max(speeds) > 10 * min(speeds):
+        above.set_yscale("log")
+    else:
+        above.set_ylim(0.0, 1.1 * max(speeds))
     above.legend()
     below.plot(counts, [point["ratio"] for point in points], marker="o", color="black")
     below.set(xlabel="environments", ylabel="ratio", ylim=(0.0, 1.05))
     below.set_xticks(counts, [str(count) for count in counts], minor=False)
+    below.minorticks_off()
     for axes in (above, below):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
