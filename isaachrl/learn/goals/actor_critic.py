@@ -50,6 +50,7 @@ class ActorCritic(ABC):
 
     Attributes:
         actor: called with features, it gives the action without any noise.
+        averaged: who acts in earnest: the actor's average over its updates, or the actor itself where none is kept.
         updates: of the critics, so far.
     """
 
@@ -67,6 +68,7 @@ class ActorCritic(ABC):
         self.cfg, self.generator = cfg, generator
         units = limits if show_raw else torch.ones_like(limits)
         self.actor = self.ACTOR(features, len(limits), cfg, rounding).to(limits.device)
+        self.averaged = copy.deepcopy(self.actor).requires_grad_(False) if cfg.average_rate > 0 else self.actor
         self.critics = Twins(features, units, cfg, rounding).to(limits.device)
         sources = self.sources()
         self.targets = nn.ModuleList([copy.deepcopy(source) for source in sources]).requires_grad_(False)
@@ -92,6 +94,16 @@ class ActorCritic(ABC):
     @abstractmethod
     def policy_loss(self, batch: Batch, tally: Tally) -> tuple[Tensor, Tensor]:
         """The actor's present actions `(B, A)` and their loss `(B,)`."""
+
+    def slow_down(self, progress: float) -> None:
+        """Set the learning rates for a share `progress` in [0, 1] of the training."""
+        share = 1.0 + (self.cfg.learning_rate_end - 1.0) * min(progress, 1.0)
+        for optimizer, rate in (
+            (self.actor_optimizer, self.cfg.actor_learning_rate),
+            (self.critic_optimizer, self.cfg.critic_learning_rate),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = share * rate
 
     def update(self, batch: Batch, tally: Tally, extra: Callable[[Tensor], Tensor] | None = None) -> None:
         """One step of the critics and, every `policy_delay` times, of the actor and the targets.
@@ -124,12 +136,16 @@ class ActorCritic(ABC):
         with torch.no_grad():
             for target, source in zip(self.targets.parameters(), self._followed, strict=True):
                 target.lerp_(source, self.cfg.target_rate)
+            if self.averaged is not self.actor:
+                for average, source in zip(self.averaged.parameters(), self._actor_parameters, strict=True):
+                    average.lerp_(source, self.cfg.average_rate)
         tally.add(actor_loss=loss, saturation=(action.abs() > 0.99).float().mean())
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimisers and the count of updates."""
         return {
             "actor": self.actor.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "critics": self.critics.state_dict(),
             "targets": self.targets.state_dict(),
             "actor_optimizer": self.actor_optimizer.state_dict(),
@@ -146,6 +162,7 @@ class ActorCritic(ABC):
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the networks alone."""
+        self.averaged.load_state_dict(state.get("averaged", state["actor"]))
         self.actor.load_state_dict(state["actor"])
         self.critics.load_state_dict(state["critics"])
         self.targets.load_state_dict(state["targets"])

@@ -54,8 +54,11 @@ class LevelCfg:
             noise, `uniform_share` alone counts.
         hidden: widths of the layers of actor and critics.
         actor_learning_rate, critic_learning_rate: of Adam.
+        learning_rate_end: share of both rates that is left at the end of the training; they fall linearly.
         discount: of one step of this level.
         target_rate: share of the way that targets move, every `policy_delay` updates.
+        average_rate: above 0, who is checked, played, evaluated and exported is not the actor but its average, which
+            moves by this share with each of the actor's updates. Successive actors differ more than they improve.
         policy_delay: critic updates between two of actor and targets.
         batch: rows of an update.
         updates_per_step: updates each time all environments have taken one step of this level; may be a fraction.
@@ -84,8 +87,10 @@ class LevelCfg:
     hidden: list[int] = field(default_factory=lambda: [300, 300])
     actor_learning_rate: float = 1e-4
     critic_learning_rate: float = 1e-3
+    learning_rate_end: float = 1.0
     discount: float = 0.99
     target_rate: float = 0.005
+    average_rate: float = 0.0
     policy_delay: int = 2
     batch: int = 100
     updates_per_step: float = 1.0
@@ -118,6 +123,11 @@ class LevelCfg:
             raise ConfigError(
                 f"train: learning rates, target_rate and noise_low {rates} must be above 0, noise_high="
                 f"{self.noise_high} at least noise_low, discount={self.discount} in [0, 1]"
+            )
+        if not (0 <= self.average_rate < 1 and 0 <= self.learning_rate_end <= 1):
+            raise ConfigError(
+                f"train: average_rate={self.average_rate} lies in [0, 1), learning_rate_end={self.learning_rate_end} in"
+                " [0, 1]"
             )
         if self.updates_per_step < 0 or not (0 <= self.noise_correlation < 1 and 0 <= self.uniform_share <= 1):
             raise ConfigError(

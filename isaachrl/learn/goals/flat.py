@@ -56,6 +56,7 @@ class FlatLearner(Learner):
 
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
+        self.level.slow_down(self.iteration / self.cfg.max_iterations)
         for _ in range(self.cfg.steps_per_iteration):
             self._step()
             self.steps += 1
@@ -69,8 +70,8 @@ class FlatLearner(Learner):
         return signals
 
     def act(self, obs: Obs) -> Tensor:
-        """Action `(N, A)` without noise."""
-        return self.level.actor(self.views.manager(obs["state"], context_of(obs)))
+        """Action `(N, A)` without noise, of the averaged actor if there is one."""
+        return self.level.averaged(self.views.manager(obs["state"], context_of(obs)))
 
     @torch.no_grad()
     def _step(self) -> None:
@@ -118,7 +119,7 @@ class FlatLearner(Learner):
         """See `Learner.exports`: what it sees is computed outside, see `Views.manager`."""
         obs = {group: values[:1].detach().cpu().clone() for group, values in self.env.observe().items()}
         seen = self.views.manager(obs["state"].to(self.env.device), context_of(obs).to(self.env.device)).cpu()
-        network: nn.Module = exact(self.level.actor)
+        network: nn.Module = exact(self.level.averaged)
         factor = {"state_factor": self.views.state_factor.tolist(), "inputs": self.cfg.inputs.value}
         return [Exported("policy", network, {"features": seen}, "action", factor)]
 

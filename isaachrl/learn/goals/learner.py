@@ -77,6 +77,8 @@ class GoalsLearner(Learner):
         progress = self.iteration / cfg.max_iterations
         pretraining = progress < cfg.pretrain_worker_until
         frozen = progress >= cfg.freeze_worker_at
+        for level in self.levels.all:
+            level.slow_down(progress)
         for _ in range(cfg.steps_per_iteration):
             warm = self.steps >= self._learn_from
             self.collector.uniform_actions = cfg.warmup_uniform and self.steps < cfg.warmup_steps

@@ -56,6 +56,10 @@ class Levels:
         """A level's action in [-1, 1] for its wish, without noise: `(…, A)` of the worker, `(…, d)` of managers."""
         return self.all[number].actor(self.features(number, state, wish))
 
+    def choose_in_earnest(self, number: int, state: Tensor, wish: Tensor) -> Tensor:
+        """The same by the level's averaged actor: what is checked, played and evaluated."""
+        return self.all[number].averaged(self.features(number, state, wish))
+
     def draw(self, number: int, state: Tensor, wish: Tensor, generator: torch.Generator) -> Tensor:
         """The same as the level takes it in training, less the noise that is added to it."""
         return self.all[number].draw(self.features(number, state, wish), generator)
@@ -67,10 +71,6 @@ class Levels:
     def value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
         """The worker's first critic `(…)`."""
         return self.worker.critics.first(self.views.worker(state, goal), action)
-
-    def propose(self, state: Tensor, context: Tensor) -> Tensor:
-        """The top manager's action `(…, d)` in [-1, 1]."""
-        return self.choose(len(self.all) - 1, state, context)
 
     def to_goal(self, proposal: Tensor, state: Tensor) -> Tensor:
         """The goal `(…, d)`, a change from `state (…, S)`, of a manager's action in [-1, 1]."""

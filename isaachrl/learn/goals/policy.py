@@ -34,7 +34,7 @@ class GoalPolicy:
         state, wish = obs["state"], context_of(obs)
         here = state[:, : len(self.levels.limits)]
         for number in reversed(range(len(self.periods))):
-            fresh = self.levels.to_goal(self.levels.choose(number + 1, state, wish), state) + here
+            fresh = self.levels.to_goal(self.levels.choose_in_earnest(number + 1, state, wish), state) + here
             # state plus goal stays the same point while a goal is in force
             due = (self._age % self.periods[number] == 0).unsqueeze(1)
             self._points[number] = torch.where(due, fresh, self._points[number])
@@ -42,7 +42,7 @@ class GoalPolicy:
         self._age = self._age + 1
         if self._show is not None:
             self._show(self._points[0][:, :3])
-        return self.levels.act(state, wish)
+        return self.levels.choose_in_earnest(0, state, wish)
 
     def restart(self, mask: Tensor) -> None:
         """See `Policy.restart`."""
@@ -57,7 +57,7 @@ class ManagerNet(nn.Module):
 
     def __init__(self, levels: Levels) -> None:
         super().__init__()
-        self.actor, self.scaled = exact(levels.manager.actor), levels.views.scaled
+        self.actor, self.scaled = exact(levels.manager.averaged), levels.views.scaled
         self.register_buffer("factor", levels.views.state_factor.cpu().clone())
         self.register_buffer("scale", levels.limits.cpu().clone())
 
@@ -80,7 +80,7 @@ class PursuerNet(nn.Module):
     def __init__(self, levels: Levels, number: int) -> None:
         super().__init__()
         views = levels.views
-        self.actor, self.absolute = exact(levels.all[number].actor), views.absolute
+        self.actor, self.absolute = exact(levels.all[number].averaged), views.absolute
         seen = views.worker_factor if number == 0 else views.state_factor
         scale = torch.ones_like(levels.action_limits) if number == 0 else levels.limits
         self.register_buffer("state_factor", seen.cpu().clone())

@@ -384,8 +384,8 @@ def test_exported_networks_say_what_the_policy_says(absolute):
     state, context = obs["state"], obs["context"]
     with torch.no_grad():
         goal = high.module(state, context)
-        assert_close(goal, learner.levels.propose(state, context) * learner.levels.limits)
-        relative = learner.levels.to_goal(learner.levels.propose(state, context), state)
+        assert_close(goal, learner.levels.choose(1, state, context) * learner.levels.limits)
+        relative = learner.levels.to_goal(learner.levels.choose(1, state, context), state)
         assert_close(low.module(state, relative), learner.levels.act(state, relative))
 
 
