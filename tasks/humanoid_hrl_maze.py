@@ -41,7 +41,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
         goal_radius_m: how near the goal counts as there.
         episode_steps: control steps; 0 takes what suits the layout.
         control: what the motors take; the skill's own kind.
-        start_motion: the poses that episodes start from: `stand`, or a motion as in HumanoidAMP.
+        start_motion: the poses that episodes start from: `stand`, or a motion as in HumanoidAMP, which the skill
+            should know: thrown into a gait that it never learned, one body in twenty falls within two seconds.
         start_speed_mps: faster moments of that motion are left out.
         min_height_m: a listed body below its height is a fall and ends the episode.
         style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
@@ -59,7 +60,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
     goal_radius_m: float = 1.0
     episode_steps: int = 0
     control: Control = Control.position
-    start_motion: str = "builtin"
+    start_motion: str = "locomotion"
     start_speed_mps: float = 1.6
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
     style_frames: int = 0
