@@ -90,6 +90,10 @@ class Learner(ABC):
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take only what acting needs (networks, normalisers) from a `state_dict`; any number of environments."""
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs, to hand a policy on in a small file; the whole state where nobody says less."""
+        return self.state_dict()
+
     @abstractmethod
     def policy(self) -> Policy:
         """The deterministic controller, for play and evaluation."""

@@ -1,10 +1,14 @@
-"""The command `mode=export`: each network as TorchScript and ONNX, with a contract that says what its numbers mean."""
+"""The command `mode=export`: each network as TorchScript and ONNX, with a contract that says what its numbers mean.
+
+Beside them `weights.pt`, a small checkpoint to play, evaluate and start trainings from, but not to resume.
+"""
 
 import importlib.util
 import io
 import json
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +16,24 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.learn.learner import Exported
+from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
+from isaachrl.run.checkpoint import Checkpoint, save_checkpoint
 from isaachrl.run.evaluate import run_folder
 from isaachrl.run.files import write_atomically
 from isaachrl.run.settings import Settings
 
 log = logging.getLogger(__name__)
 
+WEIGHTS = "weights.pt"
 TOLERANCE = 1e-4
 CHECKED_INPUTS = 64
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export(settings: Settings) -> dict[str, Any]:
-    """Write every network that the learner offers into `export/` of the run's folder, and compare the two forms.
+    """Write every network that the learner offers into `export/` of the run's folder, compare the two forms, and
+    write `weights.pt`.
 
     Returns:
         By file name, the greatest absolute difference between PyTorch and each exported form.
@@ -38,12 +45,26 @@ def export(settings: Settings) -> dict[str, Any]:
     learner = trained_learner(settings, 1, settings.run.seed)
     folder = run_folder(settings).path / "export"
     folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(weights_alone(settings, learner), folder / WEIGHTS)
     differences: dict[str, Any] = {}
     for exported in learner.exports():
         differences |= export_network(exported, folder)
     for name, difference in differences.items():
         log.info("%s: differs from PyTorch by at most %.2g", folder / name, difference)
     return differences
+
+
+def weights_alone(settings: Settings, learner: Learner) -> Checkpoint:
+    """A checkpoint of what acting needs: no optimiser, no environment's state, no random state."""
+    assert settings.loaded is not None
+    return replace(
+        settings.loaded,
+        config=settings.plain(),
+        learner_state=learner.weights(),
+        env_state={},
+        random_state={},
+        others=[],
+    )
 
 
 def require_packages() -> None:

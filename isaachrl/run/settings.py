@@ -205,7 +205,7 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
         return None
     loaded = load_checkpoint_or_skill(Path(source))
     if mode is Mode.train:
-        require_whole(loaded, source)
+        require_whole(loaded, source, resumed=bool(run.resume))
     task, learner = (typed.get(section, {}).get("name") for section in ("task", "train"))
     loaded.require(task, learner)
     return loaded

@@ -58,14 +58,19 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     )
 
 
-def require_whole(loaded: Checkpoint, source: str) -> None:
-    """Refuse to train on from a skill file.
+def require_whole(loaded: Checkpoint, source: str, resumed: bool) -> None:
+    """Refuse to train on from a skill file, and to resume from any file of weights alone.
 
     Raises:
-        CheckpointError: it holds the skill alone.
+        CheckpointError: it is a skill file, or the `weights.pt` of an export.
     """
     if loaded.learner == LEARNER and not loaded.env_state:
         raise CheckpointError(
             f"{source} is a skill file, which holds no critic and no optimiser; train on from its run's"
             " checkpoints/last.pt, or build on it with task=HumanoidHRLMaze skill=" + source
+        )
+    if resumed and not loaded.env_state:
+        raise CheckpointError(
+            f"{source} holds weights alone and cannot be continued exactly; type checkpoint={source} for a new training"
+            " that starts from them"
         )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from isaachrl.errors import IsaacHRLError
+from isaachrl.errors import CheckpointError, IsaacHRLError
 from isaachrl.learn.learner import Exported
 from isaachrl.run.export import export_network, require_packages
 
@@ -38,6 +38,19 @@ def test_files_of_a_run(launch):
     loaded = torch.jit.load("run/export/greedy.pt")
     obs = torch.tensor([[0.3, -0.2], [1.0, 2.0], [0.0, 0.0]])
     torch.testing.assert_close(loaded(obs), torch.tanh(obs @ weights["0.weight"].T + weights["0.bias"]))
+
+
+@needs_onnx
+def test_weights_of_an_export_can_be_evaluated_and_started_from_but_not_resumed(launch):
+    launch(max_iterations=1, run_dir="run")
+    launch(mode="export", checkpoint="run")
+    small = "run/export/weights.pt"
+    assert torch.load(small, weights_only=True)["env_state"] == {}
+    of_run, of_weights = (launch(mode="evaluate", checkpoint=path, episodes=4) for path in ("run", small))
+    assert {**of_run, "never": 0} == {**of_weights, "never": 0}  # one metric is NaN, which equals nothing
+    launch(checkpoint=small, max_iterations=1, run_dir="more")
+    with pytest.raises(CheckpointError, match=f"holds weights alone.*type checkpoint={small}"):
+        launch(resume=small)
 
 
 @needs_onnx

@@ -112,6 +112,11 @@ class PpoLearner(Learner):
         statistics.lengths = state["lengths"].to(self.env.device, copy=True)
         self.iteration, self.samples = state["iteration"], state["samples"]
 
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`: the networks and their normalisers."""
+        model = self.agent.model.state_dict()
+        return _plain({"agent": {"model": model}, "iteration": self.iteration, "samples": self.samples})
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         _check_shapes(self.agent.model.state_dict(), state["agent"]["model"])
