@@ -49,7 +49,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
         skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
         hierarchy: the window of the high level and the weights of its reward.
         reward: `progress` in metres along the maze since the last control step (the default weight makes
-            walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on a fall.
+            walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on a fall,
+            `time` 1 each control step: without it, whoever faces a wall may as well stand there.
     """
 
     layout: Layout = Layout.umaze
@@ -66,7 +67,9 @@ class HumanoidHRLMazeCfg(TaskCfg):
     style_frames: int = 0
     skill: str = "assets/skills/humanoid.pt"
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
-    reward: dict[str, float] = field(default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0})
+    reward: dict[str, float] = field(
+        default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0, "time": -0.2}
+    )
 
     def __post_init__(self) -> None:
         """Refuse mazes that cannot be built; choose the episode's length by the layout."""
@@ -171,7 +174,12 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
-        return {"progress": self._progress, "goal": self._arrived().float(), "fall": self._fallen(self.sim).float()}
+        return {
+            "progress": self._progress,
+            "goal": self._arrived().float(),
+            "fall": self._fallen(self.sim).float(),
+            "time": torch.ones_like(self._progress),
+        }
 
     def terminated(self) -> Tensor:
         """A fall, or the goal."""
