@@ -244,11 +244,11 @@ class ManagerUpdate:
             state["multiplier_updates"] = self.multiplier.updates
         return state
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+    def load_state_dict(self, state: dict[str, Any], with_replay: bool = True) -> None:
+        """Continue from `state_dict`; goals that the pool found for segments are of use only along with the replay."""
         self.mean_reward.copy_(state["mean_reward"])
         self.own_generator.set_state(state["generator"].cpu())
-        if self.pool is not None:
+        if self.pool is not None and with_replay:
             self.pool.load_state_dict(state["pool"])
         if self.multiplier is not None:
             self.multiplier.load_state_dict(state["multiplier"])
