@@ -152,9 +152,9 @@ class GoalsLearner(Learner):
             stored = [state["replay"], *state.get("higher_replays", [])]
             for replay, own in zip(self.replays, stored, strict=True):
                 replay.load_state_dict(own)
-            self.manager_update.load_state_dict(state["manager_update"])
         else:
             self._learn_from = self.steps + self.cfg.warmup_steps
+        self.manager_update.load_state_dict(state["manager_update"], with_replay="replay" in state)
         self.generator.set_state(state["generator"].cpu())
 
     def load_weights(self, state: dict[str, Any]) -> None:

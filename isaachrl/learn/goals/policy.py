@@ -50,24 +50,26 @@ class GoalPolicy:
 
 
 class ManagerNet(nn.Module):
-    """State and target to a goal, in the state's units."""
+    """State and target to a goal, in the state's units: always a change from the state, as pursuers take it."""
 
     factor: Tensor
     scale: Tensor
 
     def __init__(self, levels: Levels) -> None:
         super().__init__()
-        self.actor, self.scaled = exact(levels.manager.averaged), levels.views.scaled
-        self.register_buffer("factor", levels.views.state_factor.cpu().clone())
+        views = levels.views
+        self.actor, self.scaled, self.absolute = exact(levels.manager.averaged), views.scaled, views.absolute
+        self.register_buffer("factor", views.state_factor.cpu().clone())
         self.register_buffer("scale", levels.limits.cpu().clone())
 
     def forward(self, state: Tensor, context: Tensor) -> Tensor:
         """Goal `(n, d)` of states `(n, S)` and targets `(n, k)`."""
-        seen = state * self.factor
+        seen = torch.cat((state * self.factor, context), dim=1)
         if self.scaled:
             way = context - state[:, : context.shape[1]]
-            return self.actor(torch.cat((seen, 0.1 * context, 0.1 * way), dim=1)) * self.scale
-        return self.actor(torch.cat((seen, context), dim=1)) * self.scale
+            seen = torch.cat((state * self.factor, 0.1 * context, 0.1 * way), dim=1)
+        goal = self.actor(seen) * self.scale
+        return goal - state[:, : goal.shape[1]] if self.absolute else goal
 
 
 class PursuerNet(nn.Module):
@@ -81,6 +83,7 @@ class PursuerNet(nn.Module):
         super().__init__()
         views = levels.views
         self.actor, self.absolute = exact(levels.all[number].averaged), views.absolute
+        self.sets_place = views.absolute and number > 0
         seen = views.worker_factor if number == 0 else views.state_factor
         scale = torch.ones_like(levels.action_limits) if number == 0 else levels.limits
         self.register_buffer("state_factor", seen.cpu().clone())
@@ -91,7 +94,8 @@ class PursuerNet(nn.Module):
         """Of states `(n, S)` and goals `(n, d)`, changes from the state: an action `(n, A)` in [-1, 1], or a goal."""
         if self.absolute:
             goal = goal + state[:, : goal.shape[1]]
-        return self.actor(torch.cat((state * self.state_factor, goal * self.goal_factor), dim=1)) * self.scale
+        chosen = self.actor(torch.cat((state * self.state_factor, goal * self.goal_factor), dim=1)) * self.scale
+        return chosen - state[:, : chosen.shape[1]] if self.sets_place else chosen
 
 
 def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:

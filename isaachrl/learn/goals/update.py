@@ -203,35 +203,38 @@ class ManagerUpdate:
             total = total - self.mean_reward
         self.tally.add(reward=mean)
         end = replay.steps_at("states", rows, length)
+        action = self.levels.to_proposal(goal, states[:, 0])
         if cfg.hindsight:
-            goal, fine, times = self._in_hindsight(rows, goal, end[:, : goal.shape[1]] - states[:, 0, : goal.shape[1]])
+            change = end[:, : goal.shape[1]] - states[:, 0, : goal.shape[1]]
+            action, fine, times = self._in_hindsight(rows, action, self.levels.to_proposal(change, states[:, 0]))
             total, weight = total - fine, weight * times
         share = length.float() / replay.sizes.steps
         return Batch(
             features=views.manager(states[:, 0], context),
-            action=self.levels.to_proposal(goal, states[:, 0]),
+            action=action,
             reward=total,
             discount=cfg.manager.discount**share * (~terminal).float(),
             next_features=views.manager(end, context),
             weight=weight,
         )
 
-    def _in_hindsight(self, rows: Tensor, goal: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Goals `(B, d)` as they are learned with after `change (B, d)`, fines `(B,)`, and how often each row counts.
+    def _in_hindsight(self, rows: Tensor, action: Tensor, came: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Actions `(B, d)` as they are learned with after `came (B, d)`, fines `(B,)`, how often each row counts.
 
+        Both are in [-1, 1] where they are within the goal's range: so it is the same for changes and for places.
         A missed test stands for two transitions, its fine and its hindsight action: a coin says which of them is
         learned from, and it counts twice. Segments cut short are no tests.
         """
-        cfg, limits = self.cfg, self.levels.limits
+        cfg, ones = self.cfg, torch.ones_like(self.levels.limits)
         tested, length = self.replay.take(rows, "tested", "length")
         tested = tested & (length == self.replay.sizes.steps)
-        missed = tested & ~reached(goal, change, limits, cfg.subgoal_tolerance)
+        missed = tested & ~reached(action, came, ones, cfg.subgoal_tolerance)
         coin = torch.rand(length.shape, generator=self.generator, device=rows.device) < 0.5
         fined = missed & coin
         fine = cfg.manager.reward_scale * cfg.subgoal_penalty * length * fined
-        taken = hindsight_action(goal, change, limits, cfg.subgoal_tolerance)
+        taken = hindsight_action(action, came, ones, cfg.subgoal_tolerance)
         self.tally.count("missed_tests", missed.float(), tested)
-        return torch.where(fined.unsqueeze(1), goal, taken), fine, 1.0 + missed
+        return torch.where(fined.unsqueeze(1), action, taken), fine, 1.0 + missed
 
     def state_dict(self) -> dict[str, Any]:
         """Pool, running mean, own generator, multiplier."""
@@ -244,11 +247,11 @@ class ManagerUpdate:
             state["multiplier_updates"] = self.multiplier.updates
         return state
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+    def load_state_dict(self, state: dict[str, Any], with_replay: bool = True) -> None:
+        """Continue from `state_dict`; goals that the pool found for segments are of use only along with the replay."""
         self.mean_reward.copy_(state["mean_reward"])
         self.own_generator.set_state(state["generator"].cpu())
-        if self.pool is not None:
+        if self.pool is not None and with_replay:
             self.pool.load_state_dict(state["pool"])
         if self.multiplier is not None:
             self.multiplier.load_state_dict(state["multiplier"])

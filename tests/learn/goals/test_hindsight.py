@@ -89,6 +89,17 @@ def test_managers_learn_what_came_about_and_are_fined_for_missed_tests():
     assert shares["manager/missed_tests"] == pytest.approx(0.5), "one of two that were tests"
 
 
+def test_managers_of_absolute_goals_learn_places_within_their_range():
+    learner = collected(make(absolute_goals=True), 8)
+    data, limits = learner.replay.data, learner.levels.limits
+    data["states"][:2, :, :2] = torch.tensor([2.5, 0.0])
+    data["states"][:2, 1:, :2] += torch.tensor([[[1.0, 2.0]], [[-2.0, -1.0]]])
+    data["goal"][:2], data["tested"][:2], data["length"][:2] = torch.tensor([-4.0, 0.0]), False, 4
+    # from (2.5, 0) to (3.5, 2), which is out of the range of 3, and to (0.5, -1), which is not
+    for row, place in enumerate(([3.0, 2.0], [0.5, -1.0])):
+        assert_close(manager_batch(learner, row, 1).action * limits, torch.tensor([place]))
+
+
 def test_fines_do_not_move_the_running_mean():
     means = []
     for penalty in (0.0, 50.0):

@@ -329,6 +329,19 @@ def test_without_a_stored_replay_a_new_one_fills_up_first():
     assert other.levels.worker.updates > before
 
 
+def test_without_a_stored_replay_the_manager_keeps_its_mean_reward_and_its_multiplier():
+    changes = {"checkpoint_replay": False, "centre_reward": True, "pool_sets": 2}
+    learner, other = (make_learner(**changes, connection={"mode": "paper", "target": 0.0}) for _ in range(2))
+    for _ in range(3):
+        learner.iterate()
+    learner.manager_update.multiplier.log_weight.data.fill_(-2.0)
+    other.load_state_dict(learner.state_dict())
+    kept = other.manager_update
+    assert torch.equal(kept.mean_reward, learner.manager_update.mean_reward) and kept.mean_reward != 0
+    assert kept.multiplier.log_weight == -2.0 and kept.multiplier.updates == learner.manager_update.multiplier.updates
+    assert kept.pool.filled == 0, "its goals belong to segments that are gone"
+
+
 def test_weights_alone_fit_any_number_of_environments():
     learner = make_learner()
     for _ in range(3):
@@ -384,9 +397,9 @@ def test_exported_networks_say_what_the_policy_says(absolute):
     state, context = obs["state"], obs["context"]
     with torch.no_grad():
         goal = high.module(state, context)
-        assert_close(goal, learner.levels.choose(1, state, context) * learner.levels.limits)
-        relative = learner.levels.to_goal(learner.levels.choose(1, state, context), state)
-        assert_close(low.module(state, relative), learner.levels.act(state, relative))
+        # what the one gives is what the other takes: a change, however goals are thought of inside
+        assert_close(goal, learner.levels.to_goal(learner.levels.choose(1, state, context), state))
+        assert_close(low.module(state, goal), learner.levels.act(state, goal))
 
 
 def test_absolute_goals_are_the_same_wish_in_other_words():

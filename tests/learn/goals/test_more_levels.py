@@ -186,8 +186,9 @@ def test_the_policy_sets_each_goal_by_its_own_phase():
     assert changes == [[0, 0], [1, 0], [0, 0], [1, 0], [0, 0], [1, 1], [0, 0]]
 
 
-def test_exported_networks_say_what_the_policy_says():
-    learner = make(inputs="scaled")
+@pytest.mark.parametrize("absolute", [False, True])
+def test_exported_networks_say_what_the_policy_says(absolute):
+    learner = make(inputs="scaled", absolute_goals=absolute)
     high, middle, low = exports(learner.env, learner.cfg, learner.levels)
     assert (high.name, middle.name, low.name) == ("high_level", "middle_level_1", "low_level")
     levels, obs = learner.levels, learner.env.observe()
