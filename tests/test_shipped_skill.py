@@ -1,4 +1,4 @@
-"""The skill in `assets/skills/` does what its page says, measured on a few short episodes."""
+"""What `assets/skills/` holds does what its page says, measured on a few short episodes."""
 
 import pytest
 import torch
@@ -7,6 +7,9 @@ import isaachrl
 import tasks  # noqa: F401  registers the tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.hierarchy.skill import Skill
+from isaachrl.run.build import actor
+from isaachrl.run.rollout import run_episodes
+from isaachrl.run.settings import resolve
 from isaachrl.sim import load_robot
 
 SECONDS = 4
@@ -83,3 +86,11 @@ def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> No
             for name in (motion, wrong)
         )
         assert own > other + 0.3, (motion, wrong)
+
+
+def test_the_shipped_high_level_finds_its_way_through_the_maze() -> None:
+    typed = {"mode": "evaluate", "checkpoint": "assets/skills/umaze.pt", "device": "cpu"}
+    env, policy, _ = actor(resolve(typed, typed), 48, seed=5)
+    found = run_episodes(env, policy, 1).summary()
+    assert found["success_rate"] > 0.75  # 0.93 of a thousand episodes
+    assert found["fall_rate"] < 0.2

@@ -1,7 +1,8 @@
 """`python -m isaachrl.run.demo`: the whole way in small, from motions to a skill to a maze.
 
 A few minutes make a skill that walks, not yet one that stands firm whatever it is told. So the high level commands the
-shipped skill, which was trained by the same command for longer; `--own-skill` takes the fresh one all the same.
+shipped skill, which was trained by the same command for longer, and goes on from the shipped high level; `--own-skill`
+takes the fresh skill all the same, `--from-scratch` a high level that knows nothing (then `--maze-iterations 300` or more).
 """
 
 import argparse
@@ -20,6 +21,7 @@ log = logging.getLogger("isaachrl.run.demo")  # under `python -m` the module's n
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "assets" / "skills" / "humanoid.pt"
+SHIPPED_HIGH_LEVEL = ROOT / "assets" / "skills" / "umaze.pt"
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,13 +30,14 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results")
     parser.add_argument("--skill-iterations", type=int, default=250)
     parser.add_argument("--skill-envs", type=int, default=1024)
-    parser.add_argument("--maze-iterations", type=int, default=120)
+    parser.add_argument("--maze-iterations", type=int, default=40)
     parser.add_argument("--maze-envs", type=int, default=256)
-    parser.add_argument("--layout", default="corridor")
+    parser.add_argument("--layout", default="umaze")
     parser.add_argument("--episodes", type=int, default=3, help="episodes of the replay")
     parser.add_argument("--motion", default="walks", help="what the fresh skill imitates")
     parser.add_argument("--skill", type=Path, default=SHIPPED, help="skill that the high level commands")
     parser.add_argument("--own-skill", action="store_true", help="let the high level command the fresh skill instead")
+    parser.add_argument("--from-scratch", action="store_true", help="begin the high level anew")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("settings", nargs="*", help="further key=value settings for every command, such as device=cpu")
     return parser.parse_args(argv)
@@ -58,9 +61,10 @@ def demo(options: argparse.Namespace) -> list[Path]:
         shutil.copyfile(skill, out / "skill.pt")
     maze = out / "maze"
     shared = [f"seed={options.seed}", *options.settings]
+    start = [] if options.from_scratch or options.own_skill else [f"checkpoint={SHIPPED_HIGH_LEVEL}"]
     _command(
         "task=HumanoidHRLMaze", f"skill={out / 'skill.pt'}", f"task.layout={options.layout}", f"run_dir={maze}",
-        f"num_envs={options.maze_envs}", f"max_iterations={options.maze_iterations}", *shared,
+        f"num_envs={options.maze_envs}", f"max_iterations={options.maze_iterations}", *start, *shared,
     )  # fmt: skip
     _command(
         "task=HumanoidHRLMaze", "mode=play", f"checkpoint={maze}", f"episodes={options.episodes}", *shared
