@@ -120,7 +120,8 @@ def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:
     goal = torch.zeros(1, cfg.goal_size)
     inputs, lower = {"state": state, "goal": goal}, []
     for number in reversed(range(len(levels.all) - 1)):
-        name, output = (f"middle_level_{number}", "goal") if number > 0 else ("low_level", "action")
+        # ONNX wants another name for what comes out than for what goes in
+        name, output = (f"middle_level_{number}", "lower_goal") if number > 0 else ("low_level", "action")
         lower.append(Exported(name, PursuerNet(levels, number), inputs, output, meaning | sizes))
     return [high, *lower]
 

@@ -191,6 +191,7 @@ def test_exported_networks_say_what_the_policy_says(absolute):
     learner = make(inputs="scaled", absolute_goals=absolute)
     high, middle, low = exports(learner.env, learner.cfg, learner.levels)
     assert (high.name, middle.name, low.name) == ("high_level", "middle_level_1", "low_level")
+    assert all(one.output not in one.inputs for one in (high, middle, low)), "ONNX refuses one name for two things"
     levels, obs = learner.levels, learner.env.observe()
     state, context = obs["state"], obs["context"]
     with torch.no_grad():
