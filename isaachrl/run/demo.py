@@ -2,7 +2,7 @@
 
 A few minutes make a skill that walks, not yet one that stands firm whatever it is told. So the high level commands the
 shipped skill, which was trained by the same command for longer, and goes on from the shipped high level; `--own-skill`
-takes the fresh skill all the same, `--from-scratch` a high level that knows nothing (then `--maze-iterations 300` or more).
+takes the fresh skill all the same, `--from-scratch` a high level that knows nothing (with `--maze-iterations 300`).
 """
 
 import argparse
