@@ -1,5 +1,6 @@
 """A point on a plane that has to get somewhere: the smallest environment in which goals can be set."""
 
+import io
 from types import SimpleNamespace
 
 import torch
@@ -102,3 +103,17 @@ def make_learner(env=None, seed=0, **changes):
     for level in ("worker", "manager"):
         values[level] = SMALL[level] | changes.get(level, {})
     return GoalsLearner(env or Plane(seed=seed), config.build(GoalsCfg, values), seed)
+
+
+def goes_on_alike(straight, other):
+    """Stop one learner after three iterations, hand its stored state to the other: both must go on the same."""
+    for _ in range(3):
+        straight.iterate()
+    file = io.BytesIO()
+    torch.save({"learner": straight.state_dict(), "env": straight.env.state_dict()}, file)
+    expected = [straight.iterate() for _ in range(2)]
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    other.env.load_state_dict(state["env"])
+    other.load_state_dict(state["learner"])
+    assert [other.iterate() for _ in range(2)] == expected

@@ -1,7 +1,5 @@
 """Averaged actors and falling learning rates: by hand, where they count, and that a training continues exactly."""
 
-import io
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -12,7 +10,7 @@ from isaachrl.learn.goals import FlatCfg, FlatLearner, GoalsCfg
 from isaachrl.learn.goals.config import LevelCfg
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.tally import Tally
-from tests.learn.goals.plane import SMALL, SMALL_LEVEL, Plane, make_learner
+from tests.learn.goals.plane import SMALL, SMALL_LEVEL, Plane, goes_on_alike, make_learner
 from tests.learn.goals.test_sac import make as make_sac
 from tests.learn.goals.test_td3 import batch, make
 
@@ -102,16 +100,7 @@ def test_learning_rates_follow_the_iterations():
 @pytest.mark.parametrize("algorithm", ["td3", "sac"])
 def test_a_stored_learner_continues_bit_for_bit(algorithm):
     straight, other = (averaged_learner(level={"algorithm": algorithm}) for _ in range(2))
-    for _ in range(3):
-        straight.iterate()
-    file = io.BytesIO()
-    torch.save({"learner": straight.state_dict(), "env": straight.env.state_dict()}, file)
-    expected = [straight.iterate() for _ in range(2)]
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    other.env.load_state_dict(state["env"])
-    other.load_state_dict(state["learner"])
-    assert [other.iterate() for _ in range(2)] == expected
+    goes_on_alike(straight, other)
     for one, two in zip(straight.levels.all, other.levels.all, strict=True):
         assert torch.equal(one.averaged.last.weight, two.averaged.last.weight)
         assert not torch.equal(one.averaged.last.weight, one.actor.last.weight)

@@ -1,7 +1,5 @@
 """Hindsight: its definitions by hand, what each level learns from, and that tested workers act without noise."""
 
-import io
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -11,7 +9,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.hindsight import hindsight_action, later_step, reached
 from tests.envs.test_no_sync import HostWaits
-from tests.learn.goals.plane import SMALL, Plane, make_learner
+from tests.learn.goals.plane import SMALL, Plane, goes_on_alike, make_learner
 from tests.learn.goals.test_learner import QUICK, QUICK_LEVEL, equal, weights
 
 LIMITS = torch.tensor([10.0, 0.5])
@@ -169,16 +167,7 @@ def test_nothing_is_tested_while_actions_are_uniform_or_without_hindsight():
 
 def test_a_stored_learner_continues_bit_for_bit():
     straight, other = make(seed=1), make(seed=1)
-    for _ in range(3):
-        straight.iterate()
-    file = io.BytesIO()
-    torch.save({"learner": straight.state_dict(), "env": straight.env.state_dict()}, file)
-    expected = [straight.iterate() for _ in range(2)]
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    other.env.load_state_dict(state["env"])
-    other.load_state_dict(state["learner"])
-    assert [other.iterate() for _ in range(2)] == expected
+    goes_on_alike(straight, other)
     assert equal(weights(straight), weights(other))
 
 

@@ -12,7 +12,7 @@ from isaachrl.learn.goals import FlatCfg, FlatLearner, FlatSacCfg, GoalsCfg
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.schedule import Schedule
 from tests.envs.test_no_sync import HostWaits
-from tests.learn.goals.plane import SMALL, SMALL_LEVEL, STEP_M, Plane, make_learner
+from tests.learn.goals.plane import SMALL, SMALL_LEVEL, STEP_M, Plane, goes_on_alike, make_learner
 
 SAC = {"algorithm": "sac"}
 SOFT = {"worker": SAC, "manager": SAC}
@@ -302,16 +302,7 @@ def test_pretraining_keeps_the_manager_still_and_freezing_the_worker():
 )
 def test_a_stored_learner_continues_bit_for_bit(changes):
     straight, other = make_learner(seed=1, **changes), make_learner(seed=1, **changes)
-    for _ in range(3):
-        straight.iterate()
-    file = io.BytesIO()
-    torch.save({"learner": straight.state_dict(), "env": straight.env.state_dict()}, file)
-    expected = [straight.iterate() for _ in range(2)]
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    other.env.load_state_dict(state["env"])
-    other.load_state_dict(state["learner"])
-    assert [other.iterate() for _ in range(2)] == expected
+    goes_on_alike(straight, other)
     assert equal(weights(straight), weights(other))
 
 

@@ -1,7 +1,5 @@
 """More than two levels: periods, each manager's own goals and segments, what middle levels learn from."""
 
-import io
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -11,7 +9,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.goals import goal_transition
 from isaachrl.learn.goals.policy import GoalPolicy, exports
-from tests.learn.goals.plane import SMALL, STEP_M, Plane, make_learner
+from tests.learn.goals.plane import SMALL, STEP_M, Plane, goes_on_alike, make_learner
 from tests.learn.goals.test_learner import QUICK, QUICK_LEVEL, equal
 
 THREE = {"meta_period": [2, 3], "correction": "none"}
@@ -158,16 +156,7 @@ def test_updates_come_once_a_period_of_each_manager():
 def test_a_stored_learner_continues_bit_for_bit(algorithm):
     level = {"algorithm": algorithm}
     straight, other = (make(seed=1, worker=level, manager=level, stagger=True) for _ in range(2))
-    for _ in range(3):
-        straight.iterate()
-    file = io.BytesIO()
-    torch.save({"learner": straight.state_dict(), "env": straight.env.state_dict()}, file)
-    expected = [straight.iterate() for _ in range(2)]
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    other.env.load_state_dict(state["env"])
-    other.load_state_dict(state["learner"])
-    assert [other.iterate() for _ in range(2)] == expected
+    goes_on_alike(straight, other)
     assert equal(weights(straight), weights(other))
 
 
