@@ -20,6 +20,7 @@ RAY_RANGE_M = 10.0
 WINDOW_RADIUS = 3
 GOAL_SIZE = 5
 GOAL_SCALE_M = 10.0
+WAY_POINTS = 2
 START_JITTER_M = 0.3
 # long enough for a detour at walking speed along the longest path of each layout
 EPISODE_STEPS = {Layout.corridor: 900, Layout.umaze: 900, Layout.medium: 1800, Layout.large: 2700}
@@ -45,6 +46,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
             should know: thrown into a gait that it never learned, one body in twenty falls within two seconds.
         start_speed_mps: faster moments of that motion are left out.
         min_height_m: a listed body below its height is a fall and ends the episode.
+        guide: the observation tells the way as well: the next two cells on a shortest path and its length. Without
+            it, the policy finds the way from the map of its surroundings, or learns it by heart.
         style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
         skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
         hierarchy: the window of the high level and the weights of its reward.
@@ -64,6 +67,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
     start_motion: str = "locomotion"
     start_speed_mps: float = 1.6
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
+    guide: bool = False
     style_frames: int = 0
     skill: str = "assets/skills/humanoid.pt"
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
@@ -118,7 +122,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.layout = JointLayout(robot, device)
         self.obs_sizes = {
             "proprioception": humanoid.proprioception_size(robot),
-            "task": GOAL_SIZE + RAYS + (2 * WINDOW_RADIUS + 1) ** 2 - 1,
+            "task": GOAL_SIZE + RAYS + (2 * WINDOW_RADIUS + 1) ** 2 - 1 + cfg.guide * (2 * WAY_POINTS + 1),
         }
         if cfg.style_frames > 0:
             self.obs_sizes["style"] = cfg.style_frames * humanoid.style_size(robot)
@@ -225,19 +229,24 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         return {name: views[name]() for name in groups}
 
     def _sight(self) -> Tensor:
-        """In the heading frame: direction, distance and place of the goal; distances to walls; the map around."""
+        """In the heading frame: direction, distance and place of the goal; distances to walls; the map; the way."""
         xy = self.sim.root_pos_w[:, :2]
         forward = rotations.axis_x(self.sim.root_quat_w)[:, :2]
         forward = forward / forward.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         left = torch.stack((-forward[:, 1], forward[:, 0]), dim=-1)
-        to_goal = self.goal_w - xy
-        goal_h = torch.stack(((to_goal * forward).sum(-1), (to_goal * left).sum(-1)), dim=-1)
+        axes = torch.stack((forward, left), dim=-1)
+        goal_h = torch.einsum("ni,nij->nj", self.goal_w - xy, axes)
         far = goal_h.norm(dim=-1, keepdim=True)
         rays_w = self._rays_h[:, :1] * forward.unsqueeze(1) + self._rays_h[:, 1:] * left.unsqueeze(1)
         walls = maze.ray_distances_m(self.bank, self.maze_id, xy, rays_w, RAY_RANGE_M) / RAY_RANGE_M
         around = maze.occupancy_window(self.bank, self.maze_id, xy, forward, WINDOW_RADIUS)
         goal = torch.cat((goal_h / far.clamp_min(1e-6), far / GOAL_SCALE_M, goal_h / GOAL_SCALE_M), dim=-1)
-        return torch.cat((goal, walls, around), dim=-1)
+        views = (goal, walls, around)
+        if self.cfg.guide:
+            points = maze.way_points_m(self.bank, self.maze_id, self.goal, xy, WAY_POINTS)
+            points_h = torch.einsum("nki,nij->nkj", points - xy.unsqueeze(1), axes)
+            views += (points_h.flatten(1) / self.cfg.cell_m, self.distance_m.unsqueeze(1) / GOAL_SCALE_M)
+        return torch.cat(views, dim=-1)
 
     def metrics(self) -> dict[str, Tensor]:
         """Success and falls (0 or 1), way left in m, and shortest over walked way where successful, else NaN.

@@ -1,7 +1,7 @@
 """What a run is told: the keys of the top level, and how they become a task, a learner and their configurations.
 
 A value is looked for in this order: what the user typed, the configuration stored in the checkpoint, the recipe
-of the device, the YAML files, the defaults of the dataclasses.
+of the task or the device, the YAML files, the defaults of the dataclasses.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,8 @@ class RunCfg:
         run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
         resume: run folder or checkpoint to continue.
         video: whether playing writes a video.
-        recipe: which overlay of the learner's YAML applies: `auto` goes by the device, `none` applies none.
+        recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task or, if there is
+            none, after the device; `none` applies none.
         test: the same as `mode=play`.
         episodes: how many episodes an evaluation counts.
     """
@@ -178,7 +179,7 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
         base = _stored(loaded, resuming=mode is Mode.train)
         values = _without_others(values, base)
     else:
-        base = _recipe(recipes, first.recipe, device, mode)
+        base = _recipe(recipes, first, device, mode)
     run = config.build(RunCfg, merge(merge(values, _spread(base)), typed) | {"mode": mode.value})
     return _settle(run, device, loaded, frozenset(typed))
 
@@ -225,14 +226,16 @@ def _without_others(values: Values, stored: Values) -> Values:
     return {key: value for key, value in values.items() if key not in others}
 
 
-def _recipe(recipes: Mapping[str, Any], name: str, device: torch.device, mode: Mode) -> Values:
-    """The overlay for the device, or the one asked for by name."""
+def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode: Mode) -> Values:
+    """The overlay for the task or the device, or the one asked for by name."""
+    name, task = run.recipe, run.task.get("name")
     if name == "none":
         return {}
     if name != "auto" and name not in recipes:
         raise ConfigError(f"recipe={name} is unknown{nearest(name, [*recipes, 'auto', 'none'])}")
-    key = name if name != "auto" else ("gpu" if device.type == "cuda" else "cpu")
-    chosen = dict(recipes.get(key) or {})
+    if name == "auto":
+        name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
+    chosen = dict(recipes.get(name) or {})
     if mode is not Mode.train:  # the sizes of a training are not those of a look at it
         chosen.pop("num_envs", None)
         chosen.pop("max_iterations", None)

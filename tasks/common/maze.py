@@ -120,6 +120,24 @@ def path_cells(walls: Tensor) -> Tensor:
     return distance.view(mazes, cells, cells)
 
 
+def next_cells(walls: Tensor, paths: Tensor) -> Tensor:
+    """The cell to go to next `(M, C, C)` on a shortest path to a goal cell (second axis) from a cell (third axis).
+
+    The goal's own is itself, and so is that of a cell from which there is no path. Arguments as `path_cells`.
+    """
+    mazes, rows, columns = walls.shape
+    cells = torch.arange(rows * columns, device=walls.device).view(rows, columns)
+    steps = paths.view(mazes, rows * columns, rows, columns)
+    best, towards = steps.clone(), cells.expand_as(steps).clone()
+    for axis, shift in ((2, 1), (2, -1), (3, 1), (3, -1)):
+        # walls stand all around, so what wraps around the border is never nearer
+        beside = steps.roll(shift, axis)
+        nearer = (beside < best) & (steps < FAR_CELLS)
+        best = torch.where(nearer, beside, best)
+        towards = torch.where(nearer, cells.roll(shift, axis - 2).expand_as(steps), towards)
+    return towards.reshape_as(paths)
+
+
 @dataclass(frozen=True)
 class MazeBank:
     """M mazes of one size, ready to be walked in.
@@ -128,6 +146,7 @@ class MazeBank:
         cell_m: side of a cell.
         walls: `(M, H, W)` bool.
         paths: `(M, C, C)` steps from cell to cell along the corridors, C = H W.
+        towards: `(M, C, C)` the flat cell after a cell (third axis) on a shortest path to a goal (second axis).
         pairs: `(M, P, 2)` flat cells where an episode may start and its goal may be; padded with the first pair.
         num_pairs: `(M,)` how many pairs each maze has.
     """
@@ -135,6 +154,7 @@ class MazeBank:
     cell_m: float
     walls: Tensor
     paths: Tensor
+    towards: Tensor
     pairs: Tensor
     num_pairs: Tensor
 
@@ -158,7 +178,10 @@ def make_bank(walls: Tensor, starts: Tensor, cell_m: float, min_steps: int, devi
         found = table.nonzero()
         pairs[maze] = found[0]
         pairs[maze, : len(found)] = found
-    return MazeBank(cell_m, walls.to(device), paths.to(device), pairs.to(device), num_pairs.to(device))
+    towards = next_cells(walls, paths)
+    return MazeBank(
+        cell_m, walls.to(device), paths.to(device), towards.to(device), pairs.to(device), num_pairs.to(device)
+    )
 
 
 def sample_episodes(bank: MazeBank, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -223,6 +246,24 @@ def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Ten
     stand_in = torch.where(total > 1e-6, stand_in, steps.flip(1, 2))
     value = torch.where(free > 0, steps, stand_in)
     return ((1.0 - du) * (1.0 - dv) * value).sum((1, 2)) * bank.cell_m
+
+
+def way_points_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor, count: int) -> Tensor:
+    """Centres `(N, count, 2)` in metres of the next cells on a shortest path from `xy_m (N, 2)` to the goals `(N,)`.
+
+    At the path's end the goal's centre repeats.
+    """
+    _, rows, columns = bank.walls.shape
+    u, v = _grid(bank, xy_m)
+    column, row = ((side + 0.5).floor().long() for side in (u, v))
+    cell = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
+    cells = rows * columns
+    first = (maze * cells + goal) * cells
+    points: list[Tensor] = []
+    for _ in range(count):
+        cell = bank.towards.flatten().take(first + cell)
+        points.append(cell_centre_m(bank, cell))
+    return torch.stack(points, dim=1)
 
 
 def ray_distances_m(bank: MazeBank, maze: Tensor, origin_m: Tensor, direction: Tensor, range_m: float) -> Tensor:

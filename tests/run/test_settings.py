@@ -43,6 +43,14 @@ def test_another_recipe_by_name():
     assert settle(recipe="gpu").num_envs == 4096
 
 
+def test_a_recipe_named_after_the_task_goes_before_the_device():
+    values = composed(train={"recipes": RECIPES | {"Point": {"num_envs": 5}}})
+    assert resolve(values).num_envs == 5
+    assert resolve(merge(values, {"recipe": "cpu"})).num_envs == 32
+    values["train"]["recipes"] = RECIPES | {"Lake": {"num_envs": 5}}
+    assert resolve(values).num_envs == 32
+
+
 def test_both_spellings_of_the_budget_beat_the_recipe():
     assert settle(train={"max_iterations": 5}).learner_cfg.max_iterations == 5
     assert settle(max_iterations=5).learner_cfg.max_iterations == 5

@@ -109,6 +109,27 @@ def test_the_potential_along_a_corridor_is_the_way_left():
     assert_close(maze.potential_m(bank, torch.zeros(5, dtype=torch.long), goal, xy), numbers(0.0, 2.5, 4.0, 4.0, 11.2))
 
 
+def test_the_way_points_of_the_u_by_hand():
+    bank = bank_of(Layout.umaze)
+    xy = torch.tensor(
+        [[-2.5, -2.5], [1.0, -2.4], [2.0, 0.3], [-2.4, 2.0]]
+    )  # two steps before the corner, one, none, there
+    points = maze.way_points_m(bank, torch.zeros(4, dtype=torch.long), torch.full((4,), 3 * 5 + 1), xy, 2)
+    expected = [[[0, -1], [1, -1]], [[1, -1], [1, 0]], [[1, 1], [0, 1]], [[-1, 1], [-1, 1]]]
+    assert_close(points, 2.5 * torch.tensor(expected, dtype=torch.float))
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_each_step_towards_a_goal_is_one_nearer(layout):
+    bank = bank_of(layout)
+    maze_id, start, goal = maze.sample_episodes(bank, 4000, generator())
+    after = bank.towards[maze_id, goal, start]
+    assert torch.equal(bank.paths[maze_id, goal, after], bank.paths[maze_id, goal, start] - 1)
+    assert bool((bank.paths[maze_id, start, after] == 1).all())
+    wall = bank.walls[0].flatten().nonzero()[0].item()
+    assert (bank.towards[0, goal[0], wall].item(), bank.towards[0, goal[0], goal[0]].item()) == (wall, goal[0].item())
+
+
 def test_the_potential_around_a_corner_by_hand():
     bank = bank_of(Layout.umaze)  # y upwards: the goal (-2.5, 2.5), the corner (2.5, 2.5), then down to (2.5, -2.5)
     goal = torch.full((4,), 3 * 5 + 1)
@@ -286,6 +307,19 @@ def test_turning_the_body_turns_what_it_sees():
     put(env, torch.zeros(1, 2), numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
     direction = env.observe()["task"][0, :2]
     assert_close(direction, numbers(0.0, -1.0), rtol=0, atol=1e-5)  # facing +y, the goal at +x is on the right
+
+
+def test_the_guide_shows_the_way_as_the_body_sees_it():
+    env = make(2, layout="umaze", guide=True)
+    assert env.task.obs_sizes["task"] == make(1).task.obs_sizes["task"] + 5
+    env.task.goal.fill_(3 * 5 + 1)
+    at = torch.tensor([[-2.5, -2.5], [2.5, 0.0]])
+    put(env, at, numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
+    env.task.after_physics()
+    guide = env.observe()["task"][:, -5:]
+    # facing +y: what lies at +x is on the right, so its second coordinate is negative
+    expected = [[0.0, -1.0, 0.0, -2.0, 1.5], [1.0, 0.0, 1.0, 1.0, 0.75]]
+    assert_close(guide, torch.tensor(expected), rtol=0, atol=1e-5)
 
 
 def test_the_overview_shows_the_whole_maze():

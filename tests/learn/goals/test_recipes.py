@@ -9,6 +9,7 @@ from isaachrl import config
 from isaachrl.learn.goals import FlatCfg, FlatSacCfg, GoalsCfg
 from isaachrl.learn.goals.config import Boundary, Correction, Inputs
 from isaachrl.learn.goals.goals import WorkerReward
+from isaachrl.run.settings import resolve
 
 CFG = Path(__file__).resolve().parents[3] / "cfg" / "train"
 
@@ -37,7 +38,7 @@ def test_every_recipe_of_the_two_levels_builds(name):
     file = composed(name)
     assert file.pop("name") == "goals"
     recipes = file.pop("recipes")
-    assert {"cpu", "gpu", "paper", "parallel", "gather"} <= set(recipes)
+    assert {"cpu", "gpu", "paper", "parallel", "AntGather"} <= set(recipes)
     for recipe in recipes.values():
         built = config.build(GoalsCfg, merged(file, recipe.get("train", {})))
         assert built.warmup_steps >= built.meta_period
@@ -61,9 +62,9 @@ def test_the_names_say_which_correction_and_which_connection():
 
 
 def test_gather_draws_no_targets_and_centres_nothing():
-    for name, recipe in (("AntGather", "cpu"), ("hrl_cg", "gather")):
-        train = composed(name)["recipes"][recipe]["train"]
-        built = config.build(GoalsCfg, train)
+    for name in ("AntGather", "hrl", "hrl_cg"):  # whatever the learner, without asking for it
+        values = composed(name)
+        built = resolve({"task": {"name": "AntGather"}, "train": values, "device": "cpu"}).learner_cfg
         assert (built.target_resampling, built.centre_reward, built.manager.reward_scale) == (0.0, False, 1.0)
         assert built.manager.batch == 512, "the rest is the parallel recipe"
 
