@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 
 from isaachrl.errors import RenderError
-from isaachrl.motion.checks import check_clip
+from isaachrl.motion.checks import ClipChecks, check_clip
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
@@ -17,7 +17,7 @@ from isaachrl.run.evaluate import write_summary
 from isaachrl.run.files import RunFolder
 from isaachrl.run.record import Stage, VideoWriter
 from isaachrl.run.settings import Settings
-from isaachrl.run.tables import cell, show
+from isaachrl.run.tables import show
 from isaachrl.sim import Robot, Scene, load_robot
 from isaachrl.sim.soles import robot_soles
 
@@ -36,8 +36,9 @@ def view_motions(settings: Settings) -> dict[str, Any]:
     video = folder.path / "motions.mp4"
     made = settings.run.video and _film(clips, robot, video)
     soles = robot_soles(robot.name)
-    checks = {clip.name: dataclasses.asdict(check_clip(clip, robot, soles)) for clip in clips}
-    show(_table(checks))
+    found = {clip.name: check_clip(clip, robot, soles) for clip in clips}
+    show(_table(found))
+    checks = {name: dataclasses.asdict(one) for name, one in found.items()}
     summary: dict[str, Any] = {"task": settings.task.name, "clips": checks, "video": str(video) if made else None}
     write_summary(summary, folder.path / "motions.json")
     return summary
@@ -66,12 +67,28 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
     return True
 
 
-def _table(checks: dict[str, dict[str, Any]]) -> Table:
+def _table(found: dict[str, ClipChecks]) -> Table:
     """One clip a row, one measure a column."""
     result = Table(title="motions")
-    result.add_column("clip")
-    for name in next(iter(checks.values())):
-        result.add_column(name.replace("_", " "), justify="right", overflow="fold")
-    for clip, values in checks.items():
-        result.add_row(clip, *(cell(value) for value in values.values()))
+    headers = (
+        "speed m/s",
+        "turn rad/s",
+        "slip cm",
+        "below floor mm",
+        "joint margin deg",
+        "knee deg",
+        "seam rad",
+        "rad/s",
+    )
+    result.add_column("clip", no_wrap=True)
+    result.add_column("s", justify="right")
+    for name in headers:
+        result.add_column(name, justify="right")
+    for clip, one in found.items():
+        result.add_row(
+            clip, f"{one.length_s:.2f}", f"{one.forward_m_s if one.forward_m_s < -0.1 else one.speed_m_s:.2f}",
+            f"{one.turn_rad_s:.2f}", f"{one.slip_cm:.2f}", f"{one.penetration_mm:.1f}",
+            f"{one.margin_deg:.1f} ({one.margin_dof})", "{:.0f} to {:.0f}".format(*one.knee_deg),
+            f"{one.seam_rad:.0e}", f"{one.peak_speed_rad_s:.1f}",
+        )  # fmt: skip
     return result

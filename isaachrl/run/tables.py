@@ -11,7 +11,9 @@ LEAST_WIDTH = 150  # where the output is no terminal, nothing else tells how wid
 def show(table: Table) -> None:
     """Print a table; on a terminal it fits the window."""
     console = Console()
-    console.print(table, width=None if console.is_terminal else LEAST_WIDTH, crop=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(width=LEAST_WIDTH)
+    console.print(table, crop=False, soft_wrap=False)
 
 
 def cell(value: Any) -> str:

@@ -140,6 +140,18 @@ def _stop(name: str, model: BodyModel) -> Clip:
     return synthesise(name, commands.transition(Style(), velocity, 4.5, settled_s=3.1), model)
 
 
+def _speed_up(name: str, model: BodyModel) -> Clip:
+    """From a walk of 1.2 m/s to a jog of 2.2 m/s."""
+    velocity = _forward(lambda t_s: 1.2 + smooth((t_s - 1.0) / 2.0))
+    return synthesise(name, commands.transition(Style(), velocity, 4.0), model)
+
+
+def _slow_down(name: str, model: BodyModel) -> Clip:
+    """From a jog of 2.2 m/s to a walk of 1.2 m/s."""
+    velocity = _forward(lambda t_s: 2.2 - smooth((t_s - 1.2) / 2.8))
+    return synthesise(name, commands.transition(Style(), velocity, 5.0), model)
+
+
 _MAKERS: dict[str, Maker] = {
     "stand": _stand,
     "walk_slow": _gait(0.6),
@@ -158,5 +170,7 @@ _MAKERS: dict[str, Maker] = {
     "crouch": _gait(0.7, style=Style(_CROUCH, crouch_m=0.12)),
     "start": _start,
     "stop": _stop,
+    "speed_up": _speed_up,
+    "slow_down": _slow_down,
 }
 CLIP_NAMES = tuple(_MAKERS)
