@@ -1,11 +1,15 @@
-"""Playing without a checkpoint: the clips that a task imitates, as a video, and how good they are."""
+"""Playing without a checkpoint: the clips a task imitates, as a video and a sheet of stills, and how good they are."""
 
 import dataclasses
+import io
 import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from rich.table import Table
 
 from isaachrl.errors import RenderError
@@ -14,11 +18,13 @@ from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.run.evaluate import write_summary
-from isaachrl.run.files import RunFolder
+from isaachrl.run.files import RunFolder, write_atomically
 from isaachrl.run.record import Stage, VideoWriter
 from isaachrl.run.settings import Settings
 from isaachrl.run.tables import show
 from isaachrl.sim import Robot, Scene, load_robot
+from isaachrl.sim.cameras import ChaseCamera
+from isaachrl.sim.render import SceneRenderer
 from isaachrl.sim.soles import robot_soles
 
 log = logging.getLogger(__name__)
@@ -26,6 +32,8 @@ log = logging.getLogger(__name__)
 FPS = 30
 VIDEO_S = 30.0  # shared by all clips
 CLIP_S = (2.0, 8.0)  # at least and at most
+STILLS = 12
+STILL_SIZE, LABEL_PX, DPI = (80, 120), 110, 100
 
 
 def view_motions(settings: Settings) -> dict[str, Any]:
@@ -39,7 +47,11 @@ def view_motions(settings: Settings) -> dict[str, Any]:
     found = {clip.name: check_clip(clip, robot, soles) for clip in clips}
     show(_table(found))
     checks = {name: dataclasses.asdict(one) for name, one in found.items()}
-    summary: dict[str, Any] = {"task": settings.task.name, "clips": checks, "video": str(video) if made else None}
+    stills = folder.path / "motions.png"
+    if made:
+        write_atomically(stills, _sheet(clips, robot))
+    pictures = {"video": str(video), "sheet": str(stills)} if made else {"video": None, "sheet": None}
+    summary: dict[str, Any] = {"task": settings.task.name, "clips": checks} | pictures
     write_summary(summary, folder.path / "motions.json")
     return summary
 
@@ -65,6 +77,29 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
     stage.close()
     log.info("%d clips in %s", len(clips), path)
     return True
+
+
+def _sheet(clips: list[Clip], robot: Robot) -> bytes:
+    """A row of stills for each clip, seen from the side, evenly over its length; as PNG."""
+    width, height = STILL_SIZE
+    renderer = SceneRenderer(Scene(robot=robot.name), width, height)
+    library = MotionLibrary(clips, robot, "cpu")
+    figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)
+    for row, clip in enumerate(clips):
+        camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)
+        times = torch.linspace(0.0, clip.duration_s, STILLS + 1)[:-1]
+        qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, row), times))
+        frames = [renderer.frame(pose, np.zeros((0, 3)), camera) for pose in qpos.numpy()]
+        left, top = LABEL_PX / (LABEL_PX + STILLS * width), 1.0 - row / len(clips)
+        axes = figure.add_axes((left, top - 1.0 / len(clips), 1.0 - left, 1.0 / len(clips)))
+        axes.imshow(np.concatenate(frames, axis=1), aspect="auto")
+        axes.axis("off")
+        figure.text(0.9 * left, top - 0.5 / len(clips), clip.name, ha="right", va="center")
+    renderer.close()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _table(found: dict[str, ClipChecks]) -> Table:
