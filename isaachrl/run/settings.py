@@ -228,7 +228,7 @@ def _without_others(values: Values, stored: Values) -> Values:
 
 def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode: Mode) -> Values:
     """The overlay for the task or the device, or the one asked for by name."""
-    name, task = run.recipe, run.task.get("name")
+    name, task = run.recipe, str(run.task.get("name"))
     if name == "none":
         return {}
     if name != "auto" and name not in recipes:
