@@ -123,7 +123,11 @@ def path_cells(walls: Tensor) -> Tensor:
 def next_cells(walls: Tensor, paths: Tensor) -> Tensor:
     """The cell to go to next `(M, C, C)` on a shortest path to a goal cell (second axis) from a cell (third axis).
 
-    The goal's own is itself, and so is that of a cell from which there is no path. Arguments as `path_cells`.
+    The goal's own is itself, and so is that of a cell from which there is no path.
+
+    Args:
+        walls: `(M, H, W)` bool.
+        paths: `(M, C, C)` of `path_cells`.
     """
     mazes, rows, columns = walls.shape
     cells = torch.arange(rows * columns, device=walls.device).view(rows, columns)
