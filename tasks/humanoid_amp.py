@@ -1,5 +1,6 @@
 """HumanoidAMP: a humanoid learns to move like the clips it is shown; what is learned becomes a skill file."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -12,9 +13,40 @@ from isaachrl.motion.kinematics import dof_pos, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.sim import Control, Scene, Sim
-from tasks.common import humanoid
+from tasks.common import humanoid, starts
 
 START_STATES = 8192  # drawn once from the clips; a reset picks among them
+
+
+@dataclass
+class FallenCfg:
+    """Episodes that begin on the floor, for skills that get up; none by default.
+
+    Args:
+        share: of all episodes.
+        least_tilt_deg, most_tilt_deg: how far the body is tipped over, drawn evenly. Small angles are what a learner
+            finds first; all the way down is 70 and more.
+        rise_s: how long lying is no fall. Who is still down then has failed.
+        up_s: who has stood for so long is up, and may fall as everybody else.
+    """
+
+    share: float = 0.0
+    least_tilt_deg: float = 70.0
+    most_tilt_deg: float = 110.0
+    rise_s: float = 4.0
+    up_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        if not 0 <= self.share <= 1:
+            raise ConfigError(f"task.fallen.share={self.share}: a share lies between 0 and 1")
+        if not 0 <= self.least_tilt_deg <= self.most_tilt_deg <= 180:
+            raise ConfigError(
+                f"task.fallen.least_tilt_deg={self.least_tilt_deg} and most_tilt_deg={self.most_tilt_deg}:"
+                " expected 0 <= least <= most <= 180"
+            )
+        if not (self.rise_s > 0 and self.up_s > 0):
+            raise ConfigError(f"task.fallen.rise_s={self.rise_s} and up_s={self.up_s}: must be above 0")
 
 
 @dataclass
@@ -28,14 +60,17 @@ class HumanoidAMPCfg(TaskCfg):
         control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
         style_frames: length W of the window the discriminator sees, newest frame first: 2 in AMP, 10 in ASE.
         min_height_m: a listed body below its height ends the episode.
-        reward: `alive` pays 1 each step; imitation itself is rewarded by the learner.
+        fallen: episodes that begin on the floor.
+        reward: `alive` pays 1 each step, `height` how high the head is, from 0 on the floor to 1 as in the clips;
+            imitation itself is rewarded by the learner.
     """
 
     motion: str = "locomotion"
     control: Control = Control.position
     style_frames: int = 2
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
-    reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0})
+    fallen: FallenCfg = field(default_factory=FallenCfg)
+    reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0})
 
     def __post_init__(self) -> None:
         """Refuse windows without a past."""
@@ -51,9 +86,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         library: the clips.
         window_s: how far back in time a style window reaches.
         start_clip, start_time_s: `(N,)` where in the clips each present episode began.
+        lay, down: `(N,)` bool: whether the episode began on the floor, and whether it has not risen yet.
     """
 
-    STATE = ("history", "start_clip", "start_time_s", "_distance", "_steps")
+    STATE = ("history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps", "_up_steps")
     OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
@@ -76,9 +112,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
         self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
         # the windows of the start states and, after them, the present ones: a reset is one look-up in both
-        self._windows = torch.zeros(START_STATES + n, cfg.style_frames, self.style_size, device=device)
-        self.history = self._windows[START_STATES:]
-        self._present = START_STATES + torch.arange(n, device=device)
+        rows = START_STATES * (2 if cfg.fallen.share > 0 else 1)
+        self._windows = torch.zeros(rows + n, cfg.style_frames, self.style_size, device=device)
+        self.history = self._windows[rows:]
+        self._present = rows + torch.arange(n, device=device)
+        self.lay, self.down = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
+        self._up_steps = torch.zeros(n, device=device)
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -98,6 +137,23 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
+        head = self.sim.robot.body_index("head").to(ids.device)
+        self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].mean())
+        if self.cfg.fallen.share > 0:
+            self._lay_down()
+
+    def _lay_down(self) -> None:
+        """Add the start states once more, fallen."""
+        fallen, clip = self.cfg.fallen, slice(START_STATES)
+        tilt_rad = (math.radians(fallen.least_tilt_deg), math.radians(fallen.most_tilt_deg))
+        bank = starts.fallen_bank(
+            self.library.layout, self._bank_qpos, self.cfg.style_frames, tilt_rad, self.generator
+        )
+        self._bank_qpos, self._bank_qvel = (
+            torch.cat(pair) for pair in ((self._bank_qpos, bank.qpos), (self._bank_qvel, bank.qvel))
+        )
+        self._windows[START_STATES : 2 * START_STATES] = bank.style
+        self._bank_clip, self._bank_time = (torch.cat((part[clip],) * 2) for part in (self._bank_clip, self._bank_time))
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
@@ -109,7 +165,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """The action `(A,)` that asks for the mean pose of the start states; zero for torques."""
         if self.cfg.control is Control.torque:
             return torch.zeros(self.action_size, device=self.sim.device)
-        joint_quat = joint_quat_from_qpos(self.library.layout, self._bank_qpos[:, 7:])
+        joint_quat = joint_quat_from_qpos(self.library.layout, self._bank_qpos[:START_STATES, 7:])
         pose = dof_pos(self.library.layout, joint_quat).mean(0)
         return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
 
@@ -126,18 +182,31 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         linvel = self.sim.root_linvel_w
         self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
+        self._up_steps = (self._up_steps + 1).masked_fill(self._fallen(self.sim), 0.0)
+        self.down &= self._up_steps * self.cfg.step_s < self.cfg.fallen.up_s
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
-        return {"alive": (~self._fallen(self.sim)).float()}
+        head = self.sim.body_pos_w[:, self._head, 2].squeeze(1)
+        return {
+            "alive": (~self._fallen(self.sim)).float(),
+            "height": (head / self._head_height_m).clamp(0.0, 1.0),
+        }
 
     def terminated(self) -> Tensor:
-        """See `Task.terminated`."""
-        return self._fallen(self.sim)
+        """A fall; for who began on the floor and has not risen yet, lying there too long."""
+        still_rising = self.down & (self._steps * self.cfg.step_s < self.cfg.fallen.rise_s)
+        return self._fallen(self.sim) & ~still_rising
 
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""
         pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
+        if self.cfg.fallen.share > 0:
+            lay = torch.rand(mask.shape, generator=self.generator, device=mask.device) < self.cfg.fallen.share
+            pick = torch.where(lay, START_STATES + pick, pick)
+            self.lay = torch.where(mask, lay, self.lay)
+            self.down = torch.where(mask, lay, self.down)
+            self._up_steps.masked_fill_(mask, 0.0)
         # `index_select` takes a third of the time of an index in brackets
         self.sim.reset(mask, self._bank_qpos.index_select(0, pick), self._bank_qvel.index_select(0, pick))
         self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._present)))
@@ -151,6 +220,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return {"proprioception": humanoid.proprioception(self.sim), "style": self.history.flatten(1).clone()}
 
     def metrics(self) -> dict[str, Tensor]:
-        """Fall, and mean forward speed along the heading in m/s."""
+        """Fall, mean forward speed along the heading in m/s, and of who began on the floor whether it rose."""
         time = (self._steps * self.cfg.step_s).clamp_min(self.cfg.step_s)
-        return {"fall_rate": self._fallen(self.sim).float(), "forward_speed_mps": self._distance / time}
+        metrics = {"fall_rate": self._fallen(self.sim).float(), "forward_speed_mps": self._distance / time}
+        if self.cfg.fallen.share > 0:
+            metrics["recovery_rate"] = torch.where(self.lay, (~self.down).float(), torch.nan)
+        return metrics

@@ -44,7 +44,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
         control: what the motors take; the skill's own kind.
         start_motion: the poses that episodes start from: `stand`, or a motion as in HumanoidAMP, which the skill
             should know: thrown into a gait that it never learned, one body in twenty falls within two seconds.
-        start_speed_mps: faster moments of that motion are left out.
+        start_speed_mps: faster moments of that motion are left out. Who starts at a walk may face a wall a metre
+            away, and cannot but run into it.
         min_height_m: a listed body below its height is a fall and ends the episode.
         guide: the observation tells the way as well: the next two cells on a shortest path and its length. Without
             it, the policy finds the way from the map of its surroundings, or learns it by heart.
@@ -65,7 +66,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
     episode_steps: int = 0
     control: Control = Control.position
     start_motion: str = "locomotion"
-    start_speed_mps: float = 1.6
+    start_speed_mps: float = 0.5
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
     guide: bool = False
     style_frames: int = 0

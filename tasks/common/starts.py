@@ -19,6 +19,7 @@ STANDING = "stand"
 STANDING_STATES = 512
 CLIP_STATES = 4096
 _JOINT_NOISE_RAD = 0.03
+_CLEARANCE_M = 0.15  # of the lowest joint of a body laid down: as thick as a limb, and a little more
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,35 @@ def clip_bank(
     key_ids = library.robot.body_index(*humanoid.KEY_BODIES).to(ids.device)
     style = humanoid.style_frame(windows, key_ids)[:, :frames]
     return StartBank(*to_qpos_qvel(library.layout, library.state(ids, times)), style)
+
+
+def fallen_bank(
+    layout: JointLayout, qpos: Tensor, frames: int, tilt_rad: tuple[float, float], generator: torch.Generator
+) -> StartBank:
+    """The same bodies laid down: tipped over to a random side and put just above the floor, at rest since ever.
+
+    Args:
+        layout: of the robot.
+        qpos: `(S, nq)` upright states whose joints are taken over.
+        frames: length of the style windows.
+        tilt_rad: least and greatest angle by which they are tipped, drawn evenly.
+        generator: source of randomness.
+    """
+    device, count = qpos.device, len(qpos)
+    side, share = torch.rand(2, count, generator=generator, device=device)
+    side = 2.0 * torch.pi * side
+    axis = torch.stack((side.cos(), side.sin(), torch.zeros_like(side)), dim=-1)
+    tilt = rotations.from_axis_angle(axis, tilt_rad[0] + (tilt_rad[1] - tilt_rad[0]) * share)
+    quat = rotations.multiply(tilt, qpos[:, 3:7])
+    joint_quat = kinematics.joint_quat_from_qpos(layout, qpos[:, 7:])
+    still = torch.zeros(count, 3, device=device)
+    pos, _ = kinematics.forward(layout, still, quat, joint_quat)
+    lift = _CLEARANCE_M - pos[..., 2].amin(1)
+    root = torch.stack((qpos[:, 0], qpos[:, 1], lift), dim=-1)
+    dof_vel = torch.zeros(count, layout.robot.num_dofs, device=device)
+    state = MotionState(root, quat, still, still, joint_quat, dof_vel, pos + root.unsqueeze(1))
+    frame = humanoid.style_frame(state, layout.robot.body_index(*humanoid.KEY_BODIES).to(device))
+    return StartBank(*to_qpos_qvel(layout, state), frame.unsqueeze(1).repeat(1, frames, 1))
 
 
 def make_bank(

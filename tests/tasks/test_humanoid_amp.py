@@ -150,3 +150,67 @@ def test_no_window_reaches_back_before_a_clip_that_does_not_loop() -> None:
     # before its beginning the clip stands still in the middle of a step: equal frames one after the other
     for windows in (task.history, demos.windows[0].unflatten(-1, (10, -1))):
         assert (windows.diff(dim=1).abs().amax(-1) > 0).all()
+
+
+def fallen(num_envs: int = 64, **changes: object) -> TaskEnv:
+    """An environment in which every episode begins on the floor."""
+    return make(num_envs, motion="walk", fallen={"share": 1.0} | changes)
+
+
+def test_fallen_bodies_lie_just_above_the_floor_at_rest_with_the_joints_of_the_clips() -> None:
+    env = fallen(256)
+    sim = env.sim
+    tilt = rotations.axis_z(sim.root_quat_w)[:, 2].arccos().rad2deg()
+    leaning = 10  # degrees by which a trunk in the clip is not quite upright
+    assert tilt.min() > 70 - leaning and tilt.max() < 110 + leaning
+    assert tilt.max() - tilt.min() > 30
+    assert torch.allclose(sim.body_pos_w[..., 2].amin(1), torch.full((256,), 0.15), atol=1e-4)
+    assert not sim.qvel.any()
+    newest, oldest = env.observe()["style"].view(256, 3, -1)[:, [0, -1]].unbind(1)
+    assert torch.equal(newest, oldest)
+    env.task.after_physics()
+    assert torch.allclose(env.observe()["style"].view(256, 3, -1)[:, 0], newest, atol=1e-4)
+
+
+def test_who_lies_has_time_to_rise_and_then_has_failed() -> None:
+    env = fallen(8, rise_s=0.5)
+    rest = torch.zeros(8, 28)
+    for step in range(1, 16):
+        result = env.advance(rest)
+        assert result.terminated.tolist() == [step == 15] * 8
+    assert result.metrics["recovery_rate"].tolist() == [0.0] * 8 == [1.0 - x for x in result.metrics["fall_rate"]]
+    assert (result.terms["alive"] == 0).all()
+
+
+def test_who_has_stood_for_a_while_is_up_and_may_fall_like_everybody() -> None:
+    env = fallen(2, rise_s=9.0)
+    task = amp(env)
+    stand = task._bank_qpos[:2]
+    down = env.sim.qpos.clone()
+    everyone = torch.ones(2, dtype=torch.bool)
+    env.sim.reset(everyone, stand, torch.zeros_like(env.sim.qvel))
+    for _ in range(14):
+        task.after_physics()
+    assert task.down.all()
+    env.sim.reset(everyone, torch.stack((stand[0], down[1])), torch.zeros_like(env.sim.qvel))
+    task.after_physics()  # half a second is over for the first; the second starts to count anew
+    assert task.down.tolist() == [False, True]
+    env.sim.reset(everyone, down, torch.zeros_like(env.sim.qvel))
+    task.after_physics()
+    assert task.terminated().tolist() == [True, False]
+    assert task.metrics()["recovery_rate"].tolist() == [1.0, 0.0]
+
+
+def test_a_share_of_the_episodes_begins_on_the_floor() -> None:
+    env = make(512, motion="walk", fallen={"share": 0.25})
+    down = amp(env)._fallen(env.sim)
+    assert torch.equal(down, amp(env).down) and 0.15 < down.float().mean() < 0.35
+    assert torch.equal(amp(env).metrics()["recovery_rate"].isnan(), ~down)
+    assert "recovery_rate" not in make().task.metrics()
+
+
+def test_the_height_of_the_head_pays() -> None:
+    env = make(2, motion="stand", reward={"alive": 0.0, "height": 2.0})
+    assert torch.allclose(env.advance(torch.zeros(2, 28)).reward, torch.full((2,), 2.0), atol=0.05)
+    env.sim.body_pos_w[:, env.sim.robot.body_names.index("head"), 2] *= 0.5
+    assert torch.allclose(env.task.reward_terms()["height"], torch.full((2,), 0.5), atol=0.02)
