@@ -68,9 +68,9 @@ def settings(skills: str) -> list[Setting]:
     """
     result = [Setting("k", f"k={steps}", steps) for steps in (1, 5, 10, 20)]
     result.append(Setting("k", "flat", 1, ("skill=none",)))
-    result += [
+    result += [  # 0.1 is the recipe's, so k=5 shows it
         Setting("style", f"style {weight:g}", STEPS, (f"task.hierarchy.style_weight={weight}",))
-        for weight in (0.0, 0.1, 0.5)
+        for weight in (0.0, 0.5)
     ]
     for entry in filter(None, skills.split(",")):
         size, colon, path = entry.partition(":")

@@ -25,7 +25,7 @@ def test_every_setting_has_the_same_control_steps_and_the_same_discount_in_secon
 
 def test_the_settings_are_those_that_are_compared():
     names = [setting.name for setting in ablation.settings("8:a.pt,64:b.pt")]
-    assert names == ["k=1", "k=5", "k=10", "k=20", "flat", "style 0", "style 0.1", "style 0.5", "d=8", "d=64"]
+    assert names == ["k=1", "k=5", "k=10", "k=20", "flat", "style 0", "style 0.5", "d=8", "d=64"]
     with pytest.raises(ConfigError, match=r"expected SIZE:PATH"):
         ablation.settings("a.pt")
 
