@@ -146,9 +146,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """Add the start states once more, fallen."""
         fallen, clip = self.cfg.fallen, slice(START_STATES)
         tilt_rad = (math.radians(fallen.least_tilt_deg), math.radians(fallen.most_tilt_deg))
-        bank = starts.fallen_bank(
-            self.library.layout, self._bank_qpos, self.cfg.style_frames, tilt_rad, self.generator
-        )
+        bank = starts.fallen_bank(self.library.layout, self._bank_qpos, self.cfg.style_frames, tilt_rad, self.generator)
         self._bank_qpos, self._bank_qvel = (
             torch.cat(pair) for pair in ((self._bank_qpos, bank.qpos), (self._bank_qvel, bank.qvel))
         )

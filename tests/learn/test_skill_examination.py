@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from isaachrl.envs import TaskEnv
-from isaachrl.learn.skills.examine import Examination
+from isaachrl.learn.skills.examine import Examination, clip_commands
 from isaachrl.maths import rotations
 from tests.small_learner import SMALL, make_learner
 
@@ -69,6 +69,21 @@ def test_a_perfect_skill_is_told_so(monkeypatch):
     assert result["turn_range_rad_s"] == pytest.approx([-1.0, 1.0], abs=0.05)
     # the velocities jump at once, smoothed over half a second they pass the middle after 0.5 s * ln 2
     assert result["latent_response_s"] == pytest.approx(0.5 * math.log(2), abs=0.08)
+
+
+def test_the_encoder_says_which_command_a_motion_has():
+    judge = SMALL["discriminator"] | {"demo_windows": 8}
+    learner = make_learner("ase", num_envs=11, latent={"size": 12}, discriminator=judge)
+    commands = clip_commands(learner.skill, learner.demos)
+    assert commands.shape == (11, 12)
+    net = learner.skill.discriminator
+    for piece in (0, 7):
+        guesses = [
+            net.opinions(net.norm(window[None]), window.new_zeros(1, 0))[1] for window in learner.demos.windows[piece]
+        ]
+        mean = torch.cat(guesses).mean(0)
+        torch.testing.assert_close(commands[piece], mean / mean.norm())
+    assert set(learner.examine()["clips"]) == set(learner.demos.names)
 
 
 def test_commands_to_one_motion_cover_one(monkeypatch):

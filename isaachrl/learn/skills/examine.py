@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from isaachrl.envs import TaskEnv
 from isaachrl.hierarchy.motion_space import style_features
@@ -44,6 +45,16 @@ class Shown:
     power_w: Tensor
 
 
+@torch.no_grad()
+def clip_commands(skill: Skill, demos: Demonstrations) -> Tensor:
+    """The command `(S, d)` of each motion: its place, or with `ase` the mean of what the encoder makes of it."""
+    if skill.contract.latents != "ase":
+        return skill.space.places
+    windows = skill.discriminator.norm(demos.windows.flatten(0, 1))
+    _, guess = skill.discriminator.opinions(windows, windows.new_zeros(len(windows), 0))
+    return functional.normalize(guess.unflatten(0, demos.windows.shape[:2]).mean(1), dim=-1)
+
+
 class Examination:
     """Rollouts of a skill, acting by its mean.
 
@@ -56,6 +67,7 @@ class Examination:
 
     def __init__(self, skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstrations) -> None:
         self.skill, self.env, self.task, self.names = skill, env, task, demos.names
+        self.commands = clip_commands(skill, demos)
         self._soles = {
             env.sim.robot.body_names.index(name): corners.to(env.device)
             for name, corners in robot_soles(env.sim.robot.name).items()
@@ -77,9 +89,9 @@ class Examination:
             `latent_response_s`: median time from a change of command to a velocity nearer the new motion's than the
             old one's, over pairs of motions that differ in velocity; None where there are none.
         """
-        env, places = self.env, self.skill.space.places
+        env = self.env
         asked = torch.arange(env.num_envs, device=env.device) % len(self.names)
-        by_command, drawn = self.show(places[asked]), self.show(draw(env.num_envs))
+        by_command, drawn = self.show(self.commands[asked]), self.show(draw(env.num_envs))
         clips = self._by_clip(by_command, asked)
         shares = torch.bincount(drawn.motion[drawn.up], minlength=len(self.names)) / env.num_envs
         ranges = {
@@ -179,13 +191,13 @@ class Examination:
         reached = torch.tensor(
             [[clip["speed_mps"], clip["turn_rate_rad_s"]] for clip in clips.values()], device=env.device
         )
-        places = torch.stack([self.skill.place_of(name) for name in names])
+        commands = torch.stack([self.commands[self.names.index(name)] for name in names])
         step_s = env.task.cfg.step_s
         keep = 1.0 - step_s / SMOOTHING_S
         obs, up = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         smooth, answer = reached[old], torch.full((env.num_envs,), float("inf"), device=env.device)
         for step in range(-round(SETTLE_S / step_s), round(ANSWER_S / step_s)):
-            latent = places[old] if step < 0 else places[new]
+            latent = commands[old] if step < 0 else commands[new]
             result = env.advance(self.skill.act(obs["proprioception"], latent))
             obs, up = result.obs, up & ~result.terminated
             smooth = keep * smooth + (1.0 - keep) * torch.stack(self._velocity(), dim=-1)

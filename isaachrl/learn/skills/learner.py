@@ -294,8 +294,11 @@ class SkillsLearner(Learner):
         return SkillPolicy(self.skill, self.commands, self.demos, self.task, self.env)
 
     def examine(self) -> dict[str, Any]:
-        """See `Learner.examine`: with `motion` latents, what each command gives, see `Examination.report`."""
-        if self.cfg.latents is not Latents.motion:
+        """See `Learner.examine`: what each motion's command gives, see `Examination.report`.
+
+        Nothing where there are no commands, or where bodies begin on the floor and cannot show a motion.
+        """
+        if self.cfg.latents is Latents.none or bool(self.task.lay.any()):
             return {}
         assert isinstance(self.env, TaskEnv)
         return Examination(self.skill, self.env, self.task, self.demos).report(self.commands.draw)

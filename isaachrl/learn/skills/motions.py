@@ -28,6 +28,7 @@ class ImitationTask(Protocol):
     window_s: float
     start_clip: Tensor
     start_time_s: Tensor
+    lay: Tensor
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
