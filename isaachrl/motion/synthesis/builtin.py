@@ -128,28 +128,13 @@ def _stand(name: str, model: BodyModel) -> Clip:
     return synthesise(name, line, model, body.idle(line.t_s, STAND_S, seed=1), loop=True)
 
 
-def _start(name: str, model: BodyModel) -> Clip:
-    """From standing to a walk of 1.2 m/s."""
-    velocity = _forward(lambda t_s: 1.2 * smooth((t_s - 0.75) / 1.35))
-    return synthesise(name, commands.transition(Style(), velocity, 4.0, steps_from_s=0.7), model)
+def _change(speed: Callable[[Floats], Floats], seconds: float, **standing_s: float) -> Maker:
+    """A clip that does not repeat, at a forward speed in m/s over time; `standing_s` as in `commands.transition`."""
 
+    def make(name: str, model: BodyModel) -> Clip:
+        return synthesise(name, commands.transition(Style(), _forward(speed), seconds, **standing_s), model)
 
-def _stop(name: str, model: BodyModel) -> Clip:
-    """From a walk of 1.2 m/s to standing."""
-    velocity = _forward(lambda t_s: 1.2 * smooth((2.6 - t_s) / 1.4))
-    return synthesise(name, commands.transition(Style(), velocity, 4.5, settled_s=3.1), model)
-
-
-def _speed_up(name: str, model: BodyModel) -> Clip:
-    """From a walk of 1.2 m/s to a jog of 2.2 m/s."""
-    velocity = _forward(lambda t_s: 1.2 + smooth((t_s - 1.0) / 2.0))
-    return synthesise(name, commands.transition(Style(), velocity, 4.0), model)
-
-
-def _slow_down(name: str, model: BodyModel) -> Clip:
-    """From a jog of 2.2 m/s to a walk of 1.2 m/s."""
-    velocity = _forward(lambda t_s: 2.2 - smooth((t_s - 1.2) / 2.8))
-    return synthesise(name, commands.transition(Style(), velocity, 5.0), model)
+    return make
 
 
 _MAKERS: dict[str, Maker] = {
@@ -168,9 +153,9 @@ _MAKERS: dict[str, Maker] = {
     "side_right": _mirror_of("side_left"),
     "back": _gait(-0.6, style=Style(_BACK, backward=True)),
     "crouch": _gait(0.7, style=Style(_CROUCH, crouch_m=0.12)),
-    "start": _start,
-    "stop": _stop,
-    "speed_up": _speed_up,
-    "slow_down": _slow_down,
+    "start": _change(lambda t_s: 1.2 * smooth((t_s - 0.75) / 1.35), 4.0, steps_from_s=0.7),
+    "stop": _change(lambda t_s: 1.2 * smooth((2.6 - t_s) / 1.4), 4.5, settled_s=3.1),
+    "speed_up": _change(lambda t_s: 1.2 + smooth((t_s - 1.0) / 2.0), 4.0),
+    "slow_down": _change(lambda t_s: 2.2 - smooth((t_s - 1.2) / 2.8), 5.0),
 }
 CLIP_NAMES = tuple(_MAKERS)
