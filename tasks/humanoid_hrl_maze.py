@@ -27,6 +27,7 @@ EPISODE_STEPS = {Layout.corridor: 900, Layout.umaze: 900, Layout.medium: 1800, L
 RANDOM_STEPS_PER_CELL = 60
 MIN_STEPS_TO_GOAL = 2
 MAX_SPEED_MPS = 10.0
+NEAR_WALL_M = 0.5
 
 
 @dataclass
@@ -54,7 +55,9 @@ class HumanoidHRLMazeCfg(TaskCfg):
         hierarchy: the window of the high level and the weights of its reward.
         reward: `progress` in metres along the maze since the last control step (the default weight makes
             walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on a fall,
-            `time` 1 each control step: without it, whoever faces a wall may as well stand there.
+            `time` 1 each control step: without it, whoever faces a wall may as well stand there;
+            `wall` how close the root is to a wall, from 0 at half a metre to 1 at the wall: near walls bodies trip,
+            and who stands against one hardly gets away.
     """
 
     layout: Layout = Layout.umaze
@@ -73,11 +76,11 @@ class HumanoidHRLMazeCfg(TaskCfg):
     skill: str = "assets/skills/humanoid.pt"
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
     reward: dict[str, float] = field(
-        default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0, "time": -0.2}
+        default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0, "time": -0.2, "wall": -1.0}
     )
 
     def __post_init__(self) -> None:
-        """Refuse mazes that cannot be built; choose the episode's length by the layout."""
+        """Refuse mazes that cannot be built."""
         if self.layout is Layout.random and (self.size < 3 or self.size % 2 == 0 or self.maze_bank < 1):
             raise ConfigError(
                 f"task.size={self.size}, task.maze_bank={self.maze_bank}: a random maze has an odd number of inner"
@@ -88,9 +91,12 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
                 f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
             )
-        if self.episode_steps == 0:
-            self.episode_steps = EPISODE_STEPS.get(self.layout, RANDOM_STEPS_PER_CELL * self.size**2)
         super().__post_init__()
+
+    @property
+    def limit_steps(self) -> int:
+        """See `TaskCfg.limit_steps`: the present layout's, so that a trained policy may be shown another one."""
+        return self.episode_steps or EPISODE_STEPS.get(self.layout, RANDOM_STEPS_PER_CELL * self.size**2)
 
     def walls(self, generator: torch.Generator) -> Tensor:
         """`(M, H, W)` bool: the mazes of this layout."""
@@ -179,11 +185,13 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
+        near = 1.0 - maze.clearance_m(self.bank, self.maze_id, self.sim.root_pos_w[:, :2]) / NEAR_WALL_M
         return {
             "progress": self._progress,
             "goal": self._arrived().float(),
             "fall": self._fallen(self.sim).float(),
             "time": torch.ones_like(self._progress),
+            "wall": near.clamp_min(0.0),
         }
 
     def terminated(self) -> Tensor:

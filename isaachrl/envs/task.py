@@ -38,13 +38,18 @@ class TaskCfg:
 
     def __post_init__(self) -> None:
         """Refuse clocks that cannot run, and room for less than nothing."""
-        if self.episode_steps < 1 or self.substeps < 1 or not self.timestep_s > 0:
+        if self.limit_steps < 1 or self.substeps < 1 or not self.timestep_s > 0:
             raise ConfigError(
                 f"episode_steps={self.episode_steps}, substeps={self.substeps}, timestep_s={self.timestep_s}:"
                 " all three must be positive"
             )
         if self.nconmax < 0 or self.njmax < 0:
             raise ConfigError(f"task.nconmax={self.nconmax}, task.njmax={self.njmax}: type 0 for the robot's numbers")
+
+    @property
+    def limit_steps(self) -> int:
+        """Control steps until an episode is truncated, where a task has its own choice for some `episode_steps`."""
+        return self.episode_steps
 
     @property
     def step_s(self) -> float:

@@ -270,6 +270,19 @@ def way_points_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor, count
     return torch.stack(points, dim=1)
 
 
+def clearance_m(bank: MazeBank, maze: Tensor, xy_m: Tensor) -> Tensor:
+    """Distance `(N,)` from `xy_m (N, 2)` to the nearest wall, if that is among the nine cells around; else one cell."""
+    u, v = _grid(bank, xy_m)
+    near = torch.arange(-1, 2, device=xy_m.device)
+    column = (u + 0.5).floor().long()[:, None, None] + near
+    row = (v + 0.5).floor().long()[:, None, None] + near[:, None]
+    row, column = row.expand(-1, 3, 3), column.expand(-1, 3, 3)
+    aside = ((u[:, None, None] - column).abs() - 0.5).clamp_min(0.0)
+    ahead = ((v[:, None, None] - row).abs() - 0.5).clamp_min(0.0)
+    distance = torch.where(is_wall(bank, maze, row, column), (aside.square() + ahead.square()).sqrt(), 1.0)
+    return distance.amin((1, 2)) * bank.cell_m
+
+
 def ray_distances_m(bank: MazeBank, maze: Tensor, origin_m: Tensor, direction: Tensor, range_m: float) -> Tensor:
     """Distance `(N, R)` from `origin_m (N, 2)` along unit `direction (N, R, 2)` to the nearest wall, at most the range.
 

@@ -181,6 +181,14 @@ def test_rays_in_a_corridor_by_hand():
     assert_close(seen, torch.tensor([[6.75, 1.0, 10.0, 1.5 * math.sqrt(2)]]))
 
 
+def test_clearance_by_hand():
+    """In the U the wall to go round ends at x = 1.25, y between -1.25 and 1.25."""
+    bank = bank_of(Layout.umaze)
+    xy = torch.tensor([[2.5, 0.0], [2.5, -2.5], [1.55, -1.65], [1.75, 0.2], [0.0, 0.0], [-2.6, -3.5]])
+    expected = numbers(1.25, 1.25, 0.5, 0.5, 0.0, 0.25)
+    assert_close(maze.clearance_m(bank, torch.zeros(6, dtype=torch.long), xy), expected)
+
+
 def test_occupancy_in_a_corridor_by_hand():
     bank, zero = bank_of(Layout.corridor), torch.zeros(2, dtype=torch.long)
     xy = torch.tensor([[0.0, 0.0], [-7.5, 0.0]])
@@ -250,6 +258,12 @@ def test_progress_is_metres_gained_and_summed_over_an_episode():
     put(env, torch.tensor([[-7.2, 0.3], [-0.2, 0.0]]))
     assert_close(env.task.reward_terms()["progress"], numbers(0.3, -0.2))
     assert_close(env.task.distance_m, numbers(14.7, 7.7))
+
+
+def test_who_comes_near_a_wall_pays_for_it():
+    env = make(3, layout="corridor")
+    put(env, torch.tensor([[0.0, 0.0], [0.0, 0.9], [-8.65, 0.0]]))
+    assert_close(env.task.reward_terms()["wall"], numbers(0.0, 0.3, 0.8))
 
 
 def test_a_jump_no_body_can_make_is_not_paid():
@@ -327,9 +341,9 @@ def test_the_overview_shows_the_whole_maze():
 
 
 def test_the_length_of_an_episode_follows_the_layout_or_the_user():
-    assert config.build(HumanoidHRLMazeCfg, {"layout": "large"}).episode_steps == 2700
-    assert config.build(HumanoidHRLMazeCfg, {"layout": "large", "episode_steps": 50}).episode_steps == 50
-    assert config.build(HumanoidHRLMazeCfg, {"layout": "random", "size": 3}).episode_steps == 540
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "large"}).limit_steps == 2700
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "large", "episode_steps": 50}).limit_steps == 50
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "random", "size": 3}).limit_steps == 540
 
 
 @pytest.mark.parametrize(
