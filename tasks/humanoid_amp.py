@@ -34,7 +34,7 @@ class FallenCfg:
     least_tilt_deg: float = 70.0
     most_tilt_deg: float = 110.0
     rise_s: float = 4.0
-    up_s: float = 0.5
+    up_s: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""

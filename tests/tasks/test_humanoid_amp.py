@@ -135,6 +135,9 @@ def test_time_truncates_and_never_terminates() -> None:
         ({"episode_steps": 0}, ConfigError, "must be positive"),
         ({"control": "speed"}, ConfigError, "control"),
         ({"reward": {"alife": 1.0}}, ConfigError, "did you mean alive"),
+        ({"fallen": {"share": 1.5}}, ConfigError, "a share lies between 0 and 1"),
+        ({"fallen": {"least_tilt_deg": 90, "most_tilt_deg": 80}}, ConfigError, "expected 0 <= least <= most"),
+        ({"fallen": {"rise_s": 0}}, ConfigError, "must be above 0"),
     ],
 )
 def test_bad_values_are_refused(changes: dict[str, object], error: type[Exception], message: str) -> None:
@@ -183,7 +186,7 @@ def test_who_lies_has_time_to_rise_and_then_has_failed() -> None:
 
 
 def test_who_has_stood_for_a_while_is_up_and_may_fall_like_everybody() -> None:
-    env = fallen(2, rise_s=9.0)
+    env = fallen(2, rise_s=9.0, up_s=0.5)
     task = amp(env)
     stand = task._bank_qpos[:2]
     down = env.sim.qpos.clone()
