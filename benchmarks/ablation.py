@@ -2,9 +2,10 @@
 
 Trains HumanoidHRLMaze in every setting below with the same number of control steps, evaluates each run, and writes
 `ablation.png` and `ablation.json` into the folder. What is already there is not done again, and a run that was
-interrupted goes on: the same command continues the work. Optional: `layout=umaze`, `million_steps=6` (control steps of
-a run), `seeds=0,1,2`, `jobs=2` (runs at a time, one thread each), `episodes=512`, `num_envs=256`, `only=k,style`
-(groups), and `skills=8:PATH,16:PATH` (other latent sizes, made with `train.py task=HumanoidAMP train.latent.size=8`).
+interrupted goes on: the same command continues the work. Optional: `layout=umaze`, `million_steps=1.5` (control steps
+of a run), `seeds=0,1,2`, `jobs=2` (runs at a time, one thread each), `episodes=256`, `num_envs=256`, `only=k=5,style`
+(names or groups), and `skills=8:PATH,16:PATH` (other latent sizes, made with `train.py task=HumanoidAMP
+train.latent.size=8`).
 """
 
 import json
@@ -15,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from isaachrl.errors import ConfigError
+from isaachrl.errors import ConfigError, nearest
 from isaachrl.run.compare import compare
 from isaachrl.run.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULTS = {
-    "layout": "umaze", "million_steps": "6", "seeds": "0,1,2", "jobs": "2", "episodes": "512", "num_envs": "256",
+    "layout": "umaze", "million_steps": "1.5", "seeds": "0,1,2", "jobs": "2", "episodes": "256", "num_envs": "256",
     "only": "", "skills": "",
 }  # fmt: skip
 STEPS = 5  # of a command, in the recipe
@@ -80,6 +81,20 @@ def settings(skills: str) -> list[Setting]:
     return result
 
 
+def select(found: list[Setting], only: str) -> list[Setting]:
+    """The settings of these names or groups, separated by commas; all where nothing is given.
+
+    Raises:
+        ConfigError: there is no such name or group.
+    """
+    wanted = [word for word in only.split(",") if word]
+    known = {word for setting in found for word in (setting.group, setting.name)}
+    for word in wanted:
+        if word not in known:
+            raise ConfigError(f"only={only}: no setting or group {word!r}{nearest(word, sorted(known))}")
+    return [setting for setting in found if not wanted or setting.group in wanted or setting.name in wanted]
+
+
 def run_folder(setting: Setting, seed: int, folder: Path) -> Path:
     """Where a run lies."""
     return folder / f"{setting.group}_{setting.name}_{seed}".replace(" ", "_").replace("=", "")
@@ -117,8 +132,7 @@ def main(arguments: list[str]) -> None:
         if key not in DEFAULTS:
             raise SystemExit(f"unknown option {key!r}; there are: {', '.join(DEFAULTS)}")
         options[key] = value
-    groups = [group for group in options["only"].split(",") if group]
-    chosen = [setting for setting in settings(options["skills"]) if not groups or setting.group in groups]
+    chosen = select(settings(options["skills"]), options["only"])
     seeds = [int(seed) for seed in options["seeds"].split(",")]
     jobs = [(setting, seed) for seed in seeds for setting in chosen]  # every setting once before any twice
     with ThreadPoolExecutor(int(options["jobs"])) as pool:

@@ -30,6 +30,14 @@ def test_the_settings_are_those_that_are_compared():
         ablation.settings("a.pt")
 
 
+def test_settings_are_chosen_by_name_or_group():
+    found = ablation.settings("")
+    assert [setting.name for setting in ablation.select(found, "k=10,style")] == ["k=10", "style 0", "style 0.5"]
+    assert ablation.select(found, "") == found
+    with pytest.raises(ConfigError, match=r"no setting or group 'k=6'; did you mean k=5"):
+        ablation.select(found, "k=6")
+
+
 def test_finished_runs_are_left_and_begun_ones_go_on(tmp_path, monkeypatch):
     called = []
     setting = ablation.settings("")[0]
