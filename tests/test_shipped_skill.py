@@ -88,11 +88,11 @@ def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> No
         assert own > other + 0.3, (motion, wrong)
 
 
-# the second is trained on random mazes: 0.93 and 0.75 of many episodes
-@pytest.mark.parametrize(("name", "least"), [("umaze", 0.75), ("mazes", 0.5)])
-def test_the_shipped_high_levels_find_their_way(name: str, least: float) -> None:
+# of a thousand episodes 0.987 and, on random mazes, 0.974
+@pytest.mark.parametrize("name", ["umaze", "mazes"])
+def test_the_shipped_high_levels_find_their_way(name: str) -> None:
     typed = {"mode": "evaluate", "checkpoint": f"assets/skills/{name}.pt", "device": "cpu"}
     env, policy, _ = actor(resolve(typed, typed), 48, seed=5)
     found = run_episodes(env, policy, 1).summary()
-    assert found["success_rate"] > least
-    assert found["fall_rate"] < 0.25
+    assert found["success_rate"] > 0.85
+    assert found["fall_rate"] < 0.12

@@ -28,7 +28,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The budgets of the demo; arguments after `--` go to every command as they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results")
-    parser.add_argument("--skill-iterations", type=int, default=250)
+    parser.add_argument("--skill-iterations", type=int, default=120)
     parser.add_argument("--skill-envs", type=int, default=1024)
     parser.add_argument("--maze-iterations", type=int, default=40)
     parser.add_argument("--maze-envs", type=int, default=256)
