@@ -6,6 +6,7 @@ Runs of one name are seeds of one setting: their mean is drawn over the band fro
 import io
 import sys
 from collections.abc import Mapping
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from isaachrl.run.metrics import read_metrics
 from isaachrl.run.report import COLOURS
 
 USAGE = "python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]"
+LINES = ("-", "--", ":")  # settings beyond the colours take the next one
 POINTS = 200  # where the curves of a setting's seeds are read off
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -45,10 +47,10 @@ def compare(
     FigureCanvasAgg(figure)
     for index, signal in enumerate(signals):
         axes = figure.add_subplot(1, len(signals), index + 1)
-        for colour, (name, runs) in zip(COLOURS * 4, settings.items(), strict=False):
+        for (line, colour), (name, runs) in zip(cycle(product(LINES, COLOURS)), settings.items(), strict=False):
             factor = (scale or {}).get(name, 1.0)
             curves = [read_curve(run, signal) for run in runs]
-            _draw(axes, name, colour, [(factor * samples, values) for samples, values in curves])
+            _draw(axes, name, (line, colour), [(factor * samples, values) for samples, values in curves])
         axes.set_title(signal, fontsize=10, loc="left")
         axes.set_xlabel(axis, fontsize=8)
         axes.grid(alpha=0.3)
@@ -76,13 +78,14 @@ def read_curve(run: Path, signal: str) -> Curve:
     return samples, values
 
 
-def _draw(axes: Axes, name: str, colour: str, curves: list[Curve]) -> None:
+def _draw(axes: Axes, name: str, style: tuple[str, str], curves: list[Curve]) -> None:
     """Mean and band over the stretch that all seeds cover; a single run is drawn as it is."""
     end = min(samples[-1] for samples, _ in curves)
     grid = np.linspace(max(samples[0] for samples, _ in curves), end, POINTS)
     values = np.stack([np.interp(grid, samples, value) for samples, value in curves])
     label = name if len(curves) == 1 else f"{name} ({len(curves)} seeds)"
-    axes.plot(grid, values.mean(0), color=colour, linewidth=1.6, label=label)
+    line, colour = style
+    axes.plot(grid, values.mean(0), line, color=colour, linewidth=1.6, label=label)
     if len(curves) > 1:
         axes.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
 
