@@ -144,14 +144,14 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     def _lay_down(self) -> None:
         """Add the start states once more, fallen."""
-        fallen, clip = self.cfg.fallen, slice(START_STATES)
+        fallen = self.cfg.fallen
         tilt_rad = (math.radians(fallen.least_tilt_deg), math.radians(fallen.most_tilt_deg))
         bank = starts.fallen_bank(self.library.layout, self._bank_qpos, self.cfg.style_frames, tilt_rad, self.generator)
         self._bank_qpos, self._bank_qvel = (
             torch.cat(pair) for pair in ((self._bank_qpos, bank.qpos), (self._bank_qvel, bank.qvel))
         )
         self._windows[START_STATES : 2 * START_STATES] = bank.style
-        self._bank_clip, self._bank_time = (torch.cat((part[clip],) * 2) for part in (self._bank_clip, self._bank_time))
+        self._bank_clip, self._bank_time = self._bank_clip.repeat(2), self._bank_time.repeat(2)
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
@@ -180,8 +180,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         linvel = self.sim.root_linvel_w
         self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
-        self._up_steps = (self._up_steps + 1).masked_fill(self._fallen(self.sim), 0.0)
-        self.down &= self._up_steps * self.cfg.step_s < self.cfg.fallen.up_s
+        if self.cfg.fallen.share > 0:
+            self._up_steps = (self._up_steps + 1).masked_fill(self._fallen(self.sim), 0.0)
+            self.down &= self._up_steps * self.cfg.step_s < self.cfg.fallen.up_s
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
