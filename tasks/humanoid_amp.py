@@ -26,8 +26,8 @@ class FallenCfg:
         share: of all episodes.
         least_tilt_deg, most_tilt_deg: how far the body is tipped over, drawn evenly. Small angles are what a learner
             finds first; all the way down is 70 and more.
-        rise_s: how long lying is no fall. Who is still down then has failed.
-        up_s: who has stood for so long is up, and may fall as everybody else.
+        rise_s: how long lying is no fall. Who is on the floor then has failed.
+        up_s: who has stood for so long has risen, and may fall as everybody else.
     """
 
     share: float = 0.0
@@ -40,10 +40,10 @@ class FallenCfg:
         """Refuse what cannot be drawn."""
         if not 0 <= self.share <= 1:
             raise ConfigError(f"task.fallen.share={self.share}: a share lies between 0 and 1")
-        if not 0 <= self.least_tilt_deg <= self.most_tilt_deg <= 180:
+        if not 0 <= self.least_tilt_deg <= self.most_tilt_deg <= 110:  # beyond, heads would start in the floor
             raise ConfigError(
                 f"task.fallen.least_tilt_deg={self.least_tilt_deg} and most_tilt_deg={self.most_tilt_deg}:"
-                " expected 0 <= least <= most <= 180"
+                " expected 0 <= least <= most <= 110"
             )
         if not (self.rise_s > 0 and self.up_s > 0):
             raise ConfigError(f"task.fallen.rise_s={self.rise_s} and up_s={self.up_s}: must be above 0")
@@ -61,8 +61,8 @@ class HumanoidAMPCfg(TaskCfg):
         style_frames: length W of the window the discriminator sees, newest frame first: 2 in AMP, 10 in ASE.
         min_height_m: a listed body below its height ends the episode.
         fallen: episodes that begin on the floor.
-        reward: `alive` pays 1 each step, `height` how high the head is, from 0 on the floor to 1 as in the clips;
-            imitation itself is rewarded by the learner.
+        reward: `alive` pays 1 each step above the limits, `height` how high the head is, from 0 on the floor to 1 at
+            the clips' highest; imitation itself is rewarded by the learner.
     """
 
     motion: str = "locomotion"
@@ -86,7 +86,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         library: the clips.
         window_s: how far back in time a style window reaches.
         start_clip, start_time_s: `(N,)` where in the clips each present episode began.
-        lay, down: `(N,)` bool: whether the episode began on the floor, and whether it has not risen yet.
+        lay, down: `(N,)` bool: whether the episode began tipped over (`fallen`); whether it began on the floor, that
+            way or by its clip, and has not risen yet.
+        some_rise: whether any episode begins on the floor.
     """
 
     STATE = ("history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps", "_up_steps")
@@ -134,13 +136,15 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         ids = self.library.sample_clips(START_STATES, self.generator)
         times = self.library.sample_times(ids, self.generator, self.window_s)
         state = self.library.state(ids, times)
+        self._bank_low = self._fallen.low(state.body_pos_w)
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
         head = self.sim.robot.body_index("head").to(ids.device)
-        self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].mean())
+        self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
             self._lay_down()
+        self.some_rise = bool(self._bank_low.any())
 
     def _lay_down(self) -> None:
         """Add the start states once more, fallen."""
@@ -152,6 +156,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         )
         self._windows[START_STATES : 2 * START_STATES] = bank.style
         self._bank_clip, self._bank_time = self._bank_clip.repeat(2), self._bank_time.repeat(2)
+        self._bank_low = torch.cat((self._bank_low, torch.ones_like(self._bank_low)))
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
@@ -180,7 +185,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         linvel = self.sim.root_linvel_w
         self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
-        if self.cfg.fallen.share > 0:
+        if self.some_rise:
             self._up_steps = (self._up_steps + 1).masked_fill(self._fallen(self.sim), 0.0)
             self.down &= self._up_steps * self.cfg.step_s < self.cfg.fallen.up_s
 
@@ -204,7 +209,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             lay = torch.rand(mask.shape, generator=self.generator, device=mask.device) < self.cfg.fallen.share
             pick = torch.where(lay, START_STATES + pick, pick)
             self.lay = torch.where(mask, lay, self.lay)
-            self.down = torch.where(mask, lay, self.down)
+        if self.some_rise:
+            self.down = torch.where(mask, self._bank_low.index_select(0, pick), self.down)
             self._up_steps.masked_fill_(mask, 0.0)
         # `index_select` takes a third of the time of an index in brackets
         self.sim.reset(mask, self._bank_qpos.index_select(0, pick), self._bank_qvel.index_select(0, pick))

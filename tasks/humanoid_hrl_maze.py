@@ -262,7 +262,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
 
         The shortest way runs along the corridors' middle lines; who cuts corners well reaches the full 1.
         """
-        success = self._arrived()
+        success = self._arrived() & ~self.sim.diverged  # such a world was put back to its origin
         # success comes at the goal's edge, so the shortest way is counted to there, too
         shortest = (self._shortest - self.cfg.goal_radius_m).clamp_min(0.1)
         efficiency = shortest / torch.maximum(self._walked, shortest)

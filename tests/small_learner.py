@@ -18,8 +18,12 @@ SMALL = {
 }
 
 
-def make_learner(latents: str, num_envs: int = 8, seed: int = 0, **changes: Any) -> SkillsLearner:
+def make_learner(
+    latents: str, num_envs: int = 8, seed: int = 0, motion: str = "locomotion", **changes: Any
+) -> SkillsLearner:
     """A learner of a few environments with tiny networks."""
-    env = isaachrl.make("HumanoidAMP", num_envs=num_envs, seed=seed, cfg={"task": {"style_frames": 2}})
+    env = isaachrl.make(
+        "HumanoidAMP", num_envs=num_envs, seed=seed, cfg={"task": {"style_frames": 2, "motion": motion}}
+    )
     values = SMALL | {"latents": latents} | changes
     return SkillsLearner(env, config.build(SkillsCfg, values), seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tasks
-from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.errors import CheckpointError, ConfigError, SkillError
 from isaachrl.run import commands, settings
 from isaachrl.run.skill_file import load_checkpoint_or_skill
 
@@ -43,8 +43,13 @@ def test_nobody_trains_on_from_a_skill_file(launch):
 
 
 def test_a_skill_and_other_motions_do_not_go_together(launch):
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(SkillError, match=r"its list of motions is \['stand', .*, the task's is \['walk"):
         launch(mode="evaluate", skill=SKILL, motion="walks", num_envs=2)
+
+
+def test_a_skill_is_looked_at_with_its_own_clock(launch):
+    with pytest.raises(SkillError, match=r"its control interval is 0.033333, the task's is 0.016667"):
+        launch(mode="evaluate", skill=SKILL, num_envs=2, task={"substeps": 2})
 
 
 def test_skill_means_the_commanded_one_where_a_task_commands_one():

@@ -9,7 +9,7 @@ from tasks.common import humanoid
 LATENT_SIZE = 4
 
 
-def make_tiny_skill(style_frames: int = 2, step_s: float = 1 / 30) -> Skill:
+def make_tiny_skill(style_frames: int = 2, step_s: float = 1 / 30, latent_size: int = LATENT_SIZE) -> Skill:
     robot = load_robot("humanoid")
     motors = humanoid.ActionMap(robot, Control.position, torch.device("cpu"))
     torch.manual_seed(3)
@@ -28,7 +28,7 @@ def make_tiny_skill(style_frames: int = 2, step_s: float = 1 / 30) -> Skill:
             step_s=step_s,
             judgement="least_squares",
             latents="none",
-            latent_size=LATENT_SIZE,
+            latent_size=latent_size,
             actor_hidden=[16],
             latent_hidden=[8],
             discriminator_hidden=[16],

@@ -88,6 +88,11 @@ class HierarchicalEnv(Env):
             if group not in inner.obs_sizes:
                 shown = ", ".join(inner.obs_sizes)
                 raise SkillError(f"the skill needs the observation group {group!r}; the task shows {shown}")
+        if skill.latent_size < 1:
+            raise SkillError(
+                "the skill takes no commands (train.latents=none), so there is nothing for a high level to decide;"
+                " train one with train.latents=motion or ase"
+            )
         self.num_envs, self.device, self.generator = inner.num_envs, inner.device, inner.generator
         self.obs_sizes, self.policy_groups = inner.obs_sizes, inner.policy_groups
         self.action_size = skill.latent_size

@@ -21,6 +21,11 @@ from isaachrl.sim.robot import Robot
 FORMAT = "isaachrl-skill"
 VERSION = 1
 
+_MUST_MATCH = {  # what a skill and a task say of these must be the same; in words
+    "robot": "robot", "body_names": "list of bodies", "dof_names": "list of degrees of freedom", "control": "control",
+    "step_s": "control interval", "model_hash": "model hash", "motions": "list of motions",
+}  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class SkillContract:
@@ -73,6 +78,25 @@ class SkillContract:
     def window_size(self) -> int:
         """Width of the discriminator's window."""
         return self.style_frames * sum(int(size) for _, size, _ in self.style_frame)
+
+
+def refuse_mismatch(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
+    """Compare a skill's contract, as a mapping, with what a task says of itself; only what the task says counts.
+
+    Raises:
+        SkillError: both sides of what does not match.
+    """
+    for key, what in _MUST_MATCH.items():
+        ours, theirs = (_comparable(side.get(key)) for side in (skill, task))
+        if key in task and ours != theirs:
+            raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}")
+
+
+def _comparable(value: Any) -> Any:
+    """Without the difference between lists and tuples, and without a clock's last digits."""
+    if isinstance(value, float):
+        return round(value, 6)
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 class Skill(nn.Module):
@@ -139,18 +163,11 @@ class Skill(nn.Module):
         Raises:
             SkillError: both sides of what does not match.
         """
-        contract = self.contract
-        pairs = {
-            "robot": (contract.robot, robot.name),
-            "bodies": (tuple(contract.body_names), robot.body_names),
-            "degrees of freedom": (tuple(contract.dof_names), robot.dof_names),
-            "control": (contract.control, control),
-            "control interval": (round(contract.step_s, 6), round(step_s, 6)),
-            "model hash": (contract.model_hash, robot.model_hash),
-        }
-        for what, (ours, theirs) in pairs.items():
-            if ours != theirs:
-                raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}")
+        task = {
+            "robot": robot.name, "body_names": robot.body_names, "dof_names": robot.dof_names, "control": control,
+            "step_s": step_s, "model_hash": robot.model_hash,
+        }  # fmt: skip
+        refuse_mismatch(dataclasses.asdict(self.contract), task)
 
     def controller_module(self) -> nn.Module:
         """A module `(proprioception, latent) -> joint targets` with normaliser and action map inside, for export."""

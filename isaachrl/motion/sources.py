@@ -36,7 +36,8 @@ def load_motion(
         soles: sole corners by body name for the ground shift of `.npy` clips; by default those of the robot's asset.
 
     Raises:
-        ClipError: a file is missing, unknown or broken, holds pickled code, or does not fit the robot.
+        ClipError: a file is missing, unknown or broken, holds pickled code, or does not fit the robot; two clips have
+            the same name.
     """
     builtin = str(spec) == BUILTIN
     path = BUILTIN_FOLDER if builtin else _shipped(str(spec)) or Path(spec).expanduser()
@@ -50,7 +51,20 @@ def load_motion(
             raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(str(spec), shipped)}")
         _check_exists(path)
         entries = _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
+    _refuse_twins([file for file, _ in entries], spec)
     return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
+
+
+def _refuse_twins(files: list[Path], spec: str | Path) -> None:
+    """Motions are told apart by their files' names."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        if file.stem in seen:
+            raise ClipError(
+                f"{spec} has two clips called {file.stem!r}, {seen[file.stem]} and {file}; rename one of them,"
+                " or name it once with a greater weight"
+            )
+        seen[file.stem] = file
 
 
 def _shipped(name: str) -> Path | None:

@@ -1,5 +1,6 @@
 """A skill file where a checkpoint is expected: to look at a skill, its own contract says all there is to know."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
         samples=training.get("samples", 0),
         learner_state={
             "skill": content["weights"],
+            "contract": dataclasses.asdict(contract),
             "iteration": training.get("iterations", 0),
             "samples": training.get("samples", 0),
         },

@@ -144,4 +144,8 @@ class FallDetector:
 
     def __call__(self, sim: Sim) -> Tensor:
         """`(N,)` bool."""
-        return (sim.body_pos_w[:, self._ids, 2] < self._limits).any(-1)
+        return self.low(sim.body_pos_w)
+
+    def low(self, body_pos_w: Tensor) -> Tensor:
+        """`(n,)` bool for positions `(n, B, 3)` of all bodies, simulated or recorded."""
+        return (body_pos_w[:, self._ids, 2] < self._limits).any(-1)

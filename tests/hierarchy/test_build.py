@@ -44,6 +44,12 @@ def test_a_missing_skill_says_how_to_get_one():
         make(skill="nowhere.pt")
 
 
+def test_a_skill_without_commands_has_nothing_to_be_told(tmp_path):
+    make_tiny_skill(latent_size=0).save(tmp_path / "skill.pt")
+    with pytest.raises(SkillError, match=r"takes no commands .*train.latents=motion"):
+        make(skill=str(tmp_path / "skill.pt"))
+
+
 def test_another_clock_is_refused(tmp_path):
     make_tiny_skill(step_s=1 / 60).save(tmp_path / "skill.pt")
     with pytest.raises(SkillError, match=r"control interval is 0.016667, the task's is 0.033333"):

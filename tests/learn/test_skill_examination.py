@@ -52,7 +52,9 @@ def test_whoever_falls_recalls_nothing():
     assert set(result["clips"]) == set(learner.demos.names)
     # an untrained body falls within the seven seconds, and that is said
     assert result["clip_recall"] == result["coverage"] == 0.0
-    assert all(clip["fall_rate"] == 1.0 for clip in result["clips"].values())
+    for clip in result["clips"].values():
+        assert clip["fall_rate"] == 1.0 and clip["recall"] == 0.0
+        assert clip["nearest"] is clip["speed_mps"] is clip["power_w"] is None
     assert result["speed_range_mps"] is None and result["latent_response_s"] is None
 
 

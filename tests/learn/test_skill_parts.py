@@ -86,6 +86,7 @@ def test_monitor_counts_episodes_and_forgets_them_when_read() -> None:
     signals = learner.monitor.read()
     assert signals["episode/length"] == 2.0 and signals["episode/fall_share"] == 1.0
     assert signals["episode/height"] == 7.0
+    assert "episode/recovered" not in signals  # a number that the only episode does not have
     assert "episode/length" not in learner.monitor.read()
 
 
@@ -97,7 +98,7 @@ def _result(terminated: torch.Tensor) -> StepResult:
         terminated=terminated,
         truncated=torch.zeros_like(terminated),
         terminal_obs={},
-        metrics={"height": zeros + 7.0},
+        metrics={"height": zeros + 7.0, "recovered": torch.full_like(zeros, torch.nan)},
     )
 
 

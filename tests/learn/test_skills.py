@@ -109,6 +109,15 @@ def test_skill_file_round_trip_and_refusals(tmp_path: Path) -> None:
         skill.place_of("jogg")
 
 
+def test_a_skill_without_motion_commands_may_go_on_with_other_motions() -> None:
+    state, other = make_learner("none").state_dict(), make_learner("none", seed=1, motion="walks")
+    other.load_weights(state)
+    assert torch.equal(other.skill.actor.state_dict()["body.0.weight"], state["skill"]["actor.body.0.weight"])
+    assert len(other.skill.space.features) == len(other.demos.names) == 5
+    with pytest.raises(SkillError, match="its list of motions is"):
+        make_learner("motion", motion="walks").load_weights(make_learner("motion").state_dict())
+
+
 def test_foreign_files_are_no_skills(tmp_path: Path) -> None:
     with pytest.raises(SkillError, match="train.py task=HumanoidAMP"):
         Skill.load(tmp_path / "none.pt")

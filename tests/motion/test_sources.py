@@ -71,6 +71,7 @@ def test_empty_folders_and_unknown_suffixes_are_refused(folder, robot):
         ("walk.npz: much", "the weight of walk.npz must be a number of at least 0, got 'much'"),
         ("walk.npz: -1", "must be a number of at least 0"),
         ("a: [", "cannot be read as YAML"),
+        ("clips: [{file: walk.npz}, {file: ./walk.npz}]", "has two clips called 'walk'"),
     ],
 )
 def test_broken_lists_are_refused(folder, robot, text, message):

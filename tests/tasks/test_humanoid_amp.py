@@ -1,7 +1,10 @@
 """HumanoidAMP and what the humanoid's tasks share: senses, style, motors, falls, starts."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +14,9 @@ from isaachrl.envs import TaskEnv
 from isaachrl.errors import ClipError, ConfigError
 from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths import rotations
+from isaachrl.motion import clip as clips
 from isaachrl.sim import Control, load_robot
+from isaachrl.sim.scene import ASSETS
 from tasks.common import humanoid
 from tasks.humanoid_amp import HumanoidAMP
 
@@ -210,6 +215,24 @@ def test_a_share_of_the_episodes_begins_on_the_floor() -> None:
     assert torch.equal(down, amp(env).down) and 0.15 < down.float().mean() < 0.35
     assert torch.equal(amp(env).metrics()["recovery_rate"].isnan(), ~down)
     assert "recovery_rate" not in make().task.metrics()
+
+
+def test_a_clip_that_begins_on_the_floor_gives_time_to_rise(tmp_path: Path) -> None:
+    stand = clips.load(ASSETS / "motions" / "stand.npz")
+    lying = replace(
+        stand, root_pos_w=np.tile(np.float32([0, 0, 0.15]), (stand.num_frames, 1)),
+        root_quat_w=np.tile(np.float32([0.5**0.5, 0, 0.5**0.5, 0]), (stand.num_frames, 1)),
+    )  # fmt: skip
+    lying.save(tmp_path / "lying.npz")
+    stand.save(tmp_path / "stand.npz")
+    env = make(64, motion=str(tmp_path))
+    task = amp(env)
+    on_the_floor = env.sim.root_pos_w[:, 2] < 0.5
+    assert 0.2 < on_the_floor.float().mean() < 0.8
+    assert torch.equal(task.down, on_the_floor) and not task.lay.any()
+    result = env.advance(torch.zeros(64, 28))
+    assert not result.terminated.any()
+    assert "recovery_rate" not in result.metrics
 
 
 def test_the_height_of_the_head_pays() -> None:

@@ -42,7 +42,7 @@ class Rollout:
 
 
 class Replay:
-    """A fixed number of windows with their commands; a share of each rollout replaces random old ones.
+    """A fixed number of windows with their commands; a share of each rollout replaces the oldest ones.
 
     Args:
         size: rows kept.

@@ -127,7 +127,9 @@ class SkillsCfg:
             less of it, the more the style reward says about the motion itself.
         mean_share: share of the environments that always act with the policy's mean. The signals about style and
             commands come from them; they are left out of the policy's loss.
-        discount, lam, clip, bound_loss, critic_weight, gradient_clip: the usual ones of PPO.
+        discount, lam, clip, bound_loss, gradient_clip: the usual ones of PPO.
+        critic_weight: of the critic's loss; as the critic shares nothing with the actor and Adam divides by the size of
+            gradients, it only tells from where on they are clipped.
         diversity: (`ase`) weight of the diversity loss; distances are measured in standard deviations if
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.

@@ -81,7 +81,7 @@ class Examination:
             draw: gives commands `(n, d)` from everywhere, as in training.
 
         Returns:
-            `clip_recall`: share of motions that most of their rollouts that stayed up are nearest to;
+            `clip_recall`: share of motions that more of their rollouts that stayed up are nearest to than to any other;
             `clips`: per motion its own `recall`, the motion `nearest` to most rollouts, mean `speed_mps`,
             `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, and `fall_rate`;
             `coverage`: share of motions that at least 1 % of drawn commands lead to;
@@ -101,7 +101,7 @@ class Examination:
                 ("turn_range_rad_s", torch.cat([shown.turn_rate_rad_s[shown.up] for shown in (by_command, drawn)])),
             )
         }
-        hits = sum(clip["nearest"] == name and clip["fall_rate"] < 1.0 for name, clip in clips.items())
+        hits = sum(clip["nearest"] == name for name, clip in clips.items())
         return {
             "clip_recall": hits / len(clips),
             "coverage": float((shares >= LEAST_SHARE).float().mean()),
@@ -111,7 +111,7 @@ class Examination:
         }
 
     def _by_clip(self, shown: Shown, asked: Tensor) -> dict[str, Any]:
-        """Means over the rollouts of each motion that was asked for `(N,)` and stayed up."""
+        """Means over the rollouts of each motion that was asked for `(N,)` and stayed up; None where nobody did."""
         clips: dict[str, Any] = {}
         for piece, name in enumerate(self.names):
             mine = asked == piece
@@ -119,7 +119,7 @@ class Examination:
                 continue  # fewer environments than motions: this one was not asked for
             standing = mine & shown.up
             votes = torch.bincount(shown.motion[standing], minlength=len(self.names))
-            count = max(int(standing.sum()), 1)
+            count = int(standing.sum())
             measures = {
                 "speed_mps": shown.speed_mps,
                 "turn_rate_rad_s": shown.turn_rate_rad_s,
@@ -127,10 +127,10 @@ class Examination:
                 "power_w": shown.power_w,
             }
             clips[name] = {
-                "recall": float(votes[piece]) / count,
-                "nearest": self.names[int(votes.argmax())],
-                **{key: float(values[standing].sum()) / count for key, values in measures.items()},
-                "fall_rate": 1.0 - float(standing.sum()) / max(int(mine.sum()), 1),
+                "recall": float(votes[piece]) / max(count, 1),
+                "nearest": self.names[int(votes.argmax())] if count else None,
+                **{key: float(values[standing].mean()) if count else None for key, values in measures.items()},
+                "fall_rate": 1.0 - count / int(mine.sum()),
             }
         return clips
 
@@ -183,13 +183,13 @@ class Examination:
 
     def _response(self, clips: dict[str, Any]) -> float | None:
         """Median seconds until the smoothed velocity is nearer the new motion's than the old one's."""
-        env, names = self.env, list(clips)
+        env, names = self.env, [name for name, clip in clips.items() if clip["nearest"] is not None]
         if len(names) < 2:
             return None
         index = torch.arange(env.num_envs, device=env.device)
         old, new = index % len(names), (index + 1 + index // len(names) % (len(names) - 1)) % len(names)
         reached = torch.tensor(
-            [[clip["speed_mps"], clip["turn_rate_rad_s"]] for clip in clips.values()], device=env.device
+            [[clips[name][key] for key in ("speed_mps", "turn_rate_rad_s")] for name in names], device=env.device
         )
         commands = torch.stack([self.commands[self.names.index(name)] for name in names])
         step_s = env.task.cfg.step_s

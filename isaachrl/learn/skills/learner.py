@@ -1,6 +1,7 @@
 """Adversarial skill learning on any environment with reference motions: AMP, ASE, and motion latents."""
 
 import copy
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
-from isaachrl.hierarchy.skill import Skill
+from isaachrl.hierarchy.skill import Skill, refuse_mismatch
 from isaachrl.hierarchy.style import style_reward
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
@@ -97,6 +98,7 @@ class SkillsLearner(Learner):
         self.monitor = Monitor(n, self.task.style_size, self.demos, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
         self.by_mean = torch.arange(n, device=device) >= n - int(n * self.cfg.mean_share)
+        self._some_act_by_mean = int(n * self.cfg.mean_share) > 0
         self.noisy_share = share.masked_fill(self.by_mean, -1.0)
 
     @property
@@ -164,7 +166,7 @@ class SkillsLearner(Learner):
     def _observe_episodes(self, result: StepResult) -> None:
         """Log what ended, and give new commands where an episode or a command's time ended."""
         newest = result.terminal_obs["style"][:, : self.task.style_size]
-        self.monitor.after_step(result, newest, self.latent, self.by_mean)
+        self.monitor.after_step(result, newest, self.latent, self.by_mean & ~self.task.down)
         self.hold -= 1
         self._restart_commands(result.done)
         self._renew_commands(self.hold <= 0)
@@ -192,6 +194,8 @@ class SkillsLearner(Learner):
         logit, guess = net.opinions(windows, latents) if ase else (net.logit(windows, latents), latents)
         style = style_reward(logit, cfg.discriminator.judgement).view_as(data["value"])
         reward = cfg.reward.style * style + cfg.reward.task * data["task_reward"]
+        if cfg.reward.task:
+            signals.add(**{"reward/task": data["task_reward"].mean()})
         if ase:
             encoder = (guess * latents).sum(-1).clamp_min(0.0).view_as(style)
             reward = reward + cfg.reward.encoder * encoder
@@ -211,7 +215,7 @@ class SkillsLearner(Learner):
         square = (advantage - mean).square()
         deviation = distributed.mean(losses.masked_mean(square, data["noisy"], count)).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
-        if self.cfg.mean_share > 0:
+        if self._some_act_by_mean:
             signals.add(**{"reward/style_of_mean": losses.masked_mean(style, self.by_mean.float().expand_as(style))})
         signals.add(
             **{"reward/style": style.mean(), "reward/total": reward.mean(), "policy/value": data["value"].mean()}
@@ -298,7 +302,7 @@ class SkillsLearner(Learner):
 
         Nothing where there are no commands, or where bodies begin on the floor and cannot show a motion.
         """
-        if self.cfg.latents is Latents.none or bool(self.task.lay.any()):
+        if self.cfg.latents is Latents.none or self.task.some_rise:
             return {}
         assert isinstance(self.env, TaskEnv)
         return Examination(self.skill, self.env, self.task, self.demos).report(self.commands.draw)
@@ -332,6 +336,7 @@ class SkillsLearner(Learner):
         """See `Learner.state_dict`."""
         return {
             "skill": self.skill.state_dict(),
+            "contract": dataclasses.asdict(self.skill.contract),
             "critic": self.critic.state_dict(),
             "value_norm": self.value_norm.state_dict(),
             "policy_optimizer": self.policy_update.optimizer.state_dict(),
@@ -361,7 +366,15 @@ class SkillsLearner(Learner):
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
-        self.skill.load_state_dict(state["skill"])
+        weights = state["skill"]
+        if "contract" in state:  # checkpoints of earlier versions have none
+            ours = dataclasses.asdict(self.skill.contract)
+            if self.cfg.latents is not Latents.motion:
+                ours.pop("motions")
+            refuse_mismatch(state["contract"], ours)
+        if self.cfg.latents is not Latents.motion:  # commands do not depend on the motions: others may be shown now
+            weights = weights | {f"space.{key}": value for key, value in self.skill.space.state_dict().items()}
+        self.skill.load_state_dict(weights)
         if "critic" in state:  # a skill file has none
             self.critic.load_state_dict(state["critic"])
             self.value_norm.load_state_dict(state["value_norm"])

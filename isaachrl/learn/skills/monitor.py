@@ -55,7 +55,8 @@ class Monitor:
         s["length"] *= 1 - done
         for name, value in result.metrics.items():
             old = self._metrics.get(name)
-            sums = torch.stack(((done * value).sum(), done.sum()))
+            told = result.done & ~value.isnan()  # nan: the episode has no such number
+            sums = torch.stack((torch.where(told, value, 0.0).sum(), told.sum()))
             self._metrics[name] = sums if old is None else old + sums
         self._judge(judged & (s["age"] == SETTLE_STEPS + JUDGED_STEPS), latent)
 
@@ -90,7 +91,9 @@ class Monitor:
         if episodes:
             result |= {"episode/length": steps / episodes, "episode/fall_share": falls / episodes}
             result |= {
-                f"episode/{name}": (sums[0] / sums[1].clamp_min(1)).item() for name, sums in self._metrics.items()
+                f"episode/{name}": total / count
+                for name, (total, count) in ((name, sums.tolist()) for name, sums in self._metrics.items())
+                if count
             }
         nearest, (hits, asked) = s["nearest"], s["matches"].tolist()
         total = nearest.sum().item()
