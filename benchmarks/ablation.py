@@ -1,34 +1,76 @@
 """What the hierarchy buys, in one figure and one table: `python benchmarks/ablation.py FOLDER`.
 
 Trains HumanoidHRLMaze in every setting below with the same number of control steps, evaluates each run, and writes
-`ablation.png` and `ablation.json` into the folder. What is already there is not done again, and a run that was
-interrupted goes on: the same command continues the work. Optional: `layout=umaze`, `million_steps=1.5` (control steps
-of a run), `seeds=0,1,2`, `jobs=2` (runs at a time, one thread each), `episodes=256`, `num_envs=256`, `only=k=5,style`
-(names or groups), and `skills=8:PATH,16:PATH` (other latent sizes, made with `train.py task=HumanoidAMP
-train.latent.size=8`).
+`ablation.png` and `ablation.json` into the folder, of all that is finished there. What is there is not done again, and
+a run that was interrupted goes on: the same command continues the work. The options are the fields of `Options`, typed
+as `only=k=5,style seeds=0`.
 """
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from isaachrl.errors import ConfigError, nearest
+from isaachrl import config
+from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.run.compare import compare
 from isaachrl.run.files import write_atomically
+from isaachrl.run.metrics import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-DEFAULTS = {
-    "layout": "umaze", "million_steps": "1.5", "seeds": "0,1,2", "jobs": "2", "episodes": "256", "num_envs": "256",
-    "only": "", "skills": "",
-}  # fmt: skip
 STEPS = 5  # of a command, in the recipe
 ROLLOUT_STEPS = 80  # control steps of a rollout, whatever a decision lasts: 16 decisions in the recipe
 GAMMA = 0.96  # of a decision of 5 control steps, in the recipe
-MEASURES = ("success_rate", "fall_rate", "path_efficiency")
+MEASURES = ("success_rate", "fall_rate", "path_efficiency", "minutes")
+RESULT = "ablation.json"  # in the folder of a run: its evaluation and the options it was made with
+
+Result = dict[str, Any]
+
+
+@dataclass
+class Options:
+    """What can be typed.
+
+    Args:
+        layout: of the maze.
+        million_steps: control steps of a run.
+        seeds: with commas between.
+        jobs: runs at a time, each with one thread.
+        episodes: of an evaluation.
+        num_envs: in training and evaluation.
+        only: names or groups of settings to work on, with commas between; all when left out.
+        skills: other latent sizes, as `8:PATH,32:PATH`, made with `train.py task=HumanoidAMP train.latent.size=8`.
+    """
+
+    layout: str = "umaze"
+    million_steps: float = 1.5
+    seeds: str = "0,1,2"
+    jobs: int = 2
+    episodes: int = 256
+    num_envs: int = 256
+    only: str = ""
+    skills: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if min(self.million_steps, self.jobs, self.episodes, self.num_envs) <= 0:
+            raise ConfigError("million_steps, jobs, episodes and num_envs must be above 0")
+        if not all(word.isdigit() for word in self.seeds.split(",")):
+            raise ConfigError(f"seeds={self.seeds}: type whole numbers with commas between, such as seeds=0,1,2")
+
+    @property
+    def seed_numbers(self) -> list[int]:
+        """The seeds."""
+        return [int(word) for word in self.seeds.split(",")]
+
+    def shared(self) -> Result:
+        """What must be the same for results that stand in one table."""
+        return {key: asdict(self)[key] for key in ("layout", "million_steps", "episodes", "num_envs")}
 
 
 @dataclass(frozen=True)
@@ -47,13 +89,13 @@ class Setting:
     steps: int
     overrides: tuple[str, ...] = ()
 
-    def command(self, run: Path, seed: int, options: dict[str, str]) -> list[str]:
+    def command(self, run: Path, seed: int, options: Options) -> list[str]:
         """What trains this setting; discount and rollout are the same in seconds for all."""
         horizon = max(ROLLOUT_STEPS // self.steps, 2)
-        decisions = int(options["num_envs"]) * horizon
-        iterations = max(1, round(float(options["million_steps"]) * 1e6 / (decisions * self.steps)))
+        decisions = options.num_envs * horizon
+        iterations = max(1, round(options.million_steps * 1e6 / (decisions * self.steps)))
         keys = {
-            "task.layout": options["layout"], "seed": seed, "num_envs": options["num_envs"], "run_dir": run,
+            "task.layout": options.layout, "seed": seed, "num_envs": options.num_envs, "run_dir": run,
             "task.hierarchy.steps": self.steps, "train.horizon": horizon, "max_iterations": iterations,
             "train.gamma": round(GAMMA ** (self.steps / STEPS), 6),
         }  # fmt: skip
@@ -65,7 +107,7 @@ def settings(skills: str) -> list[Setting]:
     """All settings; `skills` as on the command line.
 
     Raises:
-        ConfigError: an entry of `skills` is not SIZE:PATH.
+        ConfigError: an entry of `skills` is not SIZE:PATH, or there is no such file.
     """
     result = [Setting("k", f"k={steps}", steps) for steps in (1, 5, 10, 20)]
     result.append(Setting("k", "flat", 1, ("skill=none",)))
@@ -77,6 +119,8 @@ def settings(skills: str) -> list[Setting]:
         size, colon, path = entry.partition(":")
         if not colon or not size.isdigit():
             raise ConfigError(f"skills={skills}: expected SIZE:PATH,SIZE:PATH, such as skills=8:runs/small/skill.pt")
+        if not Path(path).is_file():
+            raise ConfigError(f"skills={skills}: there is no file {path}")
         result.append(Setting("latent", f"d={size}", STEPS, (f"skill={path}",)))
     return result
 
@@ -100,64 +144,101 @@ def run_folder(setting: Setting, seed: int, folder: Path) -> Path:
     return folder / f"{setting.group}_{setting.name}_{seed}".replace(" ", "_").replace("=", "")
 
 
-def train_and_evaluate(setting: Setting, seed: int, folder: Path, options: dict[str, str]) -> dict[str, float]:
+def finished(run: Path, options: Options) -> Result | None:
+    """What a run's evaluation said, if it has one.
+
+    Raises:
+        ConfigError: it was made with other options.
+    """
+    if not (run / RESULT).exists():
+        return None
+    stored = json.loads((run / RESULT).read_text())
+    if stored["options"] != options.shared():
+        raise ConfigError(f"{run} was made with {stored['options']}, not {options.shared()}; take another folder")
+    return stored["evaluation"]
+
+
+def train_and_evaluate(setting: Setting, seed: int, folder: Path, options: Options) -> Result:
     """Train one run, or go on with it, or leave it if it is finished; then what its evaluation says.
 
     Raises:
+        ConfigError: it was made with other options.
         RuntimeError: a command failed; its last lines are in the message.
     """
     run = run_folder(setting, seed, folder)
-    result = run / "evaluate.json"
-    if not result.exists():
+    found = finished(run, options)
+    if found is None:
         begun = (run / "checkpoints" / "last.pt").exists()
         _call([f"resume={run}"] if begun else setting.command(run, seed, options))
-        _call(["mode=evaluate", f"checkpoint={run}", f"episodes={options['episodes']}"])
-    return json.loads(result.read_text())
+        printed = _call(["mode=evaluate", f"checkpoint={run}", f"episodes={options.episodes}"])
+        found = json.loads(printed.splitlines()[-1])
+        found["minutes"] = read_metrics(run / "metrics.jsonl")[-1]["wall_s"] / 60.0
+        content = {"options": options.shared(), "evaluation": found}
+        write_atomically(run / RESULT, (json.dumps(content) + "\n").encode())
+    return found
 
 
-def _call(arguments: list[str]) -> None:
+def _call(arguments: list[str]) -> str:
+    """What `train.py` prints."""
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-1500:]}")
+    return done.stdout
 
 
-def main(arguments: list[str]) -> None:
+def collect(folder: Path, options: Options) -> dict[Setting, dict[Path, Result]]:
+    """Every finished run in the folder, by setting."""
+    result: dict[Setting, dict[Path, Result]] = {}
+    for setting in settings(options.skills):
+        prefix = run_folder(setting, 0, folder).name.removesuffix("0")
+        runs = sorted(path for path in folder.glob(f"{prefix}*") if path.name.removeprefix(prefix).isdigit())
+        found = {run: evaluation for run in runs if (evaluation := finished(run, options)) is not None}
+        if found:
+            result[setting] = found
+    return result
+
+
+def draw(folder: Path, options: Options) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Write figure and table of all that is finished; the table."""
+    found = collect(folder, options)
+    table = {setting.name: summarise(list(runs.values())) for setting, runs in found.items()}
+    scale = {setting.name: setting.steps for setting in found}
+    signals = ["episode/success_rate", "episode/fall_rate"]
+    curves = {setting.name: list(runs) for setting, runs in found.items()}
+    write_atomically(folder / "ablation.png", compare(curves, signals, scale, "control steps"))
+    write_atomically(folder / RESULT, (json.dumps(table) + "\n").encode())
+    return table
+
+
+def summarise(rows: list[Result]) -> dict[str, tuple[float, float, float]]:
+    """For each measure the lowest, mean and highest value over the seeds of a setting."""
+    columns = {key: [row[key] for row in rows if row.get(key) is not None] for key in MEASURES}
+    return {key: (min(v), sum(v) / len(v), max(v)) for key, v in columns.items() if v}
+
+
+def main(arguments: Sequence[str]) -> None:
     """Do what is missing, then draw."""
     if not arguments or "=" in arguments[0]:
         raise SystemExit(__doc__)
-    folder, options = Path(arguments[0]).resolve(), dict(DEFAULTS)
-    for argument in arguments[1:]:
-        key, _, value = argument.partition("=")
-        if key not in DEFAULTS:
-            raise SystemExit(f"unknown option {key!r}; there are: {', '.join(DEFAULTS)}")
-        options[key] = value
-    chosen = select(settings(options["skills"]), options["only"])
-    seeds = [int(seed) for seed in options["seeds"].split(",")]
-    jobs = [(setting, seed) for seed in seeds for setting in chosen]  # every setting once before any twice
-    with ThreadPoolExecutor(int(options["jobs"])) as pool:
-        found = list(pool.map(lambda job: train_and_evaluate(job[0], job[1], folder, options), jobs))
-    table = summarise([(setting, result) for (setting, _), result in zip(jobs, found, strict=True)])
-    runs = {setting.name: [run_folder(setting, seed, folder) for seed in seeds] for setting in chosen}
-    scale = {setting.name: setting.steps for setting in chosen}
-    signals = ["episode/success_rate", "episode/fall_rate"]
-    write_atomically(folder / "ablation.png", compare(runs, signals, scale, "control steps"))
-    write_atomically(folder / "ablation.json", (json.dumps(table) + "\n").encode())
+    folder = Path(arguments[0]).resolve()
+    words = {key: value for key, _, value in (word.partition("=") for word in arguments[1:])}
+    options = config.build(Options, words)
+    chosen = select(settings(options.skills), options.only)
+    jobs = [
+        (setting, seed) for seed in options.seed_numbers for setting in chosen
+    ]  # every setting once before any twice
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(lambda job: train_and_evaluate(job[0], job[1], folder, options), jobs))
+    table = draw(folder, options)
     for name, row in table.items():
         measured = "  ".join(f"{key} {low:.2f} {mean:.2f} {high:.2f}" for key, (low, mean, high) in row.items())
         sys.stdout.write(f"{name:12} {measured}\n")
     sys.stdout.write(json.dumps(table) + "\n")
 
 
-def summarise(found: list[tuple[Setting, dict[str, float]]]) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Per setting and measure the lowest, mean and highest value over its seeds."""
-    table: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for name in dict.fromkeys(setting.name for setting, _ in found):
-        rows = [result for setting, result in found if setting.name == name]
-        columns = {key: [row[key] for row in rows if row.get(key) is not None] for key in MEASURES}
-        table[name] = {key: (min(v), sum(v) / len(v), max(v)) for key, v in columns.items() if v}
-    return table
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except IsaacHRLError as error:
+        sys.exit(f"error: {error}")

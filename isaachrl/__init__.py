@@ -11,7 +11,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 from isaachrl.envs import Env, StepResult, make  # noqa: E402
+from isaachrl.run.load import load  # noqa: E402
 
 __version__ = "0.1.0"
 
-__all__ = ["Env", "StepResult", "__version__", "make"]
+__all__ = ["Env", "StepResult", "__version__", "load", "make"]

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import ablation
 from isaachrl.errors import ConfigError
 
-OPTIONS = ablation.DEFAULTS | {"num_envs": "10", "million_steps": "0.08"}
+OPTIONS = ablation.Options(num_envs=10, million_steps=0.08)
 
 
 def keys(setting, tmp_path):
@@ -23,11 +23,15 @@ def test_every_setting_has_the_same_control_steps_and_the_same_discount_in_secon
         assert typed["seed"] == "3"
 
 
-def test_the_settings_are_those_that_are_compared():
-    names = [setting.name for setting in ablation.settings("8:a.pt,64:b.pt")]
+def test_the_settings_are_those_that_are_compared(tmp_path):
+    skill = tmp_path / "a.pt"
+    skill.touch()
+    names = [setting.name for setting in ablation.settings(f"8:{skill},64:{skill}")]
     assert names == ["k=1", "k=5", "k=10", "k=20", "flat", "style 0", "style 0.5", "d=8", "d=64"]
     with pytest.raises(ConfigError, match=r"expected SIZE:PATH"):
         ablation.settings("a.pt")
+    with pytest.raises(ConfigError, match=r"there is no file b.pt"):
+        ablation.settings("8:b.pt")
 
 
 def test_settings_are_chosen_by_name_or_group():
@@ -45,32 +49,37 @@ def test_finished_runs_are_left_and_begun_ones_go_on(tmp_path, monkeypatch):
 
     def call(arguments):
         called.append(arguments)
-        if arguments[0] == "mode=evaluate":
-            (run / "evaluate.json").write_text(json.dumps({"success_rate": 0.5}))
+        (run / "metrics.jsonl").write_text(json.dumps({"wall_s": 90.0}) + "\n")
+        return 'a word\n{"success_rate": 0.5}\n' if arguments[0] == "mode=evaluate" else ""
 
     monkeypatch.setattr(ablation, "_call", call)
     (run / "checkpoints").mkdir(parents=True)
-    assert ablation.train_and_evaluate(setting, 0, tmp_path, OPTIONS)["success_rate"] == 0.5
+    first = ablation.train_and_evaluate(setting, 0, tmp_path, OPTIONS)
+    assert first == {"success_rate": 0.5, "minutes": 1.5}
     assert called[0][0] == "task=HumanoidHRLMaze"
     called.clear()
-    assert ablation.train_and_evaluate(setting, 0, tmp_path, OPTIONS)["success_rate"] == 0.5
-    assert called == []
-    (run / "evaluate.json").unlink()
+    assert ablation.train_and_evaluate(setting, 0, tmp_path, OPTIONS) == first and called == []
+    with pytest.raises(ConfigError, match="was made with .*'layout': 'umaze'.*take another folder"):
+        ablation.train_and_evaluate(setting, 0, tmp_path, ablation.Options(layout="large"))
+    (run / ablation.RESULT).unlink()
     (run / "checkpoints" / "last.pt").touch()
     ablation.train_and_evaluate(setting, 0, tmp_path, OPTIONS)
     assert called[0] == [f"resume={run}"]
 
 
-def test_the_table_has_lowest_mean_and_highest():
-    one, two = ablation.settings("")[:2]
-    found = [
-        (one, {"success_rate": 0.2}),
-        (two, {"success_rate": 1.0}),
-        (one, {"success_rate": 0.4, "fall_rate": None}),
-    ]
-    table = ablation.summarise(found)
+def test_all_that_is_finished_stands_in_figure_and_table(tmp_path):
+    for name, seed, success in (("k=1", 0, 0.2), ("k=1", 7, 0.4), ("style 0", 0, 1.0)):
+        (setting,) = ablation.select(ablation.settings(""), name)
+        run = ablation.run_folder(setting, seed, tmp_path)
+        run.mkdir()
+        line = {"samples": 10, "episode/success_rate": success, "episode/fall_rate": 0.0}
+        (run / "metrics.jsonl").write_text("".join(json.dumps(line | {"samples": 10 * i}) + "\n" for i in (1, 2)))
+        evaluation = {"success_rate": success, "path_efficiency": None}
+        (run / ablation.RESULT).write_text(json.dumps({"options": OPTIONS.shared(), "evaluation": evaluation}))
+    table = ablation.draw(tmp_path, OPTIONS)
     assert table["k=1"]["success_rate"] == pytest.approx((0.2, 0.3, 0.4))
-    assert table["k=5"] == {"success_rate": (1.0, 1.0, 1.0)}
+    assert table["style 0"] == {"success_rate": (1.0, 1.0, 1.0)} and len(table) == 2
+    assert (tmp_path / "ablation.png").stat().st_size > 1000
 
 
 def test_a_failing_command_is_named(monkeypatch):
@@ -79,5 +88,6 @@ def test_a_failing_command_is_named(monkeypatch):
 
 
 def test_unknown_options_are_refused(tmp_path):
-    with pytest.raises(SystemExit, match="unknown option 'seed'"):
-        ablation.main([str(tmp_path), "seed=1"])
+    for word, message in (("seed=1", "did you mean seeds"), ("seeds=a", "type whole numbers"), ("jobs=0", "above 0")):
+        with pytest.raises(ConfigError, match=message):
+            ablation.main([str(tmp_path), word])

@@ -31,6 +31,11 @@ def test_the_shipped_skill_can_be_evaluated(key, launch, capsys):
     assert line["episodes"] == 2 and line["clips"]["stand"]["fall_rate"] == 0.0
 
 
+def test_a_skill_is_not_taken_for_the_checkpoint_of_a_task_that_commands_it(launch):
+    with pytest.raises(CheckpointError, match=r"is a skill; for task=HumanoidHRLMaze to command it, type skill="):
+        launch(mode="evaluate", task={"name": "HumanoidHRLMaze"}, checkpoint=SKILL)
+
+
 def test_a_skill_file_says_what_it_was_made_of():
     loaded = load_checkpoint_or_skill(Path(SKILL))
     assert (loaded.task, loaded.learner) == ("HumanoidAMP", "skills")

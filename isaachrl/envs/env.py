@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.errors import ConfigError
+
 Obs = dict[str, Tensor]
 
 
@@ -94,8 +96,21 @@ class Env(ABC):
         """Start new episodes in the environments of `mask (N,)` and return the observation of all."""
 
     def step(self, action: Tensor) -> StepResult:
-        """Take one step; environments whose episode ended are reset, and `obs` shows their new episode."""
+        """Take one step; environments whose episode ended are reset, and `obs` shows their new episode.
+
+        Raises:
+            ConfigError: the action has another shape than `(N, action_size)`.
+        """
+        if not self.takes(action):
+            raise ConfigError(
+                f"the action has shape {tuple(action.shape)}, expected {(self.num_envs, self.action_size)}: one row for"
+                " each environment"
+            )
         return self.step_eagerly(action) if self.step_graph is None else self.step_graph(action)
+
+    def takes(self, action: Tensor) -> bool:
+        """Whether an action has the right shape, `(N, action_size)`."""
+        return action.shape == (self.num_envs, self.action_size)
 
     def step_eagerly(self, action: Tensor) -> StepResult:
         """`step` in Python, whether or not there is a graph of it."""

@@ -178,6 +178,10 @@ class TabularEnv(Env):
         """See `Env.reset`."""
         return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
 
+    def takes(self, action: Tensor) -> bool:
+        """See `Env.takes`: numbers of actions `(N,)` will do."""
+        return action.shape == (self.num_envs,) or super().takes(action)
+
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
         row = self.index() * self.action_size + self._chosen(action)

@@ -209,7 +209,12 @@ class Skill(nn.Module):
                 " as RUN/skill.pt"
             ) from error
         if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-            raise SkillError(f"{path} is not a skill file; a pretraining run writes one as RUN/skill.pt")
+            hint = (
+                f"it is a checkpoint; type checkpoint={path} to play or evaluate it"
+                if isinstance(content, Mapping) and "learner_state" in content
+                else "a pretraining run writes one as RUN/skill.pt"
+            )
+            raise SkillError(f"{path} is not a skill file: {hint}")
         values = json.loads(content["contract"])
         version = values.pop("version", None)
         if version != VERSION:

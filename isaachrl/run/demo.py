@@ -1,7 +1,7 @@
 """`python -m isaachrl.run.demo`: the whole way in small, from motions to a skill to a maze.
 
 A few minutes make a skill that walks, not yet one that stands firm whatever it is told. So the high level commands the
-shipped skill, which was trained by the same command for longer, and goes on from the shipped high level; `--own-skill`
+shipped skill, which was trained for longer and on more motions, and goes on from the shipped high level; `--own-skill`
 takes the fresh skill all the same, `--from-scratch` a high level that knows nothing (with `--maze-iterations 300`).
 """
 

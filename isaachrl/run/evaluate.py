@@ -9,7 +9,7 @@ from typing import Any
 
 from isaachrl.errors import IsaacHRLError
 from isaachrl.run.build import actor
-from isaachrl.run.files import RunFolder, write_atomically
+from isaachrl.run.files import CONFIG, RunFolder, write_atomically
 from isaachrl.run.metrics import jsonable
 from isaachrl.run.rollout import run_episodes
 from isaachrl.run.settings import DEFAULT_NUM_ENVS, Settings
@@ -27,6 +27,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     log.info("%d environments with %d episodes each, seed %d", num_envs, per_env, seed)
     summary: dict[str, Any] = run_episodes(env, policy, per_env).summary()
     summary |= {"task": settings.task.name, "seed": seed, "policy": settings.run.policy.value}
+    summary |= {"checkpoint": settings.run.checkpoint, "typed": dict(settings.typed)}
     if learner is not None:
         assert settings.loaded is not None
         summary |= learner.examine() | {"iteration": settings.loaded.iteration}
@@ -50,7 +51,10 @@ def evaluation_seed(settings: Settings) -> int:
 
 
 def run_folder(settings: Settings) -> RunFolder:
-    """Where results go: `run_dir`, else the folder of the run that the checkpoint belongs to."""
+    """Where results go: `run_dir`, else the folder of the run that the checkpoint belongs to.
+
+    For a file that lies in no run, such as a shipped one, `runs/<task>/<its name>`.
+    """
     if settings.run.run_dir:
         return RunFolder(Path(settings.run.run_dir))
     if settings.run.checkpoint is None:
@@ -58,7 +62,8 @@ def run_folder(settings: Settings) -> RunFolder:
     source = Path(settings.run.checkpoint)
     if source.is_dir():
         return RunFolder(source)
-    return RunFolder(source.parent.parent if source.parent.name == "checkpoints" else source.parent)
+    run = source.parent.parent if source.parent.name in ("checkpoints", "export") else source.parent
+    return RunFolder(run if (run / CONFIG).is_file() else Path("runs") / settings.task.name / source.stem)
 
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:

@@ -32,6 +32,9 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         raise
 
 
+CONFIG = "config.yaml"
+
+
 class RunFolder:
     """The folder of one run and the names of what lies in it.
 
@@ -45,7 +48,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self.config = path / "config.yaml"
+        self.config = path / CONFIG
         self.metrics = path / "metrics.jsonl"
         self.report = path / "report.png"
         self.events = path / "tensorboard"

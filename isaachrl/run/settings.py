@@ -15,12 +15,12 @@ from omegaconf import OmegaConf
 
 from isaachrl import config
 from isaachrl.envs import registry
-from isaachrl.errors import ConfigError, nearest
+from isaachrl.errors import CheckpointError, ConfigError, nearest
 from isaachrl.learn import distributed
 from isaachrl.learn.registry import LearnerEntry, learner_entry
 from isaachrl.run.checkpoint import Checkpoint
 from isaachrl.run.learners import load_learners
-from isaachrl.run.skill_file import load_checkpoint_or_skill, require_whole
+from isaachrl.run.skill_file import is_skill_file, load_checkpoint_or_skill, require_whole
 
 Values = dict[str, Any]
 
@@ -129,7 +129,7 @@ class Settings:
         task: the registered task, and `task_cfg`, its configuration.
         learner: the registered learner, and `learner_cfg`, its configuration.
         loaded: the checkpoint that `resume` or `checkpoint` names.
-        typed: the keys of the top level that the user typed.
+        typed: what the user typed, as nested values.
     """
 
     run: RunCfg
@@ -139,7 +139,7 @@ class Settings:
     learner: LearnerEntry
     learner_cfg: Any
     loaded: Checkpoint | None
-    typed: frozenset[str]
+    typed: Values
 
     @property
     def num_envs(self) -> int:
@@ -171,6 +171,7 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     values["train"] = {key: value for key, value in (values.get("train") or {}).items() if key != "recipes"}
     values, typed = (_skill_to_look_at(layer, values) for layer in (values, typed))
     values, typed = _spread(values), _spread(typed)
+    _point_to_section(values)
     first = config.build(RunCfg, merge(values, typed))
     mode = Mode.play if first.test and first.mode is Mode.train else first.mode
     device = distributed.own_device(registry.choose_device(first.device))
@@ -181,7 +182,7 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     else:
         base = _recipe(recipes, first, device, mode)
     run = config.build(RunCfg, merge(merge(values, _spread(base)), typed) | {"mode": mode.value})
-    return _settle(run, device, loaded, frozenset(typed))
+    return _settle(run, device, loaded, typed)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
@@ -208,6 +209,8 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
     if mode is Mode.train:
         require_whole(loaded, source, resumed=bool(run.resume))
     task, learner = (typed.get(section, {}).get("name") for section in ("task", "train"))
+    if task not in (None, loaded.task) and is_skill_file(loaded):
+        raise CheckpointError(f"{source} is a skill; for task={task} to command it, type skill={source}")
     loaded.require(task, learner)
     return loaded
 
@@ -242,7 +245,7 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
     return chosen
 
 
-def _settle(run: RunCfg, device: torch.device, loaded: Checkpoint | None, typed: frozenset[str]) -> Settings:
+def _settle(run: RunCfg, device: torch.device, loaded: Checkpoint | None, typed: Values) -> Settings:
     """Look the task and the learner up by name and build their configurations."""
     load_learners()
     task = registry.entry(_name(run.task, "task"))
@@ -275,6 +278,21 @@ def _spread(layer: Mapping[str, Any]) -> Values:
         if given:
             result[section] = merge(layer.get(section) or {}, given)
     return result
+
+
+def _point_to_section(values: Values) -> None:
+    """Refuse a key of the task or the learner that was typed without its section."""
+    load_learners()
+    found = {"task": registry.entry, "train": learner_entry}
+    for key in set(values) - {item.name for item in fields(RunCfg)}:
+        for section, entry in found.items():
+            name = (values.get(section) or {}).get("name")
+            try:
+                own = fields(entry(str(name)).cfg_type)
+            except ConfigError:  # an unknown task or learner has a message of its own
+                continue
+            if key in {item.name for item in own}:
+                raise ConfigError(f"unknown key {key}; did you mean {section}.{key}?")
 
 
 def _skill_to_look_at(layer: Mapping[str, Any], values: Mapping[str, Any]) -> Values:

@@ -60,13 +60,18 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     )
 
 
+def is_skill_file(loaded: Checkpoint) -> bool:
+    """Whether there is nothing but a skill in it."""
+    return loaded.learner == LEARNER and "critic" not in loaded.learner_state
+
+
 def require_whole(loaded: Checkpoint, source: str, resumed: bool) -> None:
     """Refuse to train on from a skill file, and to resume from any file of weights alone.
 
     Raises:
         CheckpointError: it is a skill file, or the `weights.pt` of an export.
     """
-    if loaded.learner == LEARNER and not loaded.env_state:
+    if is_skill_file(loaded):
         raise CheckpointError(
             f"{source} is a skill file, which holds no critic and no optimiser; train on from its run's"
             " checkpoints/last.pt, or build on it with task=HumanoidHRLMaze skill=" + source

@@ -36,12 +36,17 @@ def train(settings: Settings) -> Path | None:
     elif settings.loaded is not None:
         load_weights(learner, settings)
         learner.iteration = learner.samples = 0  # a new training that only starts from those weights
+    if learner.iteration > learner.max_iterations:
+        raise ConfigError(
+            f"max_iterations={learner.max_iterations} is the total, and {learner.iteration} iterations of this run are"
+            f" done; type max_iterations={learner.iteration + 1} or more"
+        )
     if folder is None:
         loop.run()
         return None
     folder.write_config(config)
     log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
-    if learner.iteration >= learner.max_iterations:
+    if learner.iteration == learner.max_iterations:
         log.info("all %d iterations are done; type max_iterations=N for more", learner.iteration)
     if loop.run():
         log.info("done: %d iterations, %s", learner.iteration, folder.path)

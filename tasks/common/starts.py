@@ -51,7 +51,7 @@ class StartBank:
 
 
 def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> StartBank:
-    """The default pose with a little noise in the joints, soles on the floor, at rest since ever."""
+    """The default pose with a little noise in the joints, soles on the floor, at rest throughout."""
     device = generator.device
     layout = JointLayout(robot, device)
     qpos = robot.qpos0.to(device).repeat(STANDING_STATES, 1)
@@ -102,7 +102,7 @@ def clip_bank(
 def fallen_bank(
     layout: JointLayout, qpos: Tensor, frames: int, tilt_rad: tuple[float, float], generator: torch.Generator
 ) -> StartBank:
-    """The same bodies laid down: tipped over to a random side and put just above the floor, at rest since ever.
+    """The same bodies laid down: tipped over to a random side and put just above the floor, at rest throughout.
 
     Args:
         layout: of the robot.

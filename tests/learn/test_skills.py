@@ -127,10 +127,21 @@ def test_foreign_files_are_no_skills(tmp_path: Path) -> None:
     torch.save({"model": torch.zeros(1)}, tmp_path / "foreign.pt")
     with pytest.raises(SkillError, match="is not a skill file"):
         Skill.load(tmp_path / "foreign.pt")
+    with pytest.raises(SkillError, match=r"it is a checkpoint; type checkpoint=.*umaze.pt"):
+        Skill.load("assets/skills/umaze.pt")
 
 
 def test_values_that_cannot_run_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"train\.latent\.size=1"):
         config.build(SkillsCfg, {"latent": {"size": 1}}, "train")
+    for values, message in (
+        ({"discriminator": {"hidden": []}}, r"train\.discriminator\.hidden=\[\]: expected widths"),
+        ({"discriminator": {"rows": 0}}, r"train\.discriminator\.rows=0: must be above 0"),
+        ({"discriminator": {"replay_keep": 2}}, "a share lies between 0 and 1"),
+        ({"latent": {"temperature": 0}}, r"train\.latent\.temperature=0"),
+        ({"clip": -1}, r"train\.clip=-1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            config.build(SkillsCfg, values, "train")
     with pytest.raises(ConfigError, match=r"unknown key train\.horzion; did you mean horizon"):
         config.build(SkillsCfg, {"horzion": 3}, "train")

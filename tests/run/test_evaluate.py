@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,17 @@ def test_command_prints_json_last_and_writes_it(launch, capsys):
     assert printed["episodes"] == 8 and printed["length_mean"] == 8.0 and printed["iteration"] == 1
     assert printed["never"] is None
     assert printed["seed"] == 10_003
+
+
+def test_it_says_what_was_evaluated_and_keeps_out_of_folders_that_are_no_run(launch, capsys):
+    launch(max_iterations=1, run_dir="run")
+    Path("shipped").mkdir()
+    shutil.copy("run/checkpoints/last.pt", "shipped/best.pt")
+    capsys.readouterr()
+    launch(mode="evaluate", checkpoint="shipped/best.pt", episodes=4, task={"episode_steps": 3})
+    printed = json.loads(Path("runs/Point/best/evaluate.json").read_text())
+    assert printed["checkpoint"] == "shipped/best.pt" and printed["typed"]["task"]["episode_steps"] == 3
+    assert [path.name for path in Path("shipped").iterdir()] == ["best.pt"]
 
 
 def test_typed_seed_is_used(launch, capsys):

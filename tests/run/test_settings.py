@@ -84,6 +84,8 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
         ({"num_envs": 0}, "num_envs=0: at least 1 environment is needed, type num_envs=1"),
         ({"num_envs": "many"}, "num_envs: .*'many'"),
         ({"nun_envs": 3}, "unknown key nun_envs; did you mean num_envs"),
+        ({"horizon": 3}, "unknown key horizon; did you mean train.horizon"),
+        ({"lengths": [3]}, "unknown key lengths; did you mean task.lengths"),
         ({"task": {"name": "Pointt"}}, "unknown task 'Pointt'; did you mean Point"),
         ({"task": {"episode_step": 3}}, "unknown key task.episode_step; did you mean episode_steps"),
         ({"train": {"horizonn": 3}}, "unknown key train.horizonn; did you mean horizon"),

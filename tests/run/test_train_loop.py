@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isaachrl.errors import CheckpointError
+from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run.checkpoint import load_checkpoint
 from isaachrl.run.metrics import read_metrics
 from tests.run import point
@@ -63,6 +63,14 @@ def test_resume_takes_over_the_configuration_of_the_run(launch):
     launch(max_iterations=2, run_dir="run", num_envs=3, train={"horizon": 2})
     launch(resume="run/checkpoints/last.pt", max_iterations=3, num_envs=3)
     assert signals("run")[-1]["samples"] == 3 * 3 * 2
+
+
+def test_a_total_below_what_is_done_is_refused_before_anything_is_written(launch):
+    launch(max_iterations=3, run_dir="run")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=r"max_iterations=2 is the total, and 3 .*type max_iterations=4 or more"):
+        launch(resume="run", max_iterations=2)
+    assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 
 def test_resume_with_another_number_of_environments_is_refused(launch):

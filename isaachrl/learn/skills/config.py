@@ -8,6 +8,27 @@ from isaachrl.hierarchy.style import Judgement
 from isaachrl.nn import Precision
 
 
+def require_positive(section: str, **values: float) -> None:
+    """Refuse numbers that must be above 0.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise ConfigError(f"{section}.{name}={value}: must be above 0")
+
+
+def require_layers(name: str, widths: list[int]) -> None:
+    """Refuse a network without hidden layers, or with one of no width.
+
+    Raises:
+        ConfigError: there is none, or one is below 1.
+    """
+    if not widths or min(widths) < 1:
+        raise ConfigError(f"{name}={widths}: expected widths of at least 1, such as [256,128]")
+
+
 class Latents(Enum):
     """What a skill's command is.
 
@@ -57,6 +78,7 @@ class LatentCfg:
             )
         if self.at_clip < 0 or self.between_clips < 0 or self.at_clip + self.between_clips > 1:
             raise ConfigError("train.latent.at_clip + between_clips must lie in [0, 1]")
+        require_positive("train.latent", temperature=self.temperature, segment_s=self.segment_s)
 
 
 @dataclass
@@ -88,6 +110,17 @@ class DiscriminatorCfg:
     replay_keep: float = 0.1
     mismatched: float = 1.0
     demo_windows: int = 2048
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot run."""
+        require_layers("train.discriminator.hidden", self.hidden)
+        require_positive(
+            "train.discriminator", learning_rate=self.learning_rate, rows=self.rows, replay_size=self.replay_size,
+            demo_windows=self.demo_windows,
+        )  # fmt: skip
+        for name in ("replay_keep", "mismatched"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"train.discriminator.{name}={getattr(self, name)}: a share lies between 0 and 1")
 
 
 @dataclass
@@ -171,6 +204,9 @@ class SkillsCfg:
         for name in ("max_iterations", "horizon", "minibatch", "epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: must be at least 1")
+        for name in ("hidden", "latent_hidden"):
+            require_layers(f"train.{name}", getattr(self, name))
+        require_positive("train", learning_rate=self.learning_rate, clip=self.clip, gradient_clip=self.gradient_clip)
         if not (0 <= self.anneal_from < self.anneal_to and 0 <= self.mean_share < 1):
             raise ConfigError(
                 f"train.anneal_from={self.anneal_from} must lie below anneal_to={self.anneal_to},"

@@ -364,6 +364,12 @@ class SkillsLearner(Learner):
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()
 
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`."""
+        names = ("skill", "contract", "critic", "value_norm", "iteration", "samples")
+        state = self.state_dict()
+        return {name: state[name] for name in names}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         weights = state["skill"]

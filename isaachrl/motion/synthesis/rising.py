@@ -60,11 +60,12 @@ POSES: dict[str, tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]]
 SEGMENT_S = 0.4  # from one keyframe to the next; the search may stretch it and shorten it
 SEGMENT_RANGE_S = (0.2, 0.8)
 HOLD_S = 1.5  # with the last keyframe
+HELD = 35  # control steps at the end in which it should stand
 LIE_S, SETTLE_S = 0.2, 1.5  # of lying still at the beginning of the clip; to come to lie before that
 STEP_S, SUBSTEPS, FPS = 1 / 30, 4, 60
-HEAD_M, PELVIS_M, FOOT_M = 1.35, 0.82, 0.13  # heights of a standing head and pelvis, and below which a foot stands
+HEAD_M, FOOT_M = 1.35, 0.13  # height of a standing head, and below which a foot stands
 STOOD_S = 0.7  # of standing at the end of the clip
-REACHED = 0.5  # of the greatest score for standing still, 1: what is less is no standing
+REACHED = 0.5  # of the greatest score for standing still, which is 1: less is no standing
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Tried:
 
     Args:
         height: `(P, T)` from 0, lying, to 1, upright over standing feet, after each control step.
-        still: `(P,)` from 0 to 1: standing at rest in the default pose, mean over the time of holding it.
+        still: `(P, T)` from 0 to 1, standing at rest in the default pose, after each control step.
         effort: `(P,)` mean squared joint speed, (rad/s)².
         qpos: `(T', nq)` coordinates of the first trial at `FPS`, if recorded.
     """
@@ -144,9 +145,9 @@ class Trials:
         longest = segments * SEGMENT_S * 1.1
         times = times * (longest / times[:, -1:]).clamp(max=1.0)
         rows = torch.arange(self.count)
-        heights, still, effort = [], torch.zeros(self.count), torch.zeros(self.count)
+        height, still, effort = [], [], torch.zeros(self.count)
         frames = [self._start[0][0]] * round(LIE_S * FPS)
-        steps, held = round((longest + HOLD_S) / STEP_S), round((HOLD_S - 1 / 3) / STEP_S)
+        steps = round((longest + HOLD_S) / STEP_S)
         for step in range(steps):
             now = torch.full((self.count, 1), (step + 1) * STEP_S)
             i = (torch.searchsorted(times, now) - 1).clamp(0, segments - 1).squeeze(1)
@@ -157,11 +158,10 @@ class Trials:
                 sim.step(round(SUBSTEPS / (FPS * STEP_S)))
                 if record:
                     frames.append(sim.qpos[0].clone())
-            heights.append(self._height())
+            height.append(self._height())
+            still.append(self._still(height[-1]))
             effort += sim.qvel[:, 6:].square().mean(-1) / steps
-            if step >= steps - held:
-                still += self._still(heights[-1]) / held
-        return Tried(torch.stack(heights, dim=1), still, effort, torch.stack(frames))
+        return Tried(torch.stack(height, dim=1), torch.stack(still, dim=1), effort, torch.stack(frames))
 
     def _height(self) -> Tensor:
         """`(P,)`: the height of the head, half of it without feet on the floor."""
@@ -202,16 +202,23 @@ def search(pose: str, seed: int, generations: tuple[int, int] = (100, 100), popu
     keys, seconds = _lead_to_standing(trials, keys, seconds)
 
     def still(tried: Tried) -> Tensor:
-        return 3.0 * tried.still + tried.height.mean(1) - 0.01 * tried.effort
+        # at the end above all, but also as soon as possible
+        return (
+            2.0 * tried.still[:, -HELD:].mean(1)
+            + 2.0 * tried.still.mean(1)
+            + tried.height.mean(1)
+            - 0.01 * tried.effort
+        )
 
     keys, seconds = _improve(trials, keys, seconds, True, still, generations[1], seed + 1, 9.0)
     found = _run_one(trials, keys, seconds, True, record=True)
-    if float(found.still[0]) < REACHED:
+    reached = float(found.still[0, -HELD:].mean())
+    if reached < REACHED:
         raise ClipError(
-            f"the search found nothing that gets up from {pose!r} and stands: {float(found.still[0]):.2f} of 1 for"
-            f" standing still, {REACHED} is enough; try another seed or more generations"
+            f"the search found nothing that gets up from {pose!r} and stands: {reached:.2f} of 1 for standing still,"
+            f" {REACHED} is enough; try another seed or more generations"
         )
-    return _clip(f"rise_{pose}", trials, found.qpos)
+    return _clip(f"rise_{pose}", trials, found)
 
 
 def _improve(
@@ -268,12 +275,11 @@ def _lead_to_standing(trials: Trials, keys: Floats, seconds: Floats) -> tuple[Fl
     return np.concatenate((keys[:kept], new)), np.append(seconds, SEGMENT_S)
 
 
-def _clip(name: str, trials: Trials, qpos: Tensor) -> Clip:
-    """The recorded coordinates `(T, nq)` until the body has stood for a while."""
+def _clip(name: str, trials: Trials, found: Tried) -> Clip:
+    """What the first body did until it had stood for a while."""
     robot = trials.sim.robot
-    stands = (qpos[:, 2] > PELVIS_M).float()
-    last_low = int((1.0 - stands).nonzero()[:, 0].max()) if float(stands[-1]) else int(stands.argmax())
-    kept = qpos[: last_low + round(STOOD_S * FPS)]
+    restless = int((found.still[0] < REACHED).nonzero()[:, 0].max())  # the last such step
+    kept = found.qpos[: round((LIE_S + (restless + 1) * STEP_S + STOOD_S) * FPS)]
     return Clip(
         name=name, fps=float(FPS), joint_names=tuple(joint.name for joint in robot.joints),
         body_names=robot.body_names, root_pos_w=kept[:, :3].numpy(), root_quat_w=kept[:, 3:7].numpy(),
