@@ -108,6 +108,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             "proprioception": humanoid.proprioception_size(robot),
             "style": self.style_size * cfg.style_frames,
         }
+        self.obs_layout = {"proprioception": self.proprioception_layout}
         self.policy_groups = ("proprioception",)
         self.action_size = robot.num_dofs
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)

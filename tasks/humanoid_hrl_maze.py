@@ -18,7 +18,6 @@ from tasks.common.maze import Layout
 RAYS = 16
 RAY_RANGE_M = 10.0
 WINDOW_RADIUS = 3
-GOAL_SIZE = 5
 GOAL_SCALE_M = 10.0
 WAY_POINTS = 2
 START_JITTER_M = 0.3
@@ -105,6 +104,27 @@ class HumanoidHRLMazeCfg(TaskCfg):
         return maze.drawn_walls(self.layout).unsqueeze(0)
 
 
+def sight_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
+    """Name, size and unit of each part of the group `task`, in order."""
+    parts = [
+        ("goal_direction_h", 2, "unit vector, heading frame"),
+        ("goal_distance", 1, f"{GOAL_SCALE_M:g} m"),
+        ("goal_pos_h", 2, f"{GOAL_SCALE_M:g} m, relative to the root, heading frame"),
+        ("wall_rays", RAYS, f"distance to a wall, {RAY_RANGE_M:g} m, from ahead round to the left"),
+        (
+            "map_h", (2 * WINDOW_RADIUS + 1) ** 2 - 1,
+            f"1 wall, 0 free, points {cfg.cell_m:g} m apart, rows from behind to ahead, in each from right to left, the"
+            " middle left out",
+        ),
+    ]  # fmt: skip
+    if cfg.guide:
+        parts += [
+            ("way_points_h", 2 * WAY_POINTS, f"{cfg.cell_m:g} m, the next cells' middles, heading frame"),
+            ("way_length", 1, f"{GOAL_SCALE_M:g} m"),
+        ]
+    return parts
+
+
 class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
     """Reach the goal cell of a maze that may be another in every episode and every world.
 
@@ -127,10 +147,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         )
         self.key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
         self.layout = JointLayout(robot, device)
-        self.obs_sizes = {
-            "proprioception": humanoid.proprioception_size(robot),
-            "task": GOAL_SIZE + RAYS + (2 * WINDOW_RADIUS + 1) ** 2 - 1 + cfg.guide * (2 * WAY_POINTS + 1),
-        }
+        self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": sight_layout(cfg)}
+        self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
         if cfg.style_frames > 0:
             self.obs_sizes["style"] = cfg.style_frames * humanoid.style_size(robot)
         self.policy_groups = ("proprioception", "task")

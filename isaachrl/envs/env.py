@@ -11,6 +11,7 @@ from torch import Tensor
 from isaachrl.errors import ConfigError
 
 Obs = dict[str, Tensor]
+ObsLayout = dict[str, list[tuple[str, int, str]]]
 
 
 @dataclass
@@ -61,6 +62,8 @@ class Env(ABC):
         obs_sizes: size of each observation group.
         policy_groups: the groups that a policy concatenates, in this order.
         action_size: an action is `(N, action_size)` in [-1, 1].
+        obs_layout: of groups that say more, name, size and unit of each part in order.
+        step_s: simulated seconds of a step; 0 where there is no such thing.
         episode_steps: steps until an episode is truncated.
         generator: the source of all randomness of this object.
         step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.graph`.
@@ -73,6 +76,8 @@ class Env(ABC):
     action_size: int
     episode_steps: int
     generator: torch.Generator
+    obs_layout: ObsLayout = {}
+    step_s: float = 0.0
     step_graph: Callable[[Tensor], StepResult] | None = None
 
     @abstractmethod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.disturbance import DisturbanceCfg
-from isaachrl.envs.env import Obs
+from isaachrl.envs.env import Obs, ObsLayout
 from isaachrl.errors import ConfigError
 from isaachrl.sim import Scene, Sim, SomeWorlds
 
@@ -70,6 +70,7 @@ class Task(ABC, Generic[Cfg]):
         obs_sizes: size of each observation group that `observe` returns.
         policy_groups: the groups a policy concatenates.
         action_size: width of an action.
+        obs_layout: of groups that say more, name, size and unit of each part in order; exports carry it along.
         STATE: names of the attributes (tensors, changed in place or rebound) that must survive a resume.
         OBSERVES_BY_WORLD: promises that `observe` gives each world's row from tensors of `sim` and of `STATE` alone,
             all `(N, …)`. After a reset on the CPU engine only the worlds that were reset are then observed again.
@@ -85,6 +86,7 @@ class Task(ABC, Generic[Cfg]):
     def __init__(self, cfg: Cfg, sim: Sim, generator: torch.Generator) -> None:
         """Keep the configuration, the worlds and the source of randomness; subclasses resolve names here."""
         self.cfg = cfg
+        self.obs_layout: ObsLayout = {}
         self.sim = sim
         self.generator = generator
 

@@ -95,6 +95,7 @@ class HierarchicalEnv(Env):
             )
         self.num_envs, self.device, self.generator = inner.num_envs, inner.device, inner.generator
         self.obs_sizes, self.policy_groups = inner.obs_sizes, inner.policy_groups
+        self.obs_layout, self.step_s = inner.obs_layout, inner.step_s * self.cfg.steps
         self.action_size = skill.latent_size
         self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
         self.observer: Callable[[], None] | None = None

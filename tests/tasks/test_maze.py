@@ -352,3 +352,14 @@ def test_the_length_of_an_episode_follows_the_layout_or_the_user():
 def test_impossible_mazes_are_refused(wrong):
     with pytest.raises(ConfigError, match="size=4|cell_m|goal_radius_m|layout"):
         config.build(HumanoidHRLMazeCfg, wrong, "task")
+
+
+@pytest.mark.parametrize("guide", [False, True])
+def test_what_is_seen_is_described_in_its_order(guide):
+    env = isaachrl.make("HumanoidHRLMaze", 3, device="cpu", cfg={"task": {"skill": "none", "guide": guide}})
+    layout, seen = env.obs_layout["task"], env.observe()["task"]
+    parts = dict(zip([name for name, _, _ in layout], seen.split([size for _, size, _ in layout], dim=1), strict=True))
+    assert torch.allclose(parts["goal_direction_h"].norm(dim=1), torch.ones(3))
+    assert torch.allclose(parts["goal_direction_h"] * parts["goal_distance"], parts["goal_pos_h"], atol=1e-6)
+    assert set(parts["map_h"].unique().tolist()) == {0.0, 1.0}
+    assert ("way_length" in parts) is guide and env.step_s == pytest.approx(1 / 30)

@@ -83,11 +83,14 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
     obs = {group: values[:1].detach().cpu().clone() for group, values in env.observe().items()}
     seen = env.policy_input(obs)
     groups = {group: env.obs_sizes[group] for group in env.policy_groups}
-    contract: dict[str, Any] = {"policy_input": groups, "action_size": env.action_size}
+    layout = {group: env.obs_layout[group] for group in groups if group in env.obs_layout}
+    contract: dict[str, Any] = {
+        "policy_input": groups, "layout": layout, "action_size": env.action_size, "step_s": env.step_s,
+    }  # fmt: skip
     if not isinstance(env, HierarchicalEnv):
         return [Exported("policy", policy, {"policy_input": seen}, "action", contract)]
     high = LatentPolicy(policy)
-    contract["inner_steps"] = env.cfg.steps
+    contract |= {"inner_steps": env.cfg.steps, "use": "ask once every step_s and hold the answer over inner_steps"}
     found = [Exported("high_level", high, {"policy_input": seen}, "latent", contract)]
     if not isinstance(env.skill, Skill):
         return found
@@ -100,6 +103,7 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
         before = env.policy_groups[: env.policy_groups.index(CONTROLLER_GROUP)]
         first = sum(groups[group] for group in before)
         fused = FusedPolicy(high, low, first, first + groups[CONTROLLER_GROUP])
-        both = contract | {"low_level": low_contract}
+        use = "one control step of both; it was trained with the command held over inner_steps, as high_level is"
+        both = contract | {"low_level": low_contract, "step_s": env.inner.step_s, "use": use}
         found.append(Exported("fused", fused, {"policy_input": seen}, "joint_targets", both))
     return found
