@@ -69,12 +69,14 @@ class ChaseCamera:
 
     def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
         """See `Camera.view`."""
-        heading = float(rotations.heading(torch.as_tensor(np.asarray(root_quat_w, np.float32))))
+        quat = torch.as_tensor(np.asarray(root_quat_w, np.float32))
+        heading, upright = float(rotations.heading(quat)), max(0.0, float(rotations.axis_z(quat)[2]))
         target = np.array([root_pos_w[0], root_pos_w[1], self.height_m])
         if self._point is None:
             self._point, self._azimuth = target, heading
         turn = math.remainder(heading - self._azimuth, 2 * math.pi)
-        self._azimuth += (1 - self.lag) * 0.5 * turn  # the body sways with each step; the view should not
+        # the body sways with each step, and one that lies has no heading: the view should not follow
+        self._azimuth += (1 - self.lag) * 0.5 * upright * turn
         self._point = target + 0.5 * self.lag * (self._point - target)
         return View(self._point, self.distance_m, math.degrees(self._azimuth) + self.side_deg, self.elevation_deg)
 

@@ -51,6 +51,16 @@ def test_chase_starts_behind_the_robot_and_follows_with_a_lag():
     assert camera.view(np.array([9.0, 9.0, 0.9]), UPRIGHT, aspect=1.0).azimuth_deg == pytest.approx(30.0)
 
 
+def test_chase_does_not_turn_round_a_body_that_lies():
+    camera = ChaseCamera(side_deg=0.0, lag=0.0)
+    place, half = np.array([0.0, 0.0, 0.1]), math.sqrt(0.5)
+    camera.view(place, UPRIGHT, aspect=1.0)
+    turned = np.array([0.0, 0.0, 0.0, 1.0])  # the other way, upright
+    on_its_back = np.array([0.0, half, 0.0, half])  # the other way, feet ahead
+    assert camera.view(place, on_its_back, aspect=1.0).azimuth_deg == pytest.approx(0.0, abs=1e-3)
+    assert abs(camera.view(place, turned, aspect=1.0).azimuth_deg) == pytest.approx(90.0, abs=1e-3)
+
+
 def test_map_is_to_scale_and_boxes_stand_where_they_are_put():
     renderer = SceneRenderer(Scene(boxes=(Box("box", (1.0, 0.5, 0.5), rgba=(1.0, 0.0, 0.0, 1.0)),)), 320, 160)
     qpos = renderer.model.qpos0.copy()
