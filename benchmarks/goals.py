@@ -32,7 +32,7 @@ from isaachrl.learn.goals import GoalsCfg, GoalsLearner
 from isaachrl.learn.goals.actor_critic import ActorCritic, Batch
 from isaachrl.learn.goals.goals import candidate_goals
 
-RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "goals_base.yaml"
+RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "_goals.yaml"
 NUM_ENVS = 16
 PLAIN_TUPLES = 8  # of a block of the plain loops, which would take too long on whole batches
 

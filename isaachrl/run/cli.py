@@ -103,7 +103,7 @@ def _override(argument: str, cfg: Path, check_groups: bool) -> str:
             return argument
         raise ConfigError(f"{argument!r} is no setting; type key=value, such as num_envs=256 or mode=play")
     if key in GROUPS:
-        names = [path.stem for path in (cfg / key).glob("*.yaml")]
+        names = _names(cfg / key)
         for name in value.split(","):
             if check_groups and name not in names:
                 raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
@@ -113,6 +113,11 @@ def _override(argument: str, cfg: Path, check_groups: bool) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key):
         raise ConfigError(f"{key!r} is no name of a setting; type key=value, such as num_envs=256 or mode=play")
     return f"++{key}={_quote(value) if key in _PATHS or key.removeprefix('task.') in _PATHS else value}"
+
+
+def _names(group: Path) -> list[str]:
+    """What can be typed for a group: its files, but for those that only others build on."""
+    return [path.stem for path in group.glob("*.yaml") if not path.stem.startswith("_")]
 
 
 def _quote(path: str) -> str:
@@ -128,7 +133,7 @@ def _check_learner_file(argv: Sequence[str], cfg: Path) -> None:
     given = dict(argument.split("=", 1) for argument in argv if argument.partition("=")[0] in GROUPS)
     if "train" in given:
         return
-    names = [path.stem for path in (cfg / "train").glob("*.yaml")]
+    names = _names(cfg / "train")
     for name in given.get("task", "").split(","):
         if name and name not in names:
             raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")

@@ -133,6 +133,7 @@ def test_paths_survive_the_grammar(path, expected):
     [
         ("task=HumanoidAPM", "unknown task 'HumanoidAPM'; did you mean HumanoidAMP"),
         ("train=Humanoid", "unknown train 'Humanoid'"),
+        ("train=_goals", "unknown train '_goals'; did you mean subgoals"),
         ("play", "'play' is no setting; type key=value"),
         ("num-envs=3", "'num-envs' is no name of a setting"),
     ],
