@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.run.files import write_atomically
 from isaachrl.run.metrics import read_metrics
 from isaachrl.run.report import COLOURS
@@ -73,7 +73,8 @@ def read_curve(run: Path, signal: str) -> Curve:
         raise ConfigError(f"{run} is no run folder: it has no metrics.jsonl")
     rows = [(record["samples"], record[signal]) for record in read_metrics(path) if record.get(signal) is not None]
     if not rows:
-        raise ConfigError(f"{run} never recorded {signal}")
+        known = {name for record in read_metrics(path) for name in record}
+        raise ConfigError(f"{run} never recorded {signal}{nearest(signal, known)}")
     samples, values = np.array(rows, dtype=float).T
     return samples, values
 
@@ -105,6 +106,9 @@ def main(arguments: list[str]) -> int:
         write_atomically(Path(arguments[0]), compare(settings, signals))
     except IsaacHRLError as error:
         sys.stderr.write(f"{error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"{arguments[0]} could not be written ({error.strerror or error})\n")
         return 2
     return 0
 

@@ -31,10 +31,16 @@ def test_the_picture_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = _run(tmp_path / "one", [1.0, 2.0])
+    assert main([str(tmp_path / "no" / "out.png"), f"ours={run}", "signals=a/b"]) == 2
+    assert "out.png could not be written (No such file or directory)" in capsys.readouterr().err
+
+
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="is no run folder"):
         read_curve(tmp_path, "a/b")
-    with pytest.raises(ConfigError, match="never recorded x/y"):
+    with pytest.raises(ConfigError, match=r"never recorded x/y; \(valid: .*a/b"):
         read_curve(_run(tmp_path / "run", [1.0]), "x/y")
     assert main(["out.png"]) == 2
     assert "usage" in capsys.readouterr().err
