@@ -179,8 +179,8 @@ class TabularEnv(Env):
         return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
 
     def takes(self, action: Tensor) -> bool:
-        """See `Env.takes`: numbers of actions `(N,)` will do."""
-        return action.shape == (self.num_envs,) or super().takes(action)
+        """See `Env.takes`: numbers of actions will do, `(N,)` or `(N, 1)`."""
+        return tuple(action.shape) in ((self.num_envs,), (self.num_envs, 1)) or super().takes(action)
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""

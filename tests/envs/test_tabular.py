@@ -119,3 +119,9 @@ def test_statistics_go_on_from_where_they_stopped():
     assert torch.equal(one.returns, other.returns) and torch.equal(one.lengths, other.lengths)
     one.add(env.advance(torch.tensor([LEFT, LEFT])))
     assert not torch.equal(one.returns, other.returns), "a copy, not the same tensor"
+
+
+def test_actions_of_another_shape_are_refused():
+    env = corridor(2)
+    with pytest.raises(ConfigError, match=r"shape \(3,\), expected \(2, "):
+        env.step(torch.zeros(3, dtype=torch.long))
