@@ -282,9 +282,11 @@ def _spread(layer: Mapping[str, Any]) -> Values:
 
 def _point_to_section(values: Values) -> None:
     """Refuse a key of the task or the learner that was typed without its section."""
-    load_learners()
+    unknown = set(values) - {item.name for item in fields(RunCfg)}
+    if unknown:
+        load_learners()
     found = {"task": registry.entry, "train": learner_entry}
-    for key in set(values) - {item.name for item in fields(RunCfg)}:
+    for key in sorted(unknown):
         for section, entry in found.items():
             name = (values.get(section) or {}).get("name")
             try:

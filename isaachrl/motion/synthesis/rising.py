@@ -57,6 +57,7 @@ POSES: dict[str, tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]]
     )),
 }  # fmt: skip
 
+GENERATIONS = (80, 60)  # of the two parts of the search
 SEGMENT_S = 0.4  # from one keyframe to the next; the search may stretch it and shorten it
 SEGMENT_RANGE_S = (0.2, 0.8)
 HOLD_S = 1.5  # with the last keyframe
@@ -178,7 +179,7 @@ class Trials:
         return height * upright.square() * torch.exp(-8.0 * pose - 0.5 * sim.qvel[:, :6].square().sum(-1))
 
 
-def search(pose: str, seed: int, generations: tuple[int, int] = (100, 100), population: int = 64) -> Clip:
+def search(pose: str, seed: int, generations: tuple[int, int] = GENERATIONS, population: int = 64) -> Clip:
     """A clip of getting up.
 
     Args:
@@ -293,7 +294,7 @@ def main() -> None:
     parser.add_argument("pose", choices=sorted(POSES), help="what the body lies on")
     parser.add_argument("path", type=Path, help="where to write the clip (.npz)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--generations", type=int, nargs=2, default=(100, 100), help="of the two parts of the search")
+    parser.add_argument("--generations", type=int, nargs=2, default=GENERATIONS, help="of the two parts of the search")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     clip = search(options.pose, options.seed, tuple(options.generations))
