@@ -105,6 +105,20 @@ def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
     return torch.cat(parts, dim=-1)
 
 
+def posture_distance_m2(body_pos_w: Tensor, wanted_pos_w: Tensor) -> Tensor:
+    """Mean squared distance `(…)` of all bodies, `(…, B, 3)` in metres, wherever on the floor both are and face.
+
+    One of them is shifted over the floor and turned about the vertical until they fit best: of centred points in the
+    plane, the best turn leaves |a|² + |b|² - 2 |sum of conj(a) b|, with the points as complex numbers.
+    """
+    a, b = (pos[..., :2] - pos[..., :2].mean(-2, keepdim=True) for pos in (body_pos_w, wanted_pos_w))
+    along = (a * b).sum((-2, -1))
+    across = (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(-1)
+    plane = a.square().sum((-2, -1)) + b.square().sum((-2, -1)) - 2.0 * torch.hypot(along, across)
+    height = (body_pos_w[..., 2] - wanted_pos_w[..., 2]).square().sum(-1)
+    return (plane.clamp_min(0.0) + height) / body_pos_w.shape[-2]
+
+
 class ActionMap:
     """Actions in [-1, 1] to motor targets: `offset + scale * clamp(action)`.
 

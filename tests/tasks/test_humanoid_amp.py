@@ -15,6 +15,7 @@ from isaachrl.errors import ClipError, ConfigError
 from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths import rotations
 from isaachrl.motion import clip as clips
+from isaachrl.motion.library import to_qpos_qvel
 from isaachrl.sim import Control, load_robot
 from isaachrl.sim.scene import ASSETS
 from tasks.common import humanoid
@@ -240,3 +241,55 @@ def test_the_height_of_the_head_pays() -> None:
     assert torch.allclose(env.advance(torch.zeros(2, 28)).reward, torch.full((2,), 2.0), atol=0.05)
     env.sim.body_pos_w[:, env.sim.robot.body_names.index("head"), 2] *= 0.5
     assert torch.allclose(env.task.reward_terms()["height"], torch.full((2,), 0.5), atol=0.02)
+
+
+def test_postures_are_alike_wherever_they_are_and_face() -> None:
+    one = torch.randn(5, 15, 3)
+    turned = rotations.rotate(rotations.from_yaw(torch.linspace(-3, 3, 5)).unsqueeze(1).expand(5, 15, 4), one)
+    there = turned + torch.tensor([4.0, -7.0, 0.0])
+    assert torch.allclose(humanoid.posture_distance_m2(one, there), torch.zeros(5), atol=1e-5)
+    raised = there + torch.tensor([0.0, 0.0, 0.3])
+    assert torch.allclose(humanoid.posture_distance_m2(one, raised), torch.full((5,), 0.09), atol=1e-5)
+    mirrored = one * torch.tensor([1.0, -1.0, 1.0])
+    angles = torch.linspace(0, 2 * torch.pi, 721)
+    every = rotations.rotate(
+        rotations.from_yaw(angles)[:, None, None].expand(721, 5, 15, 4), mirrored.expand(721, 5, 15, 3)
+    )
+    shift = every.mean(2, keepdim=True) - one.mean(1, keepdim=True)
+    shift[..., 2] = 0
+    best = (every - shift - one).square().sum(-1).mean(-1).amin(0)  # by trying
+    assert torch.allclose(humanoid.posture_distance_m2(mirrored, one), best, rtol=1e-3)
+
+
+def test_tracking_pays_for_being_where_the_clip_has_got_to() -> None:
+    env = make(32, motion="walk", reward={"alive": 0.0, "track": 1.0})
+    task = amp(env)
+    step_s = task.cfg.step_s
+
+    def play(lag_s: float) -> torch.Tensor:
+        """Rewards `(32,)` after ten steps of bodies that are put where the clip was `lag_s` ago."""
+        task._steps.fill_(10)
+        state = task.library.state(task.start_clip, task.start_time_s + 10 * step_s - lag_s)
+        env.sim.reset(torch.ones(32, dtype=torch.bool), *to_qpos_qvel(task.library.layout, state))
+        return task.reward_terms()["track"]
+
+    assert torch.allclose(play(0.0), torch.ones(32), atol=1e-3)
+    assert (play(0.5) < 0.9).all()  # about half a cycle: the other leg is in front
+    assert not make(2, motion="walk").task.reward_terms()["track"].any()
+
+
+def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_it() -> None:
+    env = make(256, motion="rising", fallen={"share": 1.0}, reward={"track": 1.0})
+    task, sim = amp(env), env.sim
+    heads = sim.body_pos_w[:, sim.robot.body_names.index("head"), 2]
+    assert heads.max() < 1.0  # lying clips tipped over would stand
+    assert (task.track_clip < 2).all() and task.track_time_s.max() < 1.0  # the first second of a rise is on the floor
+    wanted = task.library.state(task.track_clip, task.track_time_s).body_pos_w
+    other = task.library.state(1 - task.track_clip, torch.full((256,), 0.1)).body_pos_w
+    chosen, not_chosen = (humanoid.posture_distance_m2(sim.body_pos_w, pos) for pos in (wanted, other))
+    assert (chosen <= not_chosen + 1e-6).all()
+
+
+def test_nobody_can_be_tipped_over_who_never_stands() -> None:
+    with pytest.raises(ConfigError, match="no moment of motion='walk' is above"):
+        make(2, motion="walk", fallen={"share": 0.5}, min_height_m={"head": 3.0})
