@@ -163,8 +163,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         stands = (~self._bank_low).nonzero()[:, 0]
         if not len(stands):
             raise ConfigError(
-                f"task.fallen.share={fallen.share} tips standing bodies over, but no moment of motion={self.cfg.motion!r}"
-                f" is above task.min_height_m={self.cfg.min_height_m}"
+                f"task.fallen.share={fallen.share} tips standing bodies over, but no moment of"
+                f" motion={self.cfg.motion!r} is above task.min_height_m={self.cfg.min_height_m}"
             )
         rows = stands[torch.arange(START_STATES, device=stands.device) % len(stands)]
         tilt_rad = (math.radians(fallen.least_tilt_deg), math.radians(fallen.most_tilt_deg))
