@@ -13,7 +13,6 @@ from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
 from tasks.common import humanoid, maze, starts
-from tasks.common.maze import Layout
 
 RAYS = 16
 RAY_RANGE_M = 10.0
@@ -21,8 +20,7 @@ WINDOW_RADIUS = 3
 GOAL_SCALE_M = 10.0
 WAY_POINTS = 2
 START_JITTER_M = 0.3
-# long enough for a detour at walking speed along the longest path of each layout
-EPISODE_STEPS = {Layout.corridor: 900, Layout.umaze: 900, Layout.medium: 1800, Layout.large: 2700}
+STEPS_PER_CELL = 150  # of the longest way to a goal: time for a detour at walking speed
 RANDOM_STEPS_PER_CELL = 60
 MIN_STEPS_TO_GOAL = 2
 MAX_SPEED_MPS = 10.0
@@ -34,7 +32,9 @@ class HumanoidHRLMazeCfg(TaskCfg):
     """Configuration of HumanoidHRLMaze.
 
     Args:
-        layout: which maze.
+        layout: which maze: `corridor`, `umaze`, `medium`, `large`, `random`, or a text file (`.txt`) with your own,
+            drawn with `#` for walls and `.` for free cells; `s` and `g` mark starts and goals, if not all free cells
+            are to be both.
         size: inner cells along a side of a random maze, an odd number.
         maze_bank: how many random mazes are prepared.
         cell_m: side of a cell.
@@ -59,7 +59,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
             and who stands against one hardly gets away.
     """
 
-    layout: Layout = Layout.umaze
+    layout: str = "umaze"
     size: int = 5
     maze_bank: int = 128
     cell_m: float = 2.5
@@ -80,7 +80,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
 
     def __post_init__(self) -> None:
         """Refuse mazes that cannot be built."""
-        if self.layout is Layout.random and (self.size < 3 or self.size % 2 == 0 or self.maze_bank < 1):
+        if self.at_random and (self.size < 3 or self.size % 2 == 0 or self.maze_bank < 1):
             raise ConfigError(
                 f"task.size={self.size}, task.maze_bank={self.maze_bank}: a random maze has an odd number of inner"
                 " cells, 3 or more, and a bank of at least one maze; type task.size=5"
@@ -90,18 +90,27 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
                 f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
             )
+        self._plan = None if self.at_random else maze.plan(self.layout)
         super().__post_init__()
+
+    @property
+    def at_random(self) -> bool:
+        """Whether the mazes are random ones."""
+        return self.layout == maze.RANDOM
 
     @property
     def limit_steps(self) -> int:
         """See `TaskCfg.limit_steps`: the present layout's, so that a trained policy may be shown another one."""
-        return self.episode_steps or EPISODE_STEPS.get(self.layout, RANDOM_STEPS_PER_CELL * self.size**2)
+        if self.episode_steps:
+            return self.episode_steps
+        return STEPS_PER_CELL * self._plan.longest if self._plan else RANDOM_STEPS_PER_CELL * self.size**2
 
-    def walls(self, generator: torch.Generator) -> Tensor:
-        """`(M, H, W)` bool: the mazes of this layout."""
-        if self.layout is Layout.random:
-            return maze.random_walls(self.size, self.maze_bank, generator)
-        return maze.drawn_walls(self.layout).unsqueeze(0)
+    def mazes(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Walls, start cells and goal cells, each `(M, H, W)` bool: the mazes of this layout."""
+        if self._plan:
+            return self._plan.walls.unsqueeze(0), self._plan.starts.unsqueeze(0), self._plan.goals.unsqueeze(0)
+        walls = maze.random_walls(self.size, self.maze_bank, generator)
+        return walls, ~walls, ~walls
 
 
 def sight_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
@@ -165,18 +174,17 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
 
     def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
         """Draw the mazes, and where the boxes of each stand."""
-        cfg, merge = self.cfg, self.cfg.layout is not Layout.random
-        walls = cfg.walls(generator)
-        begin = ~walls if cfg.layout is Layout.random else maze.drawn_starts(cfg.layout).unsqueeze(0)
-        self.bank = maze.make_bank(walls, begin, cfg.cell_m, MIN_STEPS_TO_GOAL, device)
-        boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, merge) for one in walls]
+        cfg = self.cfg
+        walls, begin, end = cfg.mazes(generator)
+        self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, MIN_STEPS_TO_GOAL, device)
+        boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, not cfg.at_random) for one in walls]
         self._box_pos_w = torch.tensor([[box.pos_m for box in own] for own in boxes], device=device)
 
     @classmethod
     def scene(cls, cfg: HumanoidHRLMazeCfg) -> Scene:
         """A humanoid among walls, and a marker at the goal."""
-        walls = cfg.walls(torch.Generator().manual_seed(0))[0]  # every maze of a bank has the same boxes
-        boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, cfg.layout is not Layout.random)
+        walls = cfg.mazes(torch.Generator().manual_seed(0))[0][0]  # every maze of a bank has the same boxes
+        boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, not cfg.at_random)
         return Scene(control=cfg.control, timestep_s=cfg.timestep_s, boxes=boxes, markers=("goal",))
 
     def overview(self) -> tuple[float, float, float, float]:

@@ -6,32 +6,26 @@ A flat cell index is r W + c. All functions on positions work for N worlds at on
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import Box
 
 BORDER_THICKNESS_M = 0.3
 FAR_CELLS = 1.0e4
 
 
-class Layout(Enum):
-    """The mazes: four drawn ones, and random ones without loops."""
-
-    corridor = "corridor"
-    umaze = "umaze"
-    medium = "medium"
-    large = "large"
-    random = "random"
-
-
-# as seen from above, y upwards: '#' wall, '.' free, 's' free and the only kind of place where episodes start
-DRAWN: dict[Layout, tuple[str, ...]] = {
-    Layout.corridor: ("#########", "#s......#", "#########"),
-    Layout.umaze: ("#####", "#...#", "###.#", "#s..#", "#####"),
-    Layout.medium: (
+RANDOM = "random"  # mazes without loops, drawn by lot
+FILE = ".txt"
+# as seen from above, y upwards: '#' wall, '.' free, 's' and 'g' free and, if there are any, the only places where
+# episodes start and where goals are
+DRAWN: dict[str, tuple[str, ...]] = {
+    "corridor": ("#########", "#s......#", "#########"),
+    "umaze": ("#####", "#...#", "###.#", "#s..#", "#####"),
+    "medium": (
         "########",
         "#..#...#",
         "#.##.#.#",
@@ -41,7 +35,7 @@ DRAWN: dict[Layout, tuple[str, ...]] = {
         "#.#....#",
         "########",
     ),
-    Layout.large: (
+    "large": (
         "############",
         "#....#.....#",
         "#.##.#.#.#.#",
@@ -55,15 +49,74 @@ DRAWN: dict[Layout, tuple[str, ...]] = {
 }
 
 
-def drawn_walls(layout: Layout) -> Tensor:
-    """`(H, W)` bool, walls of a drawn maze."""
-    return torch.tensor([[mark == "#" for mark in row] for row in reversed(DRAWN[layout])])
+@dataclass(frozen=True)
+class Plan:
+    """One maze as drawn.
+
+    Args:
+        walls: `(H, W)` bool.
+        starts: `(H, W)` bool, where episodes may start: the cells marked `s`, or every free one if none is.
+        goals: `(H, W)` bool, where goals may be: the cells marked `g`, or every free one if none is.
+        longest: cells on the longest shortest path from a start to a goal.
+    """
+
+    walls: Tensor
+    starts: Tensor
+    goals: Tensor
+    longest: int
 
 
-def drawn_starts(layout: Layout) -> Tensor:
-    """`(H, W)` bool, where episodes may start: the cells marked `s`, or every free one if none is."""
-    marked = torch.tensor([[mark == "s" for mark in row] for row in reversed(DRAWN[layout])])
-    return marked if bool(marked.any()) else ~drawn_walls(layout)
+def plan(layout: str) -> Plan:
+    """The maze of that name in `DRAWN`, or drawn in that text file.
+
+    Raises:
+        ConfigError: there is no such maze, or it cannot be walked in; says what to mend.
+    """
+    if layout in DRAWN:
+        return read_plan(DRAWN[layout], layout)
+    path = Path(layout)
+    if path.suffix != FILE:
+        raise ConfigError(
+            f"task.layout={layout}: there is no such maze{nearest(layout, [*DRAWN, RANDOM])}; your own is a text file,"
+            f" task.layout=PATH{FILE}, with '#' for walls and '.' for free cells"
+        )
+    if not path.is_file():
+        raise ConfigError(f"task.layout={layout}: there is no file {path.absolute()}")
+    try:
+        lines = path.read_text().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"task.layout={layout}: cannot be read as text ({error})") from error
+    return read_plan(tuple(line.strip() for line in lines if line.strip()), str(path))
+
+
+def read_plan(rows: tuple[str, ...], name: str) -> Plan:
+    """The maze drawn in `rows`, the uppermost first, with the marks of `DRAWN`.
+
+    Raises:
+        ConfigError: it cannot be walked in; says what to mend, and calls the maze by `name`.
+    """
+    wrong = sorted(set("".join(rows)) - set("#.sg"))
+    if wrong:
+        raise ConfigError(f"maze {name}: {' '.join(wrong)} means nothing; the marks are # . s (start) g (goal)")
+    if len({len(row) for row in rows}) != 1 or len(rows) < 3 or len(rows[0]) < 3:
+        raise ConfigError(
+            f"maze {name}: rows of {', '.join(str(len(row)) for row in rows) or 'no'} cells; expected at least 3 rows,"
+            " all of the same length, 3 or more"
+        )
+    marks = [list(row) for row in reversed(rows)]
+    walls, starts, goals = (torch.tensor([[mark == kind for mark in row] for row in marks]) for kind in "#sg")
+    rim = torch.cat((walls[0], walls[-1], walls[:, 0], walls[:, -1]))
+    if not bool(rim.all()):
+        raise ConfigError(f"maze {name}: the rows and columns at the rim must be walls (#) from end to end")
+    free = ~walls
+    if not bool(free.any()):
+        raise ConfigError(f"maze {name}: there is no free cell; mark some with '.'")
+    starts = starts if bool(starts.any()) else free
+    goals = goals if bool(goals.any()) else free
+    paths = path_cells(walls.unsqueeze(0))[0]
+    if bool((paths[free.flatten()][:, free.flatten()] >= FAR_CELLS).any()):
+        raise ConfigError(f"maze {name}: some free cells cannot be reached from others; open a wall, or fill them")
+    return Plan(walls, starts, goals, int(paths[starts.flatten()][:, goals.flatten()].max()))
 
 
 def random_walls(size: int, count: int, generator: torch.Generator) -> Tensor:
@@ -170,12 +223,20 @@ class MazeBank:
         return -half_x, half_x, -half_y, half_y
 
 
-def make_bank(walls: Tensor, starts: Tensor, cell_m: float, min_steps: int, device: torch.device) -> MazeBank:
-    """Prepare mazes `(M, H, W)` whose episodes start in cells of `starts (M, H, W)`, goals `min_steps` or more away."""
+def make_bank(
+    walls: Tensor, starts: Tensor, goals: Tensor, cell_m: float, min_steps: int, device: torch.device
+) -> MazeBank:
+    """Prepare mazes `(M, H, W)` with episodes from `starts (M, H, W)` to `goals (M, H, W)` that are `min_steps` away.
+
+    Raises:
+        ConfigError: a maze has no start and goal so far apart.
+    """
     paths = path_cells(walls)
-    allowed = (paths >= min_steps) & (paths < FAR_CELLS) & starts.flatten(1).unsqueeze(2)
+    allowed = (paths >= min_steps) & (paths < FAR_CELLS)
+    allowed &= starts.flatten(1).unsqueeze(2) & goals.flatten(1).unsqueeze(1)
     num_pairs = allowed.sum((1, 2))
-    assert bool((num_pairs > 0).all()), "a maze has no two cells that far apart"
+    if not bool((num_pairs > 0).all()):
+        raise ConfigError(f"the maze has no start and goal that are {min_steps} cells or more apart; draw a larger one")
     most = int(num_pairs.max())
     pairs = torch.zeros(len(walls), most, 2, dtype=torch.long)
     for maze, table in enumerate(allowed):

@@ -12,11 +12,12 @@ from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from tasks.common import maze
-from tasks.common.maze import FAR_CELLS, Layout
+from tasks.common.maze import FAR_CELLS
 from tasks.humanoid_hrl_maze import HumanoidHRLMazeCfg
 
 assert tasks
 CPU = torch.device("cpu")
+LAYOUTS = [*maze.DRAWN, "random"]
 
 
 def generator(seed=0):
@@ -24,11 +25,11 @@ def generator(seed=0):
 
 
 def bank_of(layout, cell_m=2.5, min_steps=1):
-    if layout is Layout.random:
+    if layout == "random":
         walls = maze.random_walls(5, 12, generator())
-        return maze.make_bank(walls, ~walls, cell_m, min_steps, CPU)
-    walls, starts = maze.drawn_walls(layout), maze.drawn_starts(layout)
-    return maze.make_bank(walls[None], starts[None], cell_m, min_steps, CPU)
+        return maze.make_bank(walls, ~walls, ~walls, cell_m, min_steps, CPU)
+    plan = maze.plan(layout)
+    return maze.make_bank(plan.walls[None], plan.starts[None], plan.goals[None], cell_m, min_steps, CPU)
 
 
 def numbers(*values):
@@ -40,7 +41,7 @@ def numbers(*values):
 
 @pytest.mark.parametrize("layout", list(maze.DRAWN))
 def test_drawn_mazes_are_closed_and_connected(layout):
-    walls = maze.drawn_walls(layout)
+    walls = maze.plan(layout).walls
     assert walls[0].all() and walls[-1].all() and walls[:, 0].all() and walls[:, -1].all()
     free = ~walls.flatten()
     assert (maze.path_cells(walls[None])[0][free][:, free] < FAR_CELLS).all()
@@ -74,7 +75,7 @@ def test_blocks_are_joined_along_rows_only_when_asked():
 @pytest.mark.parametrize("layout", list(maze.DRAWN))
 @pytest.mark.parametrize("merge", [True, False])
 def test_boxes_fill_the_wall_cells_and_nothing_else(layout, merge):
-    walls = maze.drawn_walls(layout)
+    walls = maze.plan(layout).walls
     boxes = maze.wall_boxes(walls, 2.0, 1.0, merge)
     bank = bank_of(layout, cell_m=2.0)
     rows, columns = walls.shape
@@ -95,7 +96,7 @@ def test_boxes_fill_the_wall_cells_and_nothing_else(layout, merge):
 
 
 def test_paths_of_the_u_by_hand():
-    bank = bank_of(Layout.umaze)
+    bank = bank_of("umaze")
     start, corner, far = 1 * 5 + 1, 1 * 5 + 3, 3 * 5 + 1
     assert bank.paths[0, start, [start, corner, far]].tolist() == [0, 2, 6]
     assert bank.paths[0, far, start] == 6
@@ -103,14 +104,14 @@ def test_paths_of_the_u_by_hand():
 
 
 def test_the_potential_along_a_corridor_is_the_way_left():
-    bank = bank_of(Layout.corridor)
+    bank = bank_of("corridor")
     goal = torch.full((5,), 1 * 9 + 6)  # its centre lies at x = 5
     xy = torch.tensor([[5.0, 0.0], [2.5, 0.0], [1.0, 0.0], [1.0, 1.1], [-6.2, -0.7]])
     assert_close(maze.potential_m(bank, torch.zeros(5, dtype=torch.long), goal, xy), numbers(0.0, 2.5, 4.0, 4.0, 11.2))
 
 
 def test_the_way_points_of_the_u_by_hand():
-    bank = bank_of(Layout.umaze)
+    bank = bank_of("umaze")
     xy = torch.tensor(
         [[-2.5, -2.5], [1.0, -2.4], [2.0, 0.3], [-2.4, 2.0]]
     )  # two steps before the corner, one, none, there
@@ -119,7 +120,7 @@ def test_the_way_points_of_the_u_by_hand():
     assert_close(points, 2.5 * torch.tensor(expected, dtype=torch.float))
 
 
-@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_step_towards_a_goal_is_one_nearer(layout):
     bank = bank_of(layout)
     maze_id, start, goal = maze.sample_episodes(bank, 4000, generator())
@@ -131,7 +132,7 @@ def test_each_step_towards_a_goal_is_one_nearer(layout):
 
 
 def test_the_potential_around_a_corner_by_hand():
-    bank = bank_of(Layout.umaze)  # y upwards: the goal (-2.5, 2.5), the corner (2.5, 2.5), then down to (2.5, -2.5)
+    bank = bank_of("umaze")  # y upwards: the goal (-2.5, 2.5), the corner (2.5, 2.5), then down to (2.5, -2.5)
     goal = torch.full((4,), 3 * 5 + 1)
     xy = torch.tensor([[2.5, 2.5], [2.5, 1.25], [1.25, 2.5], [1.25, 1.25]])
     # the last lies at the inner corner: a quarter of 12.5 - 7.5, of 7.5, of 5 - 2.5 and of the wall between them
@@ -139,7 +140,7 @@ def test_the_potential_around_a_corner_by_hand():
     assert_close(maze.potential_m(bank, torch.zeros(4, dtype=torch.long), goal, xy), 2.5 * torch.tensor(steps))
 
 
-@pytest.mark.parametrize("layout", list(Layout))
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_potential_is_the_path_at_centres_and_continuous_between(layout):
     bank = bank_of(layout)
     maze_id, start, goal = maze.sample_episodes(bank, 4000, generator())
@@ -159,11 +160,11 @@ def test_the_potential_is_the_path_at_centres_and_continuous_between(layout):
 
 
 def test_episodes_start_where_they_may_and_goals_are_far_enough():
-    bank = bank_of(Layout.umaze, min_steps=2)
+    bank = bank_of("umaze", min_steps=2)
     _, start, goal = maze.sample_episodes(bank, 500, generator())
     assert set(start.tolist()) == {1 * 5 + 1}
     assert set(bank.paths[0, start, goal].tolist()) == {2, 3, 4, 5, 6}  # the far end included
-    bank = bank_of(Layout.random, min_steps=2)
+    bank = bank_of("random", min_steps=2)
     maze_id, start, goal = maze.sample_episodes(bank, 500, generator())
     paths = bank.paths[maze_id, start, goal]
     assert paths.min() == 2 and paths.max() < FAR_CELLS and len(set(maze_id.tolist())) == 12
@@ -174,7 +175,7 @@ def test_episodes_start_where_they_may_and_goals_are_far_enough():
 
 
 def test_rays_in_a_corridor_by_hand():
-    bank = bank_of(Layout.corridor)  # free from x = -8.75 to 8.75 and y = -1.25 to 1.25
+    bank = bank_of("corridor")  # free from x = -8.75 to 8.75 and y = -1.25 to 1.25
     angle = torch.tensor([0.0, 0.5, 1.0, 1.25]) * math.pi
     rays = torch.stack((angle.cos(), angle.sin()), dim=-1)[None]
     seen = maze.ray_distances_m(bank, torch.zeros(1, dtype=torch.long), torch.tensor([[2.0, 0.25]]), rays, 10.0)
@@ -183,14 +184,14 @@ def test_rays_in_a_corridor_by_hand():
 
 def test_clearance_by_hand():
     """In the U the wall to go round ends at x = 1.25, y between -1.25 and 1.25."""
-    bank = bank_of(Layout.umaze)
+    bank = bank_of("umaze")
     xy = torch.tensor([[2.5, 0.0], [2.5, -2.5], [1.55, -1.65], [1.75, 0.2], [0.0, 0.0], [-2.6, -3.5]])
     expected = numbers(1.25, 1.25, 0.5, 0.5, 0.0, 0.25)
     assert_close(maze.clearance_m(bank, torch.zeros(6, dtype=torch.long), xy), expected)
 
 
 def test_occupancy_in_a_corridor_by_hand():
-    bank, zero = bank_of(Layout.corridor), torch.zeros(2, dtype=torch.long)
+    bank, zero = bank_of("corridor"), torch.zeros(2, dtype=torch.long)
     xy = torch.tensor([[0.0, 0.0], [-7.5, 0.0]])
     forward = torch.tensor(
         [[0.0, 1.0], [1.0, 0.0]]
@@ -198,6 +199,49 @@ def test_occupancy_in_a_corridor_by_hand():
     window = maze.occupancy_window(bank, zero, xy, forward, 1)
     # rows of three from behind to ahead, right to left in each; the middle is left out
     assert window.tolist() == [[1, 1, 1, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1, 0, 1]]
+
+
+# ----------------------------------------------------------- a maze of one's own
+
+
+def test_a_maze_of_ones_own_is_read_from_a_file_as_it_is_drawn(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("\n  ######\n  #g..##\n  ##..s#\n  ######\r\n\n")
+    plan = maze.plan(str(path))
+    assert plan.walls.long().tolist() == [[1] * 6, [1, 1, 0, 0, 0, 1], [1, 0, 0, 0, 1, 1], [1] * 6]  # y upwards
+    assert plan.starts.nonzero().tolist() == [[1, 4]] and plan.goals.nonzero().tolist() == [[2, 1]]
+    assert plan.longest == 4
+    env = make(4, layout=str(path))
+    assert env.episode_steps == 4 * 150
+    assert_close(env.task.goal_w, numbers([-3.75, 1.25]).expand(4, 2))
+    assert_close(env.sim.root_pos_w[:, :2], numbers([3.75, -1.25]).expand(4, 2), rtol=0, atol=0.31)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "message"),
+    [
+        ("#####\n#..x#\n#####", "maze .*mine.txt: x means nothing; the marks are"),
+        ("#####\n#...#\n####", "rows of 5, 5, 4 cells"),
+        ("", "rows of no cells"),
+        ("##\n##", "at least 3 rows"),
+        ("#####\n#....\n#####", "at the rim must be walls"),
+        ("#####\n#.#.#\n#####", "cannot be reached"),
+        ("###\n###\n###", "no free cell"),
+        ("####\n#..#\n####", "2 cells or more apart"),
+    ],
+)
+def test_a_maze_that_cannot_be_walked_in_is_refused(tmp_path, drawn, message):
+    (tmp_path / "mine.txt").write_text(drawn)
+    with pytest.raises(ConfigError, match=message):
+        make(1, layout=str(tmp_path / "mine.txt"))
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"), [("larg", "did you mean large"), ("nowhere.txt", "there is no file"), ("a/b", "PATH.txt")]
+)
+def test_a_maze_that_is_not_there_is_refused_with_what_to_type(layout, message):
+    with pytest.raises(ConfigError, match=message):
+        config.build(HumanoidHRLMazeCfg, {"layout": layout})
 
 
 # --------------------------------------------------------------- the task
@@ -216,7 +260,7 @@ def put(env, xy_w, yaw=None):
     task.after_physics()
 
 
-@pytest.mark.parametrize("layout", [layout.value for layout in Layout])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_rays_and_walls_agree_with_the_physics(layout):
     env = make(16, layout=layout)
     xy = env.sim.root_pos_w[:, :2]
@@ -341,7 +385,7 @@ def test_the_overview_shows_the_whole_maze():
 
 
 def test_the_length_of_an_episode_follows_the_layout_or_the_user():
-    assert config.build(HumanoidHRLMazeCfg, {"layout": "large"}).limit_steps == 2700
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "large"}).limit_steps == 2850
     assert config.build(HumanoidHRLMazeCfg, {"layout": "large", "episode_steps": 50}).limit_steps == 50
     assert config.build(HumanoidHRLMazeCfg, {"layout": "random", "size": 3}).limit_steps == 540
 
