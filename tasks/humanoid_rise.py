@@ -1,0 +1,19 @@
+"""HumanoidRise: HumanoidAMP for skills that get up; episodes begin on the floor, and clips of rising are tracked."""
+
+from dataclasses import dataclass, field
+
+from tasks.humanoid_amp import FallenCfg, HumanoidAMPCfg
+
+
+@dataclass
+class HumanoidRiseCfg(HumanoidAMPCfg):
+    """HumanoidAMP's configuration with other defaults.
+
+    Imitation by a discriminator says nothing for millions of samples while a body lies otherwise than any clip does;
+    so bodies are also paid for where a clip has got to since, and for the height of their head.
+    """
+
+    episode_steps: int = 150
+    motion: str = "rising"
+    fallen: FallenCfg = field(default_factory=lambda: FallenCfg(share=0.3))
+    reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 1.0, "track": 2.0})
