@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Obs, Task, TaskCfg
-from isaachrl.errors import ConfigError
+from isaachrl.errors import ConfigError, SkillError
+from isaachrl.hierarchy.build import NO_SKILL, skill_path
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.hierarchy.skill import Skill
 from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
@@ -25,6 +27,7 @@ RANDOM_STEPS_PER_CELL = 60
 MIN_STEPS_TO_GOAL = 2
 MAX_SPEED_MPS = 10.0
 NEAR_WALL_M = 0.5
+UP_S = 0.5  # who has stood for so long is up again
 
 
 @dataclass
@@ -51,9 +54,12 @@ class HumanoidHRLMazeCfg(TaskCfg):
             it, the policy finds the way from the map of its surroundings, or learns it by heart.
         style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
         skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
+        rescue: file of a second skill, one that gets up and takes no commands. Who has fallen is in its hands until it
+            has stood for half a second, and then goes on. With `none` a fall ends the episode.
+        rise_s: who is still down after this time has failed.
         hierarchy: the window of the high level and the weights of its reward.
         reward: `progress` in metres along the maze since the last control step (the default weight makes
-            walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on a fall,
+            walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on each fall,
             `time` 1 each control step: without it, whoever faces a wall may as well stand there;
             `wall` how close the root is to a wall, from 0 at half a metre to 1 at the wall: near walls bodies trip,
             and who stands against one hardly gets away.
@@ -73,6 +79,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
     guide: bool = False
     style_frames: int = 0
     skill: str = "assets/skills/humanoid.pt"
+    rescue: str = "none"
+    rise_s: float = 6.0
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
     reward: dict[str, float] = field(
         default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0, "time": -0.2, "wall": -1.0}
@@ -90,6 +98,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
                 f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
             )
+        if not self.rise_s > 0:
+            raise ConfigError(f"task.rise_s={self.rise_s}: expected a time above 0 s; type task.rise_s=6")
         self._plan = None if self.at_random else maze.plan(self.layout)
         super().__post_init__()
 
@@ -142,9 +152,13 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         maze_id, goal: `(N,)` the present maze and goal cell.
         goal_w: `(N, 2)` the goal's place, m.
         distance_m: `(N,)` way to the goal along the corridors.
+        down: `(N,)` bool, who has fallen and is not up again.
     """
 
-    STATE = ("history", "maze_id", "goal", "goal_w", "distance_m", "_progress", "_shortest", "_walked", "_last_xy")
+    STATE = (
+        "history", "maze_id", "goal", "goal_w", "distance_m", "down", "_progress", "_shortest", "_walked", "_last_xy",
+        "_fell", "_up_steps", "_down_steps", "_falls", "_rises",
+    )  # fmt: skip
     OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
@@ -164,6 +178,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.action_size = robot.num_dofs
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
         self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        self._riser = None if cfg.rescue == NO_SKILL else self._load_riser()
+        self._most_down_steps = round(cfg.rise_s / cfg.step_s) if self._riser else 1
         angles = torch.arange(RAYS, device=device) * (2 * math.pi / RAYS)
         self._rays_h = torch.stack((angles.cos(), angles.sin()), dim=-1)
         self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
@@ -171,6 +187,23 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.goal_w, self._last_xy = torch.zeros(n, 2, device=device), torch.zeros(n, 2, device=device)
         self.distance_m, self._progress = torch.zeros(n, device=device), torch.zeros(n, device=device)
         self._shortest, self._walked = torch.zeros(n, device=device), torch.zeros(n, device=device)
+        self.down, self._fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
+        self._up_steps, self._down_steps, self._falls, self._rises = torch.zeros(4, n, device=device).unbind()
+
+    def _load_riser(self) -> Skill:
+        """The skill that gets up.
+
+        Raises:
+            SkillError: it is missing, made for another body or clock, or takes commands.
+        """
+        skill = Skill.load(skill_path(self.cfg.rescue), self.sim.device)
+        skill.check(self.sim.robot, self.cfg.step_s, self.cfg.control.value)
+        if skill.latent_size:
+            raise SkillError(
+                f"task.rescue={self.cfg.rescue}: this skill waits for commands; train one that gets up and takes none"
+                " with `python train.py task=HumanoidRise`"
+            )
+        return skill
 
     def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
         """Draw the mazes, and where the boxes of each stand."""
@@ -192,7 +225,10 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         return self.bank.extent_m
 
     def apply(self, action: Tensor) -> None:
-        """See `Task.apply`."""
+        """See `Task.apply`; who is down does what the rescue says."""
+        if self._riser is not None:
+            rising = self._riser.act(humanoid.proprioception(self.sim), action[:, :0])
+            action = torch.where(self.down.unsqueeze(1), rising, action)
         self.sim.ctrl.copy_(self.action_map(action))
 
     def after_physics(self) -> None:
@@ -205,9 +241,23 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.distance_m = distance
         self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
         self._last_xy = xy.clone()
+        self._see_who_is_down()
         if self.cfg.style_frames > 0:
             frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.layout), self.key_ids)
             self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
+
+    def _see_who_is_down(self) -> None:
+        low, before = self._fallen(self.sim), self.down
+        self._fell = low & ~before
+        self._up_steps = (self._up_steps + 1).masked_fill(low, 0.0)
+        self.down = low | (before & (self._up_steps * self.cfg.step_s < UP_S))
+        self._down_steps = (self._down_steps + 1).masked_fill(~self.down, 0.0)
+        self._falls = self._falls + self._fell
+        self._rises = self._rises + (before & ~self.down)
+
+    def _lost(self) -> Tensor:
+        """`(N,)` bool: down for too long; without a rescue, down."""
+        return self._down_steps >= self._most_down_steps
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
@@ -215,14 +265,14 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         return {
             "progress": self._progress,
             "goal": self._arrived().float(),
-            "fall": self._fallen(self.sim).float(),
+            "fall": self._fell.float(),
             "time": torch.ones_like(self._progress),
             "wall": near.clamp_min(0.0),
         }
 
     def terminated(self) -> Tensor:
-        """A fall, or the goal."""
-        return self._fallen(self.sim) | self._arrived()
+        """A fall from which nobody got up, or the goal."""
+        return self._lost() | self._arrived()
 
     def _arrived(self) -> Tensor:
         """`(N,)` bool: upright within the goal's radius."""
@@ -248,6 +298,11 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self._shortest = torch.where(mask, distance, self._shortest)
         self._progress, self._walked = self._progress.masked_fill(mask, 0.0), self._walked.masked_fill(mask, 0.0)
         self._last_xy = torch.where(wide, xy, self._last_xy)
+        self.down, self._fell = self.down & ~mask, self._fell & ~mask
+        self._up_steps, self._down_steps = (
+            steps.masked_fill(mask, 0.0) for steps in (self._up_steps, self._down_steps)
+        )
+        self._falls, self._rises = self._falls.masked_fill(mask, 0.0), self._rises.masked_fill(mask, 0.0)
         self.history = torch.where(wide.unsqueeze(2), self.starts.style[rows], self.history)
 
     def observe(self) -> Obs:
@@ -284,17 +339,19 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         return torch.cat(views, dim=-1)
 
     def metrics(self) -> dict[str, Tensor]:
-        """Success and falls (0 or 1), way left in m, and shortest over walked way where successful, else NaN.
+        """Success and a fall at the end (0 or 1), way left in m, and shortest over walked way where successful.
 
-        The shortest way runs along the corridors' middle lines; who cuts corners well reaches the full 1.
+        The shortest way runs along the corridors' middle lines; who cuts corners well reaches the full 1, who fails
+        has NaN. With a rescue, also how often the body fell, and how often it got up again.
         """
         success = self._arrived() & ~self.sim.diverged  # such a world was put back to its origin
         # success comes at the goal's edge, so the shortest way is counted to there, too
         shortest = (self._shortest - self.cfg.goal_radius_m).clamp_min(0.1)
         efficiency = shortest / torch.maximum(self._walked, shortest)
-        return {
+        metrics = {
             "success_rate": success.float(),
-            "fall_rate": self._fallen(self.sim).float(),
+            "fall_rate": self._lost().float(),
             "final_distance_m": self.distance_m.clone(),
             "path_efficiency": torch.where(success, efficiency, torch.nan),
         }
+        return metrics | ({"falls": self._falls.clone(), "rises": self._rises.clone()} if self._riser else {})

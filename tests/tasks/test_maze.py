@@ -9,11 +9,12 @@ from torch.testing import assert_close
 import isaachrl
 import tasks
 from isaachrl import config
-from isaachrl.errors import ConfigError
+from isaachrl.errors import ConfigError, SkillError
 from isaachrl.maths import rotations
-from tasks.common import maze
+from tasks.common import humanoid, maze
 from tasks.common.maze import FAR_CELLS
 from tasks.humanoid_hrl_maze import HumanoidHRLMazeCfg
+from tests.tiny_skill import make_tiny_skill
 
 assert tasks
 CPU = torch.device("cpu")
@@ -341,8 +342,69 @@ def test_a_fallen_body_at_the_goal_has_failed():
     env = make(1)
     put(env, env.task.goal_w)
     env.sim.body_pos_w[:, 0, 2] = 0.3
+    env.task.after_physics()
     assert env.task.terminated().item()
     assert (env.task.metrics()["success_rate"].item(), env.task.metrics()["fall_rate"].item()) == (0, 1)
+
+
+@pytest.fixture
+def rescue(tmp_path):
+    """Path of a skill without commands."""
+    make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
+    return str(tmp_path / "rise.pt")
+
+
+def test_who_is_down_is_in_the_hands_of_the_rescue_until_it_has_stood(rescue):
+    env = make(2, layout="corridor", rescue=rescue)
+    sim, task, rest = env.sim, env.task, torch.zeros(2, 28)
+    task.goal_w.fill_(100.0)
+    put(env, torch.zeros(2, 2))
+    upright = sim.qpos.clone()
+    lying = upright.clone()
+    lying[1, 2:7] = torch.tensor([0.15, 0.5**0.5, 0.0, 0.5**0.5, 0.0])
+
+    def place(qpos):
+        sim.reset(torch.ones(2, dtype=torch.bool), qpos, torch.zeros_like(sim.qvel))
+        task.after_physics()
+
+    place(lying)
+    assert task.down.tolist() == [False, True] and task.reward_terms()["fall"].tolist() == [0, 1]
+    place(lying)
+    assert task.reward_terms()["fall"].tolist() == [0, 0], "a fall is paid for once"
+    assert not task.terminated().any() and task.metrics()["fall_rate"].tolist() == [0, 0]
+    asked = make_tiny_skill(latent_size=0).act(humanoid.proprioception(sim), torch.zeros(2, 0))
+    task.apply(rest)
+    assert torch.equal(sim.ctrl, task.action_map(torch.stack((rest[0], asked[1]))))
+    for _ in range(14):
+        place(upright)
+    assert task.down.tolist() == [False, True]
+    place(lying)  # down again before half a second was over: it starts to count anew
+    for _ in range(15):
+        assert task.down.tolist() == [False, True]
+        place(upright)
+    assert not task.down.any()
+    assert task.metrics()["falls"].tolist() == [0, 1] == task.metrics()["rises"].tolist()
+    task.apply(rest)
+    assert torch.equal(sim.ctrl, task.action_map(rest))
+
+
+def test_who_stays_down_for_too_long_has_failed(rescue):
+    env = make(1, layout="corridor", rescue=rescue, rise_s=0.3)
+    for step in range(1, 10):
+        env.sim.body_pos_w[:, 0, 2] = 0.3
+        env.task.after_physics()
+        assert env.task.terminated().item() == (step == 9)
+    assert env.task.metrics()["fall_rate"].item() == 1
+    env.task.reset(torch.ones(1, dtype=torch.bool))
+    assert not env.task.down.any() and not env.task.terminated().any() and env.task.metrics()["falls"].item() == 0
+
+
+def test_a_rescue_that_waits_for_commands_or_is_not_there_is_refused(tmp_path):
+    make_tiny_skill().save(tmp_path / "walk.pt")
+    with pytest.raises(SkillError, match="waits for commands"):
+        make(1, rescue=str(tmp_path / "walk.pt"))
+    with pytest.raises(SkillError, match="no skill file nowhere.pt"):
+        make(1, rescue="nowhere.pt")
 
 
 def test_after_a_reset_the_new_target_is_shown():
