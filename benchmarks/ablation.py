@@ -18,8 +18,8 @@ from typing import Any
 
 from isaachrl import config
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
+from isaachrl.files import write_atomically
 from isaachrl.run.compare import compare
-from isaachrl.run.files import write_atomically
 from isaachrl.run.metrics import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -30,13 +30,13 @@ import isaachrl.learn.subgoals
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.errors import IsaacHRLError
+from isaachrl.files import write_atomically
 from isaachrl.learn.learner import Learner
 from isaachrl.learn.registry import learner_entry
 from isaachrl.learn.task_graph import oracle
 from isaachrl.learn.task_graph.continuous import ContinuousLearner
 from isaachrl.learn.task_graph.hybrid import HybridPolicy
 from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
-from isaachrl.run.files import write_atomically
 from isaachrl.run.report import COLOURS
 from isaachrl.run.rollout import Episodes, run_episodes
 from tasks.ship_steering import HeadingController, ShipSteering, straight_line_steps

@@ -1,6 +1,7 @@
 """A skill: a frozen low-level controller in a file that stands alone."""
 
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isaachrl.errors import SkillError, nearest
+from isaachrl.files import write_atomically
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.hierarchy.networks import Actor, Discriminator
 from isaachrl.hierarchy.style import Judgement, style_reward
@@ -175,17 +177,10 @@ class Skill(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the skill to one file, atomically."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
         contract = json.dumps({"version": VERSION, **dataclasses.asdict(self.contract)})
-        try:
-            with open(temporary, "wb") as file:
-                torch.save({"format": FORMAT, "contract": contract, "weights": self.state_dict()}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        buffer = io.BytesIO()
+        torch.save({"format": FORMAT, "contract": contract, "weights": self.state_dict()}, buffer)
+        write_atomically(Path(path), buffer.getbuffer())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> "Skill":

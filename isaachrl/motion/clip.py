@@ -1,5 +1,6 @@
 """A motion clip: the path of a root and of the joints' rotations at a fixed rate, without pickles."""
 
+import io
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isaachrl.errors import ClipError
+from isaachrl.files import write_atomically
 
 Floats = NDArray[np.float32]
 
@@ -68,21 +70,19 @@ class Clip:
         return (self.num_frames - 1) / self.fps
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the clip as a compressed `.npz`, atomically (temporary name, then rename)."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                fps=np.float64(self.fps),
-                joint_names=np.array(self.joint_names),
-                body_names=np.array(self.body_names),
-                root_pos_w=self.root_pos_w,
-                root_quat_w=self.root_quat_w,
-                joint_quat=self.joint_quat,
-                loop=np.bool_(self.loop),
-            )
-        os.replace(temporary, path)
+        """Write the clip as a compressed `.npz`, atomically."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            fps=np.float64(self.fps),
+            joint_names=np.array(self.joint_names),
+            body_names=np.array(self.body_names),
+            root_pos_w=self.root_pos_w,
+            root_quat_w=self.root_quat_w,
+            joint_quat=self.joint_quat,
+            loop=np.bool_(self.loop),
+        )
+        write_atomically(Path(path), buffer.getbuffer())
 
     def renamed(self, name: str) -> "Clip":
         """The same clip under another name."""

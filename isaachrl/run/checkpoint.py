@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from isaachrl.errors import CheckpointError
-from isaachrl.run.files import write_atomically
+from isaachrl.files import write_atomically
 
 FORMAT = "isaachrl.checkpoint"
 VERSION = 1

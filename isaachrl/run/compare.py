@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
-from isaachrl.run.files import write_atomically
+from isaachrl.files import write_atomically
 from isaachrl.run.metrics import read_metrics
 from isaachrl.run.report import COLOURS
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from isaachrl.errors import IsaacHRLError
+from isaachrl.files import write_atomically
 from isaachrl.run.build import actor
-from isaachrl.run.files import CONFIG, RunFolder, write_atomically
+from isaachrl.run.folder import CONFIG, RunFolder
 from isaachrl.run.metrics import jsonable
 from isaachrl.run.rollout import run_episodes
 from isaachrl.run.settings import DEFAULT_NUM_ENVS, Settings

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import IsaacHRLError
+from isaachrl.files import write_atomically
 from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
 from isaachrl.run.checkpoint import Checkpoint, save_checkpoint
 from isaachrl.run.evaluate import run_folder
-from isaachrl.run.files import write_atomically
 from isaachrl.run.settings import Settings
 
 log = logging.getLogger(__name__)

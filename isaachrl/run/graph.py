@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.errors import ConfigError
+from isaachrl.files import write_atomically
 from isaachrl.run.build import build_env
-from isaachrl.run.files import RunFolder, write_atomically
+from isaachrl.run.folder import RunFolder
 from isaachrl.run.settings import Settings
 
 log = logging.getLogger(__name__)

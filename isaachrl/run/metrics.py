@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.run.files import write_atomically
+from isaachrl.files import write_atomically
 
 
 class MetricsFile:

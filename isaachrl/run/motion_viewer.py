@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from isaachrl.errors import RenderError
+from isaachrl.files import write_atomically
 from isaachrl.motion.checks import ClipChecks, check_clip
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.run.evaluate import write_summary
-from isaachrl.run.files import RunFolder, write_atomically
+from isaachrl.run.folder import RunFolder
 from isaachrl.run.record import Stage, VideoWriter
 from isaachrl.run.settings import Settings
 from isaachrl.run.tables import show

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from isaachrl.run.files import write_atomically
+from isaachrl.files import write_atomically
 from isaachrl.run.metrics import read_metrics
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn import distributed
 from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
 from isaachrl.run.evaluate import write_summary
-from isaachrl.run.files import RunFolder
+from isaachrl.run.folder import RunFolder
 from isaachrl.run.settings import Settings
 from isaachrl.run.train_loop import Identity, TrainLoop
 

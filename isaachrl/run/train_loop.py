@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
 from isaachrl.run.checkpoint import LAST, Checkpoint, random_state, restore_random_state, save_checkpoint
-from isaachrl.run.files import RunFolder
+from isaachrl.run.folder import RunFolder
 from isaachrl.run.metrics import MetricsFile
 from isaachrl.run.progress import Display
 from isaachrl.run.report import write_report

@@ -1,8 +1,5 @@
-"""Writing files so that a reader never sees half of one, and the layout of a run's folder."""
+"""The layout of a run's folder."""
 
-import contextlib
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,27 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from isaachrl.errors import IsaacHRLError
-
-
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write to a temporary name in the same folder, flush it to the disk, and rename.
-
-    Raises:
-        OSError: the file could not be written; nothing is left of it, and an older file of that name is intact.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp gives it to its owner alone
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
+from isaachrl.files import write_atomically
 
 CONFIG = "config.yaml"
 
