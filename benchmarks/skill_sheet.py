@@ -1,7 +1,8 @@
 """A contact sheet of a skill: one row a command, a still every few steps. `python benchmarks/skill_sheet.py OUT.png`.
 
 Optional: `skill=PATH motions=walk,jog stills=10`. Every row starts from a random moment of the clips and is shown after
-two seconds under its command, from the side.
+two seconds under its command, from the side. A skill without commands is one that gets up: each row is another body
+(`bodies=4`), shown from the moment that it was tipped over.
 """
 
 import json
@@ -14,33 +15,50 @@ import torch
 
 import isaachrl
 import tasks  # noqa: F401 - registers the tasks
-from isaachrl.envs import TaskEnv
+from isaachrl.envs import Env, TaskEnv
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.sim.cameras import ChaseCamera
 from isaachrl.sim.render import SceneRenderer
 
-DEFAULTS = {"skill": "assets/skills/humanoid.pt", "motions": "stand,walk_slow,walk_fast,jog,tight_left", "stills": "10"}
-SETTLE_STEPS = 60
-STEPS_A_STILL = 4
+DEFAULTS = {
+    "skill": "assets/skills/humanoid.pt",
+    "motions": "stand,walk_slow,walk_fast,jog,tight_left",
+    "bodies": "4",
+    "stills": "10",
+}
 SIZE = (150, 220)
 
 
-@torch.no_grad()
-def sheet(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
-    """The picture `(rows * height, stills * width, 3)` uint8."""
+def commanded(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
+    """A sheet with a row for each command, a still every 4 control steps."""
+    latent = torch.stack([skill.place_of(motion) for motion in motions])
     changes = {"style_frames": skill.contract.style_frames, "motion": "locomotion"}
     env = isaachrl.make("HumanoidAMP", num_envs=len(motions), seed=3, cfg={"task": changes})
+    return _sheet(env, skill, latent, stills, settle=60, every=4, side_deg=80.0)
+
+
+def getting_up(skill: Skill, bodies: int, stills: int) -> np.ndarray:
+    """A sheet with a row for each body that was tipped over, a still every 8 control steps."""
+    changes = {"style_frames": skill.contract.style_frames, "fallen": {"share": 1.0}}
+    env = isaachrl.make("HumanoidRise", num_envs=bodies, seed=3, cfg={"task": changes})
+    return _sheet(env, skill, torch.zeros(bodies, 0), stills, settle=0, every=8, side_deg=40.0)
+
+
+@torch.no_grad()
+def _sheet(
+    env: Env, skill: Skill, latent: torch.Tensor, stills: int, settle: int, every: int, side_deg: float
+) -> np.ndarray:
+    """The picture `(rows * height, stills * width, 3)` uint8."""
     assert isinstance(env, TaskEnv)
-    latent = torch.stack([skill.place_of(motion) for motion in motions])
     renderer = SceneRenderer(env.sim.scene, *SIZE)
-    cameras = [ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0) for _ in motions]
-    rows: list[list[np.ndarray]] = [[] for _ in motions]
+    cameras = [ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=side_deg, lag=0.0) for _ in latent]
+    rows: list[list[np.ndarray]] = [[] for _ in latent]
     obs = env.reset()
-    for step in range(SETTLE_STEPS + stills * STEPS_A_STILL):
-        obs = env.advance(skill.act(obs["proprioception"], latent)).obs
-        if step >= SETTLE_STEPS and step % STEPS_A_STILL == 0:
+    for step in range(settle + stills * every):
+        if step >= settle and step % every == 0:
             for row, camera, qpos in zip(rows, cameras, env.sim.qpos.numpy(), strict=True):
                 row.append(renderer.frame(qpos, np.zeros((0, 3)), camera))
+        obs = env.advance(skill.act(obs["proprioception"], latent)).obs
     renderer.close()
     return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
 
@@ -48,10 +66,15 @@ def sheet(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
 def main(arguments: list[str]) -> None:
     """Read the command line, draw, write, and say what was drawn."""
     options = DEFAULTS | dict(argument.split("=", 1) for argument in arguments[1:])
-    motions = options["motions"].split(",")
-    picture = sheet(Skill.load(options["skill"]), motions, int(options["stills"]))
+    skill, stills = Skill.load(options["skill"]), int(options["stills"])
+    rows: list[str] = options["motions"].split(",")
+    if skill.latent_size:
+        picture = commanded(skill, rows, stills)
+    else:
+        rows = [f"body {body}" for body in range(int(options["bodies"]))]
+        picture = getting_up(skill, len(rows), stills)
     imageio.imwrite(Path(arguments[0]), picture)
-    sys.stdout.write(json.dumps({"picture": arguments[0], "rows": motions}) + "\n")
+    sys.stdout.write(json.dumps({"picture": arguments[0], "rows": rows}) + "\n")
 
 
 if __name__ == "__main__":
