@@ -1,8 +1,8 @@
 """A contact sheet of a skill: one row a command, a still every few steps. `python benchmarks/skill_sheet.py OUT.png`.
 
 Optional: `skill=PATH motions=walk,jog stills=10`. Every row starts from a random moment of the clips and is shown after
-two seconds under its command, from the side. A skill without commands is one that gets up: each row is another body
-(`bodies=4`), shown from the moment that it was tipped over.
+two seconds under its command, from the side. Of a skill that gets up (trained by `task=HumanoidRise`) each row is
+another body (`bodies=4`), shown from the moment that it was tipped over.
 """
 
 import json
@@ -27,6 +27,7 @@ DEFAULTS = {
     "stills": "10",
 }
 SIZE = (150, 220)
+RISE = "HumanoidRise"
 
 
 def commanded(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
@@ -38,10 +39,10 @@ def commanded(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
 
 
 def getting_up(skill: Skill, bodies: int, stills: int) -> np.ndarray:
-    """A sheet with a row for each body that was tipped over, a still every 8 control steps."""
+    """A sheet with a row for each body that was tipped over, a still every 10 control steps."""
     changes = {"style_frames": skill.contract.style_frames, "fallen": {"share": 1.0}}
-    env = isaachrl.make("HumanoidRise", num_envs=bodies, seed=3, cfg={"task": changes})
-    return _sheet(env, skill, torch.zeros(bodies, 0), stills, settle=0, every=8, side_deg=40.0)
+    env = isaachrl.make(RISE, num_envs=bodies, seed=3, cfg={"task": changes})
+    return _sheet(env, skill, torch.zeros(bodies, 0), stills, settle=0, every=10, side_deg=40.0)
 
 
 @torch.no_grad()
@@ -68,11 +69,11 @@ def main(arguments: list[str]) -> None:
     options = DEFAULTS | dict(argument.split("=", 1) for argument in arguments[1:])
     skill, stills = Skill.load(options["skill"]), int(options["stills"])
     rows: list[str] = options["motions"].split(",")
-    if skill.latent_size:
-        picture = commanded(skill, rows, stills)
-    else:
+    if skill.contract.training.get("task") == RISE:
         rows = [f"body {body}" for body in range(int(options["bodies"]))]
         picture = getting_up(skill, len(rows), stills)
+    else:
+        picture = commanded(skill, rows, stills)
     imageio.imwrite(Path(arguments[0]), picture)
     sys.stdout.write(json.dumps({"picture": arguments[0], "rows": rows}) + "\n")
 

@@ -17,6 +17,7 @@ from tasks.common import humanoid, starts
 
 START_STATES = 8192  # drawn once from the clips; a reset picks among them
 LYING_M = 0.3  # a body lies if no part of it is above
+ALIKE_STATES = 512  # lying start states that one laid down is compared with
 TRACK_M = 0.2  # distance of all bodies from the clip's (root mean square) at which tracking pays 1/e
 
 
@@ -65,7 +66,7 @@ class HumanoidAMPCfg(TaskCfg):
         fallen: episodes that begin on the floor.
         reward: `alive` pays 1 each step above the limits, `height` how high the head is, from 0 on the floor to 1 at
             the clips' highest, `track` how close the body is to the clip as it goes on from where the episode began
-            (who was tipped over: from the moment that looks most like it), 1 at best; imitation without a clock is
+            (who was tipped over: from the lying moment that it is most like), 1 at best; imitation without a clock is
             rewarded by the learner.
     """
 
@@ -89,15 +90,15 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     Attributes:
         library: the clips.
         window_s: how far back in time a style window reaches.
-        start_clip, start_time_s: `(N,)` where in the clips each present episode began.
-        track_clip, track_time_s: `(N,)` which moment of the clips is to be tracked at the start of the episode.
+        start_clip, start_time_s: `(N,)` where in the clips each present episode began; of bodies that were tipped over
+            and are paid for tracking, the lying moment that they are most like.
         lay, down: `(N,)` bool: whether the episode began tipped over (`fallen`); whether it began on the floor, that
             way or by its clip, and has not risen yet.
         some_rise: whether any episode begins on the floor.
     """
 
     STATE = (
-        "history", "start_clip", "start_time_s", "track_clip", "track_time_s", "lay", "down", "_distance", "_steps",
+        "history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps",
         "_up_steps",
     )  # fmt: skip
     OBSERVES_BY_WORLD = True
@@ -131,7 +132,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._up_steps = torch.zeros(n, device=device)
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
-        self.track_clip, self.track_time_s = self.start_clip.clone(), self.start_time_s.clone()
         self._distance = torch.zeros(n, device=device)
         self._steps = torch.zeros(n, device=device)
         self._fill_start_bank()
@@ -150,7 +150,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
-        self._bank_track_clip, self._bank_track_time = ids, times
         head = self.sim.robot.body_index("head").to(ids.device)
         self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
@@ -174,23 +173,24 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             torch.cat(pair) for pair in ((self._bank_qpos, bank.qpos), (self._bank_qvel, bank.qvel))
         )
         self._windows[START_STATES : 2 * START_STATES] = bank.style
-        self._bank_clip, self._bank_time = (
-            torch.cat((bank, bank[rows])) for bank in (self._bank_clip, self._bank_time)
-        )
         self._bank_low = torch.cat((self._bank_low, torch.ones_like(self._bank_low)))
-        lying = (body_pos_w[..., 2].amax(1) < LYING_M).nonzero()[:, 0]
-        candidates = lying if len(lying) else torch.arange(START_STATES, device=lying.device)
-        alike = candidates[self._most_alike(self._bank_qpos[START_STATES:], body_pos_w[candidates])]
-        self._bank_track_clip = torch.cat((self._bank_track_clip, self._bank_track_clip[alike]))
-        self._bank_track_time = torch.cat((self._bank_track_time, self._bank_track_time[alike]))
+        if self.cfg.reward.get("track"):
+            rows = self._most_alike(self._bank_qpos[START_STATES:], body_pos_w)
+        self._bank_clip, self._bank_time = (torch.cat((of, of[rows])) for of in (self._bank_clip, self._bank_time))
 
     def _most_alike(self, qpos: Tensor, body_pos_w: Tensor) -> Tensor:
-        """For each of the states `(S, nq)` which of the postures `(C, B, 3)` is the most like it."""
-        layout = self.library.layout
-        joint_quat = joint_quat_from_qpos(layout, qpos[:, 7:])
-        pos, _ = forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat)
-        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), body_pos_w).argmin(1) for part in pos.split(64)]
-        return torch.cat(nearest)
+        """For each of the states `(S, nq)` which of the start states, whose bodies are given, lies most like it."""
+        lying = (body_pos_w[..., 2].amax(1) < LYING_M).nonzero()[:, 0]
+        if not len(lying):
+            raise ConfigError(
+                f"task.reward.track pays for getting up as a clip does, but nobody lies in motion={self.cfg.motion!r};"
+                " type motion=rising, task.reward.track=0 or task.fallen.share=0"
+            )
+        lying, layout = lying[:ALIKE_STATES], self.library.layout
+        pos, _ = forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat_from_qpos(layout, qpos[:, 7:]))
+        wanted = body_pos_w[lying]
+        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), wanted).argmin(1) for part in pos.split(64)]
+        return lying[torch.cat(nearest)]
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
@@ -236,8 +236,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """`(N,)` how close the bodies are to where the clip has got to; zero if nothing pays for it."""
         if not self.cfg.reward.get("track"):
             return torch.zeros_like(self._steps)
-        times = self.track_time_s + self._steps * self.cfg.step_s
-        wanted = self.library.state(self.track_clip, times).body_pos_w
+        times = self.start_time_s + self._steps * self.cfg.step_s
+        wanted = self.library.state(self.start_clip, times).body_pos_w
         return torch.exp(-humanoid.posture_distance_m2(self.sim.body_pos_w, wanted) / TRACK_M**2)
 
     def terminated(self) -> Tensor:
@@ -260,8 +260,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._present)))
         self.start_clip = torch.where(mask, self._bank_clip.index_select(0, pick), self.start_clip)
         self.start_time_s = torch.where(mask, self._bank_time.index_select(0, pick), self.start_time_s)
-        self.track_clip = torch.where(mask, self._bank_track_clip.index_select(0, pick), self.track_clip)
-        self.track_time_s = torch.where(mask, self._bank_track_time.index_select(0, pick), self.track_time_s)
         self._distance.masked_fill_(mask, 0.0)
         self._steps.masked_fill_(mask, 0.0)
 

@@ -24,7 +24,6 @@ WAY_POINTS = 2
 START_JITTER_M = 0.3
 STEPS_PER_CELL = 150  # of the longest way to a goal: time for a detour at walking speed
 RANDOM_STEPS_PER_CELL = 60
-MIN_STEPS_TO_GOAL = 2
 MAX_SPEED_MPS = 10.0
 NEAR_WALL_M = 0.5
 UP_S = 0.5  # who has stood for so long is up again
@@ -37,7 +36,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
     Args:
         layout: which maze: `corridor`, `umaze`, `medium`, `large`, `random`, or a text file (`.txt`) with your own,
             drawn with `#` for walls and `.` for free cells; `s` and `g` mark starts and goals, if not all free cells
-            are to be both.
+            are to be both. Its rows, with `/` between them, take the place of the file's name: a policy keeps the
+            maze that it was trained in.
         size: inner cells along a side of a random maze, an odd number.
         maze_bank: how many random mazes are prepared.
         cell_m: side of a cell.
@@ -49,14 +49,14 @@ class HumanoidHRLMazeCfg(TaskCfg):
             should know: thrown into a gait that it never learned, one body in twenty falls within two seconds.
         start_speed_mps: faster moments of that motion are left out. Who starts at a walk may face a wall a metre
             away, and cannot but run into it.
-        min_height_m: a listed body below its height is a fall and ends the episode.
+        min_height_m: a listed body below its height is a fall, and ends the episode unless there is a rescue.
         guide: the observation tells the way as well: the next two cells on a shortest path and its length. Without
             it, the policy finds the way from the map of its surroundings, or learns it by heart.
         style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
         skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
         rescue: file of a second skill, one that gets up and takes no commands. Who has fallen is in its hands until it
             has stood for half a second, and then goes on. With `none` a fall ends the episode.
-        rise_s: who is still down after this time has failed.
+        rise_s: who is still on the floor after this time has failed.
         hierarchy: the window of the high level and the weights of its reward.
         reward: `progress` in metres along the maze since the last control step (the default weight makes
             walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on each fall,
@@ -98,8 +98,10 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
                 f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
             )
-        if not self.rise_s > 0:
-            raise ConfigError(f"task.rise_s={self.rise_s}: expected a time above 0 s; type task.rise_s=6")
+        if not self.rise_s > UP_S:
+            raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {UP_S} s; type task.rise_s=6")
+        if self.layout not in (*maze.DRAWN, maze.RANDOM):
+            self.layout = maze.drawing(self.layout)
         self._plan = None if self.at_random else maze.plan(self.layout)
         super().__post_init__()
 
@@ -196,20 +198,23 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         Raises:
             SkillError: it is missing, made for another body or clock, or takes commands.
         """
-        skill = Skill.load(skill_path(self.cfg.rescue), self.sim.device)
-        skill.check(self.sim.robot, self.cfg.step_s, self.cfg.control.value)
-        if skill.latent_size:
+        try:
+            skill = Skill.load(skill_path(self.cfg.rescue), self.sim.device)
+            skill.check(self.sim.robot, self.cfg.step_s, self.cfg.control.value)
+            if skill.latent_size:
+                raise SkillError("this one waits for commands")
+        except SkillError as error:
             raise SkillError(
-                f"task.rescue={self.cfg.rescue}: this skill waits for commands; train one that gets up and takes none"
-                " with `python train.py task=HumanoidRise`"
-            )
+                f"task.rescue={self.cfg.rescue}: expected a skill that gets up and takes no commands, as"
+                f" `python train.py task=HumanoidRise` makes one ({error})"
+            ) from error
         return skill
 
     def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
         """Draw the mazes, and where the boxes of each stand."""
         cfg = self.cfg
         walls, begin, end = cfg.mazes(generator)
-        self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, MIN_STEPS_TO_GOAL, device)
+        self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, maze.MIN_STEPS_TO_GOAL, device)
         boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, not cfg.at_random) for one in walls]
         self._box_pos_w = torch.tensor([[box.pos_m for box in own] for own in boxes], device=device)
 
@@ -256,8 +261,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self._rises = self._rises + (before & ~self.down)
 
     def _lost(self) -> Tensor:
-        """`(N,)` bool: down for too long; without a rescue, down."""
-        return self._down_steps >= self._most_down_steps
+        """`(N,)` bool: on the floor, and down for too long if there is a rescue."""
+        return self._fallen(self.sim) & (self._down_steps >= self._most_down_steps)
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
@@ -339,7 +344,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         return torch.cat(views, dim=-1)
 
     def metrics(self) -> dict[str, Tensor]:
-        """Success and a fall at the end (0 or 1), way left in m, and shortest over walked way where successful.
+        """Success, lying at the end (0 or 1), way left in m, and shortest over walked way where successful.
 
         The shortest way runs along the corridors' middle lines; who cuts corners well reaches the full 1, who fails
         has NaN. With a rescue, also how often the body fell, and how often it got up again.
@@ -350,7 +355,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         efficiency = shortest / torch.maximum(self._walked, shortest)
         metrics = {
             "success_rate": success.float(),
-            "fall_rate": self._lost().float(),
+            "fall_rate": self._fallen(self.sim).float(),
             "final_distance_m": self.distance_m.clone(),
             "path_efficiency": torch.where(success, efficiency, torch.nan),
         }

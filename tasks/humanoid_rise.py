@@ -1,4 +1,4 @@
-"""HumanoidRise: HumanoidAMP for skills that get up; episodes begin on the floor, and clips of rising are tracked."""
+"""HumanoidRise: HumanoidAMP for skills that get up; clips of rising are tracked, and bodies are tipped over."""
 
 from dataclasses import dataclass, field
 

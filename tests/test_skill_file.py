@@ -66,3 +66,15 @@ def test_skill_means_the_commanded_one_where_a_task_commands_one():
 def test_no_training_takes_a_skill_that_its_task_cannot_command(launch):
     with pytest.raises(ConfigError, match="the task HumanoidAMP takes no skill"):
         launch(skill=SKILL)
+
+
+def test_a_skill_that_gets_up_is_looked_at_under_its_own_task(launch, tmp_path, capsys):
+    small = {"num_envs": 8, "max_iterations": 1, "video": False, "train": {"latents": "none", "minibatch": 16}}
+    launch(name="HumanoidRise", **small)
+    assert load_checkpoint_or_skill(tmp_path / "skill.pt").task == "HumanoidRise"
+    capsys.readouterr()
+    launch(
+        name="HumanoidRise", mode="evaluate", episodes=4, num_envs=4, skill=str(tmp_path / "skill.pt"),
+        task={"episode_steps": 5, "fallen": {"share": 1.0}},
+    )  # fmt: skip
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["recovery_rate"] == 0.0

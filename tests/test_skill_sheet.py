@@ -26,7 +26,9 @@ def test_an_unknown_motion_is_refused_with_the_nearest(tmp_path):
 
 
 def test_a_skill_that_gets_up_is_shown_from_the_floor(tmp_path, capsys):
-    make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
+    skill = make_tiny_skill(latent_size=0)
+    skill.contract.training["task"] = "HumanoidRise"
+    skill.save(tmp_path / "rise.pt")
     out = tmp_path / "sheet.png"
     try:
         main([str(out), f"skill={tmp_path / 'rise.pt'}", "bodies=3", "stills=2"])

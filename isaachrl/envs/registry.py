@@ -84,6 +84,11 @@ def entry(name: str) -> Entry:
     return _ENTRIES[name]
 
 
+def name_of(cfg: object) -> str:
+    """The name under which a task with this type of configuration is registered; of an unknown one, the type's."""
+    return next((found.name for found in _ENTRIES.values() if found.cfg_type is type(cfg)), type(cfg).__name__)
+
+
 def choose_device(device: str) -> torch.device:
     """`auto` gives the first CUDA device if there is one, else the CPU; anything else is taken as it is.
 

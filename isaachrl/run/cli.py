@@ -15,7 +15,7 @@ from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 GROUPS = ("task", "train")
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-_PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume")
+_PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume", "rescue", "layout")
 _FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--info", "-i", "--experimental-rerun",
@@ -112,7 +112,9 @@ def _override(argument: str, cfg: Path, check_groups: bool) -> str:
         return argument
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key):
         raise ConfigError(f"{key!r} is no name of a setting; type key=value, such as num_envs=256 or mode=play")
-    return f"++{key}={_quote(value) if key in _PATHS or key.removeprefix('task.') in _PATHS else value}"
+    name = key.removeprefix("task.")
+    path = name in _PATHS and not (name == "layout" and "," in value)  # mazes are something to sweep over
+    return f"++{key}={_quote(value) if path else value}"
 
 
 def _names(group: Path) -> list[str]:
@@ -123,7 +125,7 @@ def _names(group: Path) -> list[str]:
 def _quote(path: str) -> str:
     """A path with blanks or other characters that Hydra's grammar gives a meaning to, in quotes."""
     quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
-    if quoted or re.fullmatch(r"[\w./:~\\@%+\-]*", path):
+    if quoted or re.fullmatch(r"[\w./:\\@%+\-]*", path):
         return path
     return "'" + path.replace("'", "\\'") + "'"
 

@@ -49,6 +49,11 @@ def export(settings: Settings) -> dict[str, Any]:
     differences: dict[str, Any] = {}
     for exported in learner.exports():
         differences |= export_network(exported, folder)
+    rescue = getattr(settings.task_cfg, "rescue", "none")
+    if rescue != "none":
+        log.warning(
+            "the second skill, task.rescue=%s, is not part of this; mode=export skill=%s writes it", rescue, rescue
+        )
     for name, difference in differences.items():
         log.info("%s: differs from PyTorch by at most %.2g", folder / name, difference)
     return differences

@@ -20,6 +20,7 @@ FAR_CELLS = 1.0e4
 
 RANDOM = "random"  # mazes without loops, drawn by lot
 FILE = ".txt"
+MIN_STEPS_TO_GOAL = 2
 # as seen from above, y upwards: '#' wall, '.' free, 's' and 'g' free and, if there are any, the only places where
 # episodes start and where goals are
 DRAWN: dict[str, tuple[str, ...]] = {
@@ -67,14 +68,28 @@ class Plan:
 
 
 def plan(layout: str) -> Plan:
-    """The maze of that name in `DRAWN`, or drawn in that text file.
+    """The maze that `drawing` finds.
 
     Raises:
         ConfigError: there is no such maze, or it cannot be walked in; says what to mend.
     """
+    return read_plan(tuple(drawing(layout).split("/")), layout)
+
+
+def drawing(layout: str) -> str:
+    """A maze's rows, the uppermost first, with `/` between them.
+
+    Args:
+        layout: a name in `DRAWN`, a text file, or such rows.
+
+    Raises:
+        ConfigError: there is no such maze, or the file's cannot be walked in; says what to mend.
+    """
     if layout in DRAWN:
-        return read_plan(DRAWN[layout], layout)
-    path = Path(layout)
+        return "/".join(DRAWN[layout])
+    if layout.startswith("#"):
+        return layout
+    path = Path(layout).expanduser()
     if path.suffix != FILE:
         raise ConfigError(
             f"task.layout={layout}: there is no such maze{nearest(layout, [*DRAWN, RANDOM])}; your own is a text file,"
@@ -83,10 +98,12 @@ def plan(layout: str) -> Plan:
     if not path.is_file():
         raise ConfigError(f"task.layout={layout}: there is no file {path.absolute()}")
     try:
-        lines = path.read_text().split("\n")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"task.layout={layout}: cannot be read as text ({error})") from error
-    return read_plan(tuple(line.strip() for line in lines if line.strip()), str(path))
+    rows = [line.strip() for line in lines if line.strip()]
+    read_plan(tuple(rows), str(path))  # while its name is known
+    return "/".join(rows)
 
 
 def read_plan(rows: tuple[str, ...], name: str) -> Plan:
@@ -97,7 +114,10 @@ def read_plan(rows: tuple[str, ...], name: str) -> Plan:
     """
     wrong = sorted(set("".join(rows)) - set("#.sg"))
     if wrong:
-        raise ConfigError(f"maze {name}: {' '.join(wrong)} means nothing; the marks are # . s (start) g (goal)")
+        raise ConfigError(
+            f"maze {name}: {', '.join(map(repr, wrong))} means nothing; the marks are '#' wall, '.' free, 's' start,"
+            " 'g' goal"
+        )
     if len({len(row) for row in rows}) != 1 or len(rows) < 3 or len(rows[0]) < 3:
         raise ConfigError(
             f"maze {name}: rows of {', '.join(str(len(row)) for row in rows) or 'no'} cells; expected at least 3 rows,"
@@ -116,7 +136,10 @@ def read_plan(rows: tuple[str, ...], name: str) -> Plan:
     paths = path_cells(walls.unsqueeze(0))[0]
     if bool((paths[free.flatten()][:, free.flatten()] >= FAR_CELLS).any()):
         raise ConfigError(f"maze {name}: some free cells cannot be reached from others; open a wall, or fill them")
-    return Plan(walls, starts, goals, int(paths[starts.flatten()][:, goals.flatten()].max()))
+    longest = int(paths[starts.flatten()][:, goals.flatten()].max())
+    if longest < MIN_STEPS_TO_GOAL:
+        raise ConfigError(f"maze {name}: no goal is {MIN_STEPS_TO_GOAL} cells or more away from a start")
+    return Plan(walls, starts, goals, longest)
 
 
 def random_walls(size: int, count: int, generator: torch.Generator) -> Tensor:
@@ -226,17 +249,12 @@ class MazeBank:
 def make_bank(
     walls: Tensor, starts: Tensor, goals: Tensor, cell_m: float, min_steps: int, device: torch.device
 ) -> MazeBank:
-    """Prepare mazes `(M, H, W)` with episodes from `starts (M, H, W)` to `goals (M, H, W)` that are `min_steps` away.
-
-    Raises:
-        ConfigError: a maze has no start and goal so far apart.
-    """
+    """Prepare mazes `(M, H, W)`: episodes from `starts (M, H, W)` to `goals (M, H, W)`, `min_steps` away or more."""
     paths = path_cells(walls)
     allowed = (paths >= min_steps) & (paths < FAR_CELLS)
     allowed &= starts.flatten(1).unsqueeze(2) & goals.flatten(1).unsqueeze(1)
     num_pairs = allowed.sum((1, 2))
-    if not bool((num_pairs > 0).all()):
-        raise ConfigError(f"the maze has no start and goal that are {min_steps} cells or more apart; draw a larger one")
+    assert bool((num_pairs > 0).all()), "a maze has no start and goal that far apart"
     most = int(num_pairs.max())
     pairs = torch.zeros(len(walls), most, 2, dtype=torch.long)
     for maze, table in enumerate(allowed):

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import isaachrl
 import tasks
 from isaachrl.envs import registry
 from isaachrl.sim import MujocoSim
+from tests.tiny_skill import make_tiny_skill
 
 assert tasks
 
@@ -76,5 +78,16 @@ def test_no_step_waits_for_the_device(build, engine_edges, name):
     env.reset()
     with HostWaits() as waits:
         for _ in range(8):  # some of these steps reset
+            env.step(torch.rand(4, env.action_size))
+    assert waits.found == []
+
+
+def test_nor_does_one_with_a_rescue(engine_edges, tmp_path):
+    make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
+    changes = {"skill": "none", "start_motion": "stand", "rescue": str(tmp_path / "rise.pt"), "episode_steps": 6}
+    env = isaachrl.make("HumanoidHRLMaze", num_envs=4, device="cpu", cfg={"task": changes})
+    env.reset()
+    with HostWaits() as waits:
+        for _ in range(8):
             env.step(torch.rand(4, env.action_size))
     assert waits.found == []

@@ -125,7 +125,14 @@ def test_arguments_become_additions_but_groups_and_flags_stay():
 )
 def test_paths_survive_the_grammar(path, expected):
     assert prepare([f"checkpoint={path}"], CFG) == [f"++checkpoint={expected}"]
-    assert prepare([f"task.motion={path}"], CFG) == [f"++task.motion={expected}"]
+    for key in ("task.motion", "task.rescue"):
+        assert prepare([f"{key}={path}"], CFG) == [f"++{key}={expected}"]
+
+
+def test_mazes_are_paths_or_a_list_to_sweep_over():
+    assert prepare(["task.layout=runs/t=1/m (1).txt"], CFG) == ["++task.layout='runs/t=1/m (1).txt'"]
+    assert prepare(["task.layout=~/m.txt"], CFG) == ["++task.layout='~/m.txt'"]
+    assert prepare(["task.layout=umaze,m.txt"], CFG) == ["++task.layout=umaze,m.txt"]
 
 
 @pytest.mark.parametrize(

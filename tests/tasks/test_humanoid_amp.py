@@ -283,9 +283,9 @@ def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_
     task, sim = amp(env), env.sim
     heads = sim.body_pos_w[:, sim.robot.body_names.index("head"), 2]
     assert heads.max() < 1.0  # lying clips tipped over would stand
-    assert (task.track_clip < 2).all() and task.track_time_s.max() < 1.0  # the first second of a rise is on the floor
-    wanted = task.library.state(task.track_clip, task.track_time_s).body_pos_w
-    other = task.library.state(1 - task.track_clip, torch.full((256,), 0.1)).body_pos_w
+    assert (task.start_clip < 2).all() and task.start_time_s.max() < 1.0  # the first second of a rise is on the floor
+    wanted = task.library.state(task.start_clip, task.start_time_s).body_pos_w
+    other = task.library.state(1 - task.start_clip, torch.full((256,), 0.1)).body_pos_w
     chosen, not_chosen = (humanoid.posture_distance_m2(sim.body_pos_w, pos) for pos in (wanted, other))
     assert (chosen <= not_chosen + 1e-6).all()
 
@@ -293,3 +293,8 @@ def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_
 def test_nobody_can_be_tipped_over_who_never_stands() -> None:
     with pytest.raises(ConfigError, match="no moment of motion='walk' is above"):
         make(2, motion="walk", fallen={"share": 0.5}, min_height_m={"head": 3.0})
+
+
+def test_getting_up_cannot_be_tracked_where_no_clip_shows_it() -> None:
+    with pytest.raises(ConfigError, match="nobody lies in motion='walk'; type motion=rising"):
+        make(2, motion="walk", fallen={"share": 0.5}, reward={"track": 1.0})

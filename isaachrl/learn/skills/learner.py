@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
+from isaachrl.envs.registry import name_of
 from isaachrl.hierarchy.skill import Skill, refuse_mismatch
 from isaachrl.hierarchy.style import style_reward
 from isaachrl.learn import distributed
@@ -327,7 +328,7 @@ class SkillsLearner(Learner):
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""
         self.skill.contract.training.update(
-            task=type(self.task).__name__, motion=self.task.cfg.motion,
+            task=name_of(self.task.cfg), motion=self.task.cfg.motion,
             samples=self.samples, iterations=self.iteration, seed=self.seed,
         )  # fmt: skip
         self.skill.save(folder / "skill.pt")
