@@ -93,6 +93,6 @@ def _restore(loop: TrainLoop, settings: Settings) -> None:
     except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"the state in the checkpoint does not fit the present configuration ({reason(error)}); leave out the keys"
-            f" that change sizes; if there are none, another version made the run: type checkpoint={settings.run.resume}"
-            " for its weights"
+            " that change sizes; if there are none, another version made the run: type"
+            f" checkpoint={settings.run.resume} for its weights"
         ) from error
