@@ -1,7 +1,8 @@
 """HumanoidAMP: a humanoid learns to move like the clips it is shown; what is learned becomes a skill file."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -64,6 +65,9 @@ class HumanoidAMPCfg(TaskCfg):
         style_frames: length W of the window the discriminator sees, newest frame first: 2 in AMP, 10 in ASE.
         min_height_m: a listed body below its height ends the episode.
         fallen: episodes that begin on the floor.
+        track_within_m: in training, whose bodies are further (root mean square) than this from where the clip has got
+            to since the start ends the episode, so that time is spent near the clips (early termination, Peng et al.
+            2018); 0 for never.
         reward: `alive` pays 1 each step above the limits, `height` how high the head is, from 0 on the floor to 1 at
             the clips' highest, `track` how close the body is to the clip as it goes on from where the episode began
             (who was tipped over: from the lying moment that it is most like), 1 at best; imitation without a clock is
@@ -75,6 +79,7 @@ class HumanoidAMPCfg(TaskCfg):
     style_frames: int = 2
     min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
     fallen: FallenCfg = field(default_factory=FallenCfg)
+    track_within_m: float = 0.0
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
 
     def __post_init__(self) -> None:
@@ -82,6 +87,17 @@ class HumanoidAMPCfg(TaskCfg):
         super().__post_init__()
         if self.style_frames < 2:
             raise ConfigError(f"task.style_frames={self.style_frames}: a window needs at least 2 frames")
+        if self.track_within_m < 0:
+            raise ConfigError(f"task.track_within_m={self.track_within_m}: expected a distance, or 0 for any")
+
+    @property
+    def tracks(self) -> bool:
+        """Whether it matters where the clip has got to."""
+        return bool(self.reward.get("track")) or self.track_within_m > 0
+
+    def for_evaluation(self) -> Self:
+        """The same with episodes that last."""
+        return replace(self, track_within_m=0.0)
 
 
 class HumanoidAMP(Task[HumanoidAMPCfg]):
@@ -130,6 +146,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._present = rows + torch.arange(n, device=device)
         self.lay, self.down = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
         self._up_steps = torch.zeros(n, device=device)
+        self._astray_m2 = torch.full((n,), torch.inf, device=device)  # of the last step, if anything tracks
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -174,7 +191,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         )
         self._windows[START_STATES : 2 * START_STATES] = bank.style
         self._bank_low = torch.cat((self._bank_low, torch.ones_like(self._bank_low)))
-        if self.cfg.reward.get("track"):
+        if self.cfg.tracks:
             rows = self._most_alike(self._bank_qpos[START_STATES:], body_pos_w)
         self._bank_clip, self._bank_time = (torch.cat((of, of[rows])) for of in (self._bank_clip, self._bank_time))
 
@@ -183,8 +200,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         lying = (body_pos_w[..., 2].amax(1) < LYING_M).nonzero()[:, 0]
         if not len(lying):
             raise ConfigError(
-                f"task.reward.track pays for getting up as a clip does, but nobody lies in motion={self.cfg.motion!r};"
-                " type motion=rising, task.reward.track=0 or task.fallen.share=0"
+                f"task.reward.track and task.track_within_m want bodies to get up as a clip does, but nobody lies in"
+                f" motion={self.cfg.motion!r}; type motion=rising, both of them 0, or task.fallen.share=0"
             )
         lying, layout = lying[:ALIKE_STATES], self.library.layout
         pos, _ = forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat_from_qpos(layout, qpos[:, 7:]))
@@ -222,6 +239,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         if self.some_rise:
             self._up_steps = (self._up_steps + 1).masked_fill(self._fallen(self.sim), 0.0)
             self.down &= self._up_steps * self.cfg.step_s < self.cfg.fallen.up_s
+        if self.cfg.tracks:
+            times = self.start_time_s + self._steps * self.cfg.step_s
+            wanted = self.library.state(self.start_clip, times).body_pos_w
+            self._astray_m2.copy_(humanoid.posture_distance_m2(self.sim.body_pos_w, wanted))
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
@@ -229,21 +250,15 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return {
             "alive": (~self._fallen(self.sim)).float(),
             "height": (head / self._head_height_m).clamp(0.0, 1.0),
-            "track": self._tracking(),
+            "track": torch.exp(-self._astray_m2 / TRACK_M**2),
         }
 
-    def _tracking(self) -> Tensor:
-        """`(N,)` how close the bodies are to where the clip has got to; zero if nothing pays for it."""
-        if not self.cfg.reward.get("track"):
-            return torch.zeros_like(self._steps)
-        times = self.start_time_s + self._steps * self.cfg.step_s
-        wanted = self.library.state(self.start_clip, times).body_pos_w
-        return torch.exp(-humanoid.posture_distance_m2(self.sim.body_pos_w, wanted) / TRACK_M**2)
-
     def terminated(self) -> Tensor:
-        """A fall; for who began on the floor and has not risen yet, lying there too long."""
+        """A fall; for who began on the floor and has not risen yet, lying there too long; having lost the clip."""
         still_rising = self.down & (self._steps * self.cfg.step_s < self.cfg.fallen.rise_s)
-        return self._fallen(self.sim) & ~still_rising
+        over = self._fallen(self.sim) & ~still_rising
+        limit_m2 = self.cfg.track_within_m**2
+        return over | (self._astray_m2 > limit_m2) if limit_m2 > 0 else over
 
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""

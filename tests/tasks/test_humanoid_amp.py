@@ -271,6 +271,8 @@ def test_tracking_pays_for_being_where_the_clip_has_got_to() -> None:
         task._steps.fill_(10)
         state = task.library.state(task.start_clip, task.start_time_s + 10 * step_s - lag_s)
         env.sim.reset(torch.ones(32, dtype=torch.bool), *to_qpos_qvel(task.library.layout, state))
+        task._steps -= 1
+        task.after_physics()
         return task.reward_terms()["track"]
 
     assert torch.allclose(play(0.0), torch.ones(32), atol=1e-3)
@@ -298,3 +300,15 @@ def test_nobody_can_be_tipped_over_who_never_stands() -> None:
 def test_getting_up_cannot_be_tracked_where_no_clip_shows_it() -> None:
     with pytest.raises(ConfigError, match="nobody lies in motion='walk'; type motion=rising"):
         make(2, motion="walk", fallen={"share": 0.5}, reward={"track": 1.0})
+
+
+def test_who_has_lost_the_clip_starts_again_but_not_in_an_evaluation() -> None:
+    env = make(4, motion="stand", track_within_m=0.3)
+    task = amp(env)
+    task.start_time_s.zero_()
+    env.sim.body_pos_w[:2, :, 2] += torch.tensor([[0.29], [0.31]])  # all bodies as much too high
+    task.after_physics()
+    assert task.terminated().tolist() == [False, True, False, False]
+    assert task.cfg.for_evaluation().track_within_m == 0 and not task.cfg.for_evaluation().tracks
+    with pytest.raises(ConfigError, match="track_within_m=-1"):
+        make(1, track_within_m=-1.0)
