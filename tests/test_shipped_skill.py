@@ -96,3 +96,14 @@ def test_the_shipped_high_levels_find_their_way(name: str) -> None:
     found = run_episodes(env, policy, 1).summary()
     assert found["success_rate"] > 0.85
     assert found["fall_rate"] < 0.12
+
+
+def test_the_second_skill_gets_up_from_wherever_it_was_tipped_over_to() -> None:
+    skill = Skill.load("assets/skills/rising.pt")
+    changes = {"fallen": {"share": 1.0}, "track_within_m": 0.0, "episode_steps": 120}  # 4 s
+    env = isaachrl.make("HumanoidRise", num_envs=48, seed=5, cfg={"task": changes})
+    obs, none = env.reset(), torch.zeros(48, 0)
+    for _ in range(120):
+        result = env.advance(skill.act(obs["proprioception"], none))
+        obs = result.obs
+    assert result.done.all() and result.metrics["recovery_rate"].mean() >= 0.8
