@@ -19,6 +19,7 @@ CONSTANT = {
     "AntPush": {"context": 2},  # the target always stands in the same place
     "AntFall": {"context": 3},
     "HumanoidAMP": {"proprioception": 1, "style": 2 * 9},
+    "HumanoidRise": {"proprioception": 1, "style": 2 * 9},
     "HumanoidHRLMaze": {"proprioception": 1, "style": 2 * 9},
 }
 
