@@ -18,7 +18,7 @@ from tasks.common import humanoid, starts
 
 START_STATES = 8192  # drawn once from the clips; a reset picks among them
 LYING_M = 0.3  # a body lies if no part of it is above
-ALIKE_STATES = 512  # lying start states that one laid down is compared with
+ALIKE_STATES = 128  # lying start states that one laid down is compared with
 TRACK_M = 0.2  # distance of all bodies from the clip's (root mean square) at which tracking pays 1/e
 
 

@@ -9,7 +9,7 @@ from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.sim import MujocoSim, SomeWorlds
 
 assert tasks
-TASKS = ["HumanoidAMP", "HumanoidHRLMaze"]
+TASKS = ["HumanoidAMP", "HumanoidRise", "HumanoidHRLMaze"]
 
 
 def innermost(env):
