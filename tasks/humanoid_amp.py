@@ -113,10 +113,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         some_rise: whether any episode begins on the floor.
     """
 
-    STATE = (
-        "history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps",
-        "_up_steps",
-    )  # fmt: skip
+    STATE = ("history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps", "_up_steps")
     OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
