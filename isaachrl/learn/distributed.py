@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from isaachrl.errors import ConfigError
+from isaachrl.nn import RunningNorm
 
 _STRIDE = 1_000_003  # between the seeds of two ranks: far from the seeds that a person would try next
 
@@ -137,6 +138,12 @@ def pool_moments(mean_of: Tensor, var: Tensor) -> None:
     pooled = mean(mean_of)
     var.copy_(mean(var + (mean_of - pooled).square()))
     mean_of.copy_(pooled)
+
+
+def take_in(norm: RunningNorm, rows: Tensor) -> None:
+    """Let a normaliser see rows `(…, size)`, and what the other ranks give it."""
+    norm.update(rows)
+    pool_moments(norm.mean, norm.var)
 
 
 def mean_signals(signals: dict[str, float]) -> dict[str, float]:

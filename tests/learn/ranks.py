@@ -58,11 +58,11 @@ def one_update():
     data["terminated"].copy_((random(horizon, ENVS) > 1.5)[:, mine])
     data["truncated"].copy_((random(horizon, ENVS) > 1.5)[:, mine] & ~data["terminated"])
     learner.obs = {"proprioception": random(ENVS, data["obs"].shape[-1])[mine]}
-    learner.latent = data["latent"][-1].clone()
+    learner.held.latent = data["latent"][-1].clone()
     answer = random(data["latent"].shape[-1], data["window"].shape[-1])
     learner.commands.demonstrations = lambda latent: latent @ answer
     learner.skill.obs_norm.load_state_dict(RunningNorm(data["obs"].shape[-1]).state_dict())
-    learner._take_in(learner.skill.obs_norm, data["next_obs"])
+    distributed.take_in(learner.skill.obs_norm, data["next_obs"])
     with torch.no_grad():
         data["mean"].copy_(learner.skill.actor(learner.skill.obs_norm(data["obs"]), data["latent"]))
     data["action"].copy_(data["mean"] + 0.05 * random(horizon, ENVS, data["mean"].shape[-1])[:, mine])
@@ -82,8 +82,8 @@ def some_iterations():
         "optimizer": learner.policy_update.optimizer.state_dict(),
         "signals": signals,
         "qpos": learner.env.sim.qpos.clone(),
-        "latent": learner.latent.clone(),
-        "replay": learner.replay.window.clone(),
+        "latent": learner.held.latent.clone(),
+        "replay": learner.judge.replay.window.clone(),
         "samples": learner.samples,
         "log": learner.policy_update.learning_rate,
     }

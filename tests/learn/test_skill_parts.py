@@ -82,7 +82,7 @@ def test_monitor_counts_episodes_and_forgets_them_when_read() -> None:
     frame = torch.zeros(2, learner.task.style_size)
     flags = torch.tensor([True, False])
     for terminated in (torch.tensor([False, False]), flags):
-        learner.monitor.after_step(_result(terminated), frame, learner.latent, flags)
+        learner.monitor.after_step(_result(terminated), frame, learner.held.latent, flags)
     signals = learner.monitor.read()
     assert signals["episode/length"] == 2.0 and signals["episode/fall_share"] == 1.0
     assert signals["episode/height"] == 7.0

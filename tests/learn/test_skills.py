@@ -43,7 +43,7 @@ def test_stopped_and_continued_equals_uninterrupted(latents: str) -> None:
     for name, value in straight.skill.state_dict().items():
         assert torch.equal(value, continued.skill.state_dict()[name]), name
     assert torch.equal(straight.env.observe()["proprioception"], continued.env.observe()["proprioception"])
-    assert torch.equal(straight.latent, continued.latent)
+    assert torch.equal(straight.held.latent, continued.held.latent)
 
 
 def _saved(state: dict[str, Any]) -> Any:
@@ -73,13 +73,13 @@ def test_next_value_is_zero_after_a_fall_and_of_the_last_observation_after_a_tim
 def test_new_commands_come_with_new_episodes_and_when_their_time_is_over() -> None:
     learner = make_learner("motion", latent={"size": 4, "hold_steps_min": 2, "hold_steps_max": 2, "match_start": 1.0})
     pieces = learner.demos.piece_of(learner.task.start_clip, learner.task.start_time_s)
-    assert torch.equal(learner.latent, learner.commands.space.places[pieces])
-    first = learner.latent.clone()
+    assert torch.equal(learner.held.latent, learner.commands.space.places[pieces])
+    first = learner.held.latent.clone()
     with torch.no_grad():
         learner._step(0)
-        assert torch.equal(learner.latent, first)
+        assert torch.equal(learner.held.latent, first)
         learner._step(1)
-    assert not torch.equal(learner.latent, first)
+    assert not torch.equal(learner.held.latent, first)
 
 
 def test_demonstrations_belong_to_the_command() -> None:
@@ -95,7 +95,7 @@ def test_skill_file_round_trip_and_refusals(tmp_path: Path) -> None:
     learner.iterate()
     learner.save_products(tmp_path)
     skill = Skill.load(tmp_path / "skill.pt")
-    obs, latent = learner.env.observe(), learner.latent
+    obs, latent = learner.env.observe(), learner.held.latent
     assert torch.equal(skill.act(obs["proprioception"], latent), learner.skill.act(obs["proprioception"], latent))
     assert torch.equal(skill.style_reward(obs["style"], latent), learner.skill.style_reward(obs["style"], latent))
     assert torch.equal(skill.place_of("jog"), learner.commands.space.places[learner.demos.names.index("jog")])

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.learn.skills.config import LatentCfg, Latents
-from isaachrl.learn.skills.motions import Demonstrations
+from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths.sampling import draw_categories
 
 
@@ -74,3 +74,50 @@ class CommandSource:
 
     def _uniform(self, n: int, d: int) -> Tensor:
         return torch.rand(n, d, generator=self._generator, device=self._device)
+
+
+class HeldCommands:
+    """The command that each of N environments follows, and for how many steps yet.
+
+    Args:
+        source: where commands come from.
+        task: tells where in which clip an episode began.
+        num_envs: N.
+
+    Attributes:
+        latent: `(N, d)`.
+        hold: `(N,)` control steps until the next one.
+    """
+
+    def __init__(self, source: CommandSource, task: ImitationTask, num_envs: int) -> None:
+        self._source, self._task = source, task
+        device = source.space.places.device
+        self.latent = torch.zeros(num_envs, source.size, device=device)
+        self.hold = torch.zeros(num_envs, dtype=torch.long, device=device)
+
+    def restart(self, mask: Tensor) -> None:
+        """New commands for the episodes of `mask (N,)` that just began."""
+        pieces = self._source.demos.piece_of(self._task.start_clip, self._task.start_time_s)
+        self._set(mask, self._source.draw_at_start(pieces))
+
+    def count_step(self) -> None:
+        """A control step was done."""
+        self.hold -= 1
+
+    def renew(self) -> Tensor:
+        """New commands where time is up; where that was `(N,)`."""
+        over = self.hold <= 0
+        self._set(over, self._source.draw(len(over)))
+        return over
+
+    def _set(self, mask: Tensor, latent: Tensor) -> None:
+        self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
+        self.hold = torch.where(mask, self._source.draw_hold(len(mask)), self.hold)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Commands and what is left of their time."""
+        return {"latent": self.latent, "hold": self.hold}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Write back what `state_dict` gave."""
+        self.latent, self.hold = (state[name].to(self.hold.device, copy=True) for name in ("latent", "hold"))

@@ -95,7 +95,7 @@ class DiscriminatorCfg:
         weight_decay: weight of the squared weights of all layers.
         replay_size: agent windows kept from earlier rollouts.
         replay_keep: share of a rollout that enters the replay once it is full.
-        mismatched: (`motion`) demonstrations shown under a wrong command, as a share of `rows`; see `SkillsLearner`.
+        mismatched: (`motion`) demonstrations shown under a wrong command, as a share of `rows`; see `Judge.learn`.
         demo_windows: windows drawn per piece of motion as demonstrations.
     """
 

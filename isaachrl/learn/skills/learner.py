@@ -12,25 +12,24 @@ from torch import Tensor
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
 from isaachrl.envs.registry import name_of
 from isaachrl.hierarchy.skill import Skill, refuse_mismatch
-from isaachrl.hierarchy.style import style_reward
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.skills import losses
-from isaachrl.learn.skills.buffers import Replay, Rollout
-from isaachrl.learn.skills.commands import CommandSource
+from isaachrl.learn.skills.buffers import Rollout
+from isaachrl.learn.skills.commands import CommandSource, HeldCommands
 from isaachrl.learn.skills.config import Latents, SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.examine import Examination
+from isaachrl.learn.skills.judge import Judge
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
 from isaachrl.learn.skills.pace import PaceReward
 from isaachrl.learn.skills.policy import SkillPolicy
-from isaachrl.learn.skills.update import PolicyUpdate, Signals, StyleUpdate
+from isaachrl.learn.skills.update import PolicyUpdate, Signals
 from isaachrl.maths.returns import generalized_advantages
 from isaachrl.nn import RunningNorm
 
-_SAME_COMMAND = 0.9  # cosine above which two commands ask for much the same motion
 _ROW_FIELDS = ("obs", "latent", "action", "log_prob", "mean", "advantage", "target", "noisy", "window")
 
 
@@ -72,17 +71,17 @@ class SkillsLearner(Learner):
         self.critic = Critic(env.obs_sizes["proprioception"], self.commands.size, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.commands)
-        self.style_update = StyleUpdate(cfg, self.skill)
+        self.judge = Judge(cfg, self.skill, self.commands, self.generator)
         distributed.copy_from_first(self.skill, self.critic)
         distributed.part_ways(self.generator)
         self._allocate()
         self.obs = env.observe()
-        self._restart_commands(torch.ones(env.num_envs, dtype=torch.bool, device=device))
-        self._take_in(self.skill.discriminator.norm, distributed.own_part(self.demos.windows.flatten(0, 1)))
-        self._take_in(self.skill.obs_norm, self.obs["proprioception"])
+        self.held.restart(torch.ones(env.num_envs, dtype=torch.bool, device=device))
+        distributed.take_in(self.skill.discriminator.norm, distributed.own_part(self.demos.windows.flatten(0, 1)))
+        distributed.take_in(self.skill.obs_norm, self.obs["proprioception"])
 
     def _allocate(self) -> None:
-        """Memory for rollout, replay, commands and the monitor."""
+        """Memory for the rollout, the commands and the monitor."""
         n, device, d = self.env.num_envs, self.env.device, self.commands.size
         sizes = self.env.obs_sizes
         fields = {
@@ -92,10 +91,7 @@ class SkillsLearner(Learner):
             "terminated": (), "truncated": (), "advantage": (), "target": (),
         }  # fmt: skip
         self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated"), device)
-        replay = self.cfg.discriminator
-        self.replay = Replay(distributed.own_rows(replay.replay_size), sizes["style"], d, replay.replay_keep, device)
-        self.latent = torch.zeros(n, d, device=device)
-        self.hold = torch.zeros(n, dtype=torch.long, device=device)
+        self.held = HeldCommands(self.commands, self.task, n)
         self.monitor = Monitor(n, self.task.style_size, self.demos, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
         self.by_mean = torch.arange(n, device=device) >= n - int(n * self.cfg.mean_share)
@@ -133,25 +129,25 @@ class SkillsLearner(Learner):
                 # rows[chosen] is the same and takes seven times as long
                 batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
                 self.policy_update.step(batch, signals)
-                self._judge(batch, signals)
+                self.judge.learn(batch["window"], batch["latent"], signals)
         self._after_update(rows)
 
     def _step(self, step: int) -> None:
         """One control step of all environments, written into the rollout."""
         obs = self.obs["proprioception"]
         normalized = self.skill.obs_norm(obs)
-        mean = self.skill.actor(normalized, self.latent)
+        mean = self.skill.actor(normalized, self.held.latent)
         noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
         noisy = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.noisy_share
         action = mean + noise * noisy.unsqueeze(-1) * math.exp(self.policy_update.log_std)
-        value = self.critic(normalized, self.latent)
+        value = self.critic(normalized, self.held.latent)
         result = self.env.step(action)
         self.rollout.put(
             step,
             obs=obs,
             next_obs=result.terminal_obs["proprioception"],
             window=result.terminal_obs["style"],
-            latent=self.latent,
+            latent=self.held.latent,
             action=action,
             mean=mean,
             log_prob=losses.gaussian_log_prob(action, mean, self.policy_update.log_std),
@@ -167,60 +163,46 @@ class SkillsLearner(Learner):
     def _observe_episodes(self, result: StepResult) -> None:
         """Log what ended, and give new commands where an episode or a command's time ended."""
         newest = result.terminal_obs["style"][:, : self.task.style_size]
-        self.monitor.after_step(result, newest, self.latent, self.by_mean & ~self.task.down)
-        self.hold -= 1
-        self._restart_commands(result.done)
-        self._renew_commands(self.hold <= 0)
-
-    def _restart_commands(self, mask: Tensor) -> None:
-        """New commands for the episodes of `mask (N,)` that just began."""
-        pieces = self.demos.piece_of(self.task.start_clip, self.task.start_time_s)
-        self._set_commands(mask, self.commands.draw_at_start(pieces))
-
-    def _renew_commands(self, mask: Tensor) -> None:
-        """New commands in the middle of an episode."""
-        self._set_commands(mask, self.commands.draw(len(mask)))
-
-    def _set_commands(self, mask: Tensor, latent: Tensor) -> None:
-        self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
-        self.hold = torch.where(mask, self.commands.draw_hold(len(mask)), self.hold)
-        self.monitor.restart(mask)
+        self.monitor.after_step(result, newest, self.held.latent, self.by_mean & ~self.task.down)
+        self.held.count_step()
+        self.held.restart(result.done)
+        self.monitor.restart(result.done | self.held.renew())
 
     def _finish_rollout(self, signals: Signals) -> None:
         """Rewards, values of what followed, advantages and targets of the whole rollout."""
-        data, cfg, net = self.rollout, self.cfg, self.skill.discriminator
-        seen, latents = data["window"].flatten(0, 1), data["latent"].flatten(0, 1)
-        windows = net.norm(seen)
-        ase = cfg.latents is Latents.ase
-        logit, guess = net.opinions(windows, latents) if ase else (net.logit(windows, latents), latents)
-        style = style_reward(logit, cfg.discriminator.judgement).view_as(data["value"])
-        reward = cfg.reward.style * style + cfg.reward.task * data["task_reward"]
-        if cfg.reward.task:
-            signals.add(**{"reward/task": data["task_reward"].mean()})
-        if ase:
-            encoder = (guess * latents).sum(-1).clamp_min(0.0).view_as(style)
-            reward = reward + cfg.reward.encoder * encoder
-            signals.add(**{"reward/encoder": encoder.mean()})
-        if self.pace is not None:
-            pace = self.pace(seen, latents).view_as(style)
-            reward = reward + cfg.reward.pace * pace
-            signals.add(**{"reward/pace": pace.mean()})
+        data, cfg = self.rollout, self.cfg
+        reward = self._reward(signals)
         data["next_value"].copy_(self._next_values())
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)
         target = advantage + data["value"]
-        self._take_in(self.value_norm, target.unsqueeze(-1))
+        distributed.take_in(self.value_norm, target.unsqueeze(-1))
         data["target"].copy_(self.value_norm(target.unsqueeze(-1)).squeeze(-1))
         count = distributed.mean(data["noisy"].sum())
         mean = distributed.mean(losses.masked_mean(advantage, data["noisy"], count))
         square = (advantage - mean).square()
         deviation = distributed.mean(losses.masked_mean(square, data["noisy"], count)).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
+        signals.add(**{"reward/total": reward.mean(), "policy/value": data["value"].mean()})
+
+    def _reward(self, signals: Signals) -> Tensor:
+        """Rewards `(T, N)` of the rollout: style, what the task pays, and by the latents' kind encoder or pace."""
+        data, weights = self.rollout, self.cfg.reward
+        style, encoder = self.judge.opinions(data["window"], data["latent"])
+        reward = weights.style * style + weights.task * data["task_reward"]
+        signals.add(**{"reward/style": style.mean()})
         if self._some_act_by_mean:
             signals.add(**{"reward/style_of_mean": losses.masked_mean(style, self.by_mean.float().expand_as(style))})
-        signals.add(
-            **{"reward/style": style.mean(), "reward/total": reward.mean(), "policy/value": data["value"].mean()}
-        )
+        if weights.task:
+            signals.add(**{"reward/task": data["task_reward"].mean()})
+        if encoder is not None:
+            reward = reward + weights.encoder * encoder
+            signals.add(**{"reward/encoder": encoder.mean()})
+        if self.pace is not None:
+            pace = self.pace(data["window"].flatten(0, 1), data["latent"].flatten(0, 1)).view_as(style)
+            reward = reward + weights.pace * pace
+            signals.add(**{"reward/pace": pace.mean()})
+        return reward
 
     def _next_values(self) -> Tensor:
         """Values `(T, N)` of what followed each step: 0 after a fall, the last observation's value after a timeout.
@@ -229,7 +211,7 @@ class SkillsLearner(Learner):
         that value is taken under the new command, as the critic met it.
         """
         data = self.rollout
-        last = self._value(self.obs["proprioception"], self.latent)
+        last = self._value(self.obs["proprioception"], self.held.latent)
         following = torch.cat((data["value"][1:], last.unsqueeze(0)))
         following.masked_fill_(data["terminated"], 0.0)
         # the iteration's one host sync: only the few episodes that ran out of time need another value
@@ -250,53 +232,14 @@ class SkillsLearner(Learner):
         chosen["obs"] = self.skill.obs_norm(chosen["obs"])
         return chosen
 
-    def _judge(self, batch: dict[str, Tensor], signals: Signals) -> None:
-        """Train discriminator and encoder on the first rows of a minibatch, replayed rows and demonstrations.
-
-        With `motion` latents a third kind of wrong row is shown: demonstrations under the command of another row.
-        Without them the judge tells imitation from demonstration by its jitter alone and never looks at the
-        command, so that standing still is as good an answer to `walk` as any.
-        """
-        rows = min(distributed.own_rows(self.cfg.discriminator.rows), len(batch["window"]))
-        window, latent = batch["window"][:rows], batch["latent"][:rows]
-        wrong = [(window, latent)]
-        if self.replay.filled:
-            wrong.append(self.replay.draw(rows, self.generator))
-        demo = self.commands.demonstrations(latent)
-        if self.cfg.latents is Latents.motion and self.cfg.discriminator.mismatched > 0:
-            wrong.append(self._mismatched(demo, latent, int(rows * self.cfg.discriminator.mismatched)))
-        agent, agent_latent = (torch.cat(parts) for parts in zip(*wrong, strict=True))
-        self.style_update.step(agent, agent_latent, demo, latent, rows, signals)
-
-    def _mismatched(self, demo: Tensor, latent: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Demonstrations under the command of another row; where that asks for nearly the same, an imitated window.
-
-        Rows are replaced rather than left out, so that sizes never depend on values.
-        """
-        other = latent.roll(1, 0)
-        same = ((latent * other).sum(-1) > _SAME_COMMAND).unsqueeze(-1)
-        window, windows_latent = self.replay.draw(len(demo), self.generator) if self.replay.filled else (demo, other)
-        usable = ~same if self.replay.filled else torch.ones_like(same)
-        return torch.where(usable, demo, window)[:count], torch.where(usable, other, windows_latent)[:count]
-
     def _after_update(self, rows: dict[str, Tensor]) -> None:
-        """Move the normalisers and the replay on by this rollout, once all of its updates are done."""
-        window = rows["window"]
-        self.replay.add(window, rows["latent"], self.generator)
-        self._take_in(self.skill.obs_norm, self.rollout["obs"])
-        sample = window[: distributed.own_rows(self.cfg.minibatch)]
-        demo = self.commands.demonstrations(rows["latent"][: len(sample)])
-        self._take_in(self.skill.discriminator.norm, torch.cat((sample, demo)))
-
-    @staticmethod
-    def _take_in(norm: RunningNorm, rows: Tensor) -> None:
-        """Let a normaliser see rows `(…, size)`, and what the other ranks give it."""
-        norm.update(rows)
-        distributed.pool_moments(norm.mean, norm.var)
+        """Move the normalisers and the judge's memory on by this rollout, once all of its updates are done."""
+        self.judge.remember(rows["window"], rows["latent"])
+        distributed.take_in(self.skill.obs_norm, self.rollout["obs"])
 
     def policy(self) -> Policy:
         """See `Learner.policy`: commands are drawn and held as in training."""
-        return SkillPolicy(self.skill, self.commands, self.demos, self.task, self.env)
+        return SkillPolicy(self.skill, HeldCommands(self.commands, self.task, self.env.num_envs))
 
     def examine(self) -> dict[str, Any]:
         """See `Learner.examine`: what each motion's command gives, see `Examination.report`.
@@ -341,11 +284,10 @@ class SkillsLearner(Learner):
             "critic": self.critic.state_dict(),
             "value_norm": self.value_norm.state_dict(),
             "policy_optimizer": self.policy_update.optimizer.state_dict(),
-            "style_optimizer": self.style_update.optimizer.state_dict(),
-            "replay": self.replay.state_dict(),
+            "style_optimizer": self.judge.optimizer.state_dict(),
+            "replay": self.judge.replay.state_dict(),
             "monitor": self.monitor.state_dict(),
-            "latent": self.latent,
-            "hold": self.hold,
+            **self.held.state_dict(),
             "demo_windows": self.demos.windows,
             "generator": self.generator.get_state(),
             "iteration": self.iteration,
@@ -356,12 +298,11 @@ class SkillsLearner(Learner):
         """See `Learner.load_state_dict`."""
         self.load_weights(state)
         self.policy_update.optimizer.load_state_dict(state["policy_optimizer"])
-        self.style_update.optimizer.load_state_dict(state["style_optimizer"])
-        self.replay.load_state_dict(state["replay"])
+        self.judge.optimizer.load_state_dict(state["style_optimizer"])
+        self.judge.replay.load_state_dict(state["replay"])
         self.monitor.load_state_dict(state["monitor"])
-        device = self.env.device
-        self.latent, self.hold = (state[name].to(device, copy=True) for name in ("latent", "hold"))
-        self.demos.windows = state["demo_windows"].to(device, copy=True)
+        self.held.load_state_dict(state)
+        self.demos.windows = state["demo_windows"].to(self.env.device, copy=True)
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()
 

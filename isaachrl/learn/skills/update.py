@@ -1,4 +1,4 @@
-"""One minibatch: the gradients of policy, value, discriminator and encoder."""
+"""PPO's step on a minibatch, and the sums of what is logged."""
 
 import math
 from dataclasses import dataclass
@@ -114,62 +114,6 @@ class PolicyUpdate:
         unit = math.exp(self.log_std) if self.cfg.diversity_in_std else 1.0
         clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
         return losses.diversity_loss(clipped, other_clipped, latent, other)
-
-
-class StyleUpdate:
-    """The step on discriminator and encoder."""
-
-    def __init__(self, cfg: SkillsCfg, skill: Skill) -> None:
-        self.cfg, self.net = cfg, skill.discriminator
-        self._rounding = Rounding(cfg.precision, self.net.norm.mean.device)
-        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=cfg.discriminator.learning_rate)
-
-    def step(
-        self, agent: Tensor, agent_latent: Tensor, demo: Tensor, demo_latent: Tensor, rows: int, signals: Signals
-    ) -> None:
-        """Learn to tell windows apart.
-
-        Args:
-            agent: `(n, window)` what is wrong, the present rollout's windows first; not normalised.
-            agent_latent: `(n, d)`.
-            demo: `(m, window)`.
-            demo_latent: `(m, d)`.
-            rows: how many of `agent` are of the present rollout; the encoder learns from those.
-            signals: collects what is logged.
-        """
-        cfg = self.cfg.discriminator
-        agent = self.net.norm(agent)
-        demo = self.net.norm(demo).requires_grad_(True)
-        guess = None
-        with self._rounding.everything():
-            if self.cfg.latents is Latents.ase:
-                logit, guess = self.net.opinions(agent, agent_latent, rows)
-            else:
-                logit = self.net.logit(agent, agent_latent)
-            agent_logit = logit.float()
-            demo_logit = self.net.logit(demo, demo_latent).float()
-        penalty = losses.gradient_penalty(demo_logit, demo)
-        weights = [module.weight for module in self.net.modules() if isinstance(module, nn.Linear)]
-        loss = losses.discriminator_loss(agent_logit, demo_logit, cfg.judgement) + cfg.gradient_penalty * penalty
-        loss = loss + cfg.logit_decay * self.net.judge.weight.square().sum()
-        loss = loss + cfg.weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
-        if guess is not None:
-            encoder = losses.encoder_loss(guess.float(), agent_latent[:rows])
-            signals.add(**{"style/encoder_cosine": -encoder})
-            loss = loss + self.cfg.encoder_weight * encoder
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        distributed.average_gradients(self.net.parameters())
-        self.optimizer.step()
-        with torch.no_grad():
-            signals.add(
-                **{
-                    "style/discriminator_loss": loss,
-                    "style/accuracy_agent": (agent_logit[:rows] < 0).float().mean(),
-                    "style/accuracy_demo": (demo_logit > 0).float().mean(),
-                    "style/gradient_penalty": penalty,
-                }
-            )
 
 
 def clip_gradients(module: nn.Module, limit: float) -> None:
