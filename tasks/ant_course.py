@@ -27,14 +27,12 @@ PAPER_SOLIMP = (0.995, 0.995, 0.01)  # of every contact, in worlds with a block 
 class Targets(Enum):
     """Where an episode's target is.
 
-    `training`: drawn from the course's training distribution. `wide`: from the published variant with many
-    targets. `evaluation`: the evaluation points, one after the other. `auto`: `training` in trainings,
-    `evaluation` wherever a policy is played or evaluated.
+    `training`: drawn from the course's training distribution. `evaluation`: the evaluation points, one after the
+    other. `auto`: `training` in trainings, `evaluation` wherever a policy is checked, played or evaluated.
     """
 
     auto = "auto"
     training = "training"
-    wide = "wide"
     evaluation = "evaluation"
 
 
@@ -45,6 +43,7 @@ class AntCourseCfg(TaskCfg):
     Args:
         course: which one.
         targets: where targets are, see `Targets`.
+        wide: train on targets from all over the course, the published variant with many targets.
         integrator: `rk4` is the published one; `euler` is four times as fast.
         asset: how a block that can be pushed is made, see `Asset`.
         observe_blocks: add the coordinates of such blocks to what is seen; published agents do not see them.
@@ -54,6 +53,7 @@ class AntCourseCfg(TaskCfg):
 
     course: Course = Course.maze
     targets: Targets = Targets.auto
+    wide: bool = False
     integrator: Integrator = Integrator.euler
     asset: Asset = Asset.paper
     observe_blocks: bool = False
@@ -97,9 +97,8 @@ class AntCourse(Task[AntCourseCfg]):
         n, device = sim.num_envs, sim.device
         self.plan = PLANS[cfg.course]
         self._points = torch.tensor(self.plan.points, device=device)
-        wide = cfg.targets is Targets.wide
-        self._low = torch.tensor(self.plan.wide_low if wide else self.plan.low, device=device)
-        self._high = torch.tensor(self.plan.wide_high if wide else self.plan.high, device=device)
+        self._low = torch.tensor(self.plan.wide_low if cfg.wide else self.plan.low, device=device)
+        self._high = torch.tensor(self.plan.wide_high if cfg.wide else self.plan.high, device=device)
         self.position_size = self._low.shape[0]
         self._extra = sim.qpos.shape[1] - ant.NUM_COORDINATES if cfg.observe_blocks else 0
         self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)

@@ -155,6 +155,15 @@ def test_a_chosen_distribution_is_kept_in_evaluation():
     assert evaluation_cfg(cfg).targets is Targets.training
 
 
+def test_wide_targets_fill_the_course_and_evaluation_stays_at_its_point():
+    cfg = config.build(registry.entry("AntPush").cfg_type, {"wide": True})
+    targets = make("AntPush", num_envs=600, wide=True).task.target
+    assert_close(targets.amin(0), torch.tensor([-16.0, -4.0]), rtol=0, atol=0.5)
+    assert_close(targets.amax(0), torch.tensor([16.0, 20.0]), rtol=0, atol=0.5)
+    assert evaluation_cfg(cfg).targets is Targets.evaluation
+    assert make("AntPush", num_envs=1, wide=True, targets="evaluation").task.target.tolist() == [[0.0, 19.0]]
+
+
 def test_one_ant_among_many_behaves_as_alone():
     alone, many = make(num_envs=1), make(num_envs=64, seed=3)
     state = many.sim.qpos[17:18].clone(), many.sim.qvel[17:18].clone()
