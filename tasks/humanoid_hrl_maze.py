@@ -14,7 +14,7 @@ from isaachrl.hierarchy.skill import Skill
 from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
-from tasks.common import humanoid, maze, starts
+from tasks.common import humanoid, layouts, maze, starts
 
 RAYS = 16
 RAY_RANGE_M = 10.0
@@ -100,15 +100,15 @@ class HumanoidHRLMazeCfg(TaskCfg):
             )
         if not self.rise_s > UP_S:
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {UP_S} s; type task.rise_s=6")
-        if self.layout not in (*maze.DRAWN, maze.RANDOM):
-            self.layout = maze.drawing(self.layout)
-        self._plan = None if self.at_random else maze.plan(self.layout)
+        if self.layout not in (*layouts.DRAWN, layouts.RANDOM):
+            self.layout = layouts.drawing(self.layout)
+        self._plan = None if self.at_random else layouts.plan(self.layout)
         super().__post_init__()
 
     @property
     def at_random(self) -> bool:
         """Whether the mazes are random ones."""
-        return self.layout == maze.RANDOM
+        return self.layout == layouts.RANDOM
 
     @property
     def limit_steps(self) -> int:
@@ -121,7 +121,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
         """Walls, start cells and goal cells, each `(M, H, W)` bool: the mazes of this layout."""
         if self._plan:
             return self._plan.walls.unsqueeze(0), self._plan.starts.unsqueeze(0), self._plan.goals.unsqueeze(0)
-        walls = maze.random_walls(self.size, self.maze_bank, generator)
+        walls = layouts.random_walls(self.size, self.maze_bank, generator)
         return walls, ~walls, ~walls
 
 
@@ -214,7 +214,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         """Draw the mazes, and where the boxes of each stand."""
         cfg = self.cfg
         walls, begin, end = cfg.mazes(generator)
-        self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, maze.MIN_STEPS_TO_GOAL, device)
+        self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, layouts.MIN_STEPS_TO_GOAL, device)
         boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, not cfg.at_random) for one in walls]
         self._box_pos_w = torch.tensor([[box.pos_m for box in own] for own in boxes], device=device)
 

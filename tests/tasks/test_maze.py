@@ -11,14 +11,14 @@ import tasks
 from isaachrl import config
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.maths import rotations
-from tasks.common import humanoid, maze
+from tasks.common import humanoid, layouts, maze
 from tasks.common.maze import FAR_CELLS
 from tasks.humanoid_hrl_maze import HumanoidHRLMazeCfg
 from tests.tiny_skill import make_tiny_skill
 
 assert tasks
 CPU = torch.device("cpu")
-LAYOUTS = [*maze.DRAWN, "random"]
+LAYOUTS = [*layouts.DRAWN, "random"]
 
 
 def generator(seed=0):
@@ -27,9 +27,9 @@ def generator(seed=0):
 
 def bank_of(layout, cell_m=2.5, min_steps=1):
     if layout == "random":
-        walls = maze.random_walls(5, 12, generator())
+        walls = layouts.random_walls(5, 12, generator())
         return maze.make_bank(walls, ~walls, ~walls, cell_m, min_steps, CPU)
-    plan = maze.plan(layout)
+    plan = layouts.plan(layout)
     return maze.make_bank(plan.walls[None], plan.starts[None], plan.goals[None], cell_m, min_steps, CPU)
 
 
@@ -40,9 +40,9 @@ def numbers(*values):
 # ---------------------------------------------------------------- layouts
 
 
-@pytest.mark.parametrize("layout", list(maze.DRAWN))
+@pytest.mark.parametrize("layout", list(layouts.DRAWN))
 def test_drawn_mazes_are_closed_and_connected(layout):
-    walls = maze.plan(layout).walls
+    walls = layouts.plan(layout).walls
     assert walls[0].all() and walls[-1].all() and walls[:, 0].all() and walls[:, -1].all()
     free = ~walls.flatten()
     assert (maze.path_cells(walls[None])[0][free][:, free] < FAR_CELLS).all()
@@ -50,7 +50,7 @@ def test_drawn_mazes_are_closed_and_connected(layout):
 
 @pytest.mark.parametrize("size", [3, 5, 9])
 def test_random_mazes_have_one_path_between_any_two_cells(size):
-    walls = maze.random_walls(size, 20, generator())
+    walls = layouts.random_walls(size, 20, generator())
     free = (~walls).sum((1, 2))
     joins = (~walls[:, 1:] & ~walls[:, :-1]).sum((1, 2)) + (~walls[:, :, 1:] & ~walls[:, :, :-1]).sum((1, 2))
     rooms = ((size + 1) // 2) ** 2
@@ -62,7 +62,7 @@ def test_random_mazes_have_one_path_between_any_two_cells(size):
 
 
 def test_random_mazes_differ_and_repeat_with_the_seed():
-    first, again, other = (maze.random_walls(5, 30, generator(seed)) for seed in (1, 1, 2))
+    first, again, other = (layouts.random_walls(5, 30, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert len({tuple(one.flatten().tolist()) for one in first}) > 20
 
@@ -73,10 +73,10 @@ def test_blocks_are_joined_along_rows_only_when_asked():
     assert maze.inner_blocks(walls, merge=False) == [(1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 3, 3)]
 
 
-@pytest.mark.parametrize("layout", list(maze.DRAWN))
+@pytest.mark.parametrize("layout", list(layouts.DRAWN))
 @pytest.mark.parametrize("merge", [True, False])
 def test_boxes_fill_the_wall_cells_and_nothing_else(layout, merge):
-    walls = maze.plan(layout).walls
+    walls = layouts.plan(layout).walls
     boxes = maze.wall_boxes(walls, 2.0, 1.0, merge)
     bank = bank_of(layout, cell_m=2.0)
     rows, columns = walls.shape
@@ -208,7 +208,7 @@ def test_occupancy_in_a_corridor_by_hand():
 def test_a_maze_of_ones_own_is_read_from_a_file_as_it_is_drawn(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("\n  ######\n  #g..##\n  ##..s#\n  ######\r\n\n")
-    plan = maze.plan(str(path))
+    plan = layouts.plan(str(path))
     assert plan.walls.long().tolist() == [[1] * 6, [1, 1, 0, 0, 0, 1], [1, 0, 0, 0, 1, 1], [1] * 6]  # y upwards
     assert plan.starts.nonzero().tolist() == [[1, 4]] and plan.goals.nonzero().tolist() == [[2, 1]]
     assert plan.longest == 4

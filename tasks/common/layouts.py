@@ -1,0 +1,163 @@
+"""Layouts of mazes: those that are shipped, a user's own from a text file, and random ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import ConfigError, nearest
+from tasks.common.maze import FAR_CELLS, path_cells
+
+RANDOM = "random"  # mazes without loops, drawn by lot
+FILE = ".txt"
+MIN_STEPS_TO_GOAL = 2
+# as seen from above, y upwards: '#' wall, '.' free, 's' and 'g' free and, if there are any, the only places where
+# episodes start and where goals are
+DRAWN: dict[str, tuple[str, ...]] = {
+    "corridor": ("#########", "#s......#", "#########"),
+    "umaze": ("#####", "#...#", "###.#", "#s..#", "#####"),
+    "medium": (
+        "########",
+        "#..#...#",
+        "#.##.#.#",
+        "#....#.#",
+        "##.#...#",
+        "#..##.##",
+        "#.#....#",
+        "########",
+    ),
+    "large": (
+        "############",
+        "#....#.....#",
+        "#.##.#.#.#.#",
+        "#......#...#",
+        "#.####.###.#",
+        "#..#.#.....#",
+        "##.#.#.#.###",
+        "#..#...#...#",
+        "############",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One maze as drawn.
+
+    Args:
+        walls: `(H, W)` bool.
+        starts: `(H, W)` bool, where episodes may start: the cells marked `s`, or every free one if none is.
+        goals: `(H, W)` bool, where goals may be: the cells marked `g`, or every free one if none is.
+        longest: cells on the longest shortest path from a start to a goal.
+    """
+
+    walls: Tensor
+    starts: Tensor
+    goals: Tensor
+    longest: int
+
+
+def plan(layout: str) -> Plan:
+    """The maze that `drawing` finds.
+
+    Raises:
+        ConfigError: there is no such maze, or it cannot be walked in; says what to mend.
+    """
+    return read_plan(tuple(drawing(layout).split("/")), layout)
+
+
+def drawing(layout: str) -> str:
+    """A maze's rows, the uppermost first, with `/` between them.
+
+    Args:
+        layout: a name in `DRAWN`, a text file, or such rows.
+
+    Raises:
+        ConfigError: there is no such maze, or the file's cannot be walked in; says what to mend.
+    """
+    if layout in DRAWN:
+        return "/".join(DRAWN[layout])
+    if layout.startswith("#"):
+        return layout
+    path = Path(layout).expanduser()
+    if path.suffix != FILE:
+        raise ConfigError(
+            f"task.layout={layout}: there is no such maze{nearest(layout, [*DRAWN, RANDOM])}; your own is a text file,"
+            f" task.layout=PATH{FILE}, with '#' for walls and '.' for free cells"
+        )
+    if not path.is_file():
+        raise ConfigError(f"task.layout={layout}: there is no file {path.absolute()}")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"task.layout={layout}: cannot be read as text ({error})") from error
+    rows = [line.strip() for line in lines if line.strip()]
+    read_plan(tuple(rows), str(path))  # while its name is known
+    return "/".join(rows)
+
+
+def read_plan(rows: tuple[str, ...], name: str) -> Plan:
+    """The maze drawn in `rows`, the uppermost first, with the marks of `DRAWN`.
+
+    Raises:
+        ConfigError: it cannot be walked in; says what to mend, and calls the maze by `name`.
+    """
+    wrong = sorted(set("".join(rows)) - set("#.sg"))
+    if wrong:
+        raise ConfigError(
+            f"maze {name}: {', '.join(map(repr, wrong))} means nothing; the marks are '#' wall, '.' free, 's' start,"
+            " 'g' goal"
+        )
+    if len({len(row) for row in rows}) != 1 or len(rows) < 3 or len(rows[0]) < 3:
+        raise ConfigError(
+            f"maze {name}: rows of {', '.join(str(len(row)) for row in rows) or 'no'} cells; expected at least 3 rows,"
+            " all of the same length, 3 or more"
+        )
+    marks = [list(row) for row in reversed(rows)]
+    walls, starts, goals = (torch.tensor([[mark == kind for mark in row] for row in marks]) for kind in "#sg")
+    rim = torch.cat((walls[0], walls[-1], walls[:, 0], walls[:, -1]))
+    if not bool(rim.all()):
+        raise ConfigError(f"maze {name}: the rows and columns at the rim must be walls (#) from end to end")
+    free = ~walls
+    if not bool(free.any()):
+        raise ConfigError(f"maze {name}: there is no free cell; mark some with '.'")
+    starts = starts if bool(starts.any()) else free
+    goals = goals if bool(goals.any()) else free
+    paths = path_cells(walls.unsqueeze(0))[0]
+    if bool((paths[free.flatten()][:, free.flatten()] >= FAR_CELLS).any()):
+        raise ConfigError(f"maze {name}: some free cells cannot be reached from others; open a wall, or fill them")
+    longest = int(paths[starts.flatten()][:, goals.flatten()].max())
+    if longest < MIN_STEPS_TO_GOAL:
+        raise ConfigError(f"maze {name}: no goal is {MIN_STEPS_TO_GOAL} cells or more away from a start")
+    return Plan(walls, starts, goals, longest)
+
+
+def random_walls(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """`(count, size + 2, size + 2)` bool: random mazes with exactly one path between any two free cells.
+
+    Rooms lie on the even inner rows and columns of an odd `size`; a random spanning tree (Kruskal's method on
+    shuffled walls) joins them, so that every maze has the same number of walls.
+    """
+    rooms = (size + 1) // 2
+    links = [(r, c, r, c + 1) for r in range(rooms) for c in range(rooms - 1)]
+    links += [(r, c, r + 1, c) for r in range(rooms - 1) for c in range(rooms)]
+    order = torch.rand(count, max(len(links), 1), generator=generator, device=generator.device).argsort(1).tolist()
+    walls = torch.ones(count, size + 2, size + 2, dtype=torch.bool)
+    walls[:, 1:-1:2, 1:-1:2] = False
+    for maze in range(count):
+        group = {(r, c): (r, c) for r in range(rooms) for c in range(rooms)}
+        for link in order[maze][: len(links)]:
+            r0, c0, r1, c1 = links[link]
+            a, b = _root(group, (r0, c0)), _root(group, (r1, c1))
+            if a != b:
+                group[a] = b
+                walls[maze, 1 + r0 + r1, 1 + c0 + c1] = False
+    return walls
+
+
+def _root(group: dict[tuple[int, int], tuple[int, int]], room: tuple[int, int]) -> tuple[int, int]:
+    """The room that stands for all rooms joined with this one."""
+    while group[room] != room:
+        room = group[room]
+    return room
