@@ -9,8 +9,9 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
 
+# a file of tests at a time in each process: tests of one file share what they train
 test: $(STAMP)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses=4 --dist=loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
