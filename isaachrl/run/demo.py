@@ -73,6 +73,7 @@ def demo(options: argparse.Namespace) -> list[Path]:
         "high_level.pt": maze / "checkpoints" / "last.pt",
         "report.png": maze / "report.png",
         "replay.mp4": maze / "play.mp4",
+        "replay.jpg": maze / "play.jpg",
     }
     for name, source in left.items():
         if source.exists():  # without a renderer there is no video

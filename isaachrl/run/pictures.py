@@ -9,6 +9,7 @@ from torch import Tensor
 from isaachrl.envs.env import Env
 from isaachrl.errors import RenderError
 from isaachrl.run.record import VideoWriter
+from isaachrl.run.stills import Stills
 
 FRAMES_PER_S = 30
 LEAST_S = 4.0  # a picture of every step, held so long that this many seconds come of an episode of average length
@@ -41,6 +42,7 @@ class PictureRecorder:
         if height % 2 or width % 2:
             raise RenderError(f"a picture of {width} by {height} pixels cannot be encoded; both must be even")
         self.writer = VideoWriter(path, (width, height), FRAMES_PER_S)
+        self.stills = Stills()
         usual = min(env.episode_steps, USUAL_STEPS)
         self._hold = max(round(LEAST_S * FRAMES_PER_S / usual), 1) if env.episode_steps <= 5 * USUAL_STEPS else 1
 
@@ -52,11 +54,13 @@ class PictureRecorder:
         """A step was taken; `ended` tells whether the episode on film is over."""
         self._track.append(self._state())
         frame = self._env.picture(torch.stack(self._track))
+        self.stills.add(frame)
         for _ in range(self._hold):
             if self.writer.frames < self._limit:
                 self.writer.add(frame)
         if ended:
             self._track = []
+            self.stills.end_episode()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,4 +1,4 @@
-"""The command `mode=play`: a video of the deterministic policy, and what its episodes amounted to."""
+"""The command `mode=play`: a video and stills of the deterministic policy, and what its episodes amounted to."""
 
 import logging
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from isaachrl.envs.env import Env
 from isaachrl.errors import RenderError
+from isaachrl.files import write_atomically
 from isaachrl.run.build import actor
 from isaachrl.run.evaluate import evaluation_seed, run_folder, share, write_summary
 from isaachrl.run.pictures import PictureRecorder, paints
@@ -42,14 +43,21 @@ def play(settings: Settings) -> dict[str, Any]:
             episodes = run_episodes(env, policy, per_env, lambda result: recorder.after_step(bool(result.done[0])))
     show(table(episodes))
     summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
-    summary["video"] = str(folder / "play.mp4") if recorder is not None and recorder.writer.frames else None
+    made = recorder is not None and recorder.writer.frames > 0
+    summary |= {
+        "video": str(folder / "play.mp4") if made else None,
+        "sheet": str(folder / "play.jpg") if made else None,
+    }
     write_summary(summary, folder / "play.json")
     return summary
 
 
 @contextmanager
 def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRecorder | None]:
-    """A recorder of environment 0; None where no video is wanted, or none can be made (the reason is logged)."""
+    """A recorder of environment 0; None where no video is wanted, or none can be made (the reason is logged).
+
+    Beside the video a sheet with stills of its episodes is written, under the same name as a JPEG.
+    """
     recorder: Recorder | PictureRecorder | None = None
     if wanted:
         try:
@@ -66,6 +74,9 @@ def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRe
     finally:
         recorder.close()
     log.info("%d frames in %s", recorder.writer.frames, path)
+    sheet = recorder.stills.sheet()
+    if sheet is not None:
+        write_atomically(path.with_suffix(".jpg"), sheet)
 
 
 def table(episodes: Episodes, most: int = 20) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 from isaachrl.envs.env import Env
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import RenderError
+from isaachrl.run.stills import Stills
 from isaachrl.sim.cameras import ChaseCamera, Rectangle, TopCamera
 from isaachrl.sim.render import SceneRenderer
 from isaachrl.sim.scene import Scene
@@ -134,6 +135,7 @@ class Recorder:
         overview = getattr(bottom.task, "overview", None)
         self._stage = Stage(bottom.sim.scene, overview() if overview else None)
         self.writer = VideoWriter(path, self._stage.size, round(1.0 / bottom.task.cfg.step_s))
+        self.stills = Stills()
         self._above = _level_above(env, bottom)
         if self._above is not None:
             self._above.observer = self.shoot
@@ -141,7 +143,9 @@ class Recorder:
     def shoot(self) -> None:
         """Add a picture of the present moment."""
         if self.writer.frames < self._limit:
-            self.writer.add(self._stage.draw(self._sim.qpos[0].cpu().numpy(), self._sim.mocap_pos_w[0].cpu().numpy()))
+            frame = self._stage.draw(self._sim.qpos[0].cpu().numpy(), self._sim.mocap_pos_w[0].cpu().numpy())
+            self.writer.add(frame)
+            self.stills.add(frame)
 
     def after_step(self, ended: bool) -> None:
         """A step of the outermost environment was taken; `ended` tells whether the episode on film is over."""
@@ -149,6 +153,7 @@ class Recorder:
             self.shoot()
         if ended:
             self._stage.restart()
+            self.stills.end_episode()
 
     def close(self) -> None:
         """Stop listening and free what drawing holds."""

@@ -16,6 +16,7 @@ from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.run import play as module
 from isaachrl.run.play import filming
 from isaachrl.run.record import VideoWriter, innermost
+from isaachrl.run.stills import Stills
 from isaachrl.sim import Scene
 
 
@@ -91,7 +92,7 @@ def test_every_inner_step_of_a_hierarchy_is_on_film(stand, tmp_path):
     frames = film(outer, tmp_path / "play.mp4", steps=2)
     assert len(frames) == 2 * 3 * 2
     assert inner.observer is None  # nobody listens afterwards
-    assert [path.name for path in tmp_path.iterdir()] == ["play.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["play.jpg", "play.mp4"]
 
 
 def test_picture_shows_the_body_and_beside_it_the_map(stand, tmp_path):
@@ -103,6 +104,26 @@ def test_picture_shows_the_body_and_beside_it_the_map(stand, tmp_path):
     # at the origin, in the middle of the map; its radius is 0.3 m of the 4.32 m that are 480 pixels wide
     assert abs(beacon[0].mean() - 240) < 8 and abs(beacon[1].mean() - 240) < 8
     assert 40 < np.ptp(beacon[1]) < 80
+
+
+def test_a_sheet_shows_the_episodes_that_ended(stand, tmp_path):
+    film(stand, tmp_path / "play.mp4", steps=9)  # episodes of 4 steps
+    sheet = iio.imread(tmp_path / "play.jpg")
+    assert sheet.shape == (2 * 240, 5 * 560, 3)
+
+
+def test_stills_are_spread_evenly_over_episodes_of_any_length():
+    stills = Stills()
+    for length in (1, 3, 200):
+        for number in range(length):
+            stills.add(np.full((6, 10, 3), round(240 * number / max(length - 1, 1)), np.uint8))
+        stills.end_episode()
+    sheet = iio.imread(stills.sheet(), extension=".jpg")[..., 0].astype(int)
+    assert sheet.shape == (3 * 6, 5 * 10)
+    shown = sheet[3::6, 5::10]
+    assert np.abs(shown[0]).max() < 8
+    assert np.abs(shown[1] - [0, 0, 120, 240, 240]).max() < 8
+    assert np.abs(shown[2] - [0, 60, 120, 180, 240]).max() < 16
 
 
 def test_numbers_without_a_renderer(launch, monkeypatch, capsys, caplog):
