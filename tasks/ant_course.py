@@ -103,7 +103,12 @@ class AntCourse(Task[AntCourseCfg]):
         self._extra = sim.qpos.shape[1] - ant.NUM_COORDINATES if cfg.observe_blocks else 0
         self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)
         self.state_scale = torch.tensor(ant.STATE_SCALE + self._extra * (10.0,), device=device)
-        self.obs_sizes = {"state": ant.STATE_SIZE + self._extra, "context": self.position_size}
+        blocks = [("blocks", self._extra, "m, how far each was pushed")] if self._extra else []
+        self.obs_layout = {
+            "state": ant.state_layout(sim.robot) + blocks,
+            "context": [("target_w", self.position_size, "m")],
+        }
+        self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
         self.policy_groups = ("state", "context")
         self.action_size = sim.robot.num_dofs
         self.action_limits = sim.robot.effort_limit.to(device)

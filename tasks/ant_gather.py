@@ -112,7 +112,11 @@ class AntGather(Task[AntGatherCfg]):
         super().__init__(cfg, sim, generator)
         n, device, count = sim.num_envs, sim.device, cfg.apples + cfg.bombs
         self.position_size = 2
-        self.obs_sizes = {"state": ant.STATE_SIZE + 2 * SENSOR_BINS}
+        senses = [
+            (kind, SENSOR_BINS, "1 right here, 0 at 6 m, sectors from right to left") for kind in ("apples", "bombs")
+        ]
+        self.obs_layout = {"state": ant.state_layout(sim.robot) + senses}
+        self.obs_sizes = {"state": sum(size for _, size, _ in self.obs_layout["state"])}
         self.policy_groups = ("state",)
         self.action_size = sim.robot.num_dofs
         self.action_limits = sim.robot.effort_limit.to(device)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.maths import rotations
-from isaachrl.sim import Sim
+from isaachrl.sim import Robot, Sim
 
 NUM_COORDINATES, NUM_VELOCITIES = 15, 14
 STATE_SIZE = NUM_COORDINATES + NUM_VELOCITIES + 1
@@ -22,6 +22,20 @@ def state(sim: Sim, steps: Tensor) -> Tensor:
     """`(N, 30)`: the ant's coordinates, its velocities, a thousandth of the control steps `(N,)` so far."""
     time = TIME_SCALE * steps.to(sim.qpos.dtype).unsqueeze(1)
     return torch.cat((sim.qpos[:, :NUM_COORDINATES], sim.qvel[:, :NUM_VELOCITIES], time), dim=1)
+
+
+def state_layout(robot: Robot) -> list[tuple[str, int, str]]:
+    """Name, size and unit of each part of `state`, in order."""
+    joints = ", ".join(robot.joint_names)
+    return [
+        ("root_pos_w", 3, "m"),
+        ("root_quat_w", 4, "w x y z"),
+        ("joint_pos", robot.num_dofs, f"rad: {joints}"),
+        ("root_linvel_w", 3, "m/s"),
+        ("root_angvel_b", 3, "rad/s"),
+        ("joint_vel", robot.num_dofs, "rad/s"),
+        ("time", 1, f"control steps since the episode began, times {TIME_SCALE:g}"),
+    ]
 
 
 def starts(sim: Sim, pose: Tensor, noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from isaachrl import config
 from isaachrl.envs import registry
 from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
 from isaachrl.sim import compile_scene
 from tasks.ant_course import AntCourse, Targets
 from tasks.common import courses
@@ -162,6 +163,21 @@ def test_wide_targets_fill_the_course_and_evaluation_stays_at_its_point():
     assert_close(targets.amax(0), torch.tensor([16.0, 20.0]), rtol=0, atol=0.5)
     assert evaluation_cfg(cfg).targets is Targets.evaluation
     assert make("AntPush", num_envs=1, wide=True, targets="evaluation").task.target.tolist() == [[0.0, 19.0]]
+
+
+@pytest.mark.parametrize("name", ["AntMaze", "AntFall", "AntGather"])
+def test_layouts_name_every_number_of_the_state(name):
+    env = make(name, num_envs=2)
+    env.step(torch.rand(2, 8, generator=torch.Generator().manual_seed(0)))
+    state, sim, at, parts = env.observe()["state"], env.task.sim, 0, {}
+    for part, size, _ in env.obs_layout["state"]:
+        parts[part], at = state[:, at : at + size], at + size
+    assert at == state.shape[1]
+    assert torch.equal(parts["root_pos_w"], sim.root_pos_w) and torch.equal(parts["root_quat_w"], sim.root_quat_w)
+    assert torch.equal(parts["joint_pos"], sim.joint_pos) and torch.equal(parts["joint_vel"], sim.joint_vel)
+    assert_close(parts["root_linvel_w"], sim.root_linvel_w)
+    assert_close(rotations.rotate(sim.root_quat_w, parts["root_angvel_b"]), sim.root_angvel_w)
+    assert_close(parts["time"], torch.full((2, 1), 0.001))
 
 
 def test_one_ant_among_many_behaves_as_alone():

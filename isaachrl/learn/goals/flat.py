@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs
 from isaachrl.learn.goals.actor_critic import Batch
@@ -12,7 +12,7 @@ from isaachrl.learn.goals.check import Check
 from isaachrl.learn.goals.config import FlatCfg, Inputs
 from isaachrl.learn.goals.contract import Views, context_of, goal_task
 from isaachrl.learn.goals.exploration import Exploration
-from isaachrl.learn.goals.networks import exact
+from isaachrl.learn.goals.policy import flat_exports
 from isaachrl.learn.goals.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.schedule import Schedule
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
@@ -116,12 +116,8 @@ class FlatLearner(Learner):
         return FlatPolicy(self)
 
     def exports(self) -> list[Exported]:
-        """See `Learner.exports`: what it sees is computed outside, see `Views.manager`."""
-        obs = {group: values[:1].detach().cpu().clone() for group, values in self.env.observe().items()}
-        seen = self.views.manager(obs["state"].to(self.env.device), context_of(obs).to(self.env.device)).cpu()
-        network: nn.Module = exact(self.level.averaged)
-        factor = {"state_factor": self.views.state_factor.tolist(), "inputs": self.cfg.inputs.value}
-        return [Exported("policy", network, {"features": seen}, "action", factor)]
+        """See `Learner.exports`."""
+        return flat_exports(self.env, self.level.averaged, self.views)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`."""

@@ -45,7 +45,7 @@ class Actor(nn.Module):
 
 
 class GaussianActor(Actor):
-    """A random policy: the hyperbolic tangent of a normal draw. Called, it gives the tangent of the mean.
+    """A random policy: the hyperbolic tangent of a normal draw. Called, it gives tanh of the mean.
 
     Args:
         features, actions, cfg, rounding: see `Actor`.
@@ -69,8 +69,8 @@ class GaussianActor(Actor):
 def squashed_log_density(drawn: Tensor, noise: Tensor, log_spread: Tensor) -> Tensor:
     """Logarithm `(…)` of the density of tanh(u), where u is `drawn (…, A)` = mean + exp(`log_spread`) * `noise`.
 
-    That of the normal draw less the logarithm of the tangent's slope, 1 - tanh(u)^2 (Haarnoja et al. 2018,
-    appendix C), written as 4 / (e^u + e^-u)^2 so that it stays finite where the tangent is 1.
+    That of the normal draw less the logarithm of tanh's slope, 1 - tanh(u)^2 (Haarnoja et al. 2018,
+    appendix C), written as 4 / (e^u + e^-u)^2 so that it stays finite where tanh is 1.
     """
     normal = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_spread
     slope = 2.0 * (math.log(2.0) - drawn - functional.softplus(-2.0 * drawn))

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from isaachrl.envs import Env, Obs
 from isaachrl.learn.goals.config import GoalsCfg
-from isaachrl.learn.goals.contract import context_of, goal_task
+from isaachrl.learn.goals.contract import CONTEXT_SCALE, Views, context_of, goal_task
 from isaachrl.learn.goals.levels import Levels
-from isaachrl.learn.goals.networks import exact
+from isaachrl.learn.goals.networks import Actor, exact
 from isaachrl.learn.learner import Exported
 
 
@@ -49,27 +49,34 @@ class GoalPolicy:
         self._age = self._age.masked_fill(mask, 0)
 
 
-class ManagerNet(nn.Module):
-    """State and target to a goal, in the state's units: always a change from the state, as pursuers take it."""
+class TargetNet(nn.Module):
+    """State and target to a manager's goal, in the state's units, or to the action of a policy without levels.
+
+    A goal is always a change from the state, as pursuers take it.
+
+    Args:
+        actor: the network.
+        views: what it sees.
+        scale: `(d,)` half ranges of what it answers with.
+    """
 
     factor: Tensor
     scale: Tensor
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, actor: Actor, views: Views, scale: Tensor) -> None:
         super().__init__()
-        views = levels.views
-        self.actor, self.scaled, self.absolute = exact(levels.manager.averaged), views.scaled, views.absolute
+        self.actor, self.scaled, self.absolute = exact(actor), views.scaled, views.absolute
         self.register_buffer("factor", views.state_factor.cpu().clone())
-        self.register_buffer("scale", levels.limits.cpu().clone())
+        self.register_buffer("scale", scale.cpu().clone())
 
     def forward(self, state: Tensor, context: Tensor) -> Tensor:
-        """Goal `(n, d)` of states `(n, S)` and targets `(n, k)`."""
+        """Goals or actions `(n, d)` of states `(n, S)` and targets `(n, k)`."""
         seen = torch.cat((state * self.factor, context), dim=1)
         if self.scaled:
             way = context - state[:, : context.shape[1]]
-            seen = torch.cat((state * self.factor, 0.1 * context, 0.1 * way), dim=1)
-        goal = self.actor(seen) * self.scale
-        return goal - state[:, : goal.shape[1]] if self.absolute else goal
+            seen = torch.cat((state * self.factor, context / CONTEXT_SCALE, way / CONTEXT_SCALE), dim=1)
+        answer = self.actor(seen) * self.scale
+        return answer - state[:, : answer.shape[1]] if self.absolute else answer
 
 
 class PursuerNet(nn.Module):
@@ -100,36 +107,51 @@ class PursuerNet(nn.Module):
 
 def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:
     """`high_level`, of more than two levels `middle_level_2`, `middle_level_1`, and `low_level`."""
-    obs = {group: values[:1].detach().cpu().clone() for group, values in env.observe().items()}
-    state, context = obs["state"], context_of(obs)
     meaning = {
         "meta_period": cfg.meta_period,
         "goal": "the wished change of the first entries of the state; while it is in force, state plus goal stays"
         " the same point",
         "absolute": cfg.absolute_goals,
-    }
-    sizes = {"state": state.shape[1], "context": context.shape[1]}
-    inputs = {"state": state, "context": context}
-    if context.shape[1] == 0:
-        # an input of no width is no input
-        manager: nn.Module = _WithoutTarget(ManagerNet(levels))
-        inputs = {"state": state}
-    else:
-        manager = ManagerNet(levels)
-    high = Exported("high_level", manager, inputs, "goal", meaning | sizes)
-    goal = torch.zeros(1, cfg.goal_size)
-    inputs, lower = {"state": state, "goal": goal}, []
+    } | _contract(env)
+    manager = TargetNet(levels.manager.averaged, levels.views, levels.limits)
+    found = [_exported(env, "high_level", manager, "goal", meaning)]
+    inputs = {"state": found[0].inputs["state"], "goal": torch.zeros(1, cfg.goal_size)}
     for number in reversed(range(len(levels.all) - 1)):
         # ONNX wants another name for what comes out than for what goes in
         name, output = (f"middle_level_{number}", "lower_goal") if number > 0 else ("low_level", "action")
-        lower.append(Exported(name, PursuerNet(levels, number), inputs, output, meaning | sizes))
-    return [high, *lower]
+        found.append(Exported(name, PursuerNet(levels, number), inputs, output, meaning))
+    return found
+
+
+def flat_exports(env: Env, actor: Actor, views: Views) -> list[Exported]:
+    """`policy`: a policy without levels."""
+    network = TargetNet(actor, views, torch.ones(env.action_size))
+    return [_exported(env, "policy", network, "action", _contract(env))]
+
+
+def _exported(env: Env, name: str, network: TargetNet, output: str, meaning: dict[str, Any]) -> Exported:
+    """A network of state and target; of the state alone where the task has no target."""
+    obs = {group: values[:1].detach().cpu().clone() for group, values in env.observe().items()}
+    if context_of(obs).shape[1]:
+        return Exported(name, network, {group: obs[group] for group in ("state", "context")}, output, meaning)
+    # an input of no width is no input
+    return Exported(name, _WithoutTarget(network), {"state": obs["state"]}, output, meaning)
+
+
+def _contract(env: Env) -> dict[str, Any]:
+    """What the numbers mean that go in, and the action that comes out."""
+    return {
+        "layout": env.obs_layout,
+        "action": "in [-1, 1], shares of action_limits",
+        "action_limits": goal_task(env).action_limits.tolist(),
+        "step_s": env.step_s,
+    }
 
 
 class _WithoutTarget(nn.Module):
-    def __init__(self, manager: ManagerNet) -> None:
+    def __init__(self, network: TargetNet) -> None:
         super().__init__()
-        self.manager = manager
+        self.network = network
 
     def forward(self, state: Tensor) -> Tensor:
-        return self.manager(state, state[:, :0])
+        return self.network(state, state[:, :0])

@@ -76,7 +76,7 @@ def test_the_flat_baseline_is_judged_by_its_average():
     seen = learner.views.manager(obs["state"], obs["context"])
     with torch.no_grad():
         assert_close(learner.policy().act(obs), learner.level.averaged(seen))
-        assert_close(learner.exports()[0].module(seen), learner.level.averaged(seen))
+        assert_close(learner.exports()[0].module(obs["state"], obs["context"]), learner.level.averaged(seen))
         assert not torch.allclose(learner.level.averaged(seen), learner.level.actor(seen))
 
 
