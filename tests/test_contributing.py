@@ -13,14 +13,17 @@ PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
 
 def test_example_task_runs(monkeypatch):
-    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
+    code, registration = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     module = types.ModuleType("tasks.humanoid_stand")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look their module up
     exec(compile(code, str(PAGE), "exec"), module.__dict__)
+    registered = {}
+    names = {"register": lambda *entry: registered.update({entry[0]: entry[1:]}), "task_env": task_env}
+    exec(compile(registration, str(PAGE), "exec"), names)
 
     generator = torch.Generator().manual_seed(0)
-    cfg = module.HumanoidStandCfg(episode_steps=3)
-    env = task_env(module.HumanoidStand)(cfg, World(4, "mujoco", torch.device("cpu"), generator))
+    cfg_type, build = registered["HumanoidStand"]
+    env = build(cfg_type(episode_steps=3), World(4, "mujoco", torch.device("cpu"), generator))
     results = [env.step(torch.zeros(4, env.action_size)) for _ in range(3)]
 
     assert set(results[0].terms) == {"upright", "still"}
