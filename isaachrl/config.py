@@ -38,6 +38,8 @@ def build(schema: type[T], values: Mapping[str, Any], section: str = "") -> T:
 
 def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     """Refuse keys that the dataclass does not have, at every level."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path or schema.__name__}={values!r}: expected keys with values, such as {{'key': value}}")
     hints = typing.get_type_hints(schema)
     fields = {field.name: hints[field.name] for field in dataclasses.fields(schema)}
     for key, value in values.items():

@@ -24,6 +24,10 @@ class ClipError(IsaacHRLError):
     """A motion clip cannot be read, or does not fit the robot."""
 
 
+class WriteError(IsaacHRLError):
+    """A file could not be written; an older one of that name is intact."""
+
+
 class RenderError(IsaacHRLError):
     """No renderer works on this machine."""
 

@@ -5,13 +5,24 @@ import os
 import tempfile
 from pathlib import Path
 
+from isaachrl.errors import WriteError
+
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Write to a temporary name in the same folder, flush it to the disk, and rename.
 
     Raises:
-        OSError: the file could not be written; nothing is left of it, and an older file of that name is intact.
+        WriteError: the file could not be written; nothing is left of it, and an older file of that name is intact.
     """
+    try:
+        _replace(path, data)
+    except OSError as error:
+        raise WriteError(
+            f"{path} could not be written ({error.strerror or error}); make room, or write elsewhere"
+        ) from error
+
+
+def _replace(path: Path, data: bytes | memoryview) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

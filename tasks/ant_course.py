@@ -203,7 +203,8 @@ class AntCourse(Task[AntCourseCfg]):
     def metrics(self) -> dict[str, Tensor]:
         """Success (0 or 1) by the last distance in m, whether it lies on its back; each evaluation point apart."""
         distance = -self.context_reward(self.sim.qpos, self.target)
-        success = (distance < self.plan.success_m).float()
+        near = distance < self.plan.success_m
+        success = (near & ~self.sim.diverged).float()  # such a world was put back to its origin
         found = {"success_rate": success, "final_distance_m": distance, "flipped_rate": self.flipped().float()}
         if self.cfg.targets is Targets.evaluation:
             for point, numbers in zip(self._points, self.plan.points, strict=True):

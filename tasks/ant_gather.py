@@ -70,7 +70,8 @@ class AntGatherCfg(TaskCfg):
 
 def lattice(half_size_m: int) -> Tensor:
     """`(P, 2)` places where objects may lie: every second metre from -R to R - 2, the start left out."""
-    line = torch.arange(-half_size_m // LATTICE_M, half_size_m // LATTICE_M) * float(LATTICE_M)
+    half = half_size_m // LATTICE_M
+    line = torch.arange(-half, half) * float(LATTICE_M)
     points = torch.cartesian_prod(line, line)
     return points[points.square().sum(-1) >= CLEAR_M**2]
 

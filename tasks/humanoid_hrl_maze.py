@@ -98,6 +98,13 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
                 f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
             )
+        nearest_m = math.sqrt(2) * (self.cell_m - START_JITTER_M)  # two cells away, round a corner
+        if self.goal_radius_m >= nearest_m:
+            raise ConfigError(
+                f"task.goal_radius_m={self.goal_radius_m}: episodes could begin at the goal, since with"
+                f" task.cell_m={self.cell_m} goals are as near as {nearest_m:.2f} m; type"
+                f" task.goal_radius_m={0.4 * self.cell_m:g}"
+            )
         if not self.rise_s > UP_S:
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {UP_S} s; type task.rise_s=6")
         if self.layout not in (*layouts.DRAWN, layouts.RANDOM):
@@ -225,6 +232,20 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, not cfg.at_random)
         return Scene(control=cfg.control, timestep_s=cfg.timestep_s, boxes=boxes, markers=("goal",))
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """See `Task.state_dict`, and the mazes, which do not change but must be the same ones."""
+        return super().state_dict() | {"walls": self.bank.walls.clone()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See `Task.load_state_dict`.
+
+        Raises:
+            ValueError: the state is of other mazes.
+        """
+        if not torch.equal(state["walls"].to(self.bank.walls.device), self.bank.walls):
+            raise ValueError("the mazes are other ones: task.layout, task.size, task.maze_bank and seed must stay")
+        super().load_state_dict(state)
+
     def overview(self) -> tuple[float, float, float, float]:
         """Bounds x from, x to, y from, y to in metres of what a camera above should show."""
         return self.bank.extent_m
@@ -301,13 +322,10 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
         self.distance_m = torch.where(mask, distance, self.distance_m)
         self._shortest = torch.where(mask, distance, self._shortest)
-        self._progress, self._walked = self._progress.masked_fill(mask, 0.0), self._walked.masked_fill(mask, 0.0)
         self._last_xy = torch.where(wide, xy, self._last_xy)
         self.down, self._fell = self.down & ~mask, self._fell & ~mask
-        self._up_steps, self._down_steps = (
-            steps.masked_fill(mask, 0.0) for steps in (self._up_steps, self._down_steps)
-        )
-        self._falls, self._rises = self._falls.masked_fill(mask, 0.0), self._rises.masked_fill(mask, 0.0)
+        for name in ("_progress", "_walked", "_up_steps", "_down_steps", "_falls", "_rises"):
+            setattr(self, name, getattr(self, name).masked_fill(mask, 0.0))
         self.history = torch.where(wide.unsqueeze(2), self.starts.style[rows], self.history)
 
     def observe(self) -> Obs:

@@ -118,10 +118,6 @@ class ShipSteering(Env):
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.reset()
 
-    def reset(self) -> Obs:
-        """See `Env.reset`."""
-        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
-
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s beyond the ship's limits are cut to them."""
         path, slope = self._sail(action[:, :1].T.clamp(*self.action_extent))

@@ -80,9 +80,9 @@ class Env(ABC):
     step_s: float = 0.0
     step_graph: Callable[[Tensor], StepResult] | None = None
 
-    @abstractmethod
     def reset(self) -> Obs:
         """Start new episodes everywhere and return their first observation."""
+        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
 
     @abstractmethod
     def advance(self, action: Tensor) -> StepResult:

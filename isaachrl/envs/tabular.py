@@ -174,13 +174,11 @@ class TabularEnv(Env):
         """Go to the states of these numbers `(N,)`."""
         self._index, self._lent = index, None
 
-    def reset(self) -> Obs:
-        """See `Env.reset`."""
-        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
-
     def takes(self, action: Tensor) -> bool:
         """See `Env.takes`: numbers of actions will do, `(N,)` or `(N, 1)`."""
-        return tuple(action.shape) in ((self.num_envs,), (self.num_envs, 1)) or super().takes(action)
+        if not action.dtype.is_floating_point:
+            return tuple(action.shape) in ((self.num_envs,), (self.num_envs, 1))
+        return super().takes(action)
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
@@ -208,7 +206,14 @@ class TabularEnv(Env):
         """Number `(N,)` of the action."""
         if action.dtype.is_floating_point:
             return action.argmax(-1)
-        return action.reshape(self.num_envs)
+        chosen = action.reshape(self.num_envs)
+        if chosen.device.type == "cpu":  # nobody waits for a device
+            least, greatest = chosen.aminmax()
+            if least < 0 or greatest >= self.action_size:
+                raise ConfigError(
+                    f"actions from {int(least)} to {int(greatest)}; expected numbers from 0 to {self.action_size - 1}"
+                )
+        return chosen
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
@@ -222,10 +227,10 @@ class TabularEnv(Env):
         """See `Env.observe`."""
         return {"state": self.mdp.obs.index_select(0, self.index())}
 
-    def picture(self, track: Tensor) -> np.ndarray:
-        """An image `(height, width, 3)` of the states `(T, F)` of one episode so far."""
-        assert self.mdp.picture is not None
-        return self.mdp.picture(track)
+    @property
+    def picture(self) -> Picture | None:
+        """Draws the states `(T, F)` of an episode so far as an image `(height, width, 3)`; None without pictures."""
+        return self.mdp.picture
 
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`."""
@@ -237,6 +242,6 @@ class TabularEnv(Env):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
-        self.state = state["state"].to(self.device, copy=True)
+        self.state = state["state"]
         self.progress = state["progress"].to(self.device, copy=True)
         self.generator.set_state(state["generator"].cpu())

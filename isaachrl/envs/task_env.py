@@ -38,10 +38,6 @@ class TaskEnv(Env):
         self.reset()
         self._weights = self._reward_weights()
 
-    def reset(self) -> Obs:
-        """See `Env.reset`."""
-        return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
-
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`. The order of a step is the order of the lines in `_advance`."""
         with small_work(self.num_envs, self.device):

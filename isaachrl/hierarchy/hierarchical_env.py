@@ -100,10 +100,6 @@ class HierarchicalEnv(Env):
         self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
         self.observer: Callable[[], None] | None = None
 
-    def reset(self) -> Obs:
-        """See `Env.reset`."""
-        return self.inner.reset()
-
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
         return self.inner.reset_where(mask)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from isaachrl.errors import CheckpointError
+from isaachrl.errors import CheckpointError, WriteError
 from isaachrl.files import write_atomically
 
 FORMAT = "isaachrl.checkpoint"
@@ -60,8 +60,8 @@ class Checkpoint:
             )
         if learner is not None and learner != self.learner:
             raise CheckpointError(
-                f"the checkpoint was made by train={self.task} (learner {self.learner!r}), and the learner {learner!r}"
-                f" was asked for; leave train= out or give a checkpoint of {learner!r}"
+                f"the checkpoint was made by the learner {self.learner!r}, and the learner {learner!r} was asked for;"
+                f" leave train= out or give a checkpoint of {learner!r}"
             )
 
 
@@ -77,11 +77,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getbuffer())
-    except OSError as error:
+    except (OSError, WriteError) as error:
         kept = f"; the one saved before is intact, continue from it with resume={path}" if path.exists() else ""
-        raise CheckpointError(
-            f"the checkpoint {path} could not be written ({error.strerror or error}){kept}"
-        ) from error
+        raise CheckpointError(f"the checkpoint could not be written: {error}{kept}") from error
 
 
 def field_names() -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """From the command line to values: the checks and small rewrites that come before Hydra."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,7 @@ def _override(argument: str, cfg: Path, check_groups: bool) -> str:
         raise ConfigError(f"{key!r} is no name of a setting; type key=value, such as num_envs=256 or mode=play")
     name = key.removeprefix("task.")
     path = name in _PATHS and not (name == "layout" and "," in value)  # mazes are something to sweep over
-    return f"++{key}={_quote(value) if path else value}"
+    return f"++{key}={_quote(os.path.expanduser(value)) if path else value}"
 
 
 def _names(group: Path) -> list[str]:

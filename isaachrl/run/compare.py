@@ -107,9 +107,6 @@ def main(arguments: list[str]) -> int:
     except IsaacHRLError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except OSError as error:
-        sys.stderr.write(f"{arguments[0]} could not be written ({error.strerror or error})\n")
-        return 2
     return 0
 
 

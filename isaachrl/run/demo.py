@@ -53,6 +53,8 @@ def demo(options: argparse.Namespace) -> list[Path]:
         IsaacHRLError: one of the commands failed; its own message stands above.
     """
     out = options.out.resolve()
+    for made in ("skill", "maze"):  # by an earlier demo
+        shutil.rmtree(out / made, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     fresh = _train_skill(options, out)
     skill = fresh if options.own_skill else options.skill.resolve()

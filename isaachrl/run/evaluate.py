@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
 from isaachrl.run.build import actor
 from isaachrl.run.folder import CONFIG, RunFolder
@@ -71,12 +70,9 @@ def write_summary(summary: dict[str, Any], path: Path) -> None:
     """Write a summary as JSON beside the run and as one line on the standard output.
 
     Raises:
-        IsaacHRLError: the file could not be written; the line has been printed nevertheless.
+        WriteError: the file could not be written; the line has been printed nevertheless.
     """
     line = json.dumps(jsonable(summary))
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-    try:
-        write_atomically(path, (line + "\n").encode())
-    except OSError as error:
-        raise IsaacHRLError(f"{path} could not be written ({error.strerror or error}); type run_dir=FOLDER") from error
+    write_atomically(path, (line + "\n").encode())

@@ -95,19 +95,19 @@ def export_network(exported: Exported, folder: Path) -> dict[str, float]:
     module = exported.module.cpu().eval()
     example = {name: value.cpu().float() for name, value in exported.inputs.items()}
     traced, script = _trace(module, example)
-    write_atomically(folder / f"{exported.name}.pt", script)
     onnx = _to_onnx(module, example, exported.output)
-    write_atomically(folder / f"{exported.name}.onnx", onnx)
+    differences = _compare(module, traced, onnx, example)
+    for form, difference in differences.items():
+        if not difference <= TOLERANCE:
+            raise IsaacHRLError(f"{exported.name}.{form} differs from PyTorch by {difference:.3g}, above {TOLERANCE}")
     contract = {
         "inputs": {name: list(value.shape[1:]) for name, value in example.items()},
         "output": exported.output,
         "batch": "the first axis of every input and of the output; any size",
     } | exported.contract
-    write_atomically(folder / f"{exported.name}.json", (json.dumps(contract, indent=2) + "\n").encode())
-    differences = _compare(module, traced, onnx, example)
-    for form, difference in differences.items():
-        if not difference <= TOLERANCE:
-            raise IsaacHRLError(f"{exported.name}.{form} differs from PyTorch by {difference:.3g}, above {TOLERANCE}")
+    described = (json.dumps(contract, indent=2) + "\n").encode()
+    for form, content in (("pt", script), ("onnx", onnx), ("json", described)):
+        write_atomically(folder / f"{exported.name}.{form}", content)
     return {f"{exported.name}.{form}": difference for form, difference in differences.items()}
 
 

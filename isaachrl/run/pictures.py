@@ -18,7 +18,7 @@ USUAL_STEPS = 20
 
 def paints(env: Env) -> bool:
     """Whether an environment can draw its own track: it has `picture` and `state`."""
-    return hasattr(env, "picture") and hasattr(env, "state")
+    return getattr(env, "picture", None) is not None and hasattr(env, "state")
 
 
 class PictureRecorder:

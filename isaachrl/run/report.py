@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from isaachrl.errors import WriteError
 from isaachrl.files import write_atomically
 from isaachrl.run.metrics import read_metrics
 
@@ -36,8 +37,8 @@ def write_report(metrics: Path, picture: Path, title: str) -> None:
         return
     try:
         write_atomically(picture, draw(records, title))
-    except OSError as error:
-        log.warning("%s could not be written (%s)", picture, error)
+    except WriteError as error:
+        log.warning("%s", error)
 
 
 def draw(records: list[dict[str, Any]], title: str) -> bytes:
@@ -46,10 +47,14 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
     minutes = np.array([record["wall_s"] for record in records], dtype=float) / 60.0
     panels = split_panels(_series(records))
     rows = max(math.ceil(len(panels) / COLUMNS), 1)
-    figure = Figure(figsize=(5.0 * COLUMNS, 0.6 + 3.0 * rows), dpi=80, layout="constrained")
+    height = 0.7 + 3.2 * rows
+    figure = Figure(figsize=(5.0 * COLUMNS, height), dpi=80)
     FigureCanvasAgg(figure)
+    # by hand: an automatic layout draws everything twice
+    figure.subplots_adjust(0.05, 0.55 / height, 0.98, 1.0 - 1.15 / height, wspace=0.22, hspace=0.62)
     took = f"{minutes[-1]:.1f} min" if minutes[-1] >= SHORT_MIN else f"{60.0 * minutes[-1]:.2g} s"
-    figure.suptitle(f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {took}", fontsize=12)
+    heading = f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {took}"
+    figure.suptitle(heading, fontsize=12, y=1.0 - 0.2 / height)
     for index, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, COLUMNS, index + 1)
         _panel(axes, name, samples, lines)
@@ -123,6 +128,8 @@ def _time_axis(axes: Axes, samples: np.ndarray, minutes: np.ndarray) -> None:
     if not (np.all(np.diff(samples) > 0) and np.all(np.diff(minutes) > 0)):
         return
     unit, time = ("minutes", minutes) if minutes[-1] >= SHORT_MIN else ("seconds", 60.0 * minutes)
+    # on past both ends, where ticks may stand
+    samples, time = (np.array((-values[-1], *values, 2.0 * values[-1])) for values in (samples, time))
 
     def to_time(x: Any) -> Any:
         return np.interp(x, samples, time)

@@ -80,15 +80,16 @@ def run_episodes(
         done = result.done
         if on_step is not None:
             on_step(result)
-        obs = env.reset_where(done)
+        obs = env.begin_again(result)
         total, steps = total + result.reward, steps + 1
         counted = done & (finished < per_env)
         slot = finished.clamp(max=per_env - 1)
         _write(returns, rows, slot, counted, total)
         _write(lengths, rows, slot, counted, steps)
         for name, value in result.metrics.items():
-            kept = metrics.setdefault(name, torch.full_like(returns, math.nan))
-            _write(kept, rows, slot, counted, value.float())
+            if name not in metrics:
+                metrics[name] = torch.full_like(returns, math.nan)
+            _write(metrics[name], rows, slot, counted, value.float())
         finished = finished + done
         total, steps = total.masked_fill(done, 0.0), steps.masked_fill(done, 0.0)
         policy.restart(done)

@@ -124,7 +124,7 @@ class Settings:
     """A run, resolved and checked.
 
     Args:
-        run: the keys of the top level; `num_envs` and `max_iterations` are numbers now.
+        run: the keys of the top level; `max_iterations` is a number now.
         device: where tensors live.
         task: the registered task, and `task_cfg`, its configuration.
         learner: the registered learner, and `learner_cfg`, its configuration.
@@ -301,7 +301,8 @@ def _skill_to_look_at(layer: Mapping[str, Any], values: Mapping[str, Any]) -> Va
     """A layer in which `skill=` is `checkpoint=` where the task commands no skill: then the skill itself is meant."""
     result = dict(layer)
     name = (values.get("task") or {}).get("name")
-    if name not in registry.names() or values.get("mode", "train") == Mode.train.value or values.get("checkpoint"):
+    training = values.get("mode", "train") == Mode.train.value and not values.get("test")
+    if name not in registry.names() or training or values.get("checkpoint"):
         return result
     if "skill" not in {item.name for item in fields(registry.entry(name).cfg_type)} and result.get("skill"):
         result["checkpoint"] = result.pop("skill")

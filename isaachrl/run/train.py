@@ -6,6 +6,7 @@ from pathlib import Path
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn import distributed
 from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
+from isaachrl.run.checkpoint import LAST
 from isaachrl.run.evaluate import write_summary
 from isaachrl.run.folder import RunFolder
 from isaachrl.run.settings import Settings
@@ -59,10 +60,20 @@ def train(settings: Settings) -> Path | None:
 
 
 def _folder(settings: Settings) -> RunFolder:
-    """Where the run goes: a folder that was named, the one it is resumed in, or a fresh one."""
+    """Where the run goes: a folder that was named, the one it is resumed in, or a fresh one.
+
+    Raises:
+        ConfigError: a new training was to go where another one lies.
+    """
     run = settings.run
     if run.run_dir:
-        return RunFolder(Path(run.run_dir))
+        folder = RunFolder(Path(run.run_dir))
+        if not run.resume and (folder.checkpoints / LAST).exists():
+            raise ConfigError(
+                f"run_dir={run.run_dir} holds a training already; type resume={run.run_dir} to go on with it, another"
+                " run_dir, or remove that folder"
+            )
+        return folder
     if run.resume:
         source = Path(run.resume)
         if source.is_dir():
@@ -80,6 +91,12 @@ def _restore(loop: TrainLoop, settings: Settings) -> None:
         raise CheckpointError(
             f"the run was made with num_envs={stored}, and an exact continuation needs as many, not"
             f" {settings.num_envs}; leave num_envs= out, or type checkpoint={settings.run.resume} for its weights"
+        )
+    seed = settings.loaded.config.get("seed")
+    if seed is not None and seed != settings.run.seed:
+        raise CheckpointError(
+            f"the run was made with seed={seed}, from which its worlds were drawn, not {settings.run.seed}; leave seed="
+            f" out, or type checkpoint={settings.run.resume} for a new training that starts from its weights"
         )
     processes = 1 + len(settings.loaded.others)
     if processes != distributed.size():

@@ -1,6 +1,10 @@
 """The loop of a training: one iteration after the other, its record, its checkpoints, its orderly end."""
 
 import logging
+import math
+import os
+import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -23,7 +27,9 @@ from isaachrl.run.report import write_report
 log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 60.0
+SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # most of a training's time that goes into checkpoints and into the report
 NUMBERED_KEPT = 5
+NUMBERED = re.compile(r"\d{8}\.pt")
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class TrainLoop:
         self.checkpoint_every_s = checkpoint_every_s
         self.wall_s = 0.0
         self._saved_iteration = -1
+        self._save_s = self._draw_s = 0.0  # what the last ones took
+        self._drawn_at = -math.inf
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -84,12 +92,13 @@ class TrainLoop:
         with self._stop.watching(), record as written:
             while learner.iteration < learner.max_iterations and not stop:
                 self._iterate(written)
-                late = time.monotonic() - saved_at >= self.checkpoint_every_s
-                stop, save = distributed.anyone(self._stop.asked, late)
+                pause = max(self.checkpoint_every_s, self._save_s / SAVING_SHARE)
+                stop, save = distributed.anyone(self._stop.asked, time.monotonic() - saved_at >= pause)
                 if save:
                     self._save()
                     saved_at = time.monotonic()
             self._save()
+            self._draw()
         return learner.iteration >= learner.max_iterations
 
     def _iterate(self, record: "Record | None") -> None:
@@ -103,18 +112,30 @@ class TrainLoop:
             record.add(self.learner, self.wall_s, (self.learner.samples - before) / elapsed, signals)
 
     def _save(self) -> None:
-        """Write the checkpoint, what the learner gives to others, and the report."""
+        """Write the checkpoint, what the learner gives to others, and from time to time the report."""
         if self._saved_iteration == self.learner.iteration:
             return
+        start = time.monotonic()
         checkpoint = self._checkpoint()
         self._saved_iteration = self.learner.iteration
         folder = self.folder
         if folder is None:
             return
         save_checkpoint(checkpoint, folder.checkpoints / LAST)
-        self._save_numbered(checkpoint, folder.checkpoints)
+        self._keep_numbered(folder.checkpoints)
         self.learner.save_products(folder.path)
-        write_report(folder.metrics, folder.report, self.identity.task)
+        self._save_s = time.monotonic() - start
+        if time.monotonic() - self._drawn_at >= self._draw_s / DRAWING_SHARE:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Draw the report."""
+        if self.folder is None:
+            return
+        start = time.monotonic()
+        write_report(self.folder.metrics, self.folder.report, self.identity.task)
+        self._drawn_at = time.monotonic()
+        self._draw_s = self._drawn_at - start
 
     def _checkpoint(self) -> Checkpoint:
         """The run as it stands; only ever called between two iterations, and by all processes together."""
@@ -135,16 +156,22 @@ class TrainLoop:
             **own,
         )
 
-    def _save_numbered(self, checkpoint: Checkpoint, folder: Path) -> None:
-        """Keep a copy under its own name after every fifth of the run, and no more than a few of them."""
-        every = max(self.learner.max_iterations // NUMBERED_KEPT, 1)
-        kept = sorted(folder.glob("[0-9]*.pt"))
+    def _keep_numbered(self, folder: Path) -> None:
+        """Keep what was just saved under its own name after every fifth of the run, and no more than a few of those."""
+        iteration, every = self.learner.iteration, max(self.learner.max_iterations // NUMBERED_KEPT, 1)
+        found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
+        kept = [path for path in found if int(path.stem) <= iteration]
         newest = int(kept[-1].stem) if kept else 0
-        if checkpoint.iteration // every <= newest // every:
+        if iteration // every <= newest // every:
             return
-        save_checkpoint(checkpoint, folder / f"{checkpoint.iteration:08d}.pt")
-        for path in kept[: len(kept) + 1 - NUMBERED_KEPT]:
+        # those from later on belong to a continuation that was given up
+        for path in (*found[len(kept) :], *kept[: max(len(kept) + 1 - NUMBERED_KEPT, 0)]):
             path.unlink(missing_ok=True)
+        numbered = folder / f"{iteration:08d}.pt"
+        try:
+            os.link(folder / LAST, numbered)  # the last one is replaced by renaming, so that this keeps its content
+        except OSError:  # a file system without links
+            shutil.copyfile(folder / LAST, numbered)
 
 
 def _own_state(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from isaachrl.errors import ConfigError, nearest
 from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout, joint_quat_from_qpos
 from isaachrl.motion.library import MotionState
@@ -150,9 +151,15 @@ class FallDetector:
 
     Args:
         min_height_m: limit by body name, metres above the floor.
+
+    Raises:
+        ConfigError: the robot has no such body.
     """
 
     def __init__(self, robot: Robot, min_height_m: dict[str, float], device: torch.device) -> None:
+        for name in min_height_m:
+            if name not in robot.body_names:
+                raise ConfigError(f"task.min_height_m.{name}: there is no such body{nearest(name, robot.body_names)}")
         self._ids = robot.body_index(*min_height_m).to(device)
         self._limits = torch.tensor(list(min_height_m.values()), device=device)
 

@@ -125,3 +125,12 @@ def test_actions_of_another_shape_are_refused():
     env = corridor(2)
     with pytest.raises(ConfigError, match=r"shape \(3,\), expected \(2, "):
         env.step(torch.zeros(3, dtype=torch.long))
+
+
+@pytest.mark.parametrize("wrong", [[0, -1, 1], [0, 3, 1]])
+def test_numbers_that_are_no_actions_are_refused(wrong):
+    env = corridor(3)
+    before = env.state.clone()
+    with pytest.raises(ConfigError, match="expected numbers from 0 to 2"):
+        env.step(torch.tensor(wrong))
+    assert torch.equal(env.state, before)

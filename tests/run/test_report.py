@@ -42,7 +42,7 @@ def test_picture_is_a_png_whose_height_follows_the_panels(tmp_path):
     data = (tmp_path / "report.png").read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", data[16:24])
-    assert (width, height) == (1200, 528)  # 3 columns of 5 inches, 0.6 + 2 rows of 3 inches, 80 dpi
+    assert (width, height) == (1200, 568)  # 3 columns of 5 inches, 0.7 + 2 rows of 3.2 inches, 80 dpi
     assert 20_000 < len(data) < 1_000_000
 
 

@@ -131,7 +131,7 @@ def test_paths_survive_the_grammar(path, expected):
 
 def test_mazes_are_paths_or_a_list_to_sweep_over():
     assert prepare(["task.layout=runs/t=1/m (1).txt"], CFG) == ["++task.layout='runs/t=1/m (1).txt'"]
-    assert prepare(["task.layout=~/m.txt"], CFG) == ["++task.layout='~/m.txt'"]
+    assert prepare(["task.layout=~/m.txt"], CFG) == [f"++task.layout={Path.home()}/m.txt"]
     assert prepare(["task.layout=umaze,m.txt"], CFG) == ["++task.layout=umaze,m.txt"]
 
 

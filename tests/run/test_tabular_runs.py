@@ -1,6 +1,7 @@
 """Tasks without bodies through the commands: train, resume, evaluate, play, graph, export."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -113,6 +114,8 @@ def test_export(run, task, learner):
 def test_what_cannot_paint_itself_is_not_filmed(tmp_path):
     assert not paints(Point(PointCfg(), settings.registry.World(1, "auto", torch.device("cpu"), torch.Generator())))
     env = corridor(1)
-    env.picture = lambda track: iio.np.zeros((33, 32, 3), dtype="uint8")
+    assert not paints(env)
+    env.mdp = replace(env.mdp, picture=lambda track: iio.np.zeros((33, 32, 3), dtype="uint8"))
+    assert paints(env)
     with pytest.raises(RenderError, match="even"):
         PictureRecorder(env, tmp_path / "x.mp4", 10)

@@ -1,8 +1,10 @@
 """A training: what it leaves behind, how it stops, and that stopping changes nothing."""
 
 import json
+import math
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run.checkpoint import load_checkpoint
 from isaachrl.run.metrics import read_metrics
+from isaachrl.run.train_loop import TrainLoop
 from tests.run import point
 
 
@@ -79,6 +82,20 @@ def test_resume_with_another_number_of_environments_is_refused(launch):
         launch(resume="run", max_iterations=2, num_envs=5)
 
 
+def test_resume_with_another_seed_is_refused(launch):
+    launch(max_iterations=1, run_dir="run")
+    with pytest.raises(CheckpointError, match="seed=0, from which its worlds were drawn, not 5; leave seed= out"):
+        launch(resume="run", max_iterations=2, seed=5)
+
+
+def test_a_new_training_does_not_replace_another_one(launch):
+    launch(max_iterations=2, run_dir="run")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="run_dir=run holds a training already; type resume=run"):
+        launch(max_iterations=1, run_dir="run")
+    assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_at_an_iteration_boundary_and_resume_goes_on_exactly(launch, monkeypatch, number):
     whole = launch(max_iterations=5, run_dir="whole")
@@ -96,9 +113,31 @@ def test_signal_ends_at_an_iteration_boundary_and_resume_goes_on_exactly(launch,
     assert signals(launch(resume="parts")) == signals(whole)
 
 
-def test_numbered_checkpoints_are_few(launch):
+def numbered(folder):
+    return [int(path.stem) for path in sorted((folder / "checkpoints").glob("0*.pt"))]
+
+
+@pytest.fixture
+def saved_always(monkeypatch):
+    """A checkpoint after every iteration, as in a long training."""
+    monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, checkpoint_every_s=0.0))
+    monkeypatch.setattr("isaachrl.run.train_loop.SAVING_SHARE", math.inf)
+
+
+def test_five_numbered_checkpoints_are_kept_evenly_over_the_run(launch, saved_always):
     folder = launch(max_iterations=40)
-    assert len(list((folder / "checkpoints").glob("[0-9]*.pt"))) <= 5
+    assert numbered(folder) == [8, 16, 24, 32, 40]
+    assert [load_checkpoint(folder / f"checkpoints/{n:08d}.pt").iteration for n in (8, 40)] == [8, 40]
+
+
+def test_numbered_checkpoints_of_a_part_that_was_given_up_go(launch, saved_always):
+    folder = launch(max_iterations=10)
+    assert numbered(folder) == [2, 4, 6, 8, 10]
+    (folder / "checkpoints" / "8_best.pt").write_bytes(b"mine")
+    launch(resume=str(folder / "checkpoints/00000004.pt"), max_iterations=11)
+    assert numbered(folder) == [2, 4, 6, 8, 10]
+    assert load_checkpoint(folder / "checkpoints/00000006.pt").iteration == 6
+    assert (folder / "checkpoints" / "8_best.pt").exists()
 
 
 def test_checkpoint_in_training_gives_the_weights_and_nothing_else(launch):

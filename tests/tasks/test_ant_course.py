@@ -130,6 +130,17 @@ def test_success_means_within_five_metres():
     assert env.task.metrics()["success_rate"].tolist() == [1.0, 0.0]
 
 
+def test_a_world_that_diverged_has_not_arrived():
+    env = make(num_envs=2)
+    env.task.target[:] = torch.tensor([2.0, 2.0])
+    qvel = env.sim.qvel.clone()
+    qvel[1] = torch.nan
+    env.sim.reset(torch.tensor([False, True]), env.sim.qpos.clone(), qvel)
+    result = env.advance(torch.zeros(2, 8))
+    assert result.metrics["diverged"].tolist() == [0.0, 1.0]
+    assert result.metrics["success_rate"].tolist() == [1.0, 0.0]
+
+
 def test_training_targets_fill_the_published_box():
     targets = make(num_envs=600).task.target
     assert targets.amin() >= -4 and targets.amax() <= 20

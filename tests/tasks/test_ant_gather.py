@@ -27,6 +27,11 @@ def test_objects_lie_on_even_places_away_from_the_start(half, places):
     assert (points.square().sum(1) >= 4).all()
 
 
+def test_on_a_field_of_odd_size_nothing_lies_in_the_wall():
+    points = lattice(7)
+    assert points.amin() == -6 and points.amax() == 4
+
+
 def test_no_two_objects_lie_on_the_same_place():
     env = make(num_envs=50, half_size_m=6)
     for row in env.task.objects.tolist():

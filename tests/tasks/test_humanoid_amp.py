@@ -312,3 +312,8 @@ def test_who_has_lost_the_clip_starts_again_but_not_in_an_evaluation() -> None:
     assert task.cfg.for_evaluation().track_within_m == 0 and not task.cfg.for_evaluation().tracks
     with pytest.raises(ConfigError, match="track_within_m=-1"):
         make(1, track_within_m=-1.0)
+
+
+def test_a_height_limit_of_no_body_is_refused():
+    with pytest.raises(ConfigError, match=r"task\.min_height_m\.hed: there is no such body; did you mean head"):
+        make(2, motion="walk", min_height_m={"hed": 0.5})

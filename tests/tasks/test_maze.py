@@ -492,7 +492,14 @@ def test_the_length_of_an_episode_follows_the_layout_or_the_user():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"layout": "random", "size": 4}, {"cell_m": 0.5}, {"goal_radius_m": 0.0}, {"layout": "spiral"}]
+    "wrong",
+    [
+        {"layout": "random", "size": 4},
+        {"cell_m": 0.5},
+        {"goal_radius_m": 0.0},
+        {"goal_radius_m": 3.2},
+        {"layout": "spiral"},
+    ],
 )
 def test_impossible_mazes_are_refused(wrong):
     with pytest.raises(ConfigError, match="size=4|cell_m|goal_radius_m|layout"):

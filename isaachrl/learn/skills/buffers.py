@@ -57,7 +57,7 @@ class Replay:
     def add(self, window: Tensor, latent: Tensor, generator: torch.Generator) -> None:
         """Take rows `(n, …)`: all of them until the memory is full, then the kept share, over the oldest rows."""
         size, n = len(self.window), len(window)
-        count = min(n, size) if self.filled < size else max(1, int(n * self._keep))
+        count = min(size, n if self.filled < size else max(1, int(n * self._keep)))
         chosen = torch.randperm(n, generator=generator, device=window.device)[:count]
         place = (self._next + torch.arange(count, device=window.device)) % size
         self.window[place], self.latent[place] = window[chosen], latent[chosen]

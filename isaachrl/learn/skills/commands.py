@@ -15,7 +15,7 @@ class CommandSource:
 
     Attributes:
         size: d; 0 without commands.
-        space: places of the motions (`motion` only).
+        space: places of the motions; with other kinds of commands it serves the signals alone.
     """
 
     def __init__(

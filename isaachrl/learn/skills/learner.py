@@ -70,6 +70,7 @@ class SkillsLearner(Learner):
         self.skill.discriminator.requires_grad_(True)
         self.critic = Critic(env.obs_sizes["proprioception"], self.commands.size, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
+        self._critic_known = True
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.commands)
         self.judge = Judge(cfg, self.skill, self.commands, self.generator)
         distributed.copy_from_first(self.skill, self.critic)
@@ -92,7 +93,7 @@ class SkillsLearner(Learner):
         }  # fmt: skip
         self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated"), device)
         self.held = HeldCommands(self.commands, self.task, n)
-        self.monitor = Monitor(n, self.task.style_size, self.demos, self.commands.space, device)
+        self.monitor = Monitor(n, self.task.style_size, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
         self.by_mean = torch.arange(n, device=device) >= n - int(n * self.cfg.mean_share)
         self._some_act_by_mean = int(n * self.cfg.mean_share) > 0
@@ -214,7 +215,7 @@ class SkillsLearner(Learner):
         last = self._value(self.obs["proprioception"], self.held.latent)
         following = torch.cat((data["value"][1:], last.unsqueeze(0)))
         following.masked_fill_(data["terminated"], 0.0)
-        # the iteration's one host sync: only the few episodes that ran out of time need another value
+        # a host sync, once an iteration: only the few episodes that ran out of time need another value
         step, index = data["truncated"].nonzero(as_tuple=True)
         if len(step):
             following[step, index] = self._value(data["next_obs"][step, index], data["latent"][step, index])
@@ -308,7 +309,8 @@ class SkillsLearner(Learner):
 
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
-        names = ("skill", "contract", "critic", "value_norm", "iteration", "samples")
+        names = ["skill", "contract", "iteration", "samples"]
+        names += ["critic", "value_norm"] if self._critic_known else []
         state = self.state_dict()
         return {name: state[name] for name in names}
 
@@ -323,7 +325,8 @@ class SkillsLearner(Learner):
         if self.cfg.latents is not Latents.motion:  # commands do not depend on the motions: others may be shown now
             weights = weights | {f"space.{key}": value for key, value in self.skill.space.state_dict().items()}
         self.skill.load_state_dict(weights)
-        if "critic" in state:  # a skill file has none
+        self._critic_known = "critic" in state
+        if self._critic_known:  # a skill file has none
             self.critic.load_state_dict(state["critic"])
             self.value_norm.load_state_dict(state["value_norm"])
         self.iteration, self.samples = state["iteration"], state["samples"]

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from isaachrl.envs import StepResult
 from isaachrl.hierarchy.motion_space import MotionSpace, style_features
-from isaachrl.learn.skills.motions import Demonstrations
 
 SETTLE_STEPS = 15  # frames after a change of command that belong to the change
 JUDGED_STEPS = 30  # frames that a judgement needs at the least: about one stride
@@ -18,11 +17,9 @@ class Monitor:
     nearest to, by mean and deviation of the style frames since the command settled), and of the speeds reached.
     """
 
-    def __init__(
-        self, num_envs: int, style_size: int, demos: Demonstrations, space: MotionSpace, device: torch.device
-    ) -> None:
-        self._demos, self._space = demos, space
-        pieces = len(demos.names)
+    def __init__(self, num_envs: int, style_size: int, space: MotionSpace, device: torch.device) -> None:
+        self._space = space
+        pieces = len(space.features)
         zeros = {
             "age": torch.zeros(num_envs),
             "sum": torch.zeros(num_envs, style_size),

@@ -34,12 +34,12 @@ class PaceReward:
         columns = self._columns(task)
         self._space, self._temperature = space, temperature
         self._columns_of_frame = torch.tensor(columns, device=space.features.device)
-        # the first half of the features are the frames' means
-        self._targets = space.features[:, columns]
 
     def __call__(self, window: Tensor, latent: Tensor) -> Tensor:
         """Pay `(n,)`, 0 to 1, for windows `(n, W * style size)`, newest frame first, under commands `(n, d)`."""
-        wanted = self._space.likely_pieces(latent, self._temperature) @ self._targets
+        # the first half of the features are the frames' means
+        targets = self._space.features.index_select(1, self._columns_of_frame)
+        wanted = self._space.likely_pieces(latent, self._temperature) @ targets
         error = (window.index_select(-1, self._columns_of_frame) - wanted).square()
         return torch.exp(-error[:, :2].sum(-1) / _SPEED_SCALE_MPS**2 - error[:, 2] / _TURN_SCALE_RAD_S**2)
 
