@@ -78,3 +78,15 @@ def test_a_skill_that_gets_up_is_looked_at_under_its_own_task(launch, tmp_path, 
         task={"episode_steps": 5, "fallen": {"share": 1.0}},
     )  # fmt: skip
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["recovery_rate"] == 0.0
+
+
+def test_a_skill_file_remembers_clock_and_pieces(launch, tmp_path, capsys):
+    train = {"minibatch": 16, "latent": {"segment_s": 1.5}}
+    launch(num_envs=8, max_iterations=1, motion="walks", train=train, task={"substeps": 2})
+    capsys.readouterr()
+    launch(mode="evaluate", episodes=2, num_envs=2, skill=str(tmp_path / "skill.pt"), task={"episode_steps": 5})
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["episodes"] == 2
+
+
+def test_testing_a_skill_is_playing_it(launch):
+    assert launch(test=True, video=False, episodes=1, skill=SKILL, task={"episode_steps": 5})["episodes"] == 1

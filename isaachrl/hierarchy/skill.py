@@ -27,6 +27,10 @@ _MUST_MATCH = {  # what a skill and a task say of these must be the same; in wor
     "robot": "robot", "body_names": "list of bodies", "dof_names": "list of degrees of freedom", "control": "control",
     "step_s": "control interval", "model_hash": "model hash", "motions": "list of motions",
 }  # fmt: skip
+_SET_BY = {  # what to type for the task to have what the skill has
+    "control": "task.control", "step_s": "task.substeps and task.timestep_s",
+    "motions": "motion and train.latent.segment_s",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +95,8 @@ def refuse_mismatch(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
     for key, what in _MUST_MATCH.items():
         ours, theirs = (_comparable(side.get(key)) for side in (skill, task))
         if key in task and ours != theirs:
-            raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}")
+            hint = f"; what sets it is {_SET_BY[key]}" if key in _SET_BY else ""
+            raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}{hint}")
 
 
 def _comparable(value: Any) -> Any:

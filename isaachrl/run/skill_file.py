@@ -31,6 +31,7 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     contract = Skill.load(path).contract
     training: dict[str, Any] = TRAINED_ON | contract.training
     task = {"motion": training["motion"], "style_frames": contract.style_frames, "control": contract.control}
+    task |= {key: training[key] for key in ("substeps", "timestep_s") if key in training}
     train: dict[str, Any] = {
         "latents": contract.latents,
         "hidden": contract.actor_hidden,
@@ -39,6 +40,7 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     }
     if contract.latent_size:
         train["latent"] = {"size": contract.latent_size}
+        train["latent"] |= {key: training[key] for key in ("segment_s",) if key in training}
     return Checkpoint(
         task=training["task"],
         learner=LEARNER,

@@ -109,6 +109,14 @@ def test_skill_file_round_trip_and_refusals(tmp_path: Path) -> None:
         skill.place_of("jogg")
 
 
+def test_weights_hold_no_critic_that_was_never_trained() -> None:
+    learner = make_learner("motion")
+    assert "critic" in learner.weights()
+    skill_alone = {key: value for key, value in learner.weights().items() if key not in ("critic", "value_norm")}
+    learner.load_weights(skill_alone)
+    assert set(learner.weights()) == set(skill_alone)
+
+
 def test_a_skill_without_motion_commands_may_go_on_with_other_motions() -> None:
     state, other = make_learner("none").state_dict(), make_learner("none", seed=1, motion="walks")
     other.load_weights(state)

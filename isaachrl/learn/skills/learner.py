@@ -272,7 +272,8 @@ class SkillsLearner(Learner):
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""
         self.skill.contract.training.update(
-            task=name_of(self.task.cfg), motion=self.task.cfg.motion,
+            task=name_of(self.task.cfg), motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
+            substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
             samples=self.samples, iterations=self.iteration, seed=self.seed,
         )  # fmt: skip
         self.skill.save(folder / "skill.pt")
