@@ -50,17 +50,27 @@ class PictureRecorder:
         """State `(F,)` of environment 0 on the host."""
         return self._env.state[0].detach().clone().cpu()
 
+    def begin(self) -> None:
+        """An episode is about to begin."""
+        self._show()
+
     def after_step(self, ended: bool) -> None:
         """A step was taken; `ended` tells whether the episode on film is over."""
+        self._show()
+        if ended:
+            self._track = []
+            self.stills.end_episode()
+
+    def _show(self) -> None:
+        """Add a picture of the track with the present state."""
+        if self.writer.frames >= self._limit:
+            return
         self._track.append(self._state())
         frame = self._env.picture(torch.stack(self._track))
         self.stills.add(frame)
         for _ in range(self._hold):
             if self.writer.frames < self._limit:
                 self.writer.add(frame)
-        if ended:
-            self._track = []
-            self.stills.end_episode()
 
     def close(self) -> None:
         """Nothing is held."""

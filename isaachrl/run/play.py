@@ -40,7 +40,13 @@ def play(settings: Settings) -> dict[str, Any]:
         if recorder is None:
             episodes = run_episodes(env, policy, per_env)
         else:
-            episodes = run_episodes(env, policy, per_env, lambda result: recorder.after_step(bool(result.done[0])))
+            episodes = run_episodes(
+                env,
+                policy,
+                per_env,
+                on_step=lambda result: recorder.after_step(bool(result.done[0])),
+                on_begin=lambda begins: recorder.begin() if begins[0] else None,
+            )
     show(table(episodes))
     summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
     made = recorder is not None and recorder.writer.frames > 0

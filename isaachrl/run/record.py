@@ -147,6 +147,10 @@ class Recorder:
             self.writer.add(frame)
             self.stills.add(frame)
 
+    def begin(self) -> None:
+        """An episode is about to begin."""
+        self.shoot()
+
     def after_step(self, ended: bool) -> None:
         """A step of the outermost environment was taken; `ended` tells whether the episode on film is over."""
         if self._above is None:

@@ -55,7 +55,11 @@ class Episodes:
 
 @torch.no_grad()
 def run_episodes(
-    env: Env, policy: Policy, per_env: int, on_step: Callable[[StepResult], None] | None = None
+    env: Env,
+    policy: Policy,
+    per_env: int,
+    on_step: Callable[[StepResult], None] | None = None,
+    on_begin: Callable[[Tensor], None] | None = None,
 ) -> Episodes:
     """Act until every environment has finished its first `per_env` episodes.
 
@@ -67,15 +71,18 @@ def run_episodes(
         policy: the controller; it is told of every new episode.
         per_env: episodes of each environment.
         on_step: called with every step's result, before the episodes that ended start anew.
+        on_begin: called before every step with which environments `(N,)` are at the start of an episode.
     """
     returns = torch.zeros(env.num_envs, per_env, device=env.device)
     lengths, metrics = torch.zeros_like(returns), dict[str, Tensor]()
     finished = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
     total, steps = returns.new_zeros(env.num_envs), returns.new_zeros(env.num_envs)
     rows = torch.arange(env.num_envs, device=env.device)
-    obs = env.reset()
-    policy.restart(torch.ones(env.num_envs, dtype=torch.bool, device=env.device))
+    obs, done = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    policy.restart(done)
     while bool((finished < per_env).any()):
+        if on_begin is not None:
+            on_begin(done)
         result = env.advance(policy.act(obs))
         done = result.done
         if on_step is not None:

@@ -17,7 +17,9 @@ _SAME_COMMAND = 0.9  # cosine above which two commands ask for much the same mot
 
 
 class Judge:
-    """Tells windows of imitation from those of demonstrations, and with `ase` latents which command they follow.
+    """The discriminator in training: it tells windows of imitation from those of demonstrations.
+
+    With `ase` latents an encoder learns beside it to tell which command a window follows.
 
     Args:
         cfg: of the learner.
