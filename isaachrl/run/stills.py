@@ -7,6 +7,7 @@ PER_EPISODE = 5
 EPISODES = 6
 WIDTH = 2800  # pixels of the sheet, at most
 QUALITY = 85
+GAP, GREY = 4, 140  # pixels between two stills, and their colour
 
 
 class Stills:
@@ -51,8 +52,9 @@ class Stills:
 
 
 def _shrunk(frame: np.ndarray) -> np.ndarray:
-    """The picture so small that a row fits the sheet: means of squares of pixels."""
+    """The picture so small that a row fits the sheet (means of squares of pixels), and a gap below and on the right."""
     height, width = frame.shape[:2]
     side = -(-width * PER_EPISODE // WIDTH)
     whole = frame[: height // side * side, : width // side * side]
-    return whole.reshape(height // side, side, width // side, side, 3).mean((1, 3)).astype(np.uint8)
+    small = whole.reshape(height // side, side, width // side, side, 3).mean((1, 3)).astype(np.uint8)
+    return np.pad(small, ((0, GAP), (0, GAP), (0, 0)), constant_values=GREY)

@@ -16,7 +16,7 @@ from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.run import play as module
 from isaachrl.run.play import filming
 from isaachrl.run.record import VideoWriter, innermost
-from isaachrl.run.stills import Stills
+from isaachrl.run.stills import GAP, Stills
 from isaachrl.sim import Scene
 
 
@@ -109,18 +109,18 @@ def test_picture_shows_the_body_and_beside_it_the_map(stand, tmp_path):
 def test_a_sheet_shows_the_episodes_that_ended(stand, tmp_path):
     film(stand, tmp_path / "play.mp4", steps=9)  # episodes of 4 steps
     sheet = iio.imread(tmp_path / "play.jpg")
-    assert sheet.shape == (2 * 240, 5 * 560, 3)
+    assert sheet.shape == (2 * (240 + GAP), 5 * (560 + GAP), 3)
 
 
 def test_stills_are_spread_evenly_over_episodes_of_any_length():
     stills = Stills()
     for length in (1, 3, 200):
         for number in range(length):
-            stills.add(np.full((6, 10, 3), round(240 * number / max(length - 1, 1)), np.uint8))
+            stills.add(np.full((20, 20, 3), round(240 * number / max(length - 1, 1)), np.uint8))
         stills.end_episode()
     sheet = iio.imread(stills.sheet(), extension=".jpg")[..., 0].astype(int)
-    assert sheet.shape == (3 * 6, 5 * 10)
-    shown = sheet[3::6, 5::10]
+    assert sheet.shape == (3 * (20 + GAP), 5 * (20 + GAP))
+    shown = sheet[10 :: 20 + GAP, 10 :: 20 + GAP]
     assert np.abs(shown[0]).max() < 8
     assert np.abs(shown[1] - [0, 0, 120, 240, 240]).max() < 8
     assert np.abs(shown[2] - [0, 60, 120, 180, 240]).max() < 16
