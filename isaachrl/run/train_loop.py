@@ -61,7 +61,7 @@ class TrainLoop:
         self.learner, self.folder, self.identity = learner, folder, identity
         self.checkpoint_every_s = checkpoint_every_s
         self.wall_s = 0.0
-        self._saved_iteration = -1
+        self._saved_iteration = self._drawn_iteration = -1
         self._save_s = self._draw_s = 0.0  # what the last ones took
         self._drawn_at = -math.inf
         self._stop = Stop()
@@ -129,12 +129,12 @@ class TrainLoop:
             self._draw()
 
     def _draw(self) -> None:
-        """Draw the report."""
-        if self.folder is None:
+        """Draw the report, unless it shows all there is."""
+        if self.folder is None or self._drawn_iteration == self.learner.iteration:
             return
         start = time.monotonic()
         write_report(self.folder.metrics, self.folder.report, self.identity.task)
-        self._drawn_at = time.monotonic()
+        self._drawn_iteration, self._drawn_at = self.learner.iteration, time.monotonic()
         self._draw_s = self._drawn_at - start
 
     def _checkpoint(self) -> Checkpoint:
