@@ -180,6 +180,19 @@ class TabularEnv(Env):
             return tuple(action.shape) in ((self.num_envs,), (self.num_envs, 1))
         return super().takes(action)
 
+    def step(self, action: Tensor) -> StepResult:
+        """See `Env.step`; on the CPU, where nobody waits for a device, numbers of no action are refused, too.
+
+        Learners, which `advance`, do not pay for that.
+        """
+        if action.device.type == "cpu" and not action.dtype.is_floating_point and self.takes(action):
+            least, greatest = (int(bound) for bound in action.aminmax())
+            if least < 0 or greatest >= self.action_size:
+                raise ConfigError(
+                    f"actions from {least} to {greatest}; expected numbers from 0 to {self.action_size - 1}"
+                )
+        return super().step(action)
+
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
         row = self.index() * self.action_size + self._chosen(action)
@@ -206,14 +219,7 @@ class TabularEnv(Env):
         """Number `(N,)` of the action."""
         if action.dtype.is_floating_point:
             return action.argmax(-1)
-        chosen = action.reshape(self.num_envs)
-        if chosen.device.type == "cpu":  # nobody waits for a device
-            least, greatest = chosen.aminmax()
-            if least < 0 or greatest >= self.action_size:
-                raise ConfigError(
-                    f"actions from {int(least)} to {int(greatest)}; expected numbers from 0 to {self.action_size - 1}"
-                )
-        return chosen
+        return action.reshape(self.num_envs)
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
