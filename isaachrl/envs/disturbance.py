@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError
+from isaachrl.maths.shapes import with_axes_of
 from isaachrl.sim import Sim
 
 GRAVITY_MPS2 = 9.81
@@ -88,10 +89,10 @@ class Disturbance:
             bodies = slice(1, 1 + self._sim.robot.num_bodies)
             for name in ("body_mass", "body_inertia"):
                 field = self._sim.model_field(name)
-                field[:, bodies] *= _as(self.scale["body_mass"], field)
+                field[:, bodies] *= with_axes_of(self.scale["body_mass"].to(field), field)
         if self._cfg.friction > 0:
             field = self._sim.model_field("geom_friction")
-            field[..., :1] *= _as(self.scale["geom_friction"], field)
+            field[..., :1] *= with_axes_of(self.scale["geom_friction"].to(field), field)
         if self._cfg.mass > 0 or self._cfg.friction > 0:
             self._sim.apply_model_fields()
 
@@ -123,8 +124,3 @@ class Disturbance:
         """Write back what `state_dict` gave."""
         self.force_w.copy_(state["force_w"])
         self._left.copy_(state["left"])
-
-
-def _as(factor: Tensor, field: Tensor) -> Tensor:
-    """Factors `(N,)` with the device, type and trailing axes of `field (N, …)`."""
-    return factor.to(field).view(-1, *[1] * (field.dim() - 1))

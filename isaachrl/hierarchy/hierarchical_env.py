@@ -9,6 +9,7 @@ from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.errors import ConfigError, SkillError
+from isaachrl.maths.shapes import with_axes_of
 
 CONTROLLER_GROUP = "proprioception"
 STYLE_GROUP = "style"
@@ -199,7 +200,7 @@ def _append(window: StepResult, step: StepResult) -> StepResult:
         return total + value.masked_fill(over, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.where(_like(over, value), kept[name], value) for name, value in new.items()}
+        return {name: torch.where(with_axes_of(over, value), kept[name], value) for name, value in new.items()}
 
     obs = latch(window.terminal_obs, step.terminal_obs)
     return StepResult(
@@ -212,8 +213,3 @@ def _append(window: StepResult, step: StepResult) -> StepResult:
         metrics=latch(window.metrics, step.metrics),
         discount_steps=add(window.discount_steps, step.discount_steps),
     )
-
-
-def _like(mask: Tensor, value: Tensor) -> Tensor:
-    """A mask `(N,)` with the trailing axes of `value (N, …)`."""
-    return mask.view(-1, *[1] * (value.dim() - 1))

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from isaachrl.errors import SkillError, nearest
 from isaachrl.files import write_atomically
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.hierarchy.networks import Actor, Discriminator
 from isaachrl.hierarchy.style import Judgement, style_reward
@@ -48,7 +49,7 @@ class SkillContract:
         action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
         step_s: control interval in seconds.
         judgement: how the discriminator was taught and pays, see `Judgement`.
-        latents: kind of command: `none`, `ase` or `motion`.
+        latents: kind of command, the name of one of `Latents`.
         latent_size: d; commands are unit vectors in d dimensions.
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
         motions: names of the motions it was trained on; with `motion` latents, one for each place.
@@ -124,11 +125,11 @@ class Skill(nn.Module):
             contract.actor_hidden,
             contract.latent_hidden,
         )
-        conditional = contract.latents == "motion"
+        kind = Latents(contract.latents)
         self.discriminator = Discriminator(
             contract.window_size,
-            contract.latent_size if conditional else 0,
-            contract.latent_size if contract.latents == "ase" else 0,
+            contract.latent_size if kind is Latents.motion else 0,
+            contract.latent_size if kind is Latents.ase else 0,
             contract.discriminator_hidden,
         )
         pieces = len(contract.motions)
@@ -160,7 +161,7 @@ class Skill(nn.Module):
         Raises:
             SkillError: the skill has no such motion; the nearest names are offered.
         """
-        if self.contract.latents != "motion" or motion not in self.contract.motions:
+        if self.contract.latents != Latents.motion.value or motion not in self.contract.motions:
             raise SkillError(f"the skill has no command for {motion!r}{nearest(motion, self.contract.motions)}")
         return self.space.places[self.contract.motions.index(motion)]
 

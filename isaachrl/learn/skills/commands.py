@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import MotionSpace
-from isaachrl.learn.skills.config import LatentCfg, Latents
+from isaachrl.learn.skills.config import LatentCfg
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths.sampling import draw_categories
 

@@ -1,9 +1,9 @@
 """Configuration of adversarial skill learning."""
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from isaachrl.errors import ConfigError
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.style import Judgement
 from isaachrl.nn import Precision
 
@@ -27,19 +27,6 @@ def require_layers(name: str, widths: list[int]) -> None:
     """
     if not widths or min(widths) < 1:
         raise ConfigError(f"{name}={widths}: expected widths of at least 1, such as [256,128]")
-
-
-class Latents(Enum):
-    """What a skill's command is.
-
-    `none`: no command, plain adversarial imitation (Peng et al. 2021). `ase`: points of a sphere to which an
-    encoder learns to give meaning (Peng et al. 2022). `motion`: points of a sphere on which the clips have
-    their places, with a discriminator that knows the point.
-    """
-
-    none = "none"
-    ase = "ase"
-    motion = "motion"
 
 
 @dataclass

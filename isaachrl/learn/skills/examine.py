@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from isaachrl.envs import TaskEnv
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import style_features
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
@@ -48,7 +49,7 @@ class Shown:
 @torch.no_grad()
 def clip_commands(skill: Skill, demos: Demonstrations) -> Tensor:
     """The command `(S, d)` of each motion: its place, or with `ase` the mean of what the encoder makes of it."""
-    if skill.contract.latents != "ase":
+    if skill.contract.latents != Latents.ase.value:
         return skill.space.places
     windows = skill.discriminator.norm(demos.windows.flatten(0, 1))
     _, guess = skill.discriminator.opinions(windows, windows.new_zeros(len(windows), 0))

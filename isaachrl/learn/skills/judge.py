@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.hierarchy.style import style_reward
 from isaachrl.learn import distributed
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.buffers import Replay
 from isaachrl.learn.skills.commands import CommandSource
-from isaachrl.learn.skills.config import Latents, SkillsCfg
+from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.update import Signals
 from isaachrl.nn import Rounding
 
@@ -119,7 +120,7 @@ class Judge:
         loss = loss + cfg.weight_decay * torch.stack([weight.square().sum() for weight in weights]).sum()
         if guess is not None:
             encoder = losses.encoder_loss(guess.float(), latent)
-            signals.add(**{"style/encoder_cosine": -encoder})
+            signals.add({"style/encoder_cosine": -encoder})
             loss = loss + self.cfg.encoder_weight * encoder
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -127,7 +128,7 @@ class Judge:
         self.optimizer.step()
         with torch.no_grad():
             signals.add(
-                **{
+                {
                     "style/discriminator_loss": loss,
                     "style/accuracy_agent": (agent_logit[:rows] < 0).float().mean(),
                     "style/accuracy_demo": (demo_logit > 0).float().mean(),

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
 from isaachrl.envs.registry import name_of
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.skill import Skill, refuse_mismatch
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.buffers import Rollout
 from isaachrl.learn.skills.commands import CommandSource, HeldCommands
-from isaachrl.learn.skills.config import Latents, SkillsCfg
+from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.examine import Examination
@@ -184,25 +185,25 @@ class SkillsLearner(Learner):
         square = (advantage - mean).square()
         deviation = distributed.mean(losses.masked_mean(square, data["noisy"], count)).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
-        signals.add(**{"reward/total": reward.mean(), "policy/value": data["value"].mean()})
+        signals.add({"reward/total": reward.mean(), "policy/value": data["value"].mean()})
 
     def _reward(self, signals: Signals) -> Tensor:
         """Rewards `(T, N)` of the rollout: style, what the task pays, and by the latents' kind encoder or pace."""
         data, weights = self.rollout, self.cfg.reward
         style, encoder = self.judge.opinions(data["window"], data["latent"])
         reward = weights.style * style + weights.task * data["task_reward"]
-        signals.add(**{"reward/style": style.mean()})
+        signals.add({"reward/style": style.mean()})
         if self._some_act_by_mean:
-            signals.add(**{"reward/style_of_mean": losses.masked_mean(style, self.by_mean.float().expand_as(style))})
+            signals.add({"reward/style_of_mean": losses.masked_mean(style, self.by_mean.float().expand_as(style))})
         if weights.task:
-            signals.add(**{"reward/task": data["task_reward"].mean()})
+            signals.add({"reward/task": data["task_reward"].mean()})
         if encoder is not None:
             reward = reward + weights.encoder * encoder
-            signals.add(**{"reward/encoder": encoder.mean()})
+            signals.add({"reward/encoder": encoder.mean()})
         if self.pace is not None:
             pace = self.pace(data["window"].flatten(0, 1), data["latent"].flatten(0, 1)).view_as(style)
             reward = reward + weights.pace * pace
-            signals.add(**{"reward/pace": pace.mean()})
+            signals.add({"reward/pace": pace.mean()})
         return reward
 
     def _next_values(self) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from isaachrl.envs import StepResult
 from isaachrl.hierarchy.motion_space import MotionSpace, style_features
+from isaachrl.maths.shapes import with_axes_of
 
 SETTLE_STEPS = 15  # frames after a change of command that belong to the change
 JUDGED_STEPS = 30  # frames that a judgement needs at the least: about one stride
@@ -61,7 +62,7 @@ class Monitor:
         """Begin anew in the environments of `mask (N,)`: their command changed."""
         for name in ("age", "sum", "square"):
             value = self._state[name]
-            value.masked_fill_(mask.view(-1, *[1] * (value.dim() - 1)), 0.0)
+            value.masked_fill_(with_axes_of(mask, value), 0.0)
 
     def _judge(self, mask: Tensor, latent: Tensor) -> None:
         """Which piece of motion the environments of `mask (N,)` have shown, and whether it was the commanded one."""

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn import distributed
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.commands import CommandSource
-from isaachrl.learn.skills.config import Latents, SkillsCfg
+from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.nn import Rounding
+
+_STEP_SIZES = (1e-5, 1e-3)  # smallest and largest that the divergence may lead to
 
 
 @dataclass
@@ -27,8 +30,8 @@ class Signals:
         """Nothing yet."""
         return Signals({}, {})
 
-    def add(self, **values: Tensor) -> None:
-        """Add one value of each signal."""
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Add one value of each signal, by name."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value.detach())) + value.detach()
             self.counts[name] = self.counts.get(name, 0) + 1
@@ -75,7 +78,7 @@ class PolicyUpdate:
         policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy, count)
         if diverse:
             diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), noisy, count)
-            signals.add(**{"loss/diversity": diversity})
+            signals.add({"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
         with self._rounding.everything():
             value = self.critic(rows["obs"], rows["latent"]).float()
@@ -88,7 +91,7 @@ class PolicyUpdate:
         self.optimizer.step()
         with torch.no_grad():
             kl = 0.5 * ((mean - rows["mean"]) / math.exp(self.log_std)).square().sum(-1)
-            signals.add(**{"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
+            signals.add({"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
 
     def anneal(self, iteration: int) -> None:
         """Set the policy's standard deviation for an iteration; within one it does not change."""
@@ -102,7 +105,7 @@ class PolicyUpdate:
             return
         factor = 1 / 1.2 if kl > 1.5 * self.cfg.target_kl else 1.2 if kl < self.cfg.target_kl / 1.5 else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = min(max(group["lr"] * factor, 1e-5), 1e-3)
+            group["lr"] = min(max(group["lr"] * factor, _STEP_SIZES[0]), _STEP_SIZES[1])
 
     @property
     def learning_rate(self) -> float:
