@@ -7,6 +7,7 @@ import pytest
 
 import tasks
 from isaachrl.errors import CheckpointError, ConfigError, SkillError
+from isaachrl.hierarchy.skill import Skill
 from isaachrl.run import commands, settings
 from isaachrl.run.skill_file import load_checkpoint_or_skill
 
@@ -40,6 +41,12 @@ def test_a_skill_file_says_what_it_was_made_of():
     loaded = load_checkpoint_or_skill(Path(SKILL))
     assert (loaded.task, loaded.learner) == ("HumanoidAMP", "skills")
     assert loaded.iteration > 0 and loaded.config["train"]["latents"] == "motion"
+
+
+def test_the_export_of_a_skill_file_says_what_it_was_made_of(launch, tmp_path):
+    launch(mode="export", skill=SKILL, num_envs=2)
+    (path,) = tmp_path.rglob("low_level.json")
+    assert json.loads(path.read_text())["training"] == Skill.load(SKILL).contract.training != {}
 
 
 def test_nobody_trains_on_from_a_skill_file(launch):

@@ -181,6 +181,14 @@ class Skill(nn.Module):
         """A module `(proprioception, latent) -> joint targets` with normaliser and action map inside, for export."""
         return _Controller(self)
 
+    def controller_contract(self) -> dict[str, Any]:
+        """What the numbers of `controller_module` mean: the skill's contract, and what is done inside already."""
+        unit = {"position": "rad", "torque": "N m"}[self.contract.control]
+        use = f"the output is in {unit}, in the order of dof_names; action_offset and action_scale are applied inside"
+        if self.latent_size:
+            use += "; of the latent only its direction counts"
+        return dataclasses.asdict(self.contract) | {"use": use}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the skill to one file, atomically."""
         contract = json.dumps({"version": VERSION, **dataclasses.asdict(self.contract)})

@@ -17,6 +17,10 @@ GROUPS = ("task", "train")
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 _PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume", "rescue", "layout")
+_FLAGS = (  # Hydra's own
+    "--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
+    "--shell-completion", "-sc",
+)  # fmt: skip
 _FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--info", "-i", "--experimental-rerun",
@@ -37,6 +41,8 @@ def prepare(argv: Sequence[str], cfg: Path) -> list[str]:
     awaits_value = False
     own_config = any(argument.startswith(("--config", "-cp", "-cn", "-cd")) for argument in argv)
     for argument in argv:
+        if not awaits_value and argument.startswith("-"):
+            _check_flag(argument)
         if awaits_value or argument.startswith("-"):
             awaits_value = argument in _FLAGS_WITH_VALUE
             result.append(argument)
@@ -94,6 +100,14 @@ def set_up_logging(quiet: bool = False) -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
+
+
+def _check_flag(argument: str) -> None:
+    """Refuse what looks like an option and is none of Hydra's."""
+    flag, _, value = argument.partition("=")
+    if flag not in (*_FLAGS, *_FLAGS_WITH_VALUE):
+        setting = f"{flag.lstrip('-').replace('-', '_')}={value or 'VALUE'}"
+        raise ConfigError(f"{flag!r} is no option; settings have no dashes: type {setting}")
 
 
 def _override(argument: str, cfg: Path, check_groups: bool) -> str:

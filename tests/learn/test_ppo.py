@@ -290,6 +290,9 @@ def test_both_levels_and_their_fusion_are_exported(maze_learner):
     # what is exported moves the motors as the environment does
     inner, skill = maze_learner.env.inner, maze_learner.env.skill
     assert_close(low.module(seen[:, :223], latent), inner.task.action_map(skill.act(seen[:, :223], latent)))
+    assert (high.contract["action_size"], fused.contract["action_size"]) == (4, 28)
+    assert low.contract["use"].startswith("the output is in rad") and "its direction counts" in low.contract["use"]
+    assert_close(low.module(seen[:, :223], 3.0 * latent), low.module(seen[:, :223], latent))
     assert fused.contract["inner_steps"] == 5 and fused.contract["low_level"]["latent_size"] == 4
     for exported in (high, low, fused):
         assert exported.module(*exported.inputs.values()).shape[0] == 1

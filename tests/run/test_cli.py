@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isaachrl.errors import ConfigError
-from isaachrl.run.cli import guarded
+from isaachrl.run.cli import guarded, prepare
 from isaachrl.run.demo import arguments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,16 @@ def test_help_and_composition_are_shown(tmp_path):
     done = train("task=HumanoidHRLMaze", "seed=3", "--cfg", "job", cwd=tmp_path)
     assert done.returncode == 0
     assert "name: HumanoidHRLMaze" in done.stdout and "name: ppo" in done.stdout and "seed: 3" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [("--max_iterations", "max_iterations=VALUE"), ("--max-iterations=2", "max_iterations=2"), ("-seed=3", "seed=3")],
+)
+def test_settings_typed_as_options_are_refused_with_what_to_type(typed, meant):
+    with pytest.raises(ConfigError, match=f"is no option; settings have no dashes: type {meant}$"):
+        prepare(["task=HumanoidAMP", typed], ROOT / "cfg")
+    assert prepare(["-m", "--cfg", "job"], ROOT / "cfg") == ["-m", "--cfg", "job"]
 
 
 def test_guarded_turns_our_errors_into_exit_codes(capsys):

@@ -1,7 +1,6 @@
 """What a trained agent becomes for play and export: plain modules that need nothing of rl_games."""
 
 import copy
-import dataclasses
 from typing import Any
 
 import torch
@@ -96,7 +95,7 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
         return found
     # a copy: moving the skill's own networks to the CPU would take them from the environment
     low = copy.deepcopy(env.skill.controller_module()).cpu()
-    low_contract = dataclasses.asdict(env.skill.contract)
+    low_contract = env.skill.controller_contract()
     inputs = {"proprioception": obs[CONTROLLER_GROUP], "latent": high(seen)}
     found.append(Exported("low_level", low, inputs, "joint_targets", low_contract))
     if CONTROLLER_GROUP in groups:
@@ -104,6 +103,7 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
         first = sum(groups[group] for group in before)
         fused = FusedPolicy(high, low, first, first + groups[CONTROLLER_GROUP])
         use = "one control step of both; it was trained with the command held over inner_steps, as high_level is"
-        both = contract | {"low_level": low_contract, "step_s": env.inner.step_s, "use": use}
+        size = len(env.skill.contract.dof_names)
+        both = contract | {"low_level": low_contract, "action_size": size, "step_s": env.inner.step_s, "use": use}
         found.append(Exported("fused", fused, {"policy_input": seen}, "joint_targets", both))
     return found

@@ -115,10 +115,19 @@ class SkillsLearner(Learner):
         self._learn(signals)
         self.iteration += 1
         self.samples += self.samples_per_iteration
+        self._note_training()
         result = distributed.mean_signals(signals.means() | self.monitor.read())
         self.policy_update.adapt_step_size(result["policy/kl"])
         update = self.policy_update
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
+
+    def _note_training(self) -> None:
+        """Write into the contract how the skill was made up to now."""
+        self.skill.contract.training.update(
+            task=name_of(self.task.cfg), motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
+            substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
+            samples=self.samples, iterations=self.iteration, seed=self.seed,
+        )  # fmt: skip
 
     def _learn(self, signals: Signals) -> None:
         """All updates that follow from a full rollout."""
@@ -255,7 +264,6 @@ class SkillsLearner(Learner):
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the low level."""
-        contract = self.skill.contract
         inputs = {
             "proprioception": self.obs["proprioception"][:1].cpu(),
             "latent": self.commands.draw(1).cpu(),
@@ -266,17 +274,12 @@ class SkillsLearner(Learner):
                 copy.deepcopy(self.skill.controller_module()).cpu(),
                 inputs,
                 "joint_targets",
-                contract.__dict__,
+                self.skill.controller_contract(),
             )
         ]
 
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""
-        self.skill.contract.training.update(
-            task=name_of(self.task.cfg), motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
-            substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
-            samples=self.samples, iterations=self.iteration, seed=self.seed,
-        )  # fmt: skip
         self.skill.save(folder / "skill.pt")
 
     def state_dict(self) -> dict[str, Any]:
@@ -324,6 +327,7 @@ class SkillsLearner(Learner):
             if self.cfg.latents is not Latents.motion:
                 ours.pop("motions")
             refuse_mismatch(state["contract"], ours)
+            self.skill.contract.training.update(state["contract"].get("training", {}))
         if self.cfg.latents is not Latents.motion:  # commands do not depend on the motions: others may be shown now
             weights = weights | {f"space.{key}": value for key, value in self.skill.space.state_dict().items()}
         self.skill.load_state_dict(weights)
