@@ -116,8 +116,8 @@ def test_monitor_recognises_a_motion_that_is_shown_to_it() -> None:
 
 def test_signals_are_means_read_at_once() -> None:
     signals = Signals.empty()
-    signals.add(a=torch.tensor(1.0))
-    signals.add(a=torch.tensor(3.0), b=torch.tensor(5.0))
+    signals.add({"a": torch.tensor(1.0)})
+    signals.add({"a": torch.tensor(3.0), "b": torch.tensor(5.0)})
     assert signals.means() == {"a": 2.0, "b": 5.0}
     assert Signals.empty().means() == {}
 
