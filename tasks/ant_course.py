@@ -112,6 +112,7 @@ class AntCourse(Task[AntCourseCfg]):
         self.policy_groups = ("state", "context")
         self.action_size = sim.robot.num_dofs
         self.action_limits = sim.robot.effort_limit.to(device)
+        self.action_contract = ant.motors(sim.robot)
         self._pose = sim.robot.qpos0.to(device, copy=True)
         self._pose[2] += self.plan.floor_m
         self._boxes = torch.tensor([box.pos_m for box in sim.scene.boxes], device=device)

@@ -121,6 +121,7 @@ class AntGather(Task[AntGatherCfg]):
         self.policy_groups = ("state",)
         self.action_size = sim.robot.num_dofs
         self.action_limits = sim.robot.effort_limit.to(device)
+        self.action_contract = ant.motors(sim.robot)
         self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)
         self.state_scale = torch.tensor(ant.STATE_SCALE + 2 * SENSOR_BINS * (1.0,), device=device)
         self._pose = sim.robot.qpos0.to(device, copy=True)

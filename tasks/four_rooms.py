@@ -32,6 +32,7 @@ MAP = (
 SIZE = len(MAP)
 ACTIONS = ("North", "South", "East", "West")
 STEPS = ((-1, 0), (1, 0), (0, 1), (0, -1))
+COLUMNS = {"row": "top", "column": "left", "goal_row": "top", "goal_column": "left"}  # and where they count from
 HALLWAYS = {"north": (2, 5), "east": (6, 8), "south": (9, 5), "west": (5, 1)}
 
 
@@ -68,7 +69,7 @@ def four_rooms(cfg: FourRoomsCfg, world: World) -> TabularEnv:
 
 def four_rooms_mdp(cfg: FourRoomsCfg) -> TabularMdp:
     """The tables of the rooms."""
-    factors = tuple(Factor(name, 0, SIZE) for name in ("row", "column", "goal_row", "goal_column"))
+    factors = tuple(Factor(name, 0, SIZE) for name in COLUMNS)
     states = all_states(factors)
     wall = torch.tensor([[cell == "#" for cell in line] for line in MAP])
     place, goal = states[:, None, :2], states[:, None, 2:]
@@ -92,6 +93,7 @@ def four_rooms_mdp(cfg: FourRoomsCfg) -> TabularMdp:
         metrics={"success_rate": reached.float()},
         starts=torch.nonzero(starts).flatten(),
         obs=functional.one_hot(states, SIZE).flatten(1).float(),
+        layout=tuple((name, SIZE, f"one-hot, from the {edge}") for name, edge in COLUMNS.items()),
         picture=draw,
         subgoals=Subgoals((*HALLWAYS, "goal"), achieved),
     )

@@ -135,6 +135,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.action_size = robot.num_dofs
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
         self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
+        self.action_contract = self.action_map.contract
         self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
         # the windows of the start states and, after them, the present ones: a reset is one look-up in both
         rows = START_STATES * (2 if cfg.fallen.share > 0 else 1)

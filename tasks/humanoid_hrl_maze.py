@@ -186,6 +186,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.policy_groups = ("proprioception", "task")
         self.action_size = robot.num_dofs
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
+        self.action_contract = self.action_map.contract
         self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
         self._riser = None if cfg.rescue == NO_SKILL else self._load_riser()
         self._most_down_steps = round(cfg.rise_s / cfg.step_s) if self._riser else 1

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
 from isaachrl.errors import ConfigError
@@ -103,7 +103,9 @@ class ShipSteering(Env):
         self.cfg = cfg
         self.num_envs, self.device, self.generator = world.num_envs, world.device, world.generator
         self.obs_sizes, self.policy_groups, self.action_size = {"ship": 5}, ("ship",), 1
-        self.episode_steps = cfg.episode_steps
+        self.episode_steps, self.step_s = cfg.episode_steps, cfg.substeps * cfg.sampling_s
+        self.obs_layout = layout(cfg)
+        self.action_contract = {"action": "desired turn rate", "unit": "rad/s", "limit": cfg.max_turn_rad_s}
         self.task_graph = ship_graph(cfg)
         self.action_extent = (-cfg.max_turn_rad_s, cfg.max_turn_rad_s)
         self._turning, self._moving = (table.to(self.device) for table in (response(cfg), odometry(cfg)))
@@ -195,6 +197,15 @@ class ShipSteering(Env):
         self.generator.set_state(state["generator"].cpu())
 
 
+def layout(cfg: ShipSteeringCfg) -> ObsLayout:
+    """Names and units of what is seen, and of the state's columns."""
+    half, turn = f"halves of {cfg.size_m:g} m from the middle", f"shares of {cfg.max_turn_rad_s:.4g} rad/s"
+    heading = "clockwise from y" if cfg.heading_from_y else "counterclockwise from x"
+    seen = [("x, y", 2, half), ("cosine, sine of the heading", 2, heading), ("turn rate", 1, turn)]
+    state = [("x, y", 2, "m"), ("heading", 1, f"rad, {heading}"), ("turn rate", 1, "rad/s")]
+    return {"ship": seen, "state": state}
+
+
 def any_row(flags: Tensor) -> Tensor:
     """Whether any of K rows is true, `(N,)` bool of `(K, N)`; for few rows faster on the CPU than `any`."""
     found, *others = flags.unbind(0)
@@ -279,7 +290,8 @@ class _Way:
 
     def arrived(self, view: Tensor) -> Tensor:
         """`(n,)` bool: within reach of the point."""
-        return torch.hypot(view[:, 0] - self.goal[0], view[:, 1] - self.goal[1]) <= REACH_M
+        # squares, since ONNX knows no hypot
+        return (view[:, 0] - self.goal[0]).square() + (view[:, 1] - self.goal[1]).square() <= REACH_M**2
 
     def lost(self, view: Tensor) -> Tensor:
         """`(n,)` bool: outside the square."""

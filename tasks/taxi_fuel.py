@@ -113,6 +113,13 @@ def taxi_mdp(cfg: TaxiFuelCfg) -> TabularMdp:
         metrics={"success_rate": delivered.float(), "dry_rate": dry.float()},
         starts=_starts(cfg, states),
         obs=_observations(cfg, states),
+        layout=(
+            ("row", SIZE, "one-hot, from the top"),
+            ("column", SIZE, "one-hot, from the left"),
+            ("passenger", IN_TAXI + 1, f"one-hot: {', '.join(STATIONS)}, in the taxi"),
+            ("destination", len(STATIONS), f"one-hot: {', '.join(STATIONS)}"),
+            ("fuel", 1, "share of a full tank; below zero when it has run out"),
+        ),
         task_graph=taxi_graph(cfg),
         picture=lambda track: draw(cfg, track[-1].tolist()),
     )

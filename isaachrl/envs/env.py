@@ -62,7 +62,9 @@ class Env(ABC):
         obs_sizes: size of each observation group.
         policy_groups: the groups that a policy concatenates, in this order.
         action_size: an action is `(N, action_size)` in [-1, 1].
-        obs_layout: of groups that say more, name, size and unit of each part in order.
+        obs_layout: of groups that say more, name, size and unit of each part in order; where there is a tensor `state`
+            of continuous columns, its too.
+        action_contract: what the numbers of an action do, as plain data; empty where nobody says.
         step_s: simulated seconds of a step; 0 where there is no such thing.
         episode_steps: steps until an episode is truncated.
         generator: the source of all randomness of this object.
@@ -77,6 +79,7 @@ class Env(ABC):
     episode_steps: int
     generator: torch.Generator
     obs_layout: ObsLayout = {}
+    action_contract: dict[str, Any] = {}
     step_s: float = 0.0
     step_graph: Callable[[Tensor], StepResult] | None = None
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult
 from isaachrl.envs.registry import World
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.envs.task_graph import TaskGraph
@@ -42,6 +42,7 @@ class TabularMdp:
         task_graph: how the task may be decomposed, if it was declared.
         picture: draws a track of states `(T, F)` as an image `(height, width, 3)` uint8.
         subgoals: what is worth reaching on the way, if it was declared.
+        layout: name, size and unit of each part of `obs` in order, for those who use an exported policy.
     """
 
     factors: tuple[Factor, ...]
@@ -55,6 +56,7 @@ class TabularMdp:
     task_graph: TaskGraph | None = None
     picture: Picture | None = None
     subgoals: Subgoals | None = None
+    layout: tuple[tuple[str, int, str], ...] = ()
     reward: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class TabularMdp:
             self.task_graph,
             self.picture,
             self.subgoals,
+            self.layout,
         )
 
 
@@ -125,7 +128,9 @@ class TabularEnv(Env):
         self.mdp = mdp.to(world.device)
         self.num_envs, self.device, self.generator = world.num_envs, world.device, world.generator
         self.obs_sizes, self.policy_groups = {"state": mdp.obs.shape[1]}, ("state",)
+        self.obs_layout: ObsLayout = {"state": list(mdp.layout)} if mdp.layout else {}
         self.action_size, self.episode_steps = len(mdp.actions), episode_steps
+        self.action_contract = {"actions": list(mdp.actions)}
         self._strides = strides(mdp.factors).to(self.device)
         self._base = int((self._strides * torch.tensor([factor.low for factor in mdp.factors]).to(self.device)).sum())
         states = self.mdp.states

@@ -71,6 +71,7 @@ class Task(ABC, Generic[Cfg]):
         policy_groups: the groups a policy concatenates.
         action_size: width of an action.
         obs_layout: of groups that say more, name, size and unit of each part in order; exports carry it along.
+        action_contract: what the numbers of an action do, as plain data; exports carry it along.
         STATE: names of the attributes (tensors, changed in place or rebound) that must survive a resume.
         OBSERVES_BY_WORLD: promises that `observe` gives each world's row from tensors of `sim` and of `STATE` alone,
             all `(N, …)`. After a reset on the CPU engine only the worlds that were reset are then observed again.
@@ -87,6 +88,7 @@ class Task(ABC, Generic[Cfg]):
         """Keep the configuration, the worlds and the source of randomness; subclasses resolve names here."""
         self.cfg = cfg
         self.obs_layout: ObsLayout = {}
+        self.action_contract: dict[str, Any] = {}
         self.sim = sim
         self.generator = generator
 

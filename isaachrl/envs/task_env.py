@@ -31,6 +31,7 @@ class TaskEnv(Env):
         self.num_envs, self.device = sim.num_envs, sim.device
         self.obs_sizes, self.policy_groups = task.obs_sizes, task.policy_groups
         self.obs_layout, self.step_s = task.obs_layout, task.cfg.step_s
+        self.action_contract = task.action_contract
         self.action_size, self.episode_steps = task.action_size, task.cfg.limit_steps
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         disturb = task.cfg.disturb

@@ -8,12 +8,13 @@ from isaachrl.envs.env import Env
 from isaachrl.envs.registry import Builder, World, task_env
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv
-from isaachrl.errors import SkillError
+from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, STYLE_GROUP, HierarchicalEnv
 from isaachrl.hierarchy.skill import Skill
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_SKILL = "none"
+CFG_KEYS = ("skill", "control", "style_frames", "hierarchy")
 
 
 def skill_path(name: str) -> Path:
@@ -39,6 +40,12 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
     flat = task_env(task_type)
 
     def build(cfg: Any, world: World) -> Env:
+        missing = [key for key in CFG_KEYS if not hasattr(cfg, key)]
+        if missing:
+            raise ConfigError(
+                f"{type(cfg).__name__} has no {', '.join(missing)}; a task that commands a skill is configured by"
+                f" {', '.join(CFG_KEYS)}: see CONTRIBUTING.md"
+            )
         if cfg.skill == NO_SKILL:
             return flat(cfg, world)
         skill = Skill.load(skill_path(cfg.skill), world.device)  # before the worlds: a missing file is said at once

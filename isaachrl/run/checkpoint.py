@@ -56,7 +56,8 @@ class Checkpoint:
         """
         if task is not None and task != self.task:
             raise CheckpointError(
-                f"the checkpoint was made by task={self.task}, and task={task} was asked for; type task={self.task}"
+                f"the checkpoint was made by task={self.task}, and task={task} was asked for; leave task= out, or give"
+                f" a checkpoint of {task}"
             )
         if learner is not None and learner != self.learner:
             raise CheckpointError(

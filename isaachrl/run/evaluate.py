@@ -24,7 +24,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     num_envs, per_env = share(settings.run.episodes, settings.run.num_envs or DEFAULT_NUM_ENVS)
     seed = evaluation_seed(settings)
     env, policy, learner = actor(settings, num_envs, seed)
-    log.info("%d environments with %d episodes each, seed %d", num_envs, per_env, seed)
+    log.info("environments: %d, episodes of each: %d, seed: %d", num_envs, per_env, seed)
     summary: dict[str, Any] = run_episodes(env, policy, per_env).summary()
     summary |= {"task": settings.task.name, "seed": seed, "policy": settings.run.policy.value}
     summary |= {"checkpoint": settings.run.checkpoint, "typed": dict(settings.typed)}

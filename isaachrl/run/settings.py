@@ -26,6 +26,10 @@ Values = dict[str, Any]
 
 SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
 DEFAULT_NUM_ENVS = 256
+_OWN = {  # what makes a task of one's own take a shorthand
+    "skill": ", or register a task of your own with isaachrl.hierarchy.build.hierarchical",
+    "motion": ", or give the configuration of a task of your own a key motion",
+}
 # how a run was started, as against what it is: not taken over from a stored configuration
 _OF_THE_CALL = (
     "mode",
@@ -235,7 +239,8 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
     if name == "none":
         return {}
     if name != "auto" and name not in recipes:
-        raise ConfigError(f"recipe={name} is unknown{nearest(name, [*recipes, 'auto', 'none'])}")
+        fitting = [other for other in recipes if other == task or other not in registry.names()]
+        raise ConfigError(f"recipe={name} is unknown{nearest(name, [*fitting, 'auto', 'none'])}")
     if name == "auto":
         name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
     chosen = dict(recipes.get(name) or {})
@@ -315,7 +320,7 @@ def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:
     for key in SHORTHANDS["task"]:
         value = getattr(run, key)
         if value is not None and key not in names:
-            raise ConfigError(f"{key}={value}: the task {task.name} takes no {key}; leave {key}= out")
+            raise ConfigError(f"{key}={value}: the task {task.name} takes no {key}; leave {key}= out{_OWN[key]}")
         setattr(run, key, None)
 
 

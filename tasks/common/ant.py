@@ -1,10 +1,13 @@
 """What the ant's tasks share: what is sensed, the goal space of the published hierarchies, how episodes start."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from isaachrl.maths import rotations
-from isaachrl.sim import Robot, Sim
+from isaachrl.sim import Control, Robot, Sim
+from tasks.common.motors import motor_contract
 
 NUM_COORDINATES, NUM_VELOCITIES = 15, 14
 STATE_SIZE = NUM_COORDINATES + NUM_VELOCITIES + 1
@@ -36,6 +39,11 @@ def state_layout(robot: Robot) -> list[tuple[str, int, str]]:
         ("joint_vel", robot.num_dofs, "rad/s"),
         ("time", 1, f"control steps since the episode began, times {TIME_SCALE:g}"),
     ]
+
+
+def motors(robot: Robot) -> dict[str, Any]:
+    """What an action does: shares of the greatest torques."""
+    return motor_contract(robot, Control.torque, torch.zeros_like(robot.effort_limit), robot.effort_limit)
 
 
 def starts(sim: Sim, pose: Tensor, noise: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout, joint_quat_from_qpos
 from isaachrl.motion.library import MotionState
 from isaachrl.sim import Control, Robot, Sim
+from tasks.common.motors import motor_contract
 
 KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
 FEET = ("right_foot", "left_foot")
@@ -128,6 +129,7 @@ class ActionMap:
 
     Attributes:
         offset, scale: `(D,)`, rad or N m.
+        contract: the same as plain data.
     """
 
     def __init__(self, robot: Robot, control: Control, device: torch.device) -> None:
@@ -140,6 +142,7 @@ class ActionMap:
         if control is Control.torque:
             offset, scale = torch.zeros_like(offset), robot.effort_limit.clone()
         self.offset, self.scale = offset.to(device), scale.to(device)
+        self.contract = motor_contract(robot, control, offset, scale)
 
     def __call__(self, action: Tensor) -> Tensor:
         """Controls `(N, D)` of actions `(N, D)`."""

@@ -251,6 +251,17 @@ class Sign(nn.Module):
         return latent[:, :1]
 
 
+def test_a_bare_humanoid_exports_what_its_motors_do():
+    cfg = {"task": {"skill": "none", "start_motion": "stand", "episode_steps": 20}}
+    learner = PpoLearner(isaachrl.make("HumanoidHRLMaze", 4, device="cpu", cfg=cfg), PpoCfg(**SMALL), seed=0)
+    (exported,) = learner.exports()
+    told, action = exported.contract["action"], torch.rand(4, 28) * 2 - 1
+    learner.env.task.apply(action)
+    expected = torch.tensor(told["offset"]) + torch.tensor(told["scale"]) * action
+    assert_close(learner.env.sim.ctrl, expected)
+    assert told["unit"] == "rad" and told["motors"][0] == learner.env.sim.robot.dof_names[0]
+
+
 def test_a_hierarchy_is_trained_like_any_environment():
     env = point(lengths=[6, 8])
     env.obs_sizes, inner = {"proprioception": 2}, env.observe

@@ -209,11 +209,39 @@ def test_exported_tables_choose_as_the_policy_does():
     for _ in range(30):
         learner.iterate()
     exported = {item.name: item for item in learner.exports()}
-    assert set(exported) == {"Root", "Fetch", "ToKey", "Carry"}
+    assert set(exported) == {"Root", "Fetch", "ToKey", "Carry", "ends"}
     mdp = learner.tables.mdp
     chosen = exported["Fetch"].module(mdp.obs).argmax(-1)
     best = learner.algorithm.best().view(4, 10, -1)[1, :, :2].argmax(-1)
     assert torch.equal(chosen, best)
+
+
+def test_exported_tables_alone_act_as_the_policy_does():
+    """A stack of calls in plain Python, driven by nothing but the networks and their contracts."""
+    learner = make_hpg(corridor(1), HpgCfg(), 0)
+    for _ in range(20):
+        learner.iterate()
+    exported = {item.name: item for item in learner.exports()}
+    names = exported["ends"].contract["subtasks"]
+    env, policy = learner.env, learner.policy()
+    obs, done, open_calls, deepest = env.reset(), True, [], 0
+    for _ in range(60):
+        policy.restart(torch.tensor([done]))
+        seen = obs["state"]
+        open_calls = [names[0]] if done else open_calls
+        ended = dict(zip(names, exported["ends"].module(seen)[0] > 0, strict=True))
+        over = [level for level, name in enumerate(open_calls) if ended[name]]
+        open_calls = open_calls[: over[0]] if over else open_calls
+        while (name := open_calls[-1]) in exported:
+            children = exported[name].contract["children"]
+            open_calls.append(children[int(exported[name].module(seen).argmax())])
+        action = exported["ends"].contract["actions"].index(open_calls.pop())
+        deepest = max(deepest, len(open_calls))
+        chosen = policy.act(obs)
+        assert int(chosen.reshape(-1)[0] if chosen.numel() == 1 else chosen.argmax()) == action
+        result = env.step(chosen)
+        obs, done = result.obs, bool(result.done)
+    assert deepest == 3
 
 
 def test_a_task_without_a_graph_is_refused():

@@ -194,9 +194,51 @@ def test_policies_act_and_exports_agree(name):
     action = policy.act(env.observe())
     assert action.shape == (8, 1) and (action.abs() <= env.action_extent[1]).all()
     exported = found.exports()
-    assert [item.name for item in exported] == (["straight", "diagonal"] if name == "hybrid" else ["policy"])
+    assert [name for name, _, _ in exported[0].contract["layout"]] == ["x, y", "heading", "turn rate"]
     if name != "hybrid":
+        assert [item.name for item in exported] == ["policy"]
         assert_close(exported[0].module(env.state), action)
+
+
+def sail(exported, env, steps):
+    """Sail as the exports' JSON says, one ship at a time would; yields the actions of every step."""
+    networks = {item.name: item.module for item in exported}
+    contract = exported[0].contract
+    count, kinds = env.num_envs, contract["kinds"]
+    entry, scores, calls = (
+        env.state.clone(),
+        torch.zeros(count, len(contract["children"])),
+        [contract["call_steps"]] * count,
+    )
+    for _ in range(steps):
+        action = torch.zeros(count, 1)
+        for i in range(count):
+            state = env.state[i : i + 1]
+            kind = contract["kind_of_child"][int(scores[i].argmax())]
+            over = networks["ends"](networks["view"](scores[i : i + 1], entry[i : i + 1], state))[0, kind] > 0
+            if over or calls[i] == contract["call_steps"]:
+                entry[i], scores[i], calls[i] = state[0], networks["root"](state)[0], 0
+                kind = contract["kind_of_child"][int(scores[i].argmax())]
+            calls[i] += 1
+            action[i] = networks[kinds[kind]](networks["view"](scores[i : i + 1], entry[i : i + 1], state))[0]
+        yield action
+
+
+def test_the_hybrids_exports_alone_sail_as_its_policy_does():
+    found = learner("hybrid", horizon=32, call_steps=25)
+    for _ in range(6):
+        found.iterate()
+    found.method.q.normal_(generator=torch.Generator().manual_seed(0))  # so that cells differ in what they call
+    env, policy, exported = found.env, found.policy(), found.exports()
+    assert [item.name for item in exported] == ["root", "view", "ends", "straight", "diagonal"]
+    env.reset()
+    env.state[:, :2] = 600.0 + 10.0 * torch.arange(8.0).unsqueeze(-1)  # far from the edge and from the gate
+    policy.restart(torch.ones(8, dtype=torch.bool))
+    calls = policy.calls.clone()
+    for action in sail(exported, env, 60):
+        assert_close(policy.act({}), action)
+        assert not env.step(action).done.any()
+    assert (policy.calls - calls > 2).all() and policy.task.unique().numel() > 1
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.5])

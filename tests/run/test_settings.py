@@ -165,9 +165,17 @@ def test_checkpoint_brings_its_task_and_configuration(launch):
     assert (settings.task_cfg.episode_steps, settings.task_cfg.skill, settings.learner_cfg.horizon) == (6, "other", 2)
 
 
+def test_recipes_of_other_tasks_are_not_offered(launch):
+    recipes = RECIPES | {"Point": {"num_envs": 2}, "Point2": {"num_envs": 3}}
+    with pytest.raises(
+        ConfigError, match=r"recipe=pont is unknown; did you mean Point or none\? \(valid: Point, auto, cpu"
+    ):
+        launch(recipe="pont", train={"recipes": recipes})
+
+
 def test_checkpoint_of_another_task_or_learner_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
-    with pytest.raises(CheckpointError, match="task=Point, and task=Point2 was asked for; type task=Point"):
+    with pytest.raises(CheckpointError, match="task=Point, and task=Point2 was asked for; leave task= out"):
         launch(mode="evaluate", checkpoint="run", task={"name": "Point2"})
     with pytest.raises(CheckpointError, match="'greedy'.*'lazy'"):
         launch(mode="evaluate", checkpoint="run", train={"name": "lazy"})

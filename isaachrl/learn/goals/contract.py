@@ -47,8 +47,8 @@ def goal_task(env: Env) -> GoalTask:
     needed = ("position_size", "action_limits", "goal_limits", "state_scale", "flipped")
     if "state" not in env.obs_sizes or not all(hasattr(task, name) for name in needed):
         raise ConfigError(
-            "learners of goals need a task that says what goals are about, such as task=AntMaze; this one has no"
-            " group 'state', or lacks one of " + ", ".join(needed)
+            "this learner sets goals, and the task does not say what goals can be about; type task=AntMaze, or another"
+            " of the ant's. (A task of your own shows a group 'state' and has " + ", ".join(needed) + ".)"
         )
     return cast(GoalTask, task)
 

@@ -12,7 +12,7 @@ from isaachrl.learn.goals.contract import goal_task
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.replay import SegmentReplay, Sizes
-from isaachrl.learn.goals.schedule import Schedule
+from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_is_learned
 from isaachrl.learn.goals.update import ManagerUpdate, PursuerUpdate
 from isaachrl.learn.learner import Exported, Learner, Policy
 
@@ -77,6 +77,8 @@ class GoalsLearner(Learner):
         progress = self.iteration / cfg.max_iterations
         pretraining = progress < cfg.pretrain_worker_until
         frozen = progress >= cfg.freeze_worker_at
+        if self.iteration == 0:
+            warn_if_nothing_is_learned(cfg.max_iterations, cfg.steps_per_iteration, self._learn_from)
         for level in self.levels.all:
             level.slow_down(progress)
         for _ in range(cfg.steps_per_iteration):

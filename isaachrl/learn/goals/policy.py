@@ -142,8 +142,7 @@ def _contract(env: Env) -> dict[str, Any]:
     """What the numbers mean that go in, and the action that comes out."""
     return {
         "layout": env.obs_layout,
-        "action": "in [-1, 1], shares of action_limits",
-        "action_limits": goal_task(env).action_limits.tolist(),
+        "action": env.action_contract,
         "step_s": env.step_s,
     }
 

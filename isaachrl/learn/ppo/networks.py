@@ -87,6 +87,7 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
         "policy_input": groups, "layout": layout, "action_size": env.action_size, "step_s": env.step_s,
     }  # fmt: skip
     if not isinstance(env, HierarchicalEnv):
+        contract["action"] = env.action_contract
         return [Exported("policy", policy, {"policy_input": seen}, "action", contract)]
     high = LatentPolicy(policy)
     contract |= {"inner_steps": env.cfg.steps, "use": "ask once every step_s and hold the answer over inner_steps"}

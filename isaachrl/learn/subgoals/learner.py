@@ -216,11 +216,18 @@ class SubgoalLearner(Learner):
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: both levels."""
         seen = self.env.policy_input(self.env.observe())[:1]
-        names = {"subgoals": list(self.subgoals.names)}
+        contract = {
+            "subgoals": list(self.subgoals.names),
+            "layout": self.env.obs_layout,
+            "action": self.env.action_contract,
+            "use": "the low level sees the observation and the subgoal, one-hot; both take what has the greatest score,"
+            " the high level among the subgoals not achieved yet, and anew when one is, or after subgoal_steps",
+            "subgoal_steps": self.cfg.subgoal_steps,
+        }
         low = join(seen, torch.zeros(1, dtype=torch.long, device=seen.device), self.count)
         return [
-            Exported("high_level", self.above.policy, {"policy_input": seen}, "subgoal_scores", names),
-            Exported("low_level", self.below.policy, {"policy_input_and_subgoal": low}, "action_scores", names),
+            Exported("high_level", self.above.policy, {"policy_input": seen}, "subgoal_scores", contract),
+            Exported("low_level", self.below.policy, {"policy_input_and_subgoal": low}, "action_scores", contract),
         ]
 
     def state_dict(self) -> dict[str, Any]:

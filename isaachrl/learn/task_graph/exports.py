@@ -1,13 +1,30 @@
-"""Tables as networks: what is seen of a state in, one score a choice out."""
+"""Tables and tiles as networks: what is seen of a state in, one score a choice or an action out; where calls end."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from isaachrl.envs.tabular import TabularMdp
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.learn.learner import Exported
+from isaachrl.learn.task_graph.tables import GraphTables
 from isaachrl.learn.task_graph.tiles import TileCoder
+from isaachrl.learn.task_graph.views import Views
+
+USE_ALONE = "take the action with the greatest score"
+USE = (
+    "begin with the first subtask; call the child with the greatest score, and of a subtask its child in turn, down to"
+    " an action; after every action close the outermost open call that `ends` gives 1, with those below it, and go on"
+    " from its caller"
+)
+CALLS = (
+    "ask `root`; keep its scores, and the state as the entry; every step show scores, entry and state to `view`, and"
+    " that view to the network of the child's kind, which gives the action; ask `root` again when `ends` gives 1 for"
+    " that kind or after call_steps steps"
+)
 
 
 class Lookup(nn.Module):
@@ -44,12 +61,25 @@ def table_exports(mdp: TabularMdp, graph: TaskGraph, row: Tensor, best: Tensor) 
         best: `(rows, C)` one-hot.
     """
     found = []
+    flat = len(graph.subtasks) == 1
     for g, subtask in enumerate(graph.subtasks):
         module = Lookup(mdp.obs, best[row[g], : len(subtask.children)])
-        contract = {"subtask": subtask.name, "children": list(subtask.children)}
-        name = "policy" if len(graph.subtasks) == 1 else "".join(c if c.isalnum() else "_" for c in subtask.name)
-        found.append(Exported(name, module, {"policy_input": mdp.obs[mdp.starts[:1]]}, "scores", contract))
+        contract = {"subtask": subtask.name, "children": list(subtask.children), "use": USE_ALONE if flat else USE}
+        name = "policy" if flat else "".join(c if c.isalnum() else "_" for c in subtask.name)
+        found.append(_of_state(name, module, "scores", contract, mdp))
     return found
+
+
+def ends_export(mdp: TabularMdp, tables: GraphTables) -> Exported:
+    """A network that says of each subtask whether its call is over: the observation in, ones and zeros out."""
+    contract = {"subtasks": [subtask.name for subtask in tables.graph.subtasks], "use": USE}
+    return _of_state("ends", Lookup(mdp.obs, tables.done.T), "ended", contract, mdp)
+
+
+def _of_state(name: str, module: nn.Module, output: str, contract: dict[str, Any], mdp: TabularMdp) -> Exported:
+    """A network of what is seen of a state, and what that is."""
+    layout = {"layout": {"policy_input": list(mdp.layout)}, "actions": list(mdp.actions)}
+    return Exported(name, module, {"policy_input": mdp.obs[mdp.starts[:1]]}, output, contract | layout)
 
 
 class TiledMean(nn.Module):
@@ -65,7 +95,7 @@ class TiledMean(nn.Module):
 
     def __init__(self, coder: TileCoder, weights: Tensor, extent: tuple[float, float]) -> None:
         super().__init__()
-        self.coder, self.extent = copy.deepcopy(coder), extent
+        self.coder, self.extent = on_cpu(coder), extent
         self.register_buffer("weights", weights.clone())
 
     def forward(self, state: Tensor) -> Tensor:
@@ -74,16 +104,89 @@ class TiledMean(nn.Module):
         return low + (high - low) * self.weights[self.coder(state)].sum(-1, keepdim=True).sigmoid()
 
 
-def tile_exports(policies: dict[str, tuple[TileCoder, Tensor]], extent: tuple[float, float]) -> list[Exported]:
-    """One network a policy, from the state, or a subtask's view of it, to the action.
+class CellScores(nn.Module):
+    """The row of a table that belongs to the cell a state lies in.
 
     Args:
-        policies: tiles and weights by name.
-        extent: least and greatest action.
+        cell: number `(n,)` of the cells of states `(n, F)`.
+        scores: `(cells, C)`.
     """
-    found = []
-    for name, (coder, weights) in policies.items():
-        module = TiledMean(coder, weights, extent).cpu()
-        contract = {"action": {"least": extent[0], "greatest": extent[1]}}
-        found.append(Exported(name, module, {"state": coder.middle().cpu()}, "action", contract))
+
+    scores: Tensor
+
+    def __init__(self, cell: Callable[[Tensor], Tensor], scores: Tensor) -> None:
+        super().__init__()
+        self.cell = on_cpu(cell)
+        self.register_buffer("scores", scores.clone())
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Scores `(n, C)` of states `(n, F)`."""
+        return self.scores[self.cell(state)]
+
+
+class View(nn.Module):
+    """How a subtask sees a state from where it was called."""
+
+    def __init__(self, views: Views) -> None:
+        super().__init__()
+        self.views = on_cpu(views)
+
+    def forward(self, scores: Tensor, entry: Tensor, state: Tensor) -> Tensor:
+        """View `(n, F)` that the subtask of the greatest score `(n, T)`, called at `entry (n, F)`, has of `state`."""
+        return self.views(scores.argmax(-1), entry, state)
+
+
+class ViewEnds(nn.Module):
+    """Where the subtasks of each kind are over."""
+
+    def __init__(self, views: Views) -> None:
+        super().__init__()
+        self.views = on_cpu(views)
+
+    def forward(self, view: Tensor) -> Tensor:
+        """1 where a subtask of a kind is over, else 0, `(n, kinds)`, of views `(n, F)`."""
+        kind = torch.zeros_like(view[:, 0], dtype=torch.long)  # not by len(view), which an export would fix
+        ends = [self.views.ends(kind + number, view)[0] for number in range(len(self.views.kinds))]
+        return torch.stack(ends, dim=-1).float()
+
+
+def tile_export(name: str, module: TiledMean, seen: str, contract: dict[str, Any]) -> Exported:
+    """A network from what is seen, the state or a view of it, to the action.
+
+    Args:
+        name: of the file.
+        module: the policy.
+        seen: name of the input.
+        contract: what else is to be said.
+    """
+    low, high = module.extent
+    action = {"action": {"least": low, "greatest": high}}
+    return Exported(name, module, {seen: module.coder.middle()}, "action", action | contract)
+
+
+def call_exports(views: Views, root: CellScores, state: Tensor, contract: dict[str, Any]) -> list[Exported]:
+    """What the calls of a root need: its scores, the views of its subtasks, and where they are over.
+
+    Args:
+        views: of the root's subtasks.
+        root: their scores.
+        state: `(1, F)` an example.
+        contract: what the columns of a state are, and when calls are made.
+    """
+    scores = {"children": [subtask.name for subtask in views.subtasks]}
+    kinds = {"kinds": views.kinds, "kind_of_child": views.kind.tolist()}
+    seen = {"scores": root(state), "entry": state, "state": state}
+    return [
+        Exported("root", root, {"state": state}, "scores", scores | kinds | contract),
+        Exported("view", View(views), seen, "view", scores | contract),
+        Exported("ends", ViewEnds(views), {"view": state}, "ended", kinds | contract),
+    ]
+
+
+def on_cpu(thing: Any) -> Any:
+    """A copy of an object with the tensors that it holds on the CPU."""
+    found = copy.copy(thing)
+    for name, value in vars(thing).items():
+        if isinstance(value, Tensor):
+            setattr(found, name, value.cpu())
     return found

@@ -11,7 +11,7 @@ from isaachrl.envs.tabular import TabularEnv
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.task_graph.algorithms import Algorithm
 from isaachrl.learn.task_graph.config import GraphCfg
-from isaachrl.learn.task_graph.exports import table_exports
+from isaachrl.learn.task_graph.exports import ends_export, table_exports
 from isaachrl.learn.task_graph.stack import CallStack, Chooser, Tick, stack_ticks
 from isaachrl.learn.task_graph.tables import GraphTables
 
@@ -86,8 +86,10 @@ class GraphLearner(Learner):
         return StackPolicy(self.world, self.tables, Chooser(self.algorithm.row, self.algorithm.best()))
 
     def exports(self) -> list[Exported]:
-        """See `Learner.exports`: one table a subtask, from what is seen to one score a child."""
-        return table_exports(self.world.mdp, self.tables.graph, self.algorithm.row, self.algorithm.best())
+        """See `Learner.exports`: one table a subtask, from what is seen to one score a child, and where calls end."""
+        mdp, graph = self.world.mdp, self.tables.graph
+        found = table_exports(mdp, graph, self.algorithm.row, self.algorithm.best())
+        return found if len(graph.subtasks) == 1 else [*found, ends_export(mdp, self.tables)]
 
     def examine(self) -> dict[str, Any]:
         """The greedy policy's means over every start, each played once."""

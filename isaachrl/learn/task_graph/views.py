@@ -1,7 +1,5 @@
 """What the subtasks of N environments see of the plane they sail, walk or drive on, all at once."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -70,10 +68,6 @@ class Views:
             if model.internal_reward is not None:
                 paid = torch.where(kind == number, model.internal_reward(before, after), paid)
         return paid
-
-    def to_dict(self) -> dict[str, Any]:
-        """Names of subtasks and kinds, for those who use an exported network."""
-        return {"subtasks": [subtask.name for subtask in self.subtasks], "kinds": self.kinds}
 
 
 def _done(model: Subtask, view: Tensor) -> Tensor:

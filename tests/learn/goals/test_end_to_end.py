@@ -83,6 +83,21 @@ def test_the_flat_baselines_train(launch, learner):
     assert load_checkpoint(folder).learner == learner
 
 
+@pytest.mark.parametrize("learner", ["goals", "td3"])
+def test_who_trains_for_less_than_the_warm_up_is_told(launch, caplog, learner):
+    train = {"warmup_steps": 30, "steps_per_iteration": 10, "check_every": 0}
+    launch(learner=learner, train=train, max_iterations=3)
+    assert "nothing will be learned" in caplog.text and "type max_iterations=4 or more" in caplog.text
+    caplog.clear()
+    launch(learner=learner, train=train, max_iterations=4, run_dir="longer")
+    assert "nothing will be learned" not in caplog.text
+
+
+def test_a_task_without_goals_says_which_have_some(launch):
+    with pytest.raises(ConfigError, match=r"this learner sets goals.*type task=AntMaze"):
+        launch("HumanoidAMP", max_iterations=1)
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [

@@ -1,0 +1,27 @@
+"""What the numbers of an action do to a robot's motors, told to those who use an exported policy."""
+
+from typing import Any
+
+from torch import Tensor
+
+from isaachrl.sim import Control, Robot
+
+UNIT = {Control.position: "rad", Control.torque: "N m"}
+
+
+def motor_contract(robot: Robot, control: Control, offset: Tensor, scale: Tensor) -> dict[str, Any]:
+    """Plain data for `Task.action_contract`: a motor takes `offset + scale * action`, the action clamped to [-1, 1].
+
+    Args:
+        robot: whose motors.
+        control: what they take.
+        offset, scale: `(D,)`, rad or N m.
+    """
+    return {
+        "motors": list(robot.dof_names),
+        "control": control.value,
+        "unit": UNIT[control],
+        "offset": offset.tolist(),
+        "scale": scale.tolist(),
+        "use": "each motor takes offset + scale * action, the action clamped to [-1, 1]",
+    }
