@@ -28,5 +28,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = cli.guarded(cli.prepare, sys.argv[1:], CFG)
+    sys.argv[1:] = cli.guarded(cli.prepare, cli.help_wanted(sys.argv[1:], CFG), CFG)
     main()

@@ -18,13 +18,62 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 _PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume", "rescue", "layout")
 _FLAGS = (  # Hydra's own
-    "--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
+    "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
 )  # fmt: skip
 _FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--info", "-i", "--experimental-rerun",
 )  # fmt: skip
+
+
+_HELP = ("--help", "-h")
+_USAGE = """\
+python train.py task=NAME [train=NAME] [mode=train|play|evaluate|export|graph] [key=value …]
+
+task: {tasks}
+train: {learners}; the task's own when left out
+
+Keys (all have defaults; a recipe for the task or the device fills in what you leave out):
+  num_envs=N  max_iterations=N  seed=N  device=auto|cpu|cuda:0  sim=auto|mujoco|mujoco_warp
+  graph=auto|off  recipe=auto|none|NAME (cpu, gpu, parallel, paper)
+  run_dir=FOLDER       where the run goes instead of runs/<task>/<time>
+  resume=RUN           continue a stopped run (its folder, or one of its checkpoints)
+  checkpoint=PATH      what play, evaluate and export load; in training, the weights to start from
+  policy=random        uniformly random actions instead of a trained policy, as a baseline to evaluate or play
+  skill=FILE           the frozen skill of a task that commands one
+  motion=FILE          the motion data of a task that imitates some
+  episodes=N           how many episodes mode=evaluate counts
+  video=true|false     whether mode=play writes play.mp4
+  task.KEY=…           any key of the task        train.KEY=…  any key of the learner
+"""
+
+
+def help_wanted(argv: Sequence[str], cfg: Path) -> list[str]:
+    """Say how to call the program, if that is what was asked for.
+
+    Args:
+        argv: the arguments as typed.
+        cfg: folder of the YAML files, with one subfolder a group.
+
+    Returns:
+        What is left to do: the arguments as they were, or those that print every key of a task that was named.
+
+    Raises:
+        SystemExit: nothing is left to do.
+    """
+    if not set(argv) & set(_HELP):
+        return list(argv)
+    tasks = _names(cfg / "task")
+    learners = [name for name in _names(cfg / "train") if name not in tasks]
+    sys.stdout.write(_USAGE.format(tasks=", ".join(tasks), learners=", ".join(learners)))
+    rest = [argument for argument in argv if argument not in _HELP]
+    if not any(argument.startswith("task=") for argument in rest):
+        sys.stdout.write(
+            "\nWith task=NAME before it, --help lists that task's keys, and its learner's, with their values.\n"
+        )
+        raise SystemExit(0)
+    return [*rest, "mode=help"]
 
 
 def prepare(argv: Sequence[str], cfg: Path) -> list[str]:
@@ -134,7 +183,7 @@ def _override(argument: str, cfg: Path, check_groups: bool) -> str:
 
 def _names(group: Path) -> list[str]:
     """What can be typed for a group: its files, but for those that only others build on."""
-    return [path.stem for path in group.glob("*.yaml") if not path.stem.startswith("_")]
+    return sorted(path.stem for path in group.glob("*.yaml") if not path.stem.startswith("_"))
 
 
 def _quote(path: str) -> str:

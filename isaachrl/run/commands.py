@@ -1,6 +1,8 @@
 """The commands: from the composed configuration to the one that was asked for."""
 
-from collections.abc import Mapping, Sequence
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from isaachrl.errors import ConfigError
@@ -26,10 +28,38 @@ def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
         return dispatch(settings)
 
 
+def list_keys(settings: Settings) -> None:
+    """Print every key with the value that it would take, as it could be typed."""
+    plain = settings.plain()
+    task, learner = plain.pop("task"), plain.pop("train")
+    top = {key: value for key, value in plain.items() if value is not None and key not in ("mode", "test")}
+    lines = [f"# the task {task.pop('name')}", *_typed(task, "task."), f"\n# the learner {learner.pop('name')}"]
+    lines += [*_typed(learner, "train."), "\n# the run", *_typed(top, "")]
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def _typed(values: Mapping[str, Any], path: str) -> Iterator[str]:
+    """`path.key=value` of nested values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _typed(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}={_spelt(value)}"
+
+
+def _spelt(value: Any) -> str:
+    """A value in the spelling of the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(_spelt(item) for item in value)}]"
+    return json.dumps(value) if value is None or isinstance(value, bool | dict) else str(value)
+
+
 def dispatch(settings: Settings) -> Any:
     """Run the command of `settings.run.mode`. What a command needs is imported when it is asked for."""
     if settings.run.mode is Mode.train:
         return train(settings)
+    if settings.run.mode is Mode.help:
+        return list_keys(settings)
     if distributed.size() > 1:
         mode = settings.run.mode.value
         raise ConfigError(

@@ -54,6 +54,7 @@ class Mode(Enum):
     evaluate = "evaluate"
     export = "export"
     graph = "graph"
+    help = "help"  # what `--help` becomes once a task is named
 
 
 class Acting(Enum):
@@ -244,7 +245,7 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
     if name == "auto":
         name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
     chosen = dict(recipes.get(name) or {})
-    if mode is not Mode.train:  # the sizes of a training are not those of a look at it
+    if mode not in (Mode.train, Mode.help):  # the sizes of a training are not those of a look at it
         chosen.pop("num_envs", None)
         chosen.pop("max_iterations", None)
     return chosen

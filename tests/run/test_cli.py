@@ -33,6 +33,21 @@ def test_help_and_composition_are_shown(tmp_path):
     assert "name: HumanoidHRLMaze" in done.stdout and "name: ppo" in done.stdout and "seed: 3" in done.stdout
 
 
+def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path):
+    brief = train("--help", cwd=tmp_path).stdout
+    assert "task: AntFall, " in brief and "hiro, hpg" in brief and "_goals" not in brief
+    done = train("task=AntMaze", "train=hiro", "device=cpu", "train.worker.batch=64", "-h", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith(brief[: brief.index("With task=")])
+    lines = done.stdout.splitlines()
+    found = ("task.integrator=euler", "train.worker.hidden=[256,256]", "train.worker.batch=64", "num_envs=128")
+    assert set(found) <= set(lines) and "train.hindsight=false" in lines
+    # what is listed can be typed
+    settings = [line for line in lines[lines.index("# the task AntMaze") :] if line and line[0] != "#"]
+    again = train("task=AntMaze", "train=hiro", *settings, "--help", cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "typed, meant",
     [("--max_iterations", "max_iterations=VALUE"), ("--max-iterations=2", "max_iterations=2"), ("-seed=3", "seed=3")],
