@@ -12,7 +12,8 @@ import tasks
 from isaachrl import config
 from isaachrl.errors import IsaacHRLError
 from isaachrl.learn import distributed
-from isaachrl.learn.ppo import PpoCfg, PpoLearner
+from isaachrl.learn.ppo import PpoCfg
+from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.losses import gaussian_log_prob
 from isaachrl.learn.skills.update import Signals

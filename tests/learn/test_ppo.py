@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -14,9 +16,10 @@ from isaachrl.envs.env import Env, StepResult
 from isaachrl.envs.registry import World
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
-from isaachrl.learn.ppo import PpoCfg, PpoLearner
+from isaachrl.learn.ppo import PpoCfg
 from isaachrl.learn.ppo.adapter import EnvAdapter, Statistics
 from isaachrl.learn.ppo.config import minibatch_rows
+from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.registry import learner_entry
 from tests.run.point import Point, PointCfg
 from tests.tiny_skill import make_tiny_skill
@@ -249,6 +252,11 @@ class Sign(nn.Module):
 
     def act(self, proprioception, latent):
         return latent[:, :1]
+
+
+def test_only_who_uses_it_waits_for_rl_games():
+    code = "import sys, isaachrl.run.learners as l; l.load_learners(); print('rl_games' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 def test_a_bare_humanoid_exports_what_its_motors_do():

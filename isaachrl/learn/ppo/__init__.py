@@ -1,7 +1,17 @@
 """Proximal policy optimisation by rl_games; the only package that imports it."""
 
+from isaachrl.envs.env import Env
+from isaachrl.learn.learner import Learner
 from isaachrl.learn.ppo.config import PpoCfg
-from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.registry import register_learner
 
-register_learner("ppo", PpoCfg, PpoLearner)
+
+def make_ppo(env: Env, cfg: PpoCfg, seed: int) -> Learner:
+    """PPO on any environment."""
+    # only who uses it waits the seconds that importing rl_games takes
+    from isaachrl.learn.ppo.learner import PpoLearner
+
+    return PpoLearner(env, cfg, seed)
+
+
+register_learner("ppo", PpoCfg, make_ppo)
