@@ -105,7 +105,7 @@ class ShipSteering(Env):
         self.obs_sizes, self.policy_groups, self.action_size = {"ship": 5}, ("ship",), 1
         self.episode_steps, self.step_s = cfg.episode_steps, cfg.substeps * cfg.sampling_s
         self.obs_layout = layout(cfg)
-        self.action_contract = {"action": "desired turn rate", "unit": "rad/s", "limit": cfg.max_turn_rad_s}
+        self.action_contract = {"use": "the desired turn rate", "unit": "rad/s", "limit": cfg.max_turn_rad_s}
         self.task_graph = ship_graph(cfg)
         self.action_extent = (-cfg.max_turn_rad_s, cfg.max_turn_rad_s)
         self._turning, self._moving = (table.to(self.device) for table in (response(cfg), odometry(cfg)))

@@ -34,12 +34,16 @@ def world():
     return World(4, "mujoco", torch.device("cpu"), torch.Generator().manual_seed(0))
 
 
-def test_example_task_runs(module):
-    registered = {}
-    names = {"register": lambda *entry: registered.update({entry[0]: entry[1:]}), "task_env": task_env}
-    exec(compile(blocks()[1], str(PAGE), "exec"), names)
+def registered(number, **names):
+    """What the registration in block `number` registers."""
+    found = {}
+    names["register"] = lambda *entry: found.update({entry[0]: entry[1:]})
+    exec(compile(blocks()[number], str(PAGE), "exec"), names)
+    return found["HumanoidStand"]
 
-    cfg_type, build = registered["HumanoidStand"]
+
+def test_example_task_runs(module):
+    cfg_type, build = registered(1, task_env=task_env)
     env = build(cfg_type(episode_steps=3), world())
     results = [env.step(torch.zeros(4, env.action_size)) for _ in range(3)]
 
@@ -53,7 +57,7 @@ def test_example_task_runs(module):
 
 def test_example_task_takes_a_skill(module):
     exec(compile(blocks()[2], str(PAGE), "exec"), module.__dict__)
-    build = hierarchical(module.HumanoidStand)
+    _, build = registered(3, HumanoidStand=module.HumanoidStand, HumanoidStandCfg=module.HumanoidStandCfg)
     env = build(module.HumanoidStandCfg(episode_steps=10), world())
     assert isinstance(env, HierarchicalEnv) and env.action_size == 16 and env.episode_steps == 2
     result = env.step(torch.zeros(4, 16))

@@ -64,7 +64,8 @@ class Env(ABC):
         action_size: an action is `(N, action_size)` in [-1, 1].
         obs_layout: of groups that say more, name, size and unit of each part in order; where there is a tensor `state`
             of continuous columns, its too.
-        action_contract: what the numbers of an action do, as plain data; empty where nobody says.
+        action_contract: what the numbers of an action do, as plain data: `use` in words, or `actions`, the names of a
+            choice; motors bring names, unit and scales. Empty where nobody says.
         step_s: simulated seconds of a step; 0 where there is no such thing.
         episode_steps: steps until an episode is truncated.
         generator: the source of all randomness of this object.

@@ -28,6 +28,7 @@ _FLAGS_WITH_VALUE = (
 
 
 _HELP = ("--help", "-h")
+_NAMES_A_TASK = ("task", "checkpoint", "resume")
 _USAGE = """\
 python train.py task=NAME [train=NAME] [mode=train|play|evaluate|export|graph] [key=value …]
 
@@ -57,7 +58,7 @@ def help_wanted(argv: Sequence[str], cfg: Path) -> list[str]:
         cfg: folder of the YAML files, with one subfolder a group.
 
     Returns:
-        What is left to do: the arguments as they were, or those that print every key of a task that was named.
+        What is left to do: the arguments as they were, or those that list every key of the run that they name.
 
     Raises:
         SystemExit: nothing is left to do.
@@ -68,12 +69,11 @@ def help_wanted(argv: Sequence[str], cfg: Path) -> list[str]:
     learners = [name for name in _names(cfg / "train") if name not in tasks]
     sys.stdout.write(_USAGE.format(tasks=", ".join(tasks), learners=", ".join(learners)))
     rest = [argument for argument in argv if argument not in _HELP]
-    if not any(argument.startswith("task=") for argument in rest):
-        sys.stdout.write(
-            "\nWith task=NAME before it, --help lists that task's keys, and its learner's, with their values.\n"
-        )
+    named = any(argument.partition("=")[0] in _NAMES_A_TASK for argument in rest)
+    if not named or any(argument.startswith("-") for argument in rest):
+        sys.stdout.write("\nWith task=NAME, --help lists that task's keys, and its learner's, with their values.\n")
         raise SystemExit(0)
-    return [*rest, "mode=help"]
+    return [*rest, "help=true"]
 
 
 def prepare(argv: Sequence[str], cfg: Path) -> list[str]:

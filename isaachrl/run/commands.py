@@ -32,7 +32,8 @@ def list_keys(settings: Settings) -> None:
     """Print every key with the value that it would take, as it could be typed."""
     plain = settings.plain()
     task, learner = plain.pop("task"), plain.pop("train")
-    top = {key: value for key, value in plain.items() if value is not None and key not in ("mode", "test")}
+    plain["num_envs"] = settings.num_envs
+    top = {key: value for key, value in plain.items() if value is not None and key not in ("help", "test")}
     lines = [f"# the task {task.pop('name')}", *_typed(task, "task."), f"\n# the learner {learner.pop('name')}"]
     lines += [*_typed(learner, "train."), "\n# the run", *_typed(top, "")]
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
@@ -56,10 +57,10 @@ def _spelt(value: Any) -> str:
 
 def dispatch(settings: Settings) -> Any:
     """Run the command of `settings.run.mode`. What a command needs is imported when it is asked for."""
+    if settings.run.help:
+        return list_keys(settings)
     if settings.run.mode is Mode.train:
         return train(settings)
-    if settings.run.mode is Mode.help:
-        return list_keys(settings)
     if distributed.size() > 1:
         mode = settings.run.mode.value
         raise ConfigError(

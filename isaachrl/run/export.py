@@ -47,7 +47,11 @@ def export(settings: Settings) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(weights_alone(settings, learner), folder / WEIGHTS)
     differences: dict[str, Any] = {}
-    for exported in learner.exports():
+    networks = learner.exports()
+    names = [exported.name for exported in networks]
+    if len(set(names)) < len(names):
+        raise IsaacHRLError(f"two networks would have the name of one file, among {', '.join(names)}; rename subtasks")
+    for exported in networks:
         differences |= export_network(exported, folder)
     rescue = getattr(settings.task_cfg, "rescue", "none")
     if rescue != "none":
@@ -149,8 +153,10 @@ def _compare(
     import onnxruntime
 
     generator = torch.Generator().manual_seed(0)
-    shape = {name: (CHECKED_INPUTS, *value.shape[1:]) for name, value in example.items()}
-    inputs = {name: torch.randn(size, generator=generator) for name, size in shape.items()}
+    inputs = {
+        name: value + (1.0 + value.abs()) * torch.randn(CHECKED_INPUTS, *value.shape[1:], generator=generator)
+        for name, value in example.items()  # around the example, for those that live far from zero
+    }
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     with torch.no_grad():
         truth = module(*inputs.values())

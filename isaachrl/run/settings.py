@@ -26,10 +26,7 @@ Values = dict[str, Any]
 
 SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
 DEFAULT_NUM_ENVS = 256
-_OWN = {  # what makes a task of one's own take a shorthand
-    "skill": ", or register a task of your own with isaachrl.hierarchy.build.hierarchical",
-    "motion": ", or give the configuration of a task of your own a key motion",
-}
+_OWN = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 # how a run was started, as against what it is: not taken over from a stored configuration
 _OF_THE_CALL = (
     "mode",
@@ -43,6 +40,7 @@ _OF_THE_CALL = (
     "episodes",
     "video",
     "policy",
+    "help",
 )
 
 
@@ -54,7 +52,6 @@ class Mode(Enum):
     evaluate = "evaluate"
     export = "export"
     graph = "graph"
-    help = "help"  # what `--help` becomes once a task is named
 
 
 class Acting(Enum):
@@ -90,6 +87,7 @@ class RunCfg:
             none, after the device; `none` applies none.
         test: the same as `mode=play`.
         episodes: how many episodes an evaluation counts.
+        help: only list every key with its value; what `--help` becomes.
     """
 
     task: dict[str, Any] = field(default_factory=dict)
@@ -111,6 +109,7 @@ class RunCfg:
     recipe: str = "auto"
     test: bool = False
     episodes: int = 256
+    help: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers of which nothing can come."""
@@ -245,7 +244,7 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
     if name == "auto":
         name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
     chosen = dict(recipes.get(name) or {})
-    if mode not in (Mode.train, Mode.help):  # the sizes of a training are not those of a look at it
+    if mode is not Mode.train:  # the sizes of a training are not those of a look at it
         chosen.pop("num_envs", None)
         chosen.pop("max_iterations", None)
     return chosen
@@ -321,7 +320,9 @@ def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:
     for key in SHORTHANDS["task"]:
         value = getattr(run, key)
         if value is not None and key not in names:
-            raise ConfigError(f"{key}={value}: the task {task.name} takes no {key}; leave {key}= out{_OWN[key]}")
+            raise ConfigError(
+                f"{key}={value}: the task {task.name} takes no {key}; leave {key}= out{_OWN.get(key, '')}"
+            )
         setattr(run, key, None)
 
 

@@ -45,11 +45,10 @@ def train(settings: Settings) -> Path | None:
     if folder is None:
         loop.run()
         return None
-    if learner.iteration == learner.max_iterations:
-        log.info("all %d iterations of %s are done; type max_iterations=N for more", learner.iteration, folder.path)
-        return folder.path
     folder.write_config(config)
     log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
+    if learner.iteration == learner.max_iterations:
+        log.info("all %d iterations are done; type max_iterations=N for more", learner.iteration)
     if loop.run():
         log.info("done: %d iterations, %s", learner.iteration, folder.path)
         if outcome := learner.outcome():

@@ -246,9 +246,13 @@ def test_the_policy_keeps_its_subgoal_until_it_is_over():
 
 def test_two_levels_are_exported():
     learner = make(2)
-    above, below = learner.exports()
+    above, below, achieved = learner.exports()
     assert above.module(*above.inputs.values()).shape == (1, 5) and above.contract["subgoals"][-1] == "goal"
     assert below.module(*below.inputs.values()).shape == (1, 4)
+    # hallways north (2, 5) and west (5, 1); the goal at (8, 8)
+    states = torch.tensor([[2.0, 5.0, 8.0, 8.0], [5.0, 1.0, 8.0, 8.0], [8.0, 8.0, 8.0, 8.0], [0.0, 0.0, 8.0, 8.0]])
+    found = [dict(zip(achieved.contract["subgoals"], row, strict=True)) for row in achieved.module(states).tolist()]
+    assert [[name for name, there in row.items() if there] for row in found] == [["north"], ["west"], ["goal"], []]
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,8 @@ def test_exported_tables_alone_act_as_the_policy_does():
     for _ in range(20):
         learner.iterate()
     exported = {item.name: item for item in learner.exports()}
-    names = exported["ends"].contract["subtasks"]
+    files = exported["ends"].contract["subtasks"]
+    names = list(files)
     env, policy = learner.env, learner.policy()
     obs, done, open_calls, deepest = env.reset(), True, [], 0
     for _ in range(60):
@@ -232,10 +233,10 @@ def test_exported_tables_alone_act_as_the_policy_does():
         ended = dict(zip(names, exported["ends"].module(seen)[0] > 0, strict=True))
         over = [level for level, name in enumerate(open_calls) if ended[name]]
         open_calls = open_calls[: over[0]] if over else open_calls
-        while (name := open_calls[-1]) in exported:
-            children = exported[name].contract["children"]
-            open_calls.append(children[int(exported[name].module(seen).argmax())])
-        action = exported["ends"].contract["actions"].index(open_calls.pop())
+        while (name := open_calls[-1]) in files:
+            network = exported[files[name]]
+            open_calls.append(network.contract["children"][int(network.module(seen).argmax())])
+        action = exported["ends"].contract["action"]["actions"].index(open_calls.pop())
         deepest = max(deepest, len(open_calls))
         chosen = policy.act(obs)
         assert int(chosen.reshape(-1)[0] if chosen.numel() == 1 else chosen.argmax()) == action

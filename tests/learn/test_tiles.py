@@ -194,7 +194,7 @@ def test_policies_act_and_exports_agree(name):
     action = policy.act(env.observe())
     assert action.shape == (8, 1) and (action.abs() <= env.action_extent[1]).all()
     exported = found.exports()
-    assert [name for name, _, _ in exported[0].contract["layout"]] == ["x, y", "heading", "turn rate"]
+    assert [name for name, _, _ in exported[0].contract["layout"]["state"]] == ["x, y", "heading", "turn rate"]
     if name != "hybrid":
         assert [item.name for item in exported] == ["policy"]
         assert_close(exported[0].module(env.state), action)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isaachrl.errors import ConfigError
-from isaachrl.run.cli import guarded, prepare
+from isaachrl.run.cli import guarded, help_wanted, prepare
 from isaachrl.run.demo import arguments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,25 @@ def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path):
     again = train("task=AntMaze", "train=hiro", *settings, "--help", cwd=tmp_path)
     assert again.stdout == done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "typed", [["train=hiro"], ["task=FourRooms", "--cfg", "job"], ["-m", "task=FourRooms,TaxiFuel"], []]
+)
+def test_help_that_names_no_one_run_is_the_brief_one(capsys, typed):
+    with pytest.raises(SystemExit) as stop:
+        help_wanted([*typed, "--help"], ROOT / "cfg")
+    assert stop.value.code == 0 and "With task=NAME, --help lists" in capsys.readouterr().out
+
+
+def test_help_leaves_the_mode_as_it_was_typed(capsys):
+    assert help_wanted(["task=TaxiFuel", "mode=play"], ROOT / "cfg") == ["task=TaxiFuel", "mode=play"]
+    assert help_wanted(["-h", "checkpoint=RUN", "mode=play"], ROOT / "cfg") == [
+        "checkpoint=RUN",
+        "mode=play",
+        "help=true",
+    ]
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,6 @@ def test_a_total_below_what_is_done_is_refused_before_anything_is_written(launch
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 
-def test_a_finished_run_is_left_as_it_is(launch):
-    folder = launch(max_iterations=2, run_dir="run")
-    (folder / "product.txt").write_text("mine")
-    config = (folder / "config.yaml").stat().st_mtime_ns
-    assert launch(resume="run") == folder
-    assert (folder / "product.txt").read_text() == "mine" and (folder / "config.yaml").stat().st_mtime_ns == config
-
-
 def test_resume_with_another_number_of_environments_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
     with pytest.raises(CheckpointError, match="num_envs=4.*not 5; leave num_envs= out"):

@@ -14,7 +14,7 @@ from isaachrl.learn.goals.contract import Views, context_of, goal_task
 from isaachrl.learn.goals.exploration import Exploration
 from isaachrl.learn.goals.policy import flat_exports
 from isaachrl.learn.goals.replay import SegmentReplay, Sizes
-from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_is_learned
+from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_was_learned
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.nn import Rounding
@@ -56,8 +56,6 @@ class FlatLearner(Learner):
 
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
-        if self.iteration == 0:
-            warn_if_nothing_is_learned(self.cfg.max_iterations, self.cfg.steps_per_iteration, self._learn_from)
         self.level.slow_down(self.iteration / self.cfg.max_iterations)
         for _ in range(self.cfg.steps_per_iteration):
             self._step()
@@ -66,6 +64,8 @@ class FlatLearner(Learner):
                 self.level.update(self._batch(), self.tally)
         self.iteration += 1
         self.samples += self.samples_per_iteration
+        if self.iteration == self.cfg.max_iterations:
+            warn_if_nothing_was_learned(self.steps, self._learn_from, self.cfg.steps_per_iteration)
         signals = self.episodes.read() | self.tally.read()
         if self.cfg.check_every > 0 and self.iteration % self.cfg.check_every == 0:
             signals |= self.check()

@@ -12,7 +12,7 @@ from isaachrl.learn.goals.contract import goal_task
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.replay import SegmentReplay, Sizes
-from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_is_learned
+from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_was_learned
 from isaachrl.learn.goals.update import ManagerUpdate, PursuerUpdate
 from isaachrl.learn.learner import Exported, Learner, Policy
 
@@ -77,8 +77,6 @@ class GoalsLearner(Learner):
         progress = self.iteration / cfg.max_iterations
         pretraining = progress < cfg.pretrain_worker_until
         frozen = progress >= cfg.freeze_worker_at
-        if self.iteration == 0:
-            warn_if_nothing_is_learned(cfg.max_iterations, cfg.steps_per_iteration, self._learn_from)
         for level in self.levels.all:
             level.slow_down(progress)
         for _ in range(cfg.steps_per_iteration):
@@ -95,6 +93,8 @@ class GoalsLearner(Learner):
                 self._update_managers()
         self.iteration += 1
         self.samples += self.samples_per_iteration
+        if self.iteration == cfg.max_iterations:
+            warn_if_nothing_was_learned(self.steps, self._learn_from, cfg.steps_per_iteration)
         return self._signals()
 
     def _update_managers(self) -> None:

@@ -142,7 +142,8 @@ def _contract(env: Env) -> dict[str, Any]:
     """What the numbers mean that go in, and the action that comes out."""
     return {
         "layout": env.obs_layout,
-        "action": env.action_contract,
+        "action": env.action_contract
+        or {"use": "in [-1, 1], shares of limits", "limits": goal_task(env).action_limits.tolist()},
         "step_s": env.step_s,
     }
 

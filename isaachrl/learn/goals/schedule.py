@@ -1,24 +1,23 @@
-"""How many updates are due."""
+"""When updates are due, and how many."""
 
 import logging
 
 log = logging.getLogger(__name__)
 
 
-def warn_if_nothing_is_learned(iterations: int, steps_per_iteration: int, learn_from: int) -> None:
-    """Say that a training ends before its first update, where it does.
+def warn_if_nothing_was_learned(steps: int, learn_from: int, steps_per_iteration: int) -> None:
+    """Say at the end of a training that it came before the first update, if it did.
 
     Args:
-        iterations: of the whole training.
+        steps: of every environment, done.
+        learn_from: as many as have to be done before the first update.
         steps_per_iteration: of every environment.
-        learn_from: steps of every environment before the first update.
     """
-    if iterations * steps_per_iteration <= learn_from:
-        least = learn_from // steps_per_iteration + 1
+    if steps <= learn_from:
         log.warning(
-            "nothing will be learned: the first update comes after %d steps of every environment (train.warmup_steps),"
-            " and %d iterations make %d; type max_iterations=%d or more",
-            learn_from, iterations, iterations * steps_per_iteration, least,
+            "nothing was learned: the first update comes after %d steps of every environment (train.warmup_steps; a run"
+            " that is resumed without its memory warms up anew), and %d were done; type max_iterations=%d or more",
+            learn_from, steps, learn_from // steps_per_iteration + 1,
         )  # fmt: skip
 
 

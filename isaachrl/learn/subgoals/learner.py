@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from isaachrl.envs.env import Env, Obs, StepResult
@@ -17,6 +17,12 @@ from isaachrl.learn.subgoals.config import SubgoalsCfg
 from isaachrl.learn.subgoals.level import Level
 from isaachrl.maths.returns import generalized_advantages, known_returns, semi_markov_advantages
 
+USE = (
+    "the low level sees the observation and the subgoal, one-hot, and takes the action with the greatest score; the"
+    " high level chooses the subgoal with the greatest score among those that `achieved` gives 0 (if there are none,"
+    " among all) when an episode begins, when its last choice is achieved, and after subgoal_steps steps; `achieved`"
+    " sees the state itself, whose columns are those that the observation encodes"
+)
 Intrinsic = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -215,19 +221,22 @@ class SubgoalLearner(Learner):
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: both levels."""
-        seen = self.env.policy_input(self.env.observe())[:1]
+        env: Any = self.env
+        seen = env.policy_input(env.observe())[:1]
         contract = {
+            "policy_input": {group: env.obs_sizes[group] for group in env.policy_groups},
+            "layout": env.obs_layout,
+            "action": env.action_contract,
             "subgoals": list(self.subgoals.names),
-            "layout": self.env.obs_layout,
-            "action": self.env.action_contract,
-            "use": "the low level sees the observation and the subgoal, one-hot; both take what has the greatest score,"
-            " the high level among the subgoals not achieved yet, and anew when one is, or after subgoal_steps",
             "subgoal_steps": self.cfg.subgoal_steps,
+            "use": USE,
         }
         low = join(seen, torch.zeros(1, dtype=torch.long, device=seen.device), self.count)
+        state = env.state[:1].float()
         return [
             Exported("high_level", self.above.policy, {"policy_input": seen}, "subgoal_scores", contract),
             Exported("low_level", self.below.policy, {"policy_input_and_subgoal": low}, "action_scores", contract),
+            Exported("achieved", _Achieved(self.subgoals), {"state": state}, "achieved", contract),
         ]
 
     def state_dict(self) -> dict[str, Any]:
@@ -272,6 +281,19 @@ def open_subgoals(subgoals: Subgoals, state: Tensor) -> Tensor:
     numbers = torch.arange(count, device=state.device).repeat(len(state))
     there = subgoals.achieved(state.repeat_interleave(count, 0), numbers).view(-1, count)
     return ~there | there.all(-1, keepdim=True)
+
+
+class _Achieved(nn.Module):
+    """States `(n, F)` to 1 where a subgoal is achieved, else 0 `(n, K)`."""
+
+    def __init__(self, subgoals: Subgoals) -> None:
+        super().__init__()
+        self.subgoals = subgoals
+
+    def forward(self, state: Tensor) -> Tensor:
+        first = torch.zeros_like(state[:, 0], dtype=torch.long)
+        there = [self.subgoals.achieved(state, first + number) for number in range(len(self.subgoals.names))]
+        return torch.stack(there, dim=-1).float()
 
 
 class SubgoalPolicy:

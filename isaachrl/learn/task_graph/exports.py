@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isaachrl.envs.env import Env
 from isaachrl.envs.tabular import TabularMdp
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.learn.learner import Exported
@@ -14,16 +15,19 @@ from isaachrl.learn.task_graph.tables import GraphTables
 from isaachrl.learn.task_graph.tiles import TileCoder
 from isaachrl.learn.task_graph.views import Views
 
+Contract = dict[str, Any]
+
 USE_ALONE = "take the action with the greatest score"
 USE = (
-    "begin with the first subtask; call the child with the greatest score, and of a subtask its child in turn, down to"
-    " an action; after every action close the outermost open call that `ends` gives 1, with those below it, and go on"
-    " from its caller"
+    "an episode begins with the first of subtasks alone; call the child with the greatest score, and of a subtask its"
+    " child in turn, down to an action; after every action ask `ends`, close the outermost open call that it gives 1"
+    " together with those below it, and go on from the innermost call that is left"
 )
 CALLS = (
-    "ask `root`; keep its scores, and the state as the entry; every step show scores, entry and state to `view`, and"
-    " that view to the network of the child's kind, which gives the action; ask `root` again when `ends` gives 1 for"
-    " that kind or after call_steps steps"
+    "when an episode begins, ask `root`, and keep its scores and the state, which is the entry; every step show scores,"
+    " entry and state to `view`, and what it gives to the network of the kind of the child with the greatest score:"
+    " that is the action; before every further step show `ends` the view of the present state, and if it gives 1 for"
+    " that kind, or after call_steps steps, ask `root` again"
 )
 
 
@@ -60,26 +64,32 @@ def table_exports(mdp: TabularMdp, graph: TaskGraph, row: Tensor, best: Tensor) 
         row: `(G, S)` row of the choices of each subtask in each state.
         best: `(rows, C)` one-hot.
     """
-    found = []
     flat = len(graph.subtasks) == 1
+    files = {subtask.name: "policy" if flat else _stem(subtask.name) for subtask in graph.subtasks}
+    found = []
     for g, subtask in enumerate(graph.subtasks):
         module = Lookup(mdp.obs, best[row[g], : len(subtask.children)])
-        contract = {"subtask": subtask.name, "children": list(subtask.children), "use": USE_ALONE if flat else USE}
-        name = "policy" if flat else "".join(c if c.isalnum() else "_" for c in subtask.name)
-        found.append(_of_state(name, module, "scores", contract, mdp))
+        contract = {"subtask": subtask.name, "children": list(subtask.children)}
+        contract |= {"use": USE_ALONE} if flat else {"subtasks": files, "use": USE}
+        found.append(_of_state(files[subtask.name], module, "scores", contract, mdp))
     return found
 
 
 def ends_export(mdp: TabularMdp, tables: GraphTables) -> Exported:
     """A network that says of each subtask whether its call is over: the observation in, ones and zeros out."""
-    contract = {"subtasks": [subtask.name for subtask in tables.graph.subtasks], "use": USE}
-    return _of_state("ends", Lookup(mdp.obs, tables.done.T), "ended", contract, mdp)
+    files = {subtask.name: _stem(subtask.name) for subtask in tables.graph.subtasks}
+    return _of_state("ends", Lookup(mdp.obs, tables.done.T), "ended", {"subtasks": files, "use": USE}, mdp)
 
 
-def _of_state(name: str, module: nn.Module, output: str, contract: dict[str, Any], mdp: TabularMdp) -> Exported:
+def _stem(subtask: str) -> str:
+    """A subtask's name as that of a file."""
+    return "".join(c if c.isalnum() else "_" for c in subtask)
+
+
+def _of_state(name: str, module: nn.Module, output: str, contract: Contract, mdp: TabularMdp) -> Exported:
     """A network of what is seen of a state, and what that is."""
-    layout = {"layout": {"policy_input": list(mdp.layout)}, "actions": list(mdp.actions)}
-    return Exported(name, module, {"policy_input": mdp.obs[mdp.starts[:1]]}, output, contract | layout)
+    told = {"layout": {"policy_input": list(mdp.layout)}, "action": {"actions": list(mdp.actions)}}
+    return Exported(name, module, {"policy_input": mdp.obs[mdp.starts[:1]]}, output, contract | told)
 
 
 class TiledMean(nn.Module):
@@ -125,7 +135,7 @@ class CellScores(nn.Module):
 
 
 class View(nn.Module):
-    """How a subtask sees a state from where it was called."""
+    """How a subtask sees a state from where it was called. Which subtask, the root's scores say: inputs are floats."""
 
     def __init__(self, views: Views) -> None:
         super().__init__()
@@ -150,41 +160,47 @@ class ViewEnds(nn.Module):
         return torch.stack(ends, dim=-1).float()
 
 
-def tile_export(name: str, module: TiledMean, seen: str, contract: dict[str, Any]) -> Exported:
+def told_of(env: Env) -> dict[str, Any]:
+    """What the columns of the state are, what the action does, and how long a step is."""
+    return {"layout": {"state": env.obs_layout.get("state", [])}, "action": env.action_contract, "step_s": env.step_s}
+
+
+def tile_export(name: str, module: TiledMean, seen: str, contract: Contract) -> Exported:
     """A network from what is seen, the state or a view of it, to the action.
 
     Args:
         name: of the file.
         module: the policy.
         seen: name of the input.
-        contract: what else is to be said.
+        contract: what the numbers mean.
     """
-    low, high = module.extent
-    action = {"action": {"least": low, "greatest": high}}
-    return Exported(name, module, {seen: module.coder.middle()}, "action", action | contract)
+    return Exported(name, module, {seen: module.coder.middle()}, "action", contract)
 
 
-def call_exports(views: Views, root: CellScores, state: Tensor, contract: dict[str, Any]) -> list[Exported]:
+def call_exports(views: Views, root: CellScores, middle: tuple[Tensor, Tensor], contract: Contract) -> list[Exported]:
     """What the calls of a root need: its scores, the views of its subtasks, and where they are over.
 
     Args:
         views: of the root's subtasks.
         root: their scores.
-        state: `(1, F)` an example.
+        middle: `(1, F)` a state and a view in the middle of their extents.
         contract: what the columns of a state are, and when calls are made.
     """
-    scores = {"children": [subtask.name for subtask in views.subtasks]}
-    kinds = {"kinds": views.kinds, "kind_of_child": views.kind.tolist()}
-    seen = {"scores": root(state), "entry": state, "state": state}
+    state, view = middle
+    contract = contract | {
+        "children": [subtask.name for subtask in views.subtasks],
+        "kinds": views.kinds,
+        "kind_of_child": views.kind.tolist(),
+    }
     return [
-        Exported("root", root, {"state": state}, "scores", scores | kinds | contract),
-        Exported("view", View(views), seen, "view", scores | contract),
-        Exported("ends", ViewEnds(views), {"view": state}, "ended", kinds | contract),
+        Exported("root", root, {"state": state}, "scores", contract),
+        Exported("view", View(views), {"scores": root(state), "entry": state, "state": state}, "view", contract),
+        Exported("ends", ViewEnds(views), {"view": view}, "ended", contract),
     ]
 
 
 def on_cpu(thing: Any) -> Any:
-    """A copy of an object with the tensors that it holds on the CPU."""
+    """The same object with the tensors that it holds on the CPU; on the CPU they are shared."""
     found = copy.copy(thing)
     for name, value in vars(thing).items():
         if isinstance(value, Tensor):

@@ -13,7 +13,7 @@ from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.task_graph.algorithms import like
 from isaachrl.learn.task_graph.config import check
 from isaachrl.learn.task_graph.continuous import continuous_graph
-from isaachrl.learn.task_graph.exports import TiledMean, tile_export
+from isaachrl.learn.task_graph.exports import TiledMean, tile_export, told_of
 from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
 from isaachrl.learn.task_graph.tiles import TileCoder, tile_step, value_of
 from isaachrl.maths.returns import generalized_advantages
@@ -81,7 +81,7 @@ class FlatPg:
         root = continuous_graph(env, "flat_pg").root
         self.cfg = cfg
         self.coder = TileCoder(root.extent, cfg.policy.tiles, cfg.policy.tilings, root.wraps, env.device)
-        self._layout = env.obs_layout.get("state", [])
+        self._told = told_of(env)
         extent: Any = getattr(env, "action_extent")  # noqa: B009 - the contract of continuous_graph
         self.actor = GaussianTiles(self.coder.size, extent, cfg.policy, env.device)
 
@@ -108,7 +108,7 @@ class FlatPg:
     def exports(self) -> list[Exported]:
         """See `Method.exports`."""
         module = TiledMean(self.coder, self.actor.mean, self.actor.extent).cpu()
-        return [tile_export("policy", module, "state", {"layout": self._layout})]
+        return [tile_export("policy", module, "state", self._told)]
 
     def state_dict(self) -> dict[str, Any]:
         """See `Method.state_dict`."""

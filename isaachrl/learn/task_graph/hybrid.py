@@ -12,7 +12,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.task_graph.algorithms import like, mean_step
 from isaachrl.learn.task_graph.continuous import continuous_graph
-from isaachrl.learn.task_graph.exports import CALLS, CellScores, TiledMean, call_exports, tile_export
+from isaachrl.learn.task_graph.exports import CALLS, CellScores, TiledMean, call_exports, tile_export, told_of
 from isaachrl.learn.task_graph.flat_tiles import outcome_reward
 from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
 from isaachrl.learn.task_graph.tiles import TileCoder
@@ -148,7 +148,8 @@ class Hybrid:
         self.grid = Grid(graph.root.extent, cfg.cells, device)
         self.coder = TileCoder(self.views.extent, cfg.policy.tiles, cfg.policy.tilings, self.views.wraps, device)
         extent: Any = getattr(env, "action_extent")  # noqa: B009 - the contract of continuous_graph
-        self._layout = env.obs_layout.get("state", [])
+        self._told = told_of(env)
+        self._middle = torch.tensor(graph.root.extent).mean(-1).unsqueeze(0)
         self.actor = GaussianTiles(self.coder.size * len(self.views.kinds), extent, cfg.policy, device)
         self.width = len(self.views.subtasks)
         self.q = torch.zeros(cfg.cells**2 * self.width, device=device)
@@ -240,9 +241,9 @@ class Hybrid:
     def exports(self) -> list[Exported]:
         """See `Method.exports`: one network a kind of subtask, and what the root's calls need."""
         size, extent = self.coder.size, self.actor.extent
-        contract = {"layout": self._layout, "call_steps": self.cfg.call_steps, "use": CALLS}
+        contract = self._told | {"call_steps": self.cfg.call_steps, "use": CALLS}
         root = CellScores(self.grid, self.q.view(-1, self.width)).cpu()
-        found = call_exports(self.views, root, self.entry[:1].cpu(), contract)
+        found = call_exports(self.views, root, (self._middle, self.coder.middle().cpu()), contract)
         for number, kind in enumerate(self.views.kinds):
             module = TiledMean(self.coder, self.actor.mean[number * size : (number + 1) * size], extent).cpu()
             found.append(tile_export(kind, module, "view", contract))

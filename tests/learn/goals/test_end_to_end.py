@@ -85,12 +85,14 @@ def test_the_flat_baselines_train(launch, learner):
 
 @pytest.mark.parametrize("learner", ["goals", "td3"])
 def test_who_trains_for_less_than_the_warm_up_is_told(launch, caplog, learner):
-    train = {"warmup_steps": 30, "steps_per_iteration": 10, "check_every": 0}
+    train = {"warmup_steps": 30, "steps_per_iteration": 10, "check_every": 0, "checkpoint_replay": False}
     launch(learner=learner, train=train, max_iterations=3)
-    assert "nothing will be learned" in caplog.text and "type max_iterations=4 or more" in caplog.text
+    assert "nothing was learned" in caplog.text and "type max_iterations=4 or more" in caplog.text
     caplog.clear()
     launch(learner=learner, train=train, max_iterations=4, run_dir="longer")
-    assert "nothing will be learned" not in caplog.text
+    assert "nothing was learned" not in caplog.text
+    launch(learner=learner, resume="run", max_iterations=6)  # without its memory it warms up anew
+    assert "type max_iterations=7 or more" in caplog.text
 
 
 def test_a_task_without_goals_says_which_have_some(launch):
