@@ -10,6 +10,7 @@ import torch
 from isaachrl.maths import rotations
 
 Rectangle = tuple[float, float, float, float]
+RAISED_M = 0.4  # a root so far above where the camera looks stands on the floor, or jumps
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ChaseCamera:
         elevation_deg: negative looks down; walls call for a steep view.
         side_deg: turned from straight behind.
         lag: share of the way that is left after each frame, in [0, 1).
-        height_m: where the camera looks, above the floor.
+        height_m: where the camera looks, above the floor; higher where the robot stands on something.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class ChaseCamera:
         """See `Camera.view`."""
         quat = torch.as_tensor(np.asarray(root_quat_w, np.float32))
         heading, upright = float(rotations.heading(quat)), max(0.0, float(rotations.axis_z(quat)[2]))
-        target = np.array([root_pos_w[0], root_pos_w[1], self.height_m])
+        height = max(self.height_m, float(root_pos_w[2]) - RAISED_M)
+        target = np.array([root_pos_w[0], root_pos_w[1], height])
         if self._point is None:
             self._point, self._azimuth = target, heading
         turn = math.remainder(heading - self._azimuth, 2 * math.pi)

@@ -51,6 +51,12 @@ def test_chase_starts_behind_the_robot_and_follows_with_a_lag():
     assert camera.view(np.array([9.0, 9.0, 0.9]), UPRIGHT, aspect=1.0).azimuth_deg == pytest.approx(30.0)
 
 
+def test_chase_climbs_with_who_stands_on_a_roof_and_not_with_who_sways_or_jumps():
+    camera = ChaseCamera(lag=0.0, height_m=0.85)
+    heights = [float(camera.view(np.array([0.0, 0.0, z]), UPRIGHT, 1.0).lookat_w[2]) for z in (0.1, 0.9, 1.2, 5.0)]
+    assert heights == [0.85, 0.85, 0.85, 4.6]
+
+
 def test_chase_does_not_turn_round_a_body_that_lies():
     camera = ChaseCamera(side_deg=0.0, lag=0.0)
     place, half = np.array([0.0, 0.0, 0.1]), math.sqrt(0.5)
