@@ -1,17 +1,27 @@
-# make demo | test | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | test | test-portable | learn | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo test check format gpu clean
+.PHONY: demo test test-portable learn check format gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
 
 # a file of tests at a time in each process: tests of one file share what they train
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses=4 --dist=loadfile
 test: $(STAMP)
-	$(BIN)/pytest -q -n auto --maxprocesses=4 --dist=loadfile
+	$(PYTEST) $(ARGS)
+
+# the numeric folders without the vector instructions that only newer processors have
+NUMERIC := tests/maths tests/nn tests/motion tests/sim tests/envs tests/hierarchy tests/learn tests/tasks
+test-portable: $(STAMP)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(PYTEST) $(ARGS) $(NUMERIC)
+
+# tests that train until something is learned; ARGS=--seeds=10 shows how far the seeds lie apart
+learn: $(STAMP)
+	$(BIN)/pytest -q -n auto --maxprocesses=4 -m learn $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -24,6 +24,13 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from tests.learning import (  # noqa: E402, F401 - hooks and a fixture
+    pytest_addoption,
+    pytest_generate_tests,
+    pytest_terminal_summary,
+    reached,
+)
+
 torch.set_num_threads(1)  # small tensors: a second thread only waits, and slows the engine's own threads
 
 

@@ -1,0 +1,46 @@
+"""How many operations a step dispatches: on a GPU each is a kernel, whatever the number of environments."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from isaachrl.envs import registry
+from isaachrl.sim import MujocoSim
+
+
+class Dispatched(TorchDispatchMode):
+    """Counts operations on tensors; views cost nothing on a device and are left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """The engine itself is not counted, and it cannot tell the host which worlds a mask means."""
+    for name in ("step", "reset"):
+        original = getattr(MujocoSim, name)
+
+        def uncounted(self, *args, original=original):
+            with torch.utils._python_dispatch._disable_current_modes():
+                return original(self, *args)
+
+        monkeypatch.setattr(MujocoSim, name, uncounted)
+    monkeypatch.setattr(MujocoSim, "rows_of", lambda self, mask: None)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_step_dispatches_no_more_operations_than_it_did(on_cpu_engine, as_on_a_gpu, name):
+    env = on_cpu_engine(name, num_envs=4, episode_steps=6)
+    env.reset()
+    counts = []
+    for _ in range(8):
+        with Dispatched() as dispatched:
+            env.step(torch.rand(4, env.action_size))
+        counts.append(dispatched.count)
+    print(name, counts)
