@@ -96,7 +96,7 @@ def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
         ),
         dim=-2,
     )
-    turned = vectors @ rotations.to_heading_of(*axes[:2]).mT
+    turned = vectors @ rotations.to_heading_of(*axes).mT
     parts = (
         state.root_pos_w[..., 2:],
         turned[..., :4, :].flatten(-2),
