@@ -1,12 +1,12 @@
 """Rotations as unit quaternions `(…, 4)` in the order w, x, y, z; angles in radians.
 
 Every function is pure, works on any leading shape, and has no branch on a tensor's value.
-The *heading* of a rotation says which way a body faces on the floor; the *heading frame* is turned by it about z. It is the
-yaw of the rotated x axis, until that comes within 14 degrees of the vertical, as in a body that lies on its back or face:
-there it turns, within the next 8 degrees, into the yaw of the swing-twist split about z, the direction of
+The *heading* of a rotation says which way a body faces on the floor; the *heading frame* is turned by it about z. It is
+the yaw of the rotated x axis, until that comes within 14 degrees of the vertical, as in a body that lies on its back or
+face: there it turns, within the next 8 degrees, into the yaw of the swing-twist split about z, the direction of
 `(x_x + y_y, x_y - y_x)` of the rotated axes x and y. For a body that only pitches both are the same up to the vertical.
-No continuous choice gives every rotation a heading. This one lacks it where y is level and x has pitched beyond the vertical
-by 13 degrees (a body on its back or face with its head that far below its feet).
+No continuous choice gives every rotation a heading. This one lacks it where y is level and x has pitched beyond the
+vertical by 13 degrees (a body on its back or face with its head that far below its feet).
 """
 
 import torch

@@ -184,7 +184,9 @@ def test_the_heading_of_a_lying_body_does_not_jump():
     around = torch.linspace(0.0, 2 * math.pi, 24, dtype=torch.float64)
     axes = torch.stack((around.cos(), around.sin(), torch.zeros_like(around)), dim=-1)
     for back in (-math.pi / 2, math.pi / 2):
-        tipped = R.multiply(R.from_axis_angle(axes, torch.full_like(around, 1e-3)), turned(0.7, back, 0.0).expand(24, 4))
+        tipped = R.multiply(
+            R.from_axis_angle(axes, torch.full_like(around, 1e-3)), turned(0.7, back, 0.0).expand(24, 4)
+        )
         assert (R.heading(tipped) - 0.7).abs().max() < 2e-3
 
 
