@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isaachrl.errors import SkillError, nearest
 from isaachrl.files import write_atomically
@@ -18,6 +17,7 @@ from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.hierarchy.networks import Actor, Discriminator
 from isaachrl.hierarchy.style import Judgement, style_reward
+from isaachrl.maths.vectors import on_sphere
 from isaachrl.nn import RunningNorm
 from isaachrl.sim.robot import HASH_PREFIX, Robot
 
@@ -153,8 +153,8 @@ class Skill(nn.Module):
         self.requires_grad_(False)
 
     def project(self, command: Tensor) -> Tensor:
-        """Commands `(N, d)` as points of the unit sphere."""
-        return functional.normalize(command, dim=-1)
+        """Commands `(N, d)` as points of the unit sphere; one of zeros, which points nowhere, is the first axis."""
+        return on_sphere(command)
 
     @torch.no_grad()
     def act(self, proprioception: Tensor, latent: Tensor) -> Tensor:
@@ -267,5 +267,5 @@ class _Controller(nn.Module):
 
     def forward(self, proprioception: Tensor, latent: Tensor) -> Tensor:
         """Joint targets `(n, D)`."""
-        action = self.actor(self.obs_norm(proprioception), functional.normalize(latent, dim=-1))
+        action = self.actor(self.obs_norm(proprioception), on_sphere(latent))
         return self.offset + self.scale * action.clamp(-1.0, 1.0)

@@ -1,6 +1,7 @@
 """Skill files: what is no skill, or one of another robot, is refused."""
 
 import pytest
+import torch
 
 from isaachrl.errors import SkillError
 from isaachrl.hierarchy.skill import Skill
@@ -29,3 +30,13 @@ def test_a_skill_with_the_hash_of_an_earlier_version_says_what_to_do(tmp_path):
 def test_a_skill_of_a_robot_that_moves_otherwise_is_refused():
     with pytest.raises(SkillError, match="its model hash is 2-0123, the task's is 2-"):
         make_tiny_skill().stamped("2-0123").check(load_robot("humanoid"), 1 / 30, "position")
+
+
+def test_a_command_of_zeros_is_a_point_of_the_sphere_as_all_are():
+    skill = make_tiny_skill()
+    command = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, -3.0, 4.0, 0.0]])
+    latent = skill.project(command)
+    torch.testing.assert_close(latent, torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, -0.6, 0.8, 0.0]]))
+    proprioception = torch.randn(2, skill.contract.proprioception_size)
+    exported = skill.controller_module()
+    torch.testing.assert_close(exported(proprioception, command), exported(proprioception, latent))
