@@ -85,6 +85,18 @@ def test_a_seed_decides_everything_whatever_others_draw():
     assert other.iterate() != first
 
 
+def test_two_threads_and_many_environments_learn_alike_bit_for_bit():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pair = [PpoLearner(point(num_envs=4096), PpoCfg(hidden=[32], horizon=2, epochs=2), seed=4) for _ in range(2)]
+        assert pair[0].iterate() == pair[1].iterate()
+    finally:
+        torch.set_num_threads(threads)
+    for name, weight in pair[0].agent.model.state_dict().items():
+        assert torch.equal(weight, pair[1].agent.model.state_dict()[name]), name
+
+
 def test_nothing_is_drawn_from_the_global_generator():
     learner = PpoLearner(point(), PpoCfg(**SMALL), seed=4)
     before = torch.get_rng_state()
