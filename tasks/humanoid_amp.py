@@ -154,7 +154,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidAMPCfg) -> Scene:
         """A humanoid on an empty floor."""
-        return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s, contact_bodies=humanoid.FEET)
+        return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s)
 
     def _fill_start_bank(self) -> None:
         """Draw the states that episodes may start from."""

@@ -45,6 +45,12 @@ class StepResult:
         return self.terminated | self.truncated
 
     @property
+    def diverged(self) -> Tensor:
+        """`(N,)` bool: whose world broke in this step (metric `diverged`): what is seen of it is no motion."""
+        found = self.metrics.get("diverged")
+        return torch.zeros_like(self.terminated) if found is None else found > 0
+
+    @property
     def info(self) -> dict[str, Any]:
         """The extras under the names that users of other suites expect."""
         return {"terminal_obs": self.terminal_obs, "terms": self.terms, "metrics": self.metrics}

@@ -25,7 +25,7 @@ class Controller(Protocol):
     latent_size: int
 
     def project(self, command: Tensor, /) -> Tensor:
-        """Latent `(N, d)` that a command `(N, d)` stands for: its direction on the unit sphere."""
+        """Latent `(N, d)` that a command `(N, d)` stands for: its direction on the unit sphere, for zeros any."""
         ...
 
     def act(self, proprioception: Tensor, latent: Tensor, /) -> Tensor:
@@ -156,6 +156,7 @@ class HierarchicalEnv(Env):
         reward = self.cfg.task_weight * result.reward
         if self.cfg.style_weight > 0:
             style = self.cfg.style_weight * self.skill.style_reward(result.obs[STYLE_GROUP], latent)
+            style = torch.where(result.diverged, 0.0, style)  # such a world's window leaps back to the origin
             # several levels may each pay for style: every one shows up under the one name
             terms["style"] = terms["style"] + style if "style" in terms else style
             reward = reward + style

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isaachrl.errors import SkillError, nearest
 from isaachrl.files import write_atomically
@@ -18,8 +17,9 @@ from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.hierarchy.networks import Actor, Discriminator
 from isaachrl.hierarchy.style import Judgement, style_reward
+from isaachrl.maths.vectors import on_sphere
 from isaachrl.nn import RunningNorm
-from isaachrl.sim.robot import Robot
+from isaachrl.sim.robot import HASH_PREFIX, Robot
 
 FORMAT = "isaachrl-skill"
 VERSION = 1
@@ -40,7 +40,7 @@ class SkillContract:
 
     Args:
         robot: name of the robot.
-        model_hash: hash of the robot's lengths, masses, joints and motors, see `Robot.model_hash`.
+        model_hash: hash of all that decides how the robot moves, see `Robot.model_hash`.
         body_names, dof_names: their order.
         proprioception: name, size and unit of each part of the input, in order.
         style_frame: the same for one frame of the window that the discriminator judges.
@@ -96,8 +96,20 @@ def refuse_mismatch(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
     for key, what in _MUST_MATCH.items():
         ours, theirs = (_comparable(side.get(key)) for side in (skill, task))
         if key in task and ours != theirs:
+            if key == "model_hash" and not str(ours).startswith(HASH_PREFIX):
+                raise SkillError(_old_hash(theirs))
             hint = f"; what sets it is {_SET_BY[key]}" if key in _SET_BY else ""
             raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}{hint}")
+
+
+def _old_hash(model_hash: str) -> str:
+    """What to tell those whose skill knows its robot by a hash of an earlier version."""
+    return (
+        "the skill was made by an earlier version of isaachrl, whose model hash left out inertias, frames, gears and"
+        " more of the robot. If the robot has not changed since, put the present hash into the skill file: python -c"
+        f" \"from isaachrl.hierarchy.skill import Skill; Skill.load('FILE').stamped('{model_hash}').save('FILE')\";"
+        " else train it again"
+    )
 
 
 def _comparable(value: Any) -> Any:
@@ -141,8 +153,8 @@ class Skill(nn.Module):
         self.requires_grad_(False)
 
     def project(self, command: Tensor) -> Tensor:
-        """Commands `(N, d)` as points of the unit sphere."""
-        return functional.normalize(command, dim=-1)
+        """Commands `(N, d)` as points of the unit sphere; one of zeros, which points nowhere, is the first axis."""
+        return on_sphere(command)
 
     @torch.no_grad()
     def act(self, proprioception: Tensor, latent: Tensor) -> Tensor:
@@ -176,6 +188,11 @@ class Skill(nn.Module):
             "step_s": step_s, "model_hash": robot.model_hash,
         }  # fmt: skip
         refuse_mismatch(dataclasses.asdict(self.contract), task)
+
+    def stamped(self, model_hash: str) -> "Skill":
+        """The skill itself, from now on for the robot with this hash, which must be the one of its training."""
+        self.contract = dataclasses.replace(self.contract, model_hash=model_hash)
+        return self
 
     def controller_module(self) -> nn.Module:
         """A module `(proprioception, latent) -> joint targets` with normaliser and action map inside, for export."""
@@ -250,5 +267,5 @@ class _Controller(nn.Module):
 
     def forward(self, proprioception: Tensor, latent: Tensor) -> Tensor:
         """Joint targets `(n, D)`."""
-        action = self.actor(self.obs_norm(proprioception), functional.normalize(latent, dim=-1))
+        action = self.actor(self.obs_norm(proprioception), on_sphere(latent))
         return self.offset + self.scale * action.clamp(-1.0, 1.0)

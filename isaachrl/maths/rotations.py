@@ -1,13 +1,20 @@
 """Rotations as unit quaternions `(…, 4)` in the order w, x, y, z; angles in radians.
 
 Every function is pure, works on any leading shape, and has no branch on a tensor's value.
-The *heading* of a rotation is the yaw of its rotated x axis; the *heading frame* is turned by it about z.
+The *heading* of a rotation says which way a body faces on the floor; the *heading frame* is turned by it about z. It is
+the yaw of the rotated x axis, until that comes within 14 degrees of the vertical, as in a body that lies on its back or
+face: there it turns, within the next 8 degrees, into the yaw of the swing-twist split about z, the direction of
+`(x_x + y_y, x_y - y_x)` of the rotated axes x and y. For a body that only pitches both are the same up to the vertical.
+No continuous choice gives every rotation a heading. This one lacks it where y is level and x has pitched beyond the
+vertical by 13 degrees (a body on its back or face with its head that far below its feet).
 """
 
 import torch
 from torch import Tensor
 
 _TINY = 1e-8
+_STEEP = 0.97  # how much of the rotated x axis is vertical where y begins to tell the heading, too
+_ON_END = 0.995  # and where both tell it alike
 
 
 def normalize(q: Tensor) -> Tensor:
@@ -126,15 +133,21 @@ def to_matrix(q: Tensor) -> Tensor:
 
 
 def heading(q: Tensor) -> Tensor:
-    """Heading angle `(…)`: the yaw of the rotated x axis."""
-    w, x, y, z = q.unbind(-1)
-    return torch.atan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z))
+    """Heading angle `(…)`; for an upright body the yaw of the rotated x axis."""
+    x, y = _facing(*axes_xz(q))
+    return torch.atan2(y, x)
 
 
 def heading_cos_sin(q: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine `(…)` of the heading angle, without the angle."""
-    w, x, y, z = q.unbind(-1)
-    return _direction(1 - 2 * (y * y + z * z), 2 * (x * y + w * z))
+    return _direction(*_facing(*axes_xz(q)))
+
+
+def _facing(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> tuple[Tensor, Tensor]:
+    """The direction on the floor `(…)`, of any length, in which a body faces whose rotated x and z axes are given."""
+    share = ((xz.abs() - _STEEP) / (_ON_END - _STEEP)).clamp(0.0, 1.0)
+    # the rotated y axis, z cross x, turned by -90 degrees
+    return xx + share * (zz * xx - zx * xz), xy + share * (zz * xy - zy * xz)
 
 
 def _direction(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,12 +169,12 @@ def world_to_heading(q: Tensor) -> Tensor:
 
     Row vectors go through `v_w @ world_to_heading(q).mT`, many at once with one batched product.
     """
-    return to_heading_of(*axes_xz(q)[:2])
+    return to_heading_of(*axes_xz(q))
 
 
-def to_heading_of(x: Tensor, y: Tensor) -> Tensor:
-    """`world_to_heading` of rotations whose turned x axis has the horizontal numbers `x (…)` and `y (…)`."""
-    c, s = _direction(x, y)
+def to_heading_of(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> Tensor:
+    """`world_to_heading` of rotations whose `axes_xz` are given, each number `(…)`."""
+    c, s = _direction(*_facing(xx, xy, xz, zx, zy, zz))
     zero, one = torch.zeros_like(c), torch.ones_like(c)
     return torch.stack((c, s, zero, -s, c, zero, zero, zero, one), dim=-1).unflatten(-1, (3, 3))
 

@@ -21,6 +21,11 @@ class JointLayout:
 
     Raises:
         ConfigError: two joints move the same body.
+
+    Attributes:
+        levels: the bodies by depth, from the root's children on: their parents among the bodies before them, their
+            joints (J for a welded body), where their joints hold them in the parents' frames, how they are turned there
+            at rest, and their joints' anchors in their own frames; the last two are None where all of them are nothing.
     """
 
     def __init__(self, robot: Robot, device: torch.device | str = "cpu") -> None:
@@ -79,11 +84,24 @@ class JointLayout:
         order = [0, *(b for level in levels for b in level)]
         place = {body: i for i, body in enumerate(order)}
         joint_of = [bodies.index(b) if b in bodies else len(bodies) for b in range(robot.num_bodies)]
-        self.levels: list[tuple[Tensor, Tensor, Tensor]] = []
+        anchor = torch.zeros(robot.num_bodies, 3)
+        anchor[bodies] = torch.tensor([joint.anchor_m for joint in robot.joints]).reshape(-1, 3)
+        turned = (robot.local_quat != torch.tensor([1.0, 0.0, 0.0, 0.0])).any(-1)
+        self.levels: list[tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
         for level in levels:
             parents = self._indices([place[robot.parents[b]] for b in level])
             joints = self._indices([joint_of[b] for b in level])
-            self.levels.append((parents, joints, robot.local_pos_m[level].to(self.device)))
+            frame, pivot = robot.local_quat[level], anchor[level]
+            held = robot.local_pos_m[level] + rotations.rotate(frame, pivot)
+            self.levels.append(
+                (
+                    parents,
+                    joints,
+                    held.to(self.device),
+                    frame.to(self.device) if turned[level].any() else None,
+                    pivot.to(self.device) if pivot.any() else None,
+                )
+            )
         self.body_place = self._indices([place[b] for b in range(robot.num_bodies)])
 
 
@@ -137,24 +155,30 @@ def forward(
     """Forward kinematics: where every body is, and how it is turned.
 
     Args:
-        robot: tree of bodies; joints sit at their body's origin, frames are parallel at rest.
+        robot: tree of bodies.
         root_pos_w: `(…, 3)` in metres.
         root_quat_w: `(…, 4)`.
-        joint_quat: `(…, J, 4)` rotation of each joint's body relative to its parent.
+        joint_quat: `(…, J, 4)` rotation of each joint: of its body's frame, relative to what that is at rest.
 
     Returns:
-        Positions `(…, B, 3)` in metres and rotations `(…, B, 4)` of the bodies in the world.
+        Positions `(…, B, 3)` in metres and rotations `(…, B, 4)` of the bodies in the world, as MuJoCo has them: at
+        rest a body stands in its parent as `local_pos_m` and `local_quat` say, and turns about its joint's anchor.
     """
     layout = as_layout(robot, joint_quat.device)
     still = torch.zeros_like(joint_quat[..., :1, :])
     still[..., 0] = 1.0  # the rotation of a welded body
     local = torch.cat((joint_quat, still), dim=-2)
     pos, quat = root_pos_w.unsqueeze(-2), root_quat_w.unsqueeze(-2)
-    for parents, joints, offset in layout.levels:
-        parent_quat = quat.index_select(-2, parents)
-        offset_w = rotations.rotate(parent_quat, offset.to(parent_quat).expand(*parent_quat.shape[:-1], 3))
+    for parents, joints, held, frame, anchor in layout.levels:
+        parent_quat, own = quat.index_select(-2, parents), local.index_select(-2, joints)
+        if frame is not None:
+            own = rotations.multiply(frame.to(own).expand_as(own), own)
+        offset = held.to(own).expand(*own.shape[:-1], 3)
+        if anchor is not None:
+            offset = offset - rotations.rotate(own, anchor.to(own).expand_as(offset))
+        offset_w = rotations.rotate(parent_quat, offset.expand(*parent_quat.shape[:-1], 3))
         pos = torch.cat((pos, pos.index_select(-2, parents) + offset_w), dim=-2)
-        quat = torch.cat((quat, rotations.multiply(parent_quat, local.index_select(-2, joints))), dim=-2)
+        quat = torch.cat((quat, rotations.multiply(parent_quat, own)), dim=-2)
     return pos.index_select(-2, layout.body_place), quat.index_select(-2, layout.body_place)
 
 

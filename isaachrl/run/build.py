@@ -11,15 +11,17 @@ from isaachrl.envs.registry import World
 from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn.learner import Learner, Policy
+from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.rollout import RandomPolicy
 from isaachrl.run.settings import Acting, Mode, Settings
 
 
 def seed_everything(seed: int) -> None:
     """Seed the global generators that foreign code may draw from."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    foreign = sub_seed(seed, Stream.foreign)
+    random.seed(foreign)
+    np.random.seed(foreign)
+    torch.manual_seed(foreign)
 
 
 def build_env(settings: Settings, num_envs: int, seed: int) -> Env:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isaachrl.files import write_atomically
+from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.build import actor
 from isaachrl.run.folder import CONFIG, RunFolder
 from isaachrl.run.metrics import jsonable
@@ -15,8 +16,6 @@ from isaachrl.run.rollout import run_episodes
 from isaachrl.run.settings import DEFAULT_NUM_ENVS, Settings
 
 log = logging.getLogger(__name__)
-
-SEED_SHIFT = 10_000  # episodes that the training has not seen
 
 
 def evaluate(settings: Settings) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def evaluation_seed(settings: Settings) -> int:
     if "seed" in settings.typed:
         return settings.run.seed
     trained = settings.loaded.config.get("seed", 0) if settings.loaded else 0
-    return int(trained) + SEED_SHIFT
+    return sub_seed(int(trained), Stream.evaluation)  # episodes that no training has seen
 
 
 def run_folder(settings: Settings) -> RunFolder:

@@ -9,16 +9,22 @@ from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.learn.learner import Policy
+from isaachrl.maths.seeds import Stream, sub_seed
 
 Values = dict[str, float]
 
 
 class RandomPolicy:
-    """Uniformly random actions in [-1, 1]: the baseline that every learned policy has to beat."""
+    """Uniformly random actions in [-1, 1]: the baseline that every learned policy has to beat.
+
+    Args:
+        env: what it acts in.
+        seed: that of the environment will do: the actions are a stream of their own.
+    """
 
     def __init__(self, env: Env, seed: int) -> None:
         self._shape = (env.num_envs, env.action_size)
-        self._generator = torch.Generator(device=env.device).manual_seed(seed)
+        self._generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.random_policy))
 
     def act(self, obs: Obs) -> Tensor:
         """See `Policy.act`."""

@@ -7,9 +7,10 @@ import torch
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import headless  # comes first: MuJoCo reads its choice when it is imported
 from isaachrl.sim.base import Sim
+from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene, describe_robot
+from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene
 from isaachrl.sim.some_worlds import SomeWorlds
 
 __all__ = [

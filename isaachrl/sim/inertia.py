@@ -6,8 +6,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Scene, compile_scene, describe_robot
+from isaachrl.sim.scene import Scene, compile_scene
 
 Floats = NDArray[np.float64]
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+HASH_PREFIX = "2-"  # of a `model_hash`: which version of what goes into it; the first had no prefix
+
 
 @dataclass(frozen=True)
 class Joint:
@@ -15,6 +17,7 @@ class Joint:
         body: index of the body it moves, among the robot's bodies.
         ball: three degrees of freedom (a quaternion in qpos) or one (an angle).
         axis: `(3,)` hinge axis in the body's frame; unused for a ball.
+        anchor_m: `(3,)` the point about which the body turns, in the body's frame.
         qpos: slice of the joint's coordinates in the robot's joint positions (after the root's 7).
         dof: slice of its degrees of freedom in the robot's joint velocities (after the root's 6).
     """
@@ -25,6 +28,7 @@ class Joint:
     axis: tuple[float, float, float]
     qpos: slice
     dof: slice
+    anchor_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -35,20 +39,22 @@ class Robot:
         name: the asset's name, such as `humanoid`.
         body_names: the B bodies, root first, parents before children.
         parents: `(B,)` index of each body's parent; -1 for the root.
-        local_pos_m: `(B, 3)` each body's origin in its parent's frame.
+        local_pos_m: `(B, 3)` each body's origin in its parent's frame, its joint at rest.
+        local_quat: `(B, 4)` each body's frame in its parent's, its joint at rest.
         joints: the J joints, in the order of the model.
         dof_names: the D degrees of freedom; a ball joint gives `name_x`, `name_y`, `name_z`.
         dof_range_rad: `(D, 2)` anatomical range of each degree of freedom (of the exponential map, for a ball).
-        effort_limit: `(D,)` largest torque in N m.
+        effort_limit: `(D,)` largest torque in N m; infinite where the motor has none.
         qpos0: `(nq,)` the robot's default coordinates: root position, root quaternion, joints.
         mass_kg: whole mass.
-        model_hash: hash of the geometry, masses and motors; a skill is tied to it.
+        model_hash: hash of all that decides how the robot moves; a skill is tied to it.
     """
 
     name: str
     body_names: tuple[str, ...]
     parents: tuple[int, ...]
     local_pos_m: Tensor
+    local_quat: Tensor
     joints: tuple[Joint, ...]
     dof_names: tuple[str, ...]
     dof_range_rad: Tensor
@@ -71,6 +77,12 @@ class Robot:
     def joint_names(self) -> tuple[str, ...]:
         """Names of the J joints."""
         return tuple(joint.name for joint in self.joints)
+
+    @property
+    def has_plain_frames(self) -> bool:
+        """Whether at rest all frames are parallel, and every joint sits at its body's origin."""
+        identity = torch.tensor([1.0, 0.0, 0.0, 0.0])
+        return bool((self.local_quat == identity).all()) and not any(any(joint.anchor_m) for joint in self.joints)
 
     def body_index(self, *names: str) -> Tensor:
         """Indices `(len(names),)` of bodies by name.

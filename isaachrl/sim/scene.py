@@ -1,6 +1,5 @@
 """What stands in a simulated world: a description free of any engine, and its compilation to a MuJoCo model."""
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -8,10 +7,8 @@ from typing import Any
 
 import mujoco
 import numpy as np
-import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim.robot import Joint, Robot
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -256,70 +253,3 @@ def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:
     if scene.solimp is not None:
         for geom in spec.geoms:
             geom.solimp[:3] = scene.solimp
-
-
-def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
-    """Read a `Robot` from a compiled model: the tree under the first free joint.
-
-    Raises:
-        ConfigError: the model has no free root, or a degree of freedom has not exactly one motor, in model order.
-    """
-    roots = [j for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
-    if not roots or model.jnt_qposadr[roots[0]] != 0:
-        raise ConfigError(f"robot {name!r}: the first joint of the model must be the free joint of its root")
-    root_body = int(model.jnt_bodyid[roots[0]])
-    ids = [b for b in range(model.nbody) if model.body_rootid[b] == root_body]
-    index = {body: i for i, body in enumerate(ids)}
-    joints, dof_names = [], []
-    for j in range(model.njnt):
-        if j == roots[0] or int(model.jnt_bodyid[j]) not in index:
-            continue
-        joint = _joint(model, j, index)
-        joints.append(joint)
-        dof_names += [f"{joint.name}_{axis}" for axis in "xyz"] if joint.ball else [joint.name]
-    actuators = tuple(model.actuator(a).name for a in range(model.nu))
-    if actuators != tuple(dof_names):
-        raise ConfigError(
-            f"robot {name!r}: motors {actuators} must be named and ordered as its dofs {tuple(dof_names)}"
-        )
-    nq = 7 + max((joint.qpos.stop for joint in joints), default=0)
-    return Robot(
-        name=name,
-        body_names=tuple(model.body(b).name for b in ids),
-        parents=tuple(index.get(int(model.body_parentid[b]), -1) for b in ids),
-        local_pos_m=torch.tensor(np.where(np.array(ids)[:, None] == root_body, 0.0, model.body_pos[ids])).float(),
-        joints=tuple(joints),
-        dof_names=tuple(dof_names),
-        dof_range_rad=torch.tensor(model.actuator_user[:, :2]).float(),
-        effort_limit=torch.tensor(model.actuator_forcerange[:, 1]).float(),
-        qpos0=torch.tensor(model.qpos0[:nq]).float(),
-        mass_kg=float(model.body_mass[ids].sum()),
-        model_hash=_hash(model, ids),
-    )
-
-
-def _joint(model: mujoco.MjModel, j: int, index: dict[int, int]) -> Joint:
-    """Describe joint `j`; positions and dofs are counted after the root's."""
-    ball = model.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL
-    qpos, dof = int(model.jnt_qposadr[j]) - 7, int(model.jnt_dofadr[j]) - 6
-    x, y, z = (float(value) for value in model.jnt_axis[j])
-    return Joint(
-        name=model.joint(j).name,
-        body=index[int(model.jnt_bodyid[j])],
-        ball=bool(ball),
-        axis=(x, y, z),
-        qpos=slice(qpos, qpos + (4 if ball else 1)),
-        dof=slice(dof, dof + (3 if ball else 1)),
-    )
-
-
-def _hash(model: mujoco.MjModel, ids: list[int]) -> str:
-    """Hash of what a controller depends on: lengths, masses, joints and motors, rounded against noise."""
-    digest = hashlib.sha256()
-    arrays = (
-        model.body_pos[ids][1:], model.body_mass[ids], model.jnt_type, model.jnt_axis, model.dof_armature,
-        model.actuator_gainprm[:, 0], model.actuator_biasprm[:, :3], model.actuator_forcerange, model.actuator_user,
-    )  # fmt: skip
-    for array in arrays:
-        digest.update(np.round(np.asarray(array, np.float64), 5).tobytes())
-    return digest.hexdigest()[:16]

@@ -23,8 +23,9 @@ import mujoco_warp as mjw  # noqa: E402
 from isaachrl.errors import ConfigError, nearest  # noqa: E402
 from isaachrl.sim import warp_kernels  # noqa: E402
 from isaachrl.sim.base import Sim, floor_distance, require_state  # noqa: E402
+from isaachrl.sim.describe import describe_robot  # noqa: E402
 from isaachrl.sim.graph import recording  # noqa: E402
-from isaachrl.sim.scene import Scene, capacity, compile_scene, describe_robot  # noqa: E402
+from isaachrl.sim.scene import Scene, capacity, compile_scene  # noqa: E402
 
 LARGEST = float(mujoco.mjMAXVAL)  # a number beyond it means that a world has broken; the CPU engine's own bound
 POOL_SLACK = 256  # contacts of all worlds share a pool: few worlds may need more than their share

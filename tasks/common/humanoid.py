@@ -13,7 +13,6 @@ from isaachrl.sim import Control, Robot, Sim
 from tasks.common.motors import motor_contract
 
 KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
-FEET = ("right_foot", "left_foot")
 
 
 def proprioception_layout(robot: Robot) -> list[tuple[str, int, str]]:
@@ -96,7 +95,7 @@ def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
         ),
         dim=-2,
     )
-    turned = vectors @ rotations.to_heading_of(*axes[:2]).mT
+    turned = vectors @ rotations.to_heading_of(*axes).mT
     parts = (
         state.root_pos_w[..., 2:],
         turned[..., :4, :].flatten(-2),
@@ -150,7 +149,7 @@ class ActionMap:
 
 
 class FallDetector:
-    """A body below its height limit means a fall.
+    """A body below its height limit means a fall. So does a world that broke: nobody stands there any more.
 
     Args:
         min_height_m: limit by body name, metres above the floor.
@@ -168,7 +167,7 @@ class FallDetector:
 
     def __call__(self, sim: Sim) -> Tensor:
         """`(N,)` bool."""
-        return self.low(sim.body_pos_w)
+        return self.low(sim.body_pos_w) | sim.diverged
 
     def low(self, body_pos_w: Tensor) -> Tensor:
         """`(n,)` bool for positions `(n, B, 3)` of all bodies, simulated or recorded."""

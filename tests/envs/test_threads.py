@@ -1,8 +1,10 @@
-"""Threads of a step: few environments get one, and the setting comes back."""
+"""Threads of a step: few environments get one, the setting comes back, and many threads change no number."""
 
 import pytest
 import torch
 
+import isaachrl
+import tasks  # noqa: F401  registers the tasks
 from isaachrl.envs.threads import small_work
 
 CPU = torch.device("cpu")
@@ -27,3 +29,15 @@ def test_the_setting_comes_back_after_an_error() -> None:
     with pytest.raises(RuntimeError), small_work(8, CPU):
         raise RuntimeError
     assert torch.get_num_threads() == 2
+
+
+def test_many_environments_on_two_threads_step_alike_bit_for_bit() -> None:
+    env = isaachrl.make("AntMaze", num_envs=4096, device="cpu")
+    action = 2 * torch.rand(4096, env.action_size) - 1
+    start = env.state_dict()
+    one = env.step(action)
+    env.load_state_dict(start)
+    two = env.step(action)
+    for group, seen in one.obs.items():
+        assert torch.equal(seen, two.obs[group]), group
+    assert torch.equal(one.reward, two.reward) and torch.equal(one.done, two.done)

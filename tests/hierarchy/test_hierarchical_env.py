@@ -208,3 +208,19 @@ def test_what_the_skill_needs_must_be_shown():
 def test_impossible_windows_are_refused(wrong):
     with pytest.raises(ConfigError, match="at least 1 step"):
         HierarchyCfg(**wrong)
+
+
+def test_a_world_that_broke_earns_no_style():
+    env = Script([(2, "fall"), (NEVER, "")])
+    advance = env.advance
+
+    def broken(action):
+        result = advance(action)
+        result.metrics["diverged"] = (env.time == env.end).float()
+        return result
+
+    env.advance = broken
+    top = HierarchicalEnv(env, FakeSkill(), HierarchyCfg(steps=3, task_weight=0.0, style_weight=0.5))
+    result = top.advance(torch.ones(2, 2))
+    # style pays 2 * (t + 0.5) in step t, weighed 0.5: 1.5, and 2.5 and 3.5 for who goes on; over three steps
+    torch.testing.assert_close(result.reward, torch.tensor([1.5 / 3, (1.5 + 2.5 + 3.5) / 3]))

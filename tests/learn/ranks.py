@@ -104,7 +104,7 @@ def some_ppo():
     return {
         "model": {k: v.clone() for k, v in learner.agent.model.state_dict().items()},
         "moved": not torch.equal(start, learner.agent.model.running_mean_std.running_mean),
-        "minibatches": learner.agent.num_minibatches,
+        "minibatches": len(learner.agent.dataset),
         "signals": signals,
         "pos": env.pos.clone(),
         "samples": learner.samples,

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from isaachrl import config
-from isaachrl.envs import TaskEnv
+from isaachrl.envs import StepResult, TaskEnv
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.skills import SkillsCfg
+from isaachrl.learn.skills.update import Signals
 from tests.small_learner import SMALL, make_learner
 
 
@@ -153,3 +154,45 @@ def test_values_that_cannot_run_are_refused() -> None:
             config.build(SkillsCfg, values, "train")
     with pytest.raises(ConfigError, match=r"unknown key train\.horzion; did you mean horizon"):
         config.build(SkillsCfg, {"horzion": 3}, "train")
+
+
+def test_no_learner_draws_what_an_environment_draws() -> None:
+    seeds = {make_learner("none", num_envs=2, seed=seed).generator.initial_seed() for seed in (0, 1)}
+    assert len(seeds) == 2 and not seeds & {0, 1, 2}
+
+
+def test_a_saved_state_does_not_change_with_the_learner() -> None:
+    learner = make_learner("motion")
+    learner.iterate()
+    state = learner.state_dict()
+    kept = {name: state[name].clone() for name in ("latent", "hold", "demo_windows")}
+    learner.held.hold -= 1
+    learner.held.latent.mul_(2.0)
+    learner.demos.windows.add_(1.0)
+    assert all(torch.equal(state[name], value) for name, value in kept.items())
+
+
+def test_a_world_that_broke_pays_nothing_and_its_leap_is_no_motion_to_learn_from() -> None:
+    learner = make_learner("motion", reward={"style": 1.0, "task": 0.0})
+    before = learner.obs["style"].clone()
+    step = learner.env.step
+
+    def broken(action: torch.Tensor) -> StepResult:
+        result = step(action)
+        result.metrics["diverged"][2] = 1.0
+        result.terminated[2] = True
+        result.terminal_obs["style"][2] = 1e3
+        return result
+
+    learner.env.step = broken  # type: ignore[method-assign]
+    with torch.no_grad():
+        learner._step(0)
+    data = learner.rollout
+    assert data["diverged"][0].tolist() == [False, False, True, *[False] * 5]
+    assert torch.equal(data["window"][0, 2], before[2])
+    assert not torch.equal(data["window"][0, 1], before[1])
+    reward = learner._reward(Signals.empty())
+    assert reward[0, 2] == 0.0 and (reward[0, :2] > 0).all()
+    learner.env.step = step  # type: ignore[method-assign]
+    learner.iterate()
+    assert learner.judge.replay.window.abs().max() < 100.0

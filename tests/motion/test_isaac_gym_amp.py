@@ -1,6 +1,7 @@
 import os
 import pickle
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,13 @@ def test_real_motions_stand_on_the_floor(robot):
     clips, _ = load_motion(os.environ["ISAACHRL_MOTIONS"], robot)
     for clip in clips:
         assert 0.7 < clip.root_pos_w[:, 2].mean() < 1.0, clip.name
+
+
+def test_a_robot_with_turned_frames_takes_no_such_file(robot, tmp_path):
+    path = write(tmp_path / "walk.npy", motion(robot, standing(robot, 3), [[0.0, 0.0, STANDING_M]] * 3))
+    turned = robot.local_quat.clone()
+    turned[3] = torch.tensor([0.6, 0.8, 0.0, 0.0])
+    with pytest.raises(
+        ClipError, match="a skeleton whose frames are parallel at rest; those of robot 'humanoid' are not"
+    ):
+        isaac_gym_amp.load(path, replace(robot, local_quat=turned), robot_soles("humanoid"))

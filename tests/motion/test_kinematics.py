@@ -10,7 +10,23 @@ from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.kinematics import JointLayout
-from isaachrl.sim import Scene, compile_scene
+from isaachrl.sim import Scene, compile_scene, describe_robot
+
+# a leg as other robots have it: frames turned at rest, joints beside their bodies' origins, a welded toe
+LEG = """<mujoco><compiler angle="degree"/><worldbody>
+  <body name="root" pos="0 0 1" quat="0.6 0 0.8 0"><freejoint/><geom size=".1"/>
+    <body name="thigh" pos="0.1 -0.2 0.05" quat="0.5 0.5 -0.5 0.5">
+      <joint name="hip" type="ball" pos="0.03 0.02 -0.01"/><geom size=".1"/>
+      <body name="shin" pos="0 0.1 -0.4" euler="20 -30 70">
+        <joint name="knee" axis="1 2 -1" pos="0.05 -0.04 0.1" range="-90 90"/><geom size=".1"/>
+        <body name="toe" pos="0.1 0 -0.3" euler="0 45 0"><geom size=".05"/></body>
+      </body></body>
+    <body name="tail" pos="-0.2 0 0"><joint name="tail" axis="0 0 1" range="-30 60"/><geom size=".05"/></body></body>
+</worldbody><actuator>
+  <motor name="hip_x" joint="hip" gear="1 0 0" user="-1 1"/><motor name="hip_y" joint="hip" gear="0 1 0" user="-1 1"/>
+  <motor name="hip_z" joint="hip" gear="0 0 1" user="-1 1"/><motor name="knee" joint="knee" user="-1 1"/>
+  <motor name="tail" joint="tail" user="-1 1"/>
+</actuator></mujoco>"""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +56,32 @@ def test_forward_kinematics_is_mujocos(model, robot):
         np.testing.assert_allclose(pos[i], data.xpos[ids], atol=2e-6)
         same = np.abs((quat[i].numpy() * data.xquat[ids]).sum(-1))
         np.testing.assert_allclose(same, 1.0, atol=2e-6)
+
+
+def test_forward_kinematics_is_mujocos_for_turned_frames_and_joints_beside_the_origin():
+    model = mujoco.MjModel.from_xml_string(LEG)
+    robot, data = describe_robot(model, "leg"), mujoco.MjData(model)
+    assert not robot.has_plain_frames
+    qpos = random_qpos(model, 7, 5)
+    q = torch.tensor(qpos, dtype=torch.float32)
+    pos, quat = kinematics.forward(robot, q[:, :3], q[:, 3:7], kinematics.joint_quat_from_qpos(robot, q[:, 7:]))
+    ids = [model.body(name).id for name in robot.body_names]
+    for i in range(5):
+        data.qpos[:] = qpos[i]
+        mujoco.mj_kinematics(model, data)
+        np.testing.assert_allclose(pos[i], data.xpos[ids], atol=1e-5)
+        np.testing.assert_allclose(np.abs((quat[i].numpy() * data.xquat[ids]).sum(-1)), 1.0, atol=1e-5)
+
+
+def test_a_joint_beside_the_origin_carries_the_body_around_it():
+    # the shin's joint is 0.1 m above its origin: a turn by 90 degrees about y swings the origin from below to behind
+    xml = """<mujoco><worldbody><body name="root"><freejoint/><geom size=".1"/><body name="shin" pos="0 0 -0.5">
+      <joint name="knee" axis="0 1 0" pos="0 0 0.1"/><geom size=".1"/></body></body></worldbody>
+      <actuator><motor name="knee" joint="knee" user="-1 1"/></actuator></mujoco>"""
+    robot = describe_robot(mujoco.MjModel.from_xml_string(xml), "leg")
+    joint_quat = kinematics.joint_quat_from_qpos(robot, torch.tensor([math.pi / 2]))
+    pos, _ = kinematics.forward(robot, torch.zeros(3), torch.tensor([1.0, 0.0, 0.0, 0.0]), joint_quat)
+    torch.testing.assert_close(pos[1], torch.tensor([-0.1, 0.0, -0.4]))
 
 
 def test_coordinates_survive_the_way_to_rotations_and_back(model, robot):

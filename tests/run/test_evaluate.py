@@ -10,6 +10,7 @@ import torch
 
 from isaachrl.envs.registry import World
 from isaachrl.errors import ConfigError
+from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.evaluate import share
 from isaachrl.run.rollout import Episodes, RandomPolicy, run_episodes
 from tests.run.point import GreedyPolicy, Point, PointCfg
@@ -75,7 +76,7 @@ def test_command_prints_json_last_and_writes_it(launch, capsys):
     assert printed == json.loads(Path("run/evaluate.json").read_text())
     assert printed["episodes"] == 8 and printed["length_mean"] == 8.0 and printed["iteration"] == 1
     assert printed["never"] is None
-    assert printed["seed"] == 10_003
+    assert printed["seed"] == sub_seed(3, Stream.evaluation), "episodes that no training has seen"
 
 
 def test_it_says_what_was_evaluated_and_keeps_out_of_folders_that_are_no_run(launch, capsys):
@@ -105,6 +106,12 @@ def test_random_actions_repeat_by_seed():
     actions = one.act({})
     assert actions.shape == (2, env.action_size) and actions.abs().max().item() <= 1.0
     assert torch.equal(actions, two.act({})) and not torch.equal(actions, one.act({}))
+
+
+def test_random_actions_are_not_the_environments_own_numbers():
+    env = make([2, 3])
+    of_the_environment = torch.rand(2, env.action_size, generator=torch.Generator().manual_seed(5))
+    assert not torch.equal(RandomPolicy(env, seed=5).act({}), 2.0 * of_the_environment - 1.0)
 
 
 def test_random_actions_are_evaluated_without_a_checkpoint(launch, capsys):

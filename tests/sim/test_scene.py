@@ -106,27 +106,6 @@ def test_worlds_that_cannot_be_built_are_refused(num_envs, engine, message):
         make_sim(Scene(), num_envs, engine, torch.device("cpu"))
 
 
-FREE_BALL = """<mujoco><size nuser_actuator="2"/><worldbody>
-  <body name="root"><freejoint/><geom size=".1"/>
-    <body name="arm"><joint name="elbow"/><geom size=".1" pos="1 0 0"/></body></body>
-</worldbody><actuator>{actuators}</actuator></mujoco>"""
-
-
-def test_a_motor_that_is_not_named_as_its_joint_is_refused():
-    motor = '<motor name="{}" joint="elbow" forcerange="-1 1" user="0 1"/>'
-    good = mujoco.MjModel.from_xml_string(FREE_BALL.format(actuators=motor.format("elbow")))
-    assert describe_robot(good, "arm").dof_names == ("elbow",)
-    bad = mujoco.MjModel.from_xml_string(FREE_BALL.format(actuators=motor.format("elbows")))
-    with pytest.raises(ConfigError, match=r"motors \('elbows',\) must be named and ordered as its dofs \('elbow',\)"):
-        describe_robot(bad, "arm")
-
-
-def test_a_robot_without_a_free_root_is_refused():
-    fixed = '<mujoco><worldbody><body><joint name="a"/><geom size=".1"/></body></worldbody></mujoco>'
-    with pytest.raises(ConfigError, match="must be the free joint of its root"):
-        describe_robot(mujoco.MjModel.from_xml_string(fixed), "lamp")
-
-
 def test_a_block_slides_along_its_axes_behind_the_robots_coordinates():
     block = Block("crate", (0.5, 0.5, 0.5), (2.0, 0.0, 0.5), 3.0, (("x", -1.0, 1.0), ("z", -0.5, 0.0)), damping=2.0)
     scene = Scene(robot="ant", control=Control.torque, blocks=(block,))

@@ -113,6 +113,20 @@ def test_mean_action_asks_for_a_standing_pose() -> None:
     assert torch.equal(amp(make(motion="stand", control="torque")).mean_action(), torch.zeros(28))
 
 
+def test_a_world_that_broke_counts_as_a_fall(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log into the working folder
+    env = make()
+    env.sim.reset(torch.tensor([False, True, False, False]), env.sim.qpos.clone(), torch.full_like(env.sim.qvel, 1e30))
+    result = env.advance(amp(env).mean_action().expand(4, -1))
+    assert result.diverged.tolist() == [False, True, False, False] == result.terminated.tolist()
+    assert result.metrics["fall_rate"].tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert result.reward.tolist() == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_nothing_is_sensed_that_nobody_reads() -> None:
+    assert make().sim.model.nsensor == 0  # type: ignore[attr-defined]
+
+
 def test_a_fall_ends_the_episode_and_pays_nothing() -> None:
     env = make()
     qpos = env.sim.robot.qpos0.expand(4, -1).clone()

@@ -8,8 +8,7 @@ import torch
 from isaachrl.envs import Env
 from isaachrl.learn.goals.tally import Tally
 from isaachrl.learn.learner import Policy
-
-SEED_SHIFT = 20_000
+from isaachrl.maths.seeds import Stream, sub_seed
 
 
 class Check:
@@ -23,7 +22,8 @@ class Check:
     """
 
     def __init__(self, env: Env, episodes: int, seed: int, policy: Callable[[Env], Policy]) -> None:
-        self._source, self._episodes, self._seed, self._policy = env, episodes, seed, policy
+        self._source, self._episodes, self._policy = env, episodes, policy
+        self._seed = sub_seed(seed, Stream.check)
         self._env: Env | None = None
 
     @torch.no_grad()
@@ -34,10 +34,10 @@ class Check:
         """
         if self._env is None:
             twin: Any = self._source
-            self._env = twin.evaluation_twin(self._episodes, self._seed + SEED_SHIFT)
+            self._env = twin.evaluation_twin(self._episodes, self._seed)
         env = self._env
         assert env is not None
-        env.generator.manual_seed(self._seed + SEED_SHIFT)
+        env.generator.manual_seed(self._seed)
         obs, policy = env.reset(), self._policy(env)
         tally, running = Tally("check/"), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         total, length = (torch.zeros(env.num_envs, device=env.device) for _ in range(2))

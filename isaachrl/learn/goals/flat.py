@@ -17,6 +17,7 @@ from isaachrl.learn.goals.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_was_learned
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
 from isaachrl.learn.learner import Exported, Learner, Policy
+from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn import Rounding
 
 
@@ -36,7 +37,7 @@ class FlatLearner(Learner):
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = self.steps = 0
         torch.manual_seed(seed)
-        self.generator = torch.Generator(device=env.device).manual_seed(seed + 1)
+        self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         task = self.task = goal_task(env)
         self.views = Views(env, cfg.inputs, False, task.goal_limits, False)
         rounding, limits = Rounding(cfg.precision, env.device), task.action_limits.to(env.device)

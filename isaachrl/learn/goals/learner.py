@@ -15,6 +15,7 @@ from isaachrl.learn.goals.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_was_learned
 from isaachrl.learn.goals.update import ManagerUpdate, PursuerUpdate
 from isaachrl.learn.learner import Exported, Learner, Policy
+from isaachrl.maths.seeds import Stream, sub_seed
 
 
 class GoalsLearner(Learner):
@@ -40,7 +41,7 @@ class GoalsLearner(Learner):
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = self.steps = 0
         torch.manual_seed(seed)
-        self.generator = torch.Generator(device=env.device).manual_seed(seed + 1)
+        self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         self.levels = Levels(env, cfg, self.generator)
         self.replays = self._replays()
         self.replay = self.replays[0]

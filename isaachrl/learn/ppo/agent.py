@@ -6,6 +6,8 @@ Facts of rl_games 1.6.5 that shape this module:
 - Its model called `…_logstd` is the one whose output fits its agent, and a "fixed" sigma is a parameter that
   does not depend on the state but is trained.
 - It writes a TensorBoard folder on construction. Here that folder is temporary.
+- It draws actions from PyTorch's global generator, and hands out the same blocks of environments in every epoch. Here
+  both come from a generator of the learner's own.
 - With `multi_gpu` it averages gradients and divergences over the ranks. Switched on from the beginning, it insists on
   starting the process group itself, on NCCL alone, and lets no rank but the first adapt its step size, so that each
   soon trains with another. So it is switched on once the agent stands. Normalisers it leaves to each rank:
@@ -25,7 +27,8 @@ from torch import Tensor
 from isaachrl.envs.env import Env
 from isaachrl.learn import distributed
 from isaachrl.learn.ppo.adapter import EnvAdapter
-from isaachrl.learn.ppo.config import PpoCfg, minibatch_rows
+from isaachrl.learn.ppo.config import PpoCfg
+from isaachrl.learn.ppo.minibatches import Minibatches
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # deprecations inside the package, of no use to our users
@@ -34,13 +37,46 @@ with warnings.catch_warnings():
     from rl_games.common.gym_compat import gym
 
 
-def make_agent(env: Env, adapter: EnvAdapter, cfg: PpoCfg) -> Any:
-    """An rl_games agent on the adapter, with its buffers made and its first observation taken."""
+class _Agent(A2CAgent):
+    """The agent with a generator of its own."""
+
+    generator: torch.Generator
+
+    def get_action_values(self, obs: dict[str, Tensor]) -> dict[str, Tensor | None]:
+        """What rl_games keeps of a step: the drawn actions `(N, A)`, their distribution and the values `(N, 1)`."""
+        self.model.eval()
+        with torch.no_grad():
+            policy_input = self.model.norm_obs(self._preproc_obs(obs["obs"]))
+            mean, log_std, value, _ = self.model.a2c_network({"obs": policy_input})
+            std = log_std.exp()
+            action = mean + std * torch.randn(mean.shape, generator=self.generator, device=mean.device)
+            return {
+                "actions": action, "neglogpacs": self.model.neglogp(action, mean, std, log_std), "mus": mean,
+                "sigmas": std, "values": self.model.denorm_value(value), "rnn_states": None,
+            }  # fmt: skip
+
+    def get_values(self, obs: dict[str, Tensor]) -> Tensor:
+        """Values `(N, 1)` of observations; rl_games would draw actions for them, too."""
+        self.model.eval()
+        return state_value(self, self._preproc_obs(obs["obs"])).unsqueeze(-1)
+
+
+def make_agent(env: Env, adapter: EnvAdapter, cfg: PpoCfg, generator: torch.Generator) -> Any:
+    """An rl_games agent on the adapter, with its buffers made and its first observation taken.
+
+    Args:
+        env: what it acts on.
+        adapter: the same as rl_games sees it.
+        cfg: of the learner.
+        generator: of the exploration and the order of rows.
+    """
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         params = {"model": {"name": "continuous_a2c_logstd"}, "network": _network(cfg)}
-        agent: Any = A2CAgent("ppo", params | {"config": _config(env, adapter, cfg, folder)})
+        agent: Any = _Agent("ppo", params | {"config": _config(env, adapter, cfg, folder)})
         agent.writer.close()
+    agent.generator = generator
+    agent.dataset = Minibatches(agent.batch_size, distributed.own_rows(cfg.minibatch), generator)
     if agent.is_adaptive_lr:
         agent.scheduler.max_lr = cfg.max_learning_rate
     agent.model.a2c_network.sigma.requires_grad_(cfg.learn_std)
@@ -99,7 +135,7 @@ def _config(env: Env, adapter: EnvAdapter, cfg: PpoCfg, folder: str) -> dict[str
         "print_stats": False, "seq_length": 1,
         "gamma": cfg.gamma, "tau": cfg.lam, "e_clip": cfg.clip, "clip_value": True, "clip_actions": True,
         "horizon_length": cfg.horizon, "mini_epochs": cfg.epochs,
-        "minibatch_size": minibatch_rows(batch, distributed.own_rows(cfg.minibatch)),
+        "minibatch_size": batch,  # `Minibatches` cuts it
         "learning_rate": cfg.learning_rate, "lr_schedule": "adaptive" if cfg.kl_target > 0 else None,
         "schedule_type": "standard", "kl_threshold": cfg.kl_target,
         # rl_games halves the value's weight; its squared-mean loss carries the name "regularisation"

@@ -13,7 +13,7 @@ class PpoCfg:
         max_iterations: iterations, each one rollout and its epochs.
         horizon: steps of every environment in a rollout.
         epochs: passes over a rollout.
-        minibatch: rows of a minibatch, at most; the rollout is cut into equal parts no larger than this.
+        minibatch: rows of a minibatch, at most; a shuffled rollout is cut into parts of equal size, give or take a row.
         hidden: widths of the layers of policy and value network (two networks).
         gamma: discount of one step.
         lam: lambda of the advantage estimate.
@@ -69,11 +69,3 @@ class PpoCfg:
                 f"{self.max_learning_rate}, kl_target={self.kl_target} not negative, max_grad_norm={self.max_grad_norm}"
                 " positive"
             )
-
-
-def minibatch_rows(batch: int, most: int) -> int:
-    """Rows of the largest equal parts of a batch that are no larger than `most`."""
-    parts = -(-batch // most)
-    while batch % parts:
-        parts += 1
-    return batch // parts

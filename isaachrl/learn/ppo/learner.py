@@ -14,12 +14,13 @@ from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.agent import make_agent, pool_normalizers, state_value
 from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.networks import PolicyMean, exports
+from isaachrl.maths.seeds import Stream, sub_seed
 
 
 class PpoLearner(Learner):
     """rl_games' PPO on any `Env`: a task, or a hierarchy seen from its top.
 
-    The weights start from `seed` through PyTorch's global generator, which the exploration goes on to use.
+    The weights start from `seed` through PyTorch's global generator; the exploration has a generator of its own.
     rl_games itself looks for ended episodes on the host once a step; the environment and this module never do.
 
     Args:
@@ -38,10 +39,12 @@ class PpoLearner(Learner):
     DISTRIBUTED: ClassVar[bool] = True
 
     def __init__(self, env: Env, cfg: PpoCfg, seed: int) -> None:
-        torch.manual_seed(seed)
+        torch.manual_seed(sub_seed(seed, Stream.weights))
         self.env, self.cfg = env, cfg
         self.adapter = EnvAdapter(env, cfg.gamma)
-        self.agent = make_agent(env, self.adapter, cfg)
+        self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
+        distributed.part_ways(self.generator)
+        self.agent = make_agent(env, self.adapter, cfg, self.generator)
         self.adapter.value = self._value
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = 0
@@ -95,6 +98,7 @@ class PpoLearner(Learner):
             "dones": agent.dones,
             "returns": statistics.returns,
             "lengths": statistics.lengths,
+            "generator": self.generator.get_state(),
             "iteration": self.iteration,
             "samples": self.samples,
         }
@@ -110,6 +114,8 @@ class PpoLearner(Learner):
         agent.dones = state["dones"].to(self.env.device, copy=True)
         statistics.returns = state["returns"].to(self.env.device, copy=True)
         statistics.lengths = state["lengths"].to(self.env.device, copy=True)
+        if "generator" in state:  # earlier versions drew from the global one
+            self.generator.set_state(state["generator"].cpu())
         self.iteration, self.samples = state["iteration"], state["samples"]
 
     def weights(self) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isaachrl.envs.env import Env
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, HierarchicalEnv
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.learner import Exported
+from isaachrl.maths.vectors import on_sphere
 
 _CLIP = 5.0  # rl_games clips normalised observations there
 _EPSILON = 1e-5
@@ -56,7 +56,7 @@ class LatentPolicy(nn.Module):
 
     def forward(self, policy_input: Tensor) -> Tensor:
         """Latent `(n, d)` of observations `(n, ·)`."""
-        return functional.normalize(self.policy(policy_input), dim=-1)
+        return on_sphere(self.policy(policy_input))
 
 
 class FusedPolicy(nn.Module):

@@ -117,7 +117,7 @@ class HeldCommands:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Commands and what is left of their time."""
-        return {"latent": self.latent, "hold": self.hold}
+        return {"latent": self.latent.clone(), "hold": self.hold.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Write back what `state_dict` gave."""

@@ -29,6 +29,7 @@ from isaachrl.learn.skills.pace import PaceReward
 from isaachrl.learn.skills.policy import SkillPolicy
 from isaachrl.learn.skills.update import PolicyUpdate, Signals
 from isaachrl.maths.returns import generalized_advantages
+from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn import RunningNorm
 
 _ROW_FIELDS = ("obs", "latent", "action", "log_prob", "mean", "advantage", "target", "noisy", "window")
@@ -57,13 +58,13 @@ class SkillsLearner(Learner):
         self.iteration = self.samples = 0
         self.task = imitation_task(env)
         device = env.device
-        self.generator = torch.Generator(device=device).manual_seed(seed + 1)
+        self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
         self.demos = Demonstrations(self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator)
         self.commands = CommandSource(cfg.latents, cfg.latent, self.demos, self.generator, device)
         self.pace: PaceReward | None = None
         if cfg.latents is Latents.motion and cfg.reward.pace > 0:
             self.pace = PaceReward(self.task, self.commands.space, cfg.latent.temperature)
-        torch.manual_seed(seed)
+        torch.manual_seed(sub_seed(seed, Stream.weights))
         self.skill = Skill(make_contract(env, self.task, cfg, self.demos.names, self.commands.size)).to(device)
         self.skill.space = self.commands.space
         self.skill.actor.start_from(self.task.mean_action())
@@ -90,9 +91,9 @@ class SkillsLearner(Learner):
             "obs": (sizes["proprioception"],), "next_obs": (sizes["proprioception"],), "window": (sizes["style"],),
             "latent": (d,), "action": (self.env.action_size,), "mean": (self.env.action_size,),
             "log_prob": (), "value": (), "next_value": (), "task_reward": (), "noisy": (),
-            "terminated": (), "truncated": (), "advantage": (), "target": (),
+            "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
         }  # fmt: skip
-        self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated"), device)
+        self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated", "diverged"), device)
         self.held = HeldCommands(self.commands, self.task, n)
         self.monitor = Monitor(n, self.task.style_size, self.commands.space, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
@@ -152,12 +153,14 @@ class SkillsLearner(Learner):
         noisy = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.noisy_share
         action = mean + noise * noisy.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         value = self.critic(normalized, self.held.latent)
-        result = self.env.step(action)
+        before, result = self.obs["style"], self.env.step(action)
+        # a world that broke has leapt back to its origin, which is no motion to learn from: the window before stands in
+        window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])
         self.rollout.put(
             step,
             obs=obs,
             next_obs=result.terminal_obs["proprioception"],
-            window=result.terminal_obs["style"],
+            window=window,
             latent=self.held.latent,
             action=action,
             mean=mean,
@@ -167,13 +170,14 @@ class SkillsLearner(Learner):
             noisy=noisy.float(),
             terminated=result.terminated,
             truncated=result.truncated,
+            diverged=result.diverged,
         )
-        self._observe_episodes(result)
+        self._observe_episodes(result, window)
         self.obs = result.obs
 
-    def _observe_episodes(self, result: StepResult) -> None:
-        """Log what ended, and give new commands where an episode or a command's time ended."""
-        newest = result.terminal_obs["style"][:, : self.task.style_size]
+    def _observe_episodes(self, result: StepResult, window: Tensor) -> None:
+        """Log what ended and was seen, and give new commands where an episode or a command's time ended."""
+        newest = window[:, : self.task.style_size]
         self.monitor.after_step(result, newest, self.held.latent, self.by_mean & ~self.task.down)
         self.held.count_step()
         self.held.restart(result.done)
@@ -197,7 +201,10 @@ class SkillsLearner(Learner):
         signals.add({"reward/total": reward.mean(), "policy/value": data["value"].mean()})
 
     def _reward(self, signals: Signals) -> Tensor:
-        """Rewards `(T, N)` of the rollout: style, what the task pays, and by the latents' kind encoder or pace."""
+        """Rewards `(T, N)` of the rollout: style, what the task pays, and by the latents' kind encoder or pace.
+
+        A step in which the world broke pays nothing.
+        """
         data, weights = self.rollout, self.cfg.reward
         style, encoder = self.judge.opinions(data["window"], data["latent"])
         reward = weights.style * style + weights.task * data["task_reward"]
@@ -213,7 +220,7 @@ class SkillsLearner(Learner):
             pace = self.pace(data["window"].flatten(0, 1), data["latent"].flatten(0, 1)).view_as(style)
             reward = reward + weights.pace * pace
             signals.add({"reward/pace": pace.mean()})
-        return reward
+        return reward.masked_fill(data["diverged"], 0.0)
 
     def _next_values(self) -> Tensor:
         """Values `(T, N)` of what followed each step: 0 after a fall, the last observation's value after a timeout.
@@ -294,7 +301,7 @@ class SkillsLearner(Learner):
             "replay": self.judge.replay.state_dict(),
             "monitor": self.monitor.state_dict(),
             **self.held.state_dict(),
-            "demo_windows": self.demos.windows,
+            "demo_windows": self.demos.windows.clone(),
             "generator": self.generator.get_state(),
             "iteration": self.iteration,
             "samples": self.samples,

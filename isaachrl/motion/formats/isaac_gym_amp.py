@@ -76,6 +76,11 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
         ClipError: the file cannot be read, holds pickled code, or its skeleton does not fit the robot.
     """
     path = Path(path)
+    if not robot.has_plain_frames:
+        raise ClipError(
+            f"{path} is of a skeleton whose frames are parallel at rest; those of robot {robot.name!r} are not, or its"
+            " joints sit beside their bodies' origins: write the motion as a clip (.npz) instead"
+        )
     skeleton = _skeleton(_read(path), path)
     _check_tree(skeleton, robot, path)
     node = {name: i for i, name in enumerate(skeleton.names)}

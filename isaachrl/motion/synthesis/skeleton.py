@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isaachrl.errors import ConfigError
 from isaachrl.sim.robot import Robot
 
 Floats = NDArray[np.float64]
@@ -61,7 +62,16 @@ class BodyModel:
 
 
 def body_model(robot: Robot, mass_kg: Floats, com_b_m: Floats, soles_b_m: Mapping[str, Tensor]) -> BodyModel:
-    """Plain arrays of a robot; the sole is that of `right_foot`, corners `(4, 3)` in the foot's frame."""
+    """Plain arrays of a robot; the sole is that of `right_foot`, corners `(4, 3)` in the foot's frame.
+
+    Raises:
+        ConfigError: the robot's frames are not parallel at rest, or a joint sits beside its body's origin.
+    """
+    if not robot.has_plain_frames:
+        raise ConfigError(
+            f"motions are made for bodies whose frames are parallel at rest and whose joints sit at their bodies'"
+            f" origins; robot {robot.name!r} has others: write its MJCF without quat= on bodies and pos= on joints"
+        )
     sole = soles_b_m["right_foot"].double().numpy()
     return BodyModel(
         robot.body_names, robot.parents, robot.joint_names, tuple(joint.body for joint in robot.joints),

@@ -486,3 +486,8 @@ def test_it_learns_to_reach_places(algorithm):
     for _ in range(150):
         signals = learner.iterate()
     assert signals["check/success_rate"] > 0.8
+
+
+def test_it_draws_neither_its_environments_numbers_nor_those_of_the_next_seed():
+    seeds = {make_learner(Plane(num_envs=4), seed=seed).generator.initial_seed() for seed in (0, 1)}
+    assert len(seeds) == 2 and not seeds & {0, 1, 2}

@@ -1,0 +1,25 @@
+"""Many independent streams of random numbers from the one seed of a run."""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """Who draws. The environment itself takes the run's seed as it is; everybody else takes a seed derived from it."""
+
+    foreign = 0  # the global generators, for code that asks nobody
+    weights = 1
+    learner = 2  # exploration, and the order of rows
+    random_policy = 3
+    evaluation = 4
+    check = 5
+
+
+def sub_seed(seed: int, stream: Stream) -> int:
+    """The seed of a stream, below 2**32: the same numbers appear neither in another stream nor under another seed.
+
+    Two streams that were told apart by adding to the seed would be those of the next seed's run. This is what
+    `numpy.random.SeedSequence(seed).spawn` gives to its children.
+    """
+    return int(np.random.SeedSequence(seed, spawn_key=(int(stream),)).generate_state(1)[0])
