@@ -28,6 +28,7 @@ FIRST_SAVE_S, SAVE_EVERY_S, DRAW_EVERY_S = 60.0, 300.0, 60.0
 SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # most of a training's time that goes into `last.pt` and into the report
 NUMBERED_KEPT = 5
 NUMBERED = re.compile(r"\d{8}\.pt")
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 @dataclass(frozen=True)
@@ -211,10 +212,11 @@ class Record:
 
 
 class Stop:
-    """A wish to stop, raised by Ctrl-C or SIGTERM.
+    """A wish to stop, raised by Ctrl-C, SIGTERM or, when the terminal closes, SIGHUP.
 
     The first signal lets the iteration under way finish, so that what is saved stands between two iterations;
-    a second Ctrl-C interrupts at once, and the last checkpoint is then what remains.
+    a second Ctrl-C interrupts at once, and the last checkpoint is then what remains. A closing terminal may send
+    SIGHUP more than once, which does not interrupt.
     """
 
     def __init__(self) -> None:
@@ -225,7 +227,9 @@ class Stop:
         """Take the signals over; outside the main thread Python does not allow it, and nothing is done."""
         previous: dict[int, Any] = {}
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, _HANGUP):
+                if number is None or (number == _HANGUP and signal.getsignal(number) == signal.SIG_IGN):
+                    continue  # under nohup a training outlives its terminal
                 previous[number] = signal.signal(number, self._on_signal)
         except ValueError:
             pass
@@ -238,6 +242,8 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note the wish; the second one is not to be reasoned with."""
         if self.asked:
-            raise KeyboardInterrupt
+            if number != _HANGUP:
+                raise KeyboardInterrupt
+            return
         self.asked = True
         log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")

@@ -104,7 +104,7 @@ def test_a_new_training_does_not_replace_another_one(launch):
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_at_an_iteration_boundary_and_resume_goes_on_exactly(launch, monkeypatch, number):
     whole = launch(max_iterations=5, run_dir="whole")
     original = point.Greedy.iterate
@@ -244,6 +244,47 @@ def test_the_report_is_drawn_while_training_for_a_hundredth_of_the_time(launch, 
     monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, clock=clock))
     launch(max_iterations=30)
     assert drawn == [60.0, 211.5, 303.0]  # 1.5 s are 1 % of 150 s; and at the end of the run
+
+
+def test_a_closing_terminal_may_say_so_twice(launch, monkeypatch):
+    original = point.Greedy.iterate
+
+    def interrupted(self):
+        if self.iteration == 2:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
+                os.kill(os.getpid(), number)
+        return original(self)
+
+    monkeypatch.setattr(point.Greedy, "iterate", interrupted)
+    launch(max_iterations=5, run_dir="run")
+    assert load_checkpoint(Path("run")).iteration == 3
+
+
+def test_a_training_under_nohup_outlives_its_terminal(launch, monkeypatch):
+    original = point.Greedy.iterate
+
+    def interrupted(self):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return original(self)
+
+    monkeypatch.setattr(point.Greedy, "iterate", interrupted)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        launch(max_iterations=3, run_dir="run")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert load_checkpoint(Path("run")).iteration == 3
+
+
+def test_what_a_killed_write_left_goes_when_the_run_starts(launch):
+    launch(max_iterations=1, run_dir="run")
+    leftovers = [Path("run/.skill.pt.x0_9z8y7.tmp"), Path("run/checkpoints/.last.pt.abcd_123.tmp")]
+    others = [Path("run/notes.tmp"), Path("run/checkpoints/.mine.tmp"), Path("run/.skill.pt")]
+    for path in (*leftovers, *others):
+        path.write_bytes(b"half")
+    launch(resume="run", max_iterations=2)
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in others)
 
 
 def test_checkpoint_in_training_gives_the_weights_and_nothing_else(launch):
