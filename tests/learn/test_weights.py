@@ -31,7 +31,19 @@ SHIPPED = {
     "actor_critic": ("ShipSteering", ["train=actor_critic"], 10.5),
     "subgoals": ("FourRooms", ["train=subgoals"], 2.0),
 }
-NOT_WEIGHTS = ("optim", "replay", "generator", "statistics", "stack", "traces", "obs", "noise", "demo_windows", "pool")
+NOT_WEIGHTS = (
+    "optim",
+    "replay",
+    "generator",
+    "statistics",
+    "stack",
+    "traces",
+    "steps",
+    "obs",
+    "noise",
+    "demo_windows",
+    "pool",
+)
 
 
 def compose(task, words):

@@ -115,8 +115,8 @@ class FlatPg:
         return self.actor.state_dict()
 
     def weights(self) -> dict[str, Any]:
-        """See `Method.weights`: all there is."""
-        return self.state_dict()
+        """See `Method.weights`."""
+        return self.actor.weights()
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""
@@ -191,8 +191,8 @@ class ActorCritic:
         return self.flat.state_dict() | {"critic": self.critic.clone()}
 
     def weights(self) -> dict[str, Any]:
-        """See `Method.weights`: all there is."""
-        return self.state_dict()
+        """See `Method.weights`."""
+        return self.flat.weights() | {"critic": self.critic.clone()}
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""
