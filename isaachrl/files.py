@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from isaachrl.errors import WriteError
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # what mkstemp makes of the prefix and suffix below
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
@@ -20,6 +23,16 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
         raise WriteError(
             f"{path} could not be written ({error.strerror or error}); make room, or write elsewhere"
         ) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left in a folder in the middle of `write_atomically`.
+
+    Only for a folder into which nobody else is writing.
+    """
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes | memoryview) -> None:

@@ -91,7 +91,10 @@ class Learner(ABC):
         """Take only what acting needs (networks, normalisers) from a `state_dict`; any number of environments."""
 
     def weights(self) -> dict[str, Any]:
-        """What `load_weights` needs, to hand a policy on in a small file; the whole state where nobody says less."""
+        """What `load_weights` needs, for small files; the whole state where nobody says less.
+
+        Taken by one process alone, without the other ranks.
+        """
         return self.state_dict()
 
     @abstractmethod
@@ -111,4 +114,4 @@ class Learner(ABC):
         return {}
 
     def save_products(self, folder: Path) -> None:
-        """Write what others build on (a skill file) into the run's folder. Called with every checkpoint."""
+        """Write what others build on (a skill file) into the run's folder. Called whenever `last.pt` is written."""

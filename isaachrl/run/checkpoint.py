@@ -79,7 +79,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, buffer.getbuffer())
     except (OSError, WriteError) as error:
-        kept = f"; the one saved before is intact, continue from it with resume={path}" if path.exists() else ""
+        last = path.with_name(LAST)
+        kept = f"; the one saved before is intact, continue from it with resume={last}" if last.exists() else ""
         raise CheckpointError(f"the checkpoint could not be written: {error}{kept}") from error
 
 

@@ -39,7 +39,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   num_envs=N  max_iterations=N  seed=N  device=auto|cpu|cuda:0  sim=auto|mujoco|mujoco_warp
   graph=auto|off  recipe=auto|none|NAME (cpu, gpu, parallel, paper)
   run_dir=FOLDER       where the run goes instead of runs/<task>/<time>
-  resume=RUN           continue a stopped run (its folder, or one of its checkpoints)
+  resume=RUN           continue a stopped run (its folder)
   checkpoint=PATH      what play, evaluate and export load; in training, the weights to start from
   policy=random        uniformly random actions instead of a trained policy, as a baseline to evaluate or play
   skill=FILE           the frozen skill of a task that commands one

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.files import write_atomically
+from isaachrl.files import remove_leftovers, write_atomically
 
 CONFIG = "config.yaml"
 
@@ -48,6 +48,11 @@ class RunFolder:
                 raise IsaacHRLError(f"the folder {path} cannot be created ({error}); type run_dir=FOLDER") from error
             return RunFolder(path)
         raise IsaacHRLError(f"too many runs were started at {stem} under {root / task}; type run_dir=FOLDER")
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed training has left of files that it was just writing."""
+        for folder in (self.path, self.checkpoints):
+            remove_leftovers(folder)
 
     def write_config(self, plain: dict[str, Any]) -> None:
         """Write the whole resolved configuration as YAML."""

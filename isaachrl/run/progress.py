@@ -1,5 +1,6 @@
 """Progress of a training: a live bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import logging
 import time
 from typing import Self
@@ -44,7 +45,8 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self._bar.stop()
 
     def update(self, iteration: int, samples: int, rate: float, signals: dict[str, float]) -> None:
         """Show the state after an iteration; `rate` is in samples a second."""

@@ -81,7 +81,7 @@ class RunCfg:
         skill: shorthand of `task.skill`; of `checkpoint` where a task commands none, to look at the skill itself.
         motion: shorthand of `task.motion`.
         run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
-        resume: run folder or checkpoint to continue.
+        resume: run folder to continue from its `checkpoints/last.pt`.
         video: whether playing writes a video.
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task or, if there is
             none, after the device; `none` applies none.

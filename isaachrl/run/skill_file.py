@@ -6,7 +6,7 @@ from typing import Any
 
 from isaachrl.errors import CheckpointError
 from isaachrl.hierarchy.skill import FORMAT, Skill
-from isaachrl.run.checkpoint import Checkpoint, checked, find_checkpoint, read_content
+from isaachrl.run.checkpoint import LAST, Checkpoint, checked, find_checkpoint, read_content
 
 TRAINED_ON = {"task": "HumanoidAMP", "motion": "locomotion"}  # what the files of the first version do not say
 LEARNER = "skills"
@@ -71,7 +71,7 @@ def require_whole(loaded: Checkpoint, source: str, resumed: bool) -> None:
     """Refuse to train on from a skill file, and to resume from any file of weights alone.
 
     Raises:
-        CheckpointError: it is a skill file, or the `weights.pt` of an export.
+        CheckpointError: it is a skill file, a numbered checkpoint, or the `weights.pt` of an export.
     """
     if is_skill_file(loaded):
         raise CheckpointError(
@@ -79,7 +79,9 @@ def require_whole(loaded: Checkpoint, source: str, resumed: bool) -> None:
             " checkpoints/last.pt, or build on it with task=HumanoidHRLMaze skill=" + source
         )
     if resumed and not loaded.env_state:
+        last = Path(source).with_name(LAST)
+        whole = f"resume={last} to go on from where that run stopped, or " if last.is_file() else ""
         raise CheckpointError(
-            f"{source} holds weights alone and cannot be continued exactly; type checkpoint={source} for a new training"
-            " that starts from them"
+            f"{source} holds weights alone: without optimisers, replay, environments and random state nothing can be"
+            f" continued exactly; type {whole}checkpoint={source} for a new training that starts from these weights"
         )

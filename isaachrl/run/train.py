@@ -45,6 +45,7 @@ def train(settings: Settings) -> Path | None:
     if folder is None:
         loop.run()
         return None
+    folder.remove_leftovers()
     folder.write_config(config)
     log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
     if learner.iteration == learner.max_iterations:

@@ -1,16 +1,12 @@
 """The loop of a training: one iteration after the other, its record, its checkpoints, its orderly end."""
 
 import logging
-import math
-import os
 import re
-import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
@@ -21,15 +17,18 @@ from isaachrl.learn.learner import Learner
 from isaachrl.run.checkpoint import LAST, Checkpoint, random_state, restore_random_state, save_checkpoint
 from isaachrl.run.folder import RunFolder
 from isaachrl.run.metrics import MetricsFile
+from isaachrl.run.periodic import Periodic
 from isaachrl.run.progress import Display
 from isaachrl.run.report import write_report
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_EVERY_S = 60.0
-SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # most of a training's time that goes into checkpoints and into the report
+# the first is early, so that a crash in the first minutes does not lose everything
+FIRST_SAVE_S, SAVE_EVERY_S, DRAW_EVERY_S = 60.0, 300.0, 60.0
+SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # most of a training's time that goes into `last.pt` and into the report
 NUMBERED_KEPT = 5
 NUMBERED = re.compile(r"\d{8}\.pt")
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class TrainLoop:
         learner: what learns.
         folder: where the run's files go; None in a process that trains along and leaves them to the first.
         identity: names and configuration for the checkpoints.
-        checkpoint_every_s: seconds between two saves.
+        clock: seconds since any moment.
     """
 
     def __init__(
@@ -56,14 +55,14 @@ class TrainLoop:
         learner: Learner,
         folder: RunFolder | None,
         identity: Identity,
-        checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.learner, self.folder, self.identity = learner, folder, identity
-        self.checkpoint_every_s = checkpoint_every_s
         self.wall_s = 0.0
+        self._clock = clock
+        self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
+        self._drawing = Periodic(FIRST_SAVE_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
-        self._save_s = self._draw_s = 0.0  # what the last ones took
-        self._drawn_at = -math.inf
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -88,90 +87,87 @@ class TrainLoop:
         record: AbstractContextManager[Record | None] = nullcontext()
         if folder is not None:
             record = Record(learner, folder, self.identity.task)
-        saved_at, stop = time.monotonic(), False
+        stop = False
         with self._stop.watching(), record as written:
             while learner.iteration < learner.max_iterations and not stop:
                 self._iterate(written)
-                pause = max(self.checkpoint_every_s, self._save_s / SAVING_SHARE)
-                stop, save = distributed.anyone(self._stop.asked, time.monotonic() - saved_at >= pause)
+                self._keep_weights()
+                stop, save = distributed.anyone(self._stop.asked, self._saving.due())
                 if save:
                     self._save()
-                    saved_at = time.monotonic()
+                if self._drawing.due():
+                    self._draw()
             self._save()
             self._draw()
         return learner.iteration >= learner.max_iterations
 
     def _iterate(self, record: "Record | None") -> None:
         """One iteration and its record."""
-        before, start = self.learner.samples, time.monotonic()
+        before, start = self.learner.samples, self._clock()
         signals = self.learner.iterate()
         self.learner.env.check_capacity()
-        elapsed = max(time.monotonic() - start, 1e-9)
+        elapsed = max(self._clock() - start, 1e-9)
         self.wall_s += elapsed
         if record is not None:
             record.add(self.learner, self.wall_s, (self.learner.samples - before) / elapsed, signals)
 
     def _save(self) -> None:
-        """Write the checkpoint, what the learner gives to others, and from time to time the report."""
+        """All that is done at a save, by all processes together: `last.pt`, and what the learner gives to others.
+
+        Called between two iterations, when a save is due and at the end of the run.
+        """
         if self._saved_iteration == self.learner.iteration:
             return
-        start = time.monotonic()
-        checkpoint = self._checkpoint()
-        self._saved_iteration = self.learner.iteration
-        folder = self.folder
-        if folder is None:
+        with self._saving.measured():
+            own = self._state()
+            checkpoint = self._checkpoint(**own, others=distributed.gather(own))
+            self._saved_iteration = self.learner.iteration
+            if self.folder is not None:
+                save_checkpoint(checkpoint, self.folder.checkpoints / LAST)
+                self.learner.save_products(self.folder.path)
+
+    def _keep_weights(self) -> None:
+        """After each fifth of the run, keep the weights alone under the iteration's number; the newest few stay."""
+        iteration, total = self.learner.iteration, self.learner.max_iterations
+        if self.folder is None or iteration * NUMBERED_KEPT // total == (iteration - 1) * NUMBERED_KEPT // total:
             return
-        save_checkpoint(checkpoint, folder.checkpoints / LAST)
-        self._keep_numbered(folder.checkpoints)
-        self.learner.save_products(folder.path)
-        self._save_s = time.monotonic() - start
-        if time.monotonic() - self._drawn_at >= self._draw_s / DRAWING_SHARE:
-            self._draw()
+        folder = self.folder.checkpoints
+        save_checkpoint(
+            self._checkpoint(learner_state=self.learner.weights(), env_state={}), folder / f"{iteration:08d}.pt"
+        )
+        found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
+        kept = [path for path in found if int(path.stem) <= iteration]
+        # those from later on belong to a continuation that was given up
+        for path in (*found[len(kept) :], *kept[:-NUMBERED_KEPT]):
+            path.unlink(missing_ok=True)
 
     def _draw(self) -> None:
         """Draw the report, unless it shows all there is."""
         if self.folder is None or self._drawn_iteration == self.learner.iteration:
             return
-        start = time.monotonic()
-        write_report(self.folder.metrics, self.folder.report, self.identity.task)
-        self._drawn_iteration, self._drawn_at = self.learner.iteration, time.monotonic()
-        self._draw_s = self._drawn_at - start
+        with self._drawing.measured():
+            write_report(self.folder.metrics, self.folder.report, self.identity.task)
+            self._drawn_iteration = self.learner.iteration
 
-    def _checkpoint(self) -> Checkpoint:
-        """The run as it stands; only ever called between two iterations, and by all processes together."""
-        learner = self.learner
-        own = {
-            "learner_state": learner.state_dict(),
-            "env_state": learner.env.state_dict(),
+    def _state(self) -> dict[str, Any]:
+        """What this process alone needs to go on exactly; only ever taken between two iterations."""
+        return {
+            "learner_state": self.learner.state_dict(),
+            "env_state": self.learner.env.state_dict(),
             "random_state": random_state(),
         }
+
+    def _checkpoint(self, **state: Any) -> Checkpoint:
+        """The run as it stands, with a state of learner and environment."""
         return Checkpoint(
             task=self.identity.task,
             learner=self.identity.learner,
             config=self.identity.config,
-            iteration=learner.iteration,
-            samples=learner.samples,
+            iteration=self.learner.iteration,
+            samples=self.learner.samples,
             wall_s=self.wall_s,
-            others=distributed.gather(own),
-            **own,
+            **state,
         )
-
-    def _keep_numbered(self, folder: Path) -> None:
-        """Keep what was just saved under its own name after every fifth of the run, and no more than a few of those."""
-        iteration, every = self.learner.iteration, max(self.learner.max_iterations // NUMBERED_KEPT, 1)
-        found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
-        kept = [path for path in found if int(path.stem) <= iteration]
-        newest = int(kept[-1].stem) if kept else 0
-        if iteration // every <= newest // every:
-            return
-        # those from later on belong to a continuation that was given up
-        for path in (*found[len(kept) :], *kept[: max(len(kept) + 1 - NUMBERED_KEPT, 0)]):
-            path.unlink(missing_ok=True)
-        numbered = folder / f"{iteration:08d}.pt"
-        try:
-            os.link(folder / LAST, numbered)  # the last one is replaced by renaming, so that this keeps its content
-        except OSError:  # a file system without links
-            shutil.copyfile(folder / LAST, numbered)
 
 
 def _own_state(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -216,10 +212,11 @@ class Record:
 
 
 class Stop:
-    """A wish to stop, raised by Ctrl-C or SIGTERM.
+    """A wish to stop, raised by Ctrl-C, SIGTERM or, when the terminal closes, SIGHUP.
 
     The first signal lets the iteration under way finish, so that what is saved stands between two iterations;
-    a second Ctrl-C interrupts at once, and the last checkpoint is then what remains.
+    a second Ctrl-C interrupts at once, and the last checkpoint is then what remains. A closing terminal may send
+    SIGHUP more than once, which does not interrupt.
     """
 
     def __init__(self) -> None:
@@ -230,7 +227,9 @@ class Stop:
         """Take the signals over; outside the main thread Python does not allow it, and nothing is done."""
         previous: dict[int, Any] = {}
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, _HANGUP):
+                if number is None or (number == _HANGUP and signal.getsignal(number) == signal.SIG_IGN):
+                    continue  # under nohup a training outlives its terminal
                 previous[number] = signal.signal(number, self._on_signal)
         except ValueError:
             pass
@@ -243,6 +242,8 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note the wish; the second one is not to be reasoned with."""
         if self.asked:
-            raise KeyboardInterrupt
+            if number != _HANGUP:
+                raise KeyboardInterrupt
+            return
         self.asked = True
         log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")

@@ -47,6 +47,17 @@ def test_stopped_and_continued_equals_uninterrupted(latents: str) -> None:
     assert torch.equal(straight.held.latent, continued.held.latent)
 
 
+def test_without_a_stored_replay_a_new_one_fills_up_from_the_next_rollout_on() -> None:
+    learner, other = (make_learner("motion", checkpoint_replay=False) for _ in range(2))
+    learner.iterate()
+    state = torch.load(_saved(learner.state_dict()), weights_only=True)
+    assert "replay" not in state and "replay" in make_learner("motion").state_dict()
+    other.load_state_dict(state)
+    assert other.judge.replay.filled == 0
+    other.iterate()
+    assert other.judge.replay.filled == 4 * 8
+
+
 def _saved(state: dict[str, Any]) -> Any:
     """The state as it comes back from a file."""
     import io

@@ -143,6 +143,9 @@ class Greedy(Learner):
         self.iteration, self.samples = state["counters"]
         self.obs = state["obs"]
 
+    def weights(self) -> dict[str, Any]:
+        return {"net": self.net.state_dict(), "counters": [self.iteration, self.samples]}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         self.net.load_state_dict(state["net"])
 

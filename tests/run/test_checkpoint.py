@@ -57,6 +57,8 @@ def test_full_disk_leaves_the_last_good_file_and_nothing_else(tmp_path, monkeypa
         monkeypatch.setattr(os, function, full)
     with pytest.raises(CheckpointError, match="last.pt could not be written .No space left.*is intact.*resume="):
         save_checkpoint(make(2), path)
+    with pytest.raises(CheckpointError, match=f"00000002.pt could not be written.*resume={path}"):
+        save_checkpoint(make(2), tmp_path / "00000002.pt")
     monkeypatch.undo()
     assert load_checkpoint(path).iteration == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]

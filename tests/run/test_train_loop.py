@@ -1,8 +1,8 @@
 """A training: what it leaves behind, how it stops, and that stopping changes nothing."""
 
 import json
-import math
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run.checkpoint import load_checkpoint
 from isaachrl.run.metrics import read_metrics
+from isaachrl.run.report import write_report
 from isaachrl.run.train_loop import TrainLoop
 from tests.run import point
 
@@ -23,7 +24,14 @@ def signals(folder):
     return [{k: v for k, v in line.items() if k not in clock} for line in read_metrics(Path(folder) / "metrics.jsonl")]
 
 
-def test_run_leaves_config_metrics_checkpoints_report_products_and_events(launch):
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Most of these trainings take less time than their report."""
+    monkeypatch.setattr("isaachrl.run.train_loop.write_report", lambda *_: None)
+
+
+def test_run_leaves_config_metrics_checkpoints_report_products_and_events(launch, monkeypatch):
+    monkeypatch.setattr("isaachrl.run.train_loop.write_report", write_report)
     folder = launch(max_iterations=4)
     assert folder.parent == Path("runs/Point")
     assert "horizon: 4" in (folder / "config.yaml").read_text()
@@ -96,7 +104,7 @@ def test_a_new_training_does_not_replace_another_one(launch):
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_at_an_iteration_boundary_and_resume_goes_on_exactly(launch, monkeypatch, number):
     whole = launch(max_iterations=5, run_dir="whole")
     original = point.Greedy.iterate
@@ -117,27 +125,166 @@ def numbered(folder):
     return [int(path.stem) for path in sorted((folder / "checkpoints").glob("0*.pt"))]
 
 
-@pytest.fixture
-def saved_always(monkeypatch):
-    """A checkpoint after every iteration, as in a long training."""
-    monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, checkpoint_every_s=0.0))
-    monkeypatch.setattr("isaachrl.run.train_loop.SAVING_SHARE", math.inf)
+def test_numbered_checkpoints_follow_each_fifth_of_the_run(launch):
+    assert numbered(launch(max_iterations=40)) == [8, 16, 24, 32, 40]
+    assert numbered(launch(max_iterations=11)) == [3, 5, 7, 9, 11]
+    assert numbered(launch(max_iterations=3)) == [1, 2, 3]
 
 
-def test_five_numbered_checkpoints_are_kept_evenly_over_the_run(launch, saved_always):
-    folder = launch(max_iterations=40)
-    assert numbered(folder) == [8, 16, 24, 32, 40]
-    assert [load_checkpoint(folder / f"checkpoints/{n:08d}.pt").iteration for n in (8, 40)] == [8, 40]
+def test_the_newest_five_numbered_checkpoints_stay(launch):
+    launch(max_iterations=10, run_dir="run")
+    launch(resume="run", max_iterations=20)
+    assert numbered(Path("run")) == [8, 10, 12, 16, 20]
 
 
-def test_numbered_checkpoints_of_a_part_that_was_given_up_go(launch, saved_always):
-    folder = launch(max_iterations=10)
-    assert numbered(folder) == [2, 4, 6, 8, 10]
+def test_numbered_checkpoints_of_a_part_that_was_given_up_go(launch):
+    folder = launch(max_iterations=4, run_dir="run")
+    shutil.copy("run/checkpoints/last.pt", "stopped_at_4.pt")
+    launch(resume="run", max_iterations=10)
+    assert numbered(folder) == [3, 4, 6, 8, 10]
     (folder / "checkpoints" / "8_best.pt").write_bytes(b"mine")
-    launch(resume=str(folder / "checkpoints/00000004.pt"), max_iterations=11)
-    assert numbered(folder) == [2, 4, 6, 8, 10]
-    assert load_checkpoint(folder / "checkpoints/00000006.pt").iteration == 6
+    shutil.copy("stopped_at_4.pt", "run/checkpoints/last.pt")
+    launch(resume="run", max_iterations=5)
+    assert numbered(folder) == [3, 4, 5]
     assert (folder / "checkpoints" / "8_best.pt").exists()
+
+
+def test_a_numbered_checkpoint_holds_the_weights_alone(launch):
+    launch(max_iterations=5, run_dir="run")
+    whole, numbered = (load_checkpoint(Path("run/checkpoints") / name) for name in ("last.pt", "00000005.pt"))
+    assert set(numbered.learner_state) == {"net", "counters"}
+    assert (numbered.env_state, numbered.random_state, numbered.others) == ({}, {}, [])
+    assert (numbered.iteration, numbered.samples, numbered.wall_s) == (5, whole.samples, whole.wall_s)
+    assert numbered.config == whole.config
+    for name, weight in whole.learner_state["net"].items():
+        assert torch.equal(weight, numbered.learner_state["net"][name])
+
+
+def test_a_numbered_checkpoint_is_evaluated_and_started_from(launch):
+    launch(max_iterations=5, run_dir="run")
+    shutil.copy("run/checkpoints/last.pt", "whole_at_5.pt")
+    launch(resume="run", max_iterations=6)
+    paths = ("whole_at_5.pt", "run/checkpoints/00000005.pt")
+    summaries = [launch(mode="evaluate", checkpoint=path, episodes=4) for path in paths]
+    other = {"never": 0, "checkpoint": "", "typed": {}}  # one metric is NaN, which equals nothing
+    assert summaries[0] | other == summaries[1] | other
+    started = [launch(checkpoint=path, max_iterations=2, run_dir=f"more{i}") for i, path in enumerate(paths)]
+    assert signals(started[0]) == signals(started[1])
+
+
+def test_a_numbered_checkpoint_is_not_resumed_and_says_what_to_type(launch):
+    launch(max_iterations=5, run_dir="run")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    source = "run/checkpoints/00000005.pt"
+    message = (
+        "without optimisers, replay, environments and random state nothing can be continued exactly; type"
+        f" resume=run/checkpoints/last.pt to go on .*, or checkpoint={source} for a new training"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        launch(resume=source, max_iterations=6)
+    Path("run/checkpoints/last.pt").rename("elsewhere.pt")
+    with pytest.raises(CheckpointError, match=f"exactly; type checkpoint={source} for a new training"):
+        launch(resume=source, max_iterations=6)
+    Path("elsewhere.pt").rename("run/checkpoints/last.pt")
+    assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+
+
+class Clock:
+    """Seconds that pass only where a test says so."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def takes(self, seconds, function=lambda *_: None):
+        """The function, after which so much time has passed."""
+
+        def timed(*arguments):
+            result = function(*arguments)
+            self.now += seconds
+            return result
+
+        return timed
+
+
+@pytest.mark.parametrize(
+    ("saving_s", "expected"),
+    [
+        # after a minute, then 300 s after the end of each save, and at the end of the run
+        (2.0, [(6, 60.0), (36, 362.0), (66, 664.0), (70, 706.0)]),
+        # 12.5 s are 3 % of 417 s
+        (12.5, [(6, 60.0), (48, 492.5), (70, 725.0)]),
+    ],
+)
+def test_whole_checkpoints_come_early_and_then_every_few_minutes(launch, monkeypatch, saving_s, expected):
+    clock, saved = Clock(), []
+
+    def save(checkpoint, path):
+        if path.name == "last.pt":
+            saved.append((checkpoint.iteration, clock.now))
+            clock.now += saving_s
+
+    monkeypatch.setattr(point.Greedy, "iterate", clock.takes(10.0, point.Greedy.iterate))
+    monkeypatch.setattr("isaachrl.run.train_loop.save_checkpoint", save)
+    monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, clock=clock))
+    launch(max_iterations=70)
+    assert saved == expected
+
+
+def test_the_report_is_drawn_while_training_for_a_hundredth_of_the_time(launch, monkeypatch):
+    clock, drawn = Clock(), []
+
+    def draw(*_):
+        drawn.append(clock.now)
+        clock.now += 1.5
+
+    monkeypatch.setattr(point.Greedy, "iterate", clock.takes(10.0, point.Greedy.iterate))
+    monkeypatch.setattr("isaachrl.run.train_loop.write_report", draw)
+    monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, clock=clock))
+    launch(max_iterations=30)
+    assert drawn == [60.0, 211.5, 303.0]  # 1.5 s are 1 % of 150 s; and at the end of the run
+
+
+def test_a_closing_terminal_may_say_so_twice(launch, monkeypatch):
+    original = point.Greedy.iterate
+
+    def interrupted(self):
+        if self.iteration == 2:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
+                os.kill(os.getpid(), number)
+        return original(self)
+
+    monkeypatch.setattr(point.Greedy, "iterate", interrupted)
+    launch(max_iterations=5, run_dir="run")
+    assert load_checkpoint(Path("run")).iteration == 3
+
+
+def test_a_training_under_nohup_outlives_its_terminal(launch, monkeypatch):
+    original = point.Greedy.iterate
+
+    def interrupted(self):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return original(self)
+
+    monkeypatch.setattr(point.Greedy, "iterate", interrupted)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        launch(max_iterations=3, run_dir="run")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert load_checkpoint(Path("run")).iteration == 3
+
+
+def test_what_a_killed_write_left_goes_when_the_run_starts(launch):
+    launch(max_iterations=1, run_dir="run")
+    leftovers = [Path("run/.skill.pt.x0_9z8y7.tmp"), Path("run/checkpoints/.last.pt.abcd_123.tmp")]
+    others = [Path("run/notes.tmp"), Path("run/checkpoints/.mine.tmp"), Path("run/.skill.pt")]
+    for path in (*leftovers, *others):
+        path.write_bytes(b"half")
+    launch(resume="run", max_iterations=2)
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in others)
 
 
 def test_checkpoint_in_training_gives_the_weights_and_nothing_else(launch):

@@ -160,6 +160,10 @@ class ActorCritic(ABC):
         self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         self.updates = state["updates"]
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs: the networks."""
+        return {name: getattr(self, name).state_dict() for name in ("actor", "averaged", "critics", "targets")}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the networks alone."""
         self.averaged.load_state_dict(state.get("averaged", state["actor"]))

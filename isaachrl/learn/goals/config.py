@@ -204,7 +204,7 @@ class GoalsCfg:
         warmup_steps: steps of every environment before the first update.
         warmup_uniform: uniformly random actions and goals meanwhile, else those of the untrained networks.
         replay_steps: steps that are remembered.
-        checkpoint_replay: store the replay with every checkpoint, so that a resumed run continues bit for bit.
+        checkpoint_replay: store the replay in `last.pt`, so that a resumed run continues bit for bit.
         freeze_worker_at: share of `max_iterations` after which the worker learns no more.
         pretrain_worker_until: share of `max_iterations` before which the manager draws its goals uniformly and
             learns nothing.

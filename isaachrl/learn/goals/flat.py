@@ -155,6 +155,10 @@ class FlatLearner(Learner):
             self._learn_from = self.steps + self.cfg.warmup_steps
         self.generator.set_state(state["generator"].cpu())
 
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`."""
+        return {"level": self.level.weights(), "iteration": self.iteration, "samples": self.samples}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.level.load_weights(state["level"])

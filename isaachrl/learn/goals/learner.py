@@ -160,6 +160,10 @@ class GoalsLearner(Learner):
         self.manager_update.load_state_dict(state["manager_update"], with_replay="replay" in state)
         self.generator.set_state(state["generator"].cpu())
 
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`."""
+        return {"levels": self.levels.weights(), "iteration": self.iteration, "samples": self.samples}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.levels.load_weights(state["levels"])

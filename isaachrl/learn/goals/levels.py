@@ -91,6 +91,10 @@ class Levels:
         for name, level in zip(self.names, self.all, strict=True):
             level.load_state_dict(state[name])
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs."""
+        return {name: level.weights() for name, level in zip(self.names, self.all, strict=True)}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the networks alone."""
         for name, level in zip(self.names, self.all, strict=True):

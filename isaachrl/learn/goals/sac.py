@@ -84,6 +84,10 @@ class Sac(ActorCritic):
         super().load_state_dict(state)
         self.temperature_optimizer.load_state_dict(state["temperature_optimizer"])
 
+    def weights(self) -> dict[str, Any]:
+        """See `ActorCritic.weights`; the temperature comes along."""
+        return super().weights() | {"log_temperature": self.log_temperature.detach().clone()}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `ActorCritic.load_weights`; the temperature comes along."""
         super().load_weights(state)

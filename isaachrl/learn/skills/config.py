@@ -155,6 +155,7 @@ class SkillsCfg:
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
         exploration_mix: (`ase`) let a few environments act without noise, see `stochastic_share`.
+        checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
 
     latents: Latents = Latents.motion
@@ -182,6 +183,7 @@ class SkillsCfg:
     encoder_weight: float = 1.0
     exploration_mix: bool = False
     precision: Precision = Precision.auto
+    checkpoint_replay: bool = True
     latent: LatentCfg = field(default_factory=LatentCfg)
     discriminator: DiscriminatorCfg = field(default_factory=DiscriminatorCfg)
     reward: RewardCfg = field(default_factory=RewardCfg)

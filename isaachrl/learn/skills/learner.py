@@ -291,28 +291,24 @@ class SkillsLearner(Learner):
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`."""
-        return {
-            "skill": self.skill.state_dict(),
-            "contract": dataclasses.asdict(self.skill.contract),
-            "critic": self.critic.state_dict(),
-            "value_norm": self.value_norm.state_dict(),
+        state = {
+            **self.weights(),
             "policy_optimizer": self.policy_update.optimizer.state_dict(),
             "style_optimizer": self.judge.optimizer.state_dict(),
-            "replay": self.judge.replay.state_dict(),
             "monitor": self.monitor.state_dict(),
             **self.held.state_dict(),
             "demo_windows": self.demos.windows.clone(),
             "generator": self.generator.get_state(),
-            "iteration": self.iteration,
-            "samples": self.samples,
         }
+        return state | {"replay": self.judge.replay.state_dict()} if self.cfg.checkpoint_replay else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_state_dict`."""
+        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up from the next rollout on."""
         self.load_weights(state)
         self.policy_update.optimizer.load_state_dict(state["policy_optimizer"])
         self.judge.optimizer.load_state_dict(state["style_optimizer"])
-        self.judge.replay.load_state_dict(state["replay"])
+        if "replay" in state:
+            self.judge.replay.load_state_dict(state["replay"])
         self.monitor.load_state_dict(state["monitor"])
         self.held.load_state_dict(state)
         self.demos.windows = state["demo_windows"].to(self.env.device, copy=True)
@@ -321,10 +317,10 @@ class SkillsLearner(Learner):
 
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
-        names = ["skill", "contract", "iteration", "samples"]
-        names += ["critic", "value_norm"] if self._critic_known else []
-        state = self.state_dict()
-        return {name: state[name] for name in names}
+        weights = {"skill": self.skill.state_dict(), "contract": dataclasses.asdict(self.skill.contract)}
+        if self._critic_known:
+            weights |= {"critic": self.critic.state_dict(), "value_norm": self.value_norm.state_dict()}
+        return weights | {"iteration": self.iteration, "samples": self.samples}
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""

@@ -260,6 +260,11 @@ class SubgoalLearner(Learner):
         self._generator.set_state(state["generator"].cpu())
         self.iteration, self.samples = state["counters"]
 
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`."""
+        above, below = self.above.weights(), self.below.weights()
+        return {"above": above, "below": below, "counters": [self.iteration, self.samples]}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.above.load_weights(state["above"])

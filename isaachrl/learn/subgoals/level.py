@@ -93,6 +93,10 @@ class Level:
             state |= {"baseline": self.baseline.state_dict(), "value_optimizer": self.value_optimizer.state_dict()}
         return copy.deepcopy(state)  # the networks go on learning
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs."""
+        return {name: state for name, state in self.state_dict().items() if name in ("policy", "baseline")}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the networks."""
         self.policy.load_state_dict(state["policy"])

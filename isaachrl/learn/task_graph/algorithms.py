@@ -37,6 +37,10 @@ class Algorithm(Protocol):
         """Parameters, and what a continuation needs beside them."""
         ...
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs."""
+        ...
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the parameters alone."""
         ...

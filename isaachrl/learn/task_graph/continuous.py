@@ -39,6 +39,10 @@ class Method(Protocol):
         """Parameters, and what a continuation needs beside them."""
         ...
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs."""
+        ...
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the parameters alone."""
         ...
@@ -116,6 +120,10 @@ class ContinuousLearner(Learner):
         self.statistics.load_state_dict(state["statistics"])
         self._generator.set_state(state["generator"].cpu())
         self.iteration, self.samples = state["counters"]
+
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`."""
+        return {"method": self.method.weights(), "counters": [self.iteration, self.samples]}
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""

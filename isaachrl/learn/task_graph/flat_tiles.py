@@ -114,6 +114,10 @@ class FlatPg:
         """See `Method.state_dict`."""
         return self.actor.state_dict()
 
+    def weights(self) -> dict[str, Any]:
+        """See `Method.weights`."""
+        return self.actor.weights()
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""
         self.actor.load_state_dict(state)
@@ -185,6 +189,10 @@ class ActorCritic:
     def state_dict(self) -> dict[str, Any]:
         """See `Method.state_dict`."""
         return self.flat.state_dict() | {"critic": self.critic.clone()}
+
+    def weights(self) -> dict[str, Any]:
+        """See `Method.weights`."""
+        return self.flat.weights() | {"critic": self.critic.clone()}
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""

@@ -89,6 +89,10 @@ class GaussianTiles:
         self.mean, self.value = torch.zeros(size, device=device), torch.zeros(size, device=device)
         self.steps: list[Step] = []
 
+    def weights(self) -> dict[str, Any]:
+        """Both tables."""
+        return {"mean": self.mean.clone(), "value": self.value.clone()}
+
     def action(self, activation: Tensor) -> Tensor:
         """The action `(n,)` that belongs to what was drawn `(n,)`."""
         low, high = self.extent

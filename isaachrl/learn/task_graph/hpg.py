@@ -156,6 +156,10 @@ class Hpg:
         state = {name: getattr(self, name).clone() for name in (*self._WEIGHTS, *self._LOG)}
         return state | {"tick": self._tick}
 
+    def weights(self) -> dict[str, Any]:
+        """See `Algorithm.weights`."""
+        return {name: getattr(self, name).clone() for name in self._WEIGHTS}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_weights`."""
         for name in self._WEIGHTS:

@@ -253,8 +253,11 @@ class Hybrid:
         """See `Method.state_dict`."""
         kept = {name: getattr(self, name).clone() for name in self._KEPT}
         traces = {"entry": self.traces.entry.clone(), "weight": self.traces.weight.clone()}
-        weights = {"actor": self.actor.state_dict(), "q": self.q.clone(), "epsilon": self.epsilon.clone()}
-        return weights | {"kept": kept, "traces": traces}
+        return self.weights() | {"actor": self.actor.state_dict(), "kept": kept, "traces": traces}
+
+    def weights(self) -> dict[str, Any]:
+        """See `Method.weights`."""
+        return {"actor": self.actor.weights(), "q": self.q.clone(), "epsilon": self.epsilon.clone()}
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""

@@ -114,6 +114,10 @@ class GraphLearner(Learner):
         self._generator.set_state(state["generator"].cpu())
         self.iteration, self.samples = state["counters"]
 
+    def weights(self) -> dict[str, Any]:
+        """See `Learner.weights`."""
+        return {"algorithm": self.algorithm.weights(), "counters": [self.iteration, self.samples]}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.algorithm.load_weights(state["algorithm"])

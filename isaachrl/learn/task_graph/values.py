@@ -131,6 +131,10 @@ class Maxq:
         """See `Algorithm.state_dict`."""
         return {name: getattr(self, name).clone() for name in ("completion", "inner", "primitive")}
 
+    def weights(self) -> dict[str, Any]:
+        """See `Algorithm.weights`: all there is."""
+        return self.state_dict()
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_weights`."""
         for name in ("completion", "inner", "primitive"):
@@ -181,6 +185,10 @@ class FlatQ:
     def state_dict(self) -> dict[str, Any]:
         """See `Algorithm.state_dict`."""
         return {"q": self.q.clone()}
+
+    def weights(self) -> dict[str, Any]:
+        """See `Algorithm.weights`: all there is."""
+        return self.state_dict()
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_weights`."""
