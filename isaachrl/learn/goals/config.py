@@ -64,9 +64,9 @@ class LevelCfg:
         updates_per_step: updates each time all environments have taken one step of this level; may be a fraction.
         noise_raw: noise is measured in the action's own units (N m, m), the same for every entry, as published;
             else in half ranges.
-        noise_low, noise_high: standard deviation of the exploration, spread evenly on a logarithmic scale over the
-            environments.
-        noise_correlation: correlation of successive draws on every second environment (0 for none).
+        noise_low, noise_high: range of the standard deviation of the exploration, drawn log-uniformly for each
+            episode of each environment.
+        noise_correlation: correlation of successive draws in half of the episodes (0 for none).
         uniform_share: share of actions drawn uniformly instead.
         target_noise, target_noise_clip: of the smoothing of target actions.
         clip_target_action: keep smoothed target actions in range; the published code does not.

@@ -83,6 +83,7 @@ class FlatLearner(Learner):
         action = self.noise(self.level.draw(features, self.generator), every)
         result = self.env.step(action)
         self.episodes.add(result, result.done)
+        self.noise.restart(result.done)
         self.obs, none = result.obs, obs["state"][:, :0]
         self.replay.push(
             result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0,
@@ -125,7 +126,7 @@ class FlatLearner(Learner):
         """See `Learner.state_dict`."""
         state = {
             "level": self.level.state_dict(),
-            "noise": self.noise.state.clone(),
+            "noise": self.noise.state_dict(),
             "generator": self.generator.get_state(),
             "obs": {name: values.clone() for name, values in self.obs.items()},
             "returns": self.episodes.returns,
@@ -142,7 +143,7 @@ class FlatLearner(Learner):
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
         device = self.env.device
         self.level.load_state_dict(state["level"])
-        self.noise.state = state["noise"].to(device, copy=True)
+        self.noise.load_state_dict(state["noise"])
         self.obs = {name: values.to(device, copy=True) for name, values in state["obs"].items()}
         self.episodes.returns = state["returns"].to(device, copy=True)
         self.episodes.lengths = state["lengths"].to(device, copy=True)

@@ -195,12 +195,13 @@ class ManagerUpdate:
             reward = torch.cat((other, reward[drawn:]))
         total = cfg.manager.reward_scale * (reward * replay.valid(rows)).sum(1)
         weight = (length > 0).float()
-        mean = (total * weight).sum() / weight.sum().clamp_min(1.0)
+        share = length.float() / replay.sizes.steps
+        mean = (total * weight).sum() / (share * weight).sum().clamp_min(1.0 / replay.sizes.steps)  # of a whole segment
         if cfg.centre_reward and context.shape[1]:
             # the first batch sets the mean, later ones move it
             rate = MEAN_RATE if self.levels.manager.updates else 1.0
             self.mean_reward.lerp_(mean, rate)
-            total = total - self.mean_reward
+            total = total - share * self.mean_reward
         self.tally.add(reward=mean)
         end = replay.steps_at("states", rows, length)
         action = self.levels.to_proposal(goal, states[:, 0])
@@ -208,7 +209,6 @@ class ManagerUpdate:
             change = end[:, : goal.shape[1]] - states[:, 0, : goal.shape[1]]
             action, fine, times = self._in_hindsight(rows, action, self.levels.to_proposal(change, states[:, 0]))
             total, weight = total - fine, weight * times
-        share = length.float() / replay.sizes.steps
         return Batch(
             features=views.manager(states[:, 0], context),
             action=action,

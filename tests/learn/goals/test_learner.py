@@ -163,6 +163,17 @@ def test_a_centred_reward_has_the_mean_zero_at_first_and_none_without_targets():
     assert_close(bare.reward, expected)
 
 
+def test_centring_does_not_pay_for_segments_cut_short():
+    learner = make_learner(centre_reward=True)
+    collect(learner, 12)
+    rows = torch.arange(8)
+    learner.replay.data["rewards"].fill_(-2.0)
+    learner.replay.data["length"][:4] = 1  # of 4 steps
+    goal, context = learner.replay.take(rows, "goal", "context")
+    assert_close(learner.manager_update.batch(rows, goal, context).reward, torch.zeros(8))
+    assert_close(learner.manager_update.mean_reward, torch.tensor(0.1 * 4 * -2.0))
+
+
 def test_correction_uses_the_present_worker_and_leaves_what_is_stored_alone():
     learner = make_learner(inputs="raw")
     collect(learner, 12)

@@ -7,9 +7,10 @@ from torch.testing import assert_close
 
 from isaachrl.learn.goals.actor_critic import Batch
 from isaachrl.learn.goals.check import Check
-from isaachrl.learn.goals.config import Inputs, LevelCfg
+from isaachrl.learn.goals.config import GoalsCfg, Inputs, LevelCfg
 from isaachrl.learn.goals.contract import Views
 from isaachrl.learn.goals.exploration import Exploration
+from isaachrl.learn.goals.learner import GoalsLearner
 from isaachrl.learn.goals.networks import LAST_LAYER_RANGE, Actor, Critic, exact
 from isaachrl.learn.goals.tally import EpisodeTally, Tally
 from isaachrl.learn.goals.td3 import Td3
@@ -149,24 +150,44 @@ def noise(num_envs=3, **values):
     return Exploration(cfg, LIMITS, num_envs, torch.Generator().manual_seed(0))
 
 
-def test_noise_is_spread_evenly_on_a_logarithmic_scale():
-    assert_close(noise().scale[:, 0], torch.tensor([0.01, 0.1, 1.0]))
+def test_noise_is_log_uniform_and_drawn_anew_with_the_episode():
+    explore = noise(num_envs=4000)
+    scale = explore.scale[:, 0]
+    shares = [(scale < bound).float().mean().item() for bound in (0.01, 0.0316, 0.1, 0.316, 1.0001)]
+    assert shares == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0], abs=0.03)
+    ended = torch.arange(4000) < 1000
+    before = explore.scale.clone()
+    explore.restart(ended)
+    assert torch.equal((explore.scale != before).all(1), ended)
     published = noise(noise_raw=True, noise_low=1.0)
     assert_close(published.scale, torch.tensor([[0.1, 2.0]]).expand(3, 2))
 
 
-def test_correlated_noise_remembers_on_every_second_environment():
+def ranks(values):
+    return values.argsort().argsort().double()
+
+
+def test_levels_explore_independently_of_each_other():
+    level = LevelCfg(noise_low=0.01)
+    learner = GoalsLearner(Plane(num_envs=1000), GoalsCfg(goal_size=2, worker=level, manager=level), seed=0)
+    worker, manager = (ranks(noise.scale[:, 0]) for noise in learner.collector.noises)
+    assert torch.corrcoef(torch.stack((worker, manager)))[0, 1].abs() < 0.1
+
+
+def test_correlated_noise_remembers_in_half_of_the_episodes():
     explore = noise(num_envs=400, noise_correlation=0.9)
     every = torch.ones(400, dtype=torch.bool)
+    remembers = explore.correlation[:, 0] > 0
+    assert remembers.float().mean().item() == pytest.approx(0.5, abs=0.1)
     explore(torch.zeros(400, 2), every)
     before = explore.state.clone()
     for _ in range(200):  # it neither grows nor dies away
         last = explore.state.clone()
         explore(torch.zeros(400, 2), every)
-    assert explore.state[1::2].std().item() == pytest.approx(1.0, abs=0.1)
+    assert explore.state[remembers].std().item() == pytest.approx(1.0, abs=0.1)
     product = (last * explore.state).mean(1)
-    assert product[1::2].mean().item() == pytest.approx(0.9, abs=0.15)
-    assert product[0::2].mean().item() == pytest.approx(0.0, abs=0.15)
+    assert product[remembers].mean().item() == pytest.approx(0.9, abs=0.15)
+    assert product[~remembers].mean().item() == pytest.approx(0.0, abs=0.15)
     assert not torch.equal(before, explore.state)
 
 
