@@ -39,7 +39,7 @@ def test_two_levels_learn_to_reach_places(algorithm, seed, reached):
 
 @pytest.mark.learn
 def test_two_levels_that_are_connected_learn_to_reach_places(seed, reached):
-    reached(learned(seed, 150, connection={"mode": "paper", "weight": 0.005}, **NO_CORRECTION), 0.5)
+    reached(learned(seed, 400, connection={"mode": "paper", "weight": 0.005}, **NO_CORRECTION), 0.8)
 
 
 @pytest.mark.learn
