@@ -1,12 +1,12 @@
-"""How fast tuples are relabelled and levels updated, beside plain loops over samples, in one run on the CPU.
+"""How fast tuples are relabelled, beside plain loops over samples, and levels updated, in one run on the CPU.
 
     python benchmarks/goals.py [batch=512] [hidden=256] [seconds=10] [threads=1]
 
 Ours: the learner's own correction and updates on AntMaze (recipe `parallel`), once in float32 and once with the
-rounding that `precision=auto` chooses here. Beside it the same correction and the same worker update in two plain
-forms: `loop_samples` goes through the batch one tuple at a time, all candidates and steps of it in one forward;
-`loop_all` takes one candidate and one step at a time, too. Blocks alternate, so that the machine's mood cancels; each
-number is a median. One JSON line goes to standard output.
+rounding that `precision=auto` chooses here. Beside it the same correction in two plain forms: `loop_samples` goes
+through the batch one tuple at a time, all candidates and steps of it in one forward; `loop_all` takes one candidate and
+one step at a time, too. Blocks alternate, so that the machine's mood cancels; each number is a median. One JSON line
+goes to standard output.
 """
 
 import json
@@ -23,13 +23,11 @@ import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
 import torch
 import yaml
 from torch import Tensor
-from torch.nn import functional
 
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg, GoalsLearner
-from isaachrl.learn.goals.actor_critic import ActorCritic, Batch
 from isaachrl.learn.goals.goals import candidate_goals
 
 RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "_goals.yaml"
@@ -103,17 +101,6 @@ def relabel_plainly(learner: GoalsLearner, rows: Tensor, every_step: bool) -> li
     return chosen
 
 
-def update_plainly(level: ActorCritic, batch: Batch, count: int) -> None:
-    """One critic update whose loss is summed up one row at a time, `count` rows of it."""
-    targets, total = level.target(batch), torch.zeros(())
-    for i in range(count):
-        for value in level.critics(batch.features[i], batch.action[i]):
-            total = total + functional.huber_loss(value, targets[i])
-    level.critic_optimizer.zero_grad()
-    (total / count).backward()
-    level.critic_optimizer.step()
-
-
 def rate(work: Callable[[], object], units: int) -> float:
     """Units of work a second of the clock that suits the number of threads."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
@@ -126,7 +113,7 @@ def measure(options: Options) -> dict[str, Any]:
     """The figures by name."""
     exact, mixed = (make_learner(options, precision) for precision in ("float32", "auto"))
     rows = exact.replay.draw_rows(options.batch)
-    few, batch = rows[:PLAIN_TUPLES], exact.worker_update.batch()
+    few = rows[:PLAIN_TUPLES]
     works: dict[str, tuple[Callable[[], object], int]] = {
         "relabel_float32": (lambda: exact.manager_update.corrected(rows), options.batch),
         "relabel_auto": (lambda: mixed.manager_update.corrected(rows), options.batch),
@@ -134,7 +121,6 @@ def measure(options: Options) -> dict[str, Any]:
         "relabel_loop_all": (lambda: relabel_plainly(exact, few, True), PLAIN_TUPLES),
         "worker_rows_float32": (exact.worker_update.step, options.batch),
         "worker_rows_auto": (mixed.worker_update.step, options.batch),
-        "worker_rows_loop": (lambda: update_plainly(exact.levels.worker, batch, PLAIN_TUPLES), PLAIN_TUPLES),
     }
     found: dict[str, list[float]] = {name: [] for name in works}
     begin = time.perf_counter()

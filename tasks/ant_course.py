@@ -88,9 +88,11 @@ class AntCourse(Task[AntCourseCfg]):
         action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
         state_scale: `(S,)` typical sizes of the state's entries.
+        terminates: whether anything but time ends an episode.
     """
 
     STATE = ("target", "steps", "episodes")
+    terminates = False  # time alone ends an episode
 
     def __init__(self, cfg: AntCourseCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)

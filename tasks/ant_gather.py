@@ -104,10 +104,12 @@ class AntGather(Task[AntGatherCfg]):
     Attributes:
         objects: `(N, K, 2)` places of the apples, then of the bombs.
         there: `(N, K)` bool, not picked up yet.
-        position_size, action_limits, goal_limits, state_scale: what learners of goals ask for, see AntCourse.
+        position_size, action_limits, goal_limits, state_scale, terminates: what learners of goals ask for, see
+            AntCourse.
     """
 
     STATE = ("objects", "there", "steps", "_picked")
+    terminates = True
 
     def __init__(self, cfg: AntGatherCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)

@@ -234,7 +234,9 @@ def _without_others(values: Values, stored: Values) -> Values:
 
 
 def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode: Mode) -> Values:
-    """The overlay for the task or the device, or the one asked for by name."""
+    """The overlay for the task or the device, or the one asked for by name; what it says under `tasks` of this task
+    is laid over it.
+    """
     name, task = run.recipe, str(run.task.get("name"))
     if name == "none":
         return {}
@@ -244,6 +246,7 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
     if name == "auto":
         name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
     chosen = dict(recipes.get(name) or {})
+    chosen = merge(chosen, (chosen.pop("tasks", None) or {}).get(task) or {})
     if mode is not Mode.train:  # the sizes of a training are not those of a look at it
         chosen.pop("num_envs", None)
         chosen.pop("max_iterations", None)

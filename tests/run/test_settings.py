@@ -51,6 +51,15 @@ def test_a_recipe_named_after_the_task_goes_before_the_device():
     assert resolve(values).num_envs == 32
 
 
+def test_what_a_recipe_says_of_the_task_is_laid_over_it():
+    own = {
+        "cpu": RECIPES["cpu"] | {"tasks": {"Point": {"num_envs": 6, "train": {"horizon": 8}}, "Lake": {"num_envs": 7}}}
+    }
+    found = resolve(composed(train={"recipes": own}))
+    assert (found.num_envs, found.learner_cfg.horizon, found.learner_cfg.max_iterations) == (6, 8, 7)
+    assert resolve(composed(train={"recipes": own}), {"num_envs": 2}).num_envs == 2
+
+
 def test_both_spellings_of_the_budget_beat_the_recipe():
     assert settle(train={"max_iterations": 5}).learner_cfg.max_iterations == 5
     assert settle(max_iterations=5).learner_cfg.max_iterations == 5

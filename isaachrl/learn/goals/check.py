@@ -25,6 +25,7 @@ class Check:
         self._source, self._episodes, self._policy = env, episodes, policy
         self._seed = sub_seed(seed, Stream.check)
         self._env: Env | None = None
+        self._start: dict[str, Any] = {}
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
@@ -35,9 +36,11 @@ class Check:
         if self._env is None:
             twin: Any = self._source
             self._env = twin.evaluation_twin(self._episodes, self._seed)
+            self._start = self._env.state_dict()
         env = self._env
         assert env is not None
-        env.generator.manual_seed(self._seed)
+        # generator, counters of episodes and worlds: all that the next starts depend on
+        env.load_state_dict(self._start)
         obs, policy = env.reset(), self._policy(env)
         tally, running = Tally("check/"), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         total, length = (torch.zeros(env.num_envs, device=env.device) for _ in range(2))

@@ -86,6 +86,8 @@ class Collector:
         fields = [segments.snapshot() for segments in self.segments]
         carried, tested = [segments.goal for segments in self.segments], self.tested
         self._note(flipped, over[0])
+        for noise in self.noises:
+            noise.restart(ended)
         self._begin(over)
         sound = result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0
         for number, segments in enumerate(self.segments):
@@ -123,7 +125,7 @@ class Collector:
         """Segments under way, noise, and the episodes' sums."""
         state: dict[str, Any] = {name: getattr(self, name).clone() for name in self.buffers}
         for name, noise in zip(self.levels.names, self.noises, strict=True):
-            state[f"{name}_noise"] = noise.state.clone()
+            state[f"{name}_noise"] = noise.state_dict()
         for number, segments in enumerate(self.segments):
             state |= segments.state_dict(_suffix(number))
         obs = {name: values.clone() for name, values in self.obs.items()}
@@ -135,7 +137,7 @@ class Collector:
         for name in self.buffers:
             setattr(self, name, state[name].to(device, copy=True))
         for name, noise in zip(self.levels.names, self.noises, strict=True):
-            noise.state = state[f"{name}_noise"].to(device, copy=True)
+            noise.load_state_dict(state[f"{name}_noise"])
         for number, segments in enumerate(self.segments):
             segments.load_state_dict(state, _suffix(number))
         self.obs: Obs = {name: values.to(device, copy=True) for name, values in state["obs"].items()}

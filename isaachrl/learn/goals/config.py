@@ -64,9 +64,9 @@ class LevelCfg:
         updates_per_step: updates each time all environments have taken one step of this level; may be a fraction.
         noise_raw: noise is measured in the action's own units (N m, m), the same for every entry, as published;
             else in half ranges.
-        noise_low, noise_high: standard deviation of the exploration, spread evenly on a logarithmic scale over the
-            environments.
-        noise_correlation: correlation of successive draws on every second environment (0 for none).
+        noise_low, noise_high: range of the standard deviation of the exploration, drawn log-uniformly for each
+            episode of each environment.
+        noise_correlation: correlation of successive draws in half of the episodes (0 for none).
         uniform_share: share of actions drawn uniformly instead.
         target_noise, target_noise_clip: of the smoothing of target actions.
         clip_target_action: keep smoothed target actions in range; the published code does not.
@@ -196,8 +196,8 @@ class GoalsCfg:
         goal_resampling: share of a worker's batch whose goals are drawn anew, uniformly; reward and next goal follow.
         target_resampling: share of a manager's batch whose targets are drawn anew; the reward follows. Where a task
             has no targets, nothing is drawn.
-        centre_reward: take the mean of the manager's reward off. Where a task has no targets, nothing is taken off: an
-            episode may then end by itself, and the length of its future would change what is best.
+        centre_reward: take the mean of the manager's reward off. Where a task ends episodes by anything but time,
+            nothing is taken off: the length of the future would then change what is best.
         flip_penalty: above 0, lying on the back ends the worker's future and costs this.
         flip_reset_steps: above 0, an ant on its back for so many steps begins anew, in training only.
         stagger: first episodes have lengths of all multiples of the period, so that not all end at once.
@@ -307,37 +307,58 @@ class GoalsCfg:
         return [self.worker, *[middle] * (len(self.periods) - 1), self.manager]
 
 
+def td3_defaults() -> LevelCfg:
+    """TD3 with the published sizes and rates (Fujimoto et al. 2018, section 6.1 and its code)."""
+    return LevelCfg(
+        hidden=[400, 300],
+        actor_learning_rate=1e-3,
+        noise_raw=False,
+        noise_low=0.1,
+        noise_high=0.1,
+        clip_target_action=True,
+        action_again=False,
+        small_last_layer=False,
+        huber=False,
+    )
+
+
 @dataclass
 class FlatCfg:
-    """One level without any hierarchy, on state and target: the baseline, by default TD3.
+    """One level without any hierarchy, on state and target: the baseline.
+
+    Defaults: TD3 as published, for one environment.
 
     Args:
-        max_iterations, steps_per_iteration, inputs, warmup_steps, replay_steps, checkpoint_replay, check_every,
-            check_episodes, precision, target_resampling: see `GoalsCfg`.
+        max_iterations, steps_per_iteration, inputs, warmup_steps, warmup_uniform, replay_steps, checkpoint_replay,
+            check_every, check_episodes, precision, target_resampling, flip_reset_steps: see `GoalsCfg`.
         policy: of the only level.
     """
 
-    max_iterations: int = 25_000
+    max_iterations: int = 2_000
     steps_per_iteration: int = 500
     inputs: Inputs = Inputs.raw
     target_resampling: float = 0.0
-    warmup_steps: int = 2500
-    replay_steps: int = 200_000
+    flip_reset_steps: int = 0
+    warmup_steps: int = 10_000
+    warmup_uniform: bool = True
+    replay_steps: int = 1_000_000
     checkpoint_replay: bool = True
     check_every: int = 100
     check_episodes: int = 150
     precision: Precision = Precision.float32
-    policy: LevelCfg = field(default_factory=manager_defaults)
+    policy: LevelCfg = field(default_factory=td3_defaults)
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
         for name in ("max_iterations", "steps_per_iteration", "warmup_steps", "replay_steps", "check_episodes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
+        if self.flip_reset_steps < 0:
+            raise ConfigError(f"train.flip_reset_steps={self.flip_reset_steps}: expected 0 or more")
 
 
 def sac_defaults() -> LevelCfg:
-    """Soft actor-critic with the published sizes and rates."""
+    """Soft actor-critic with the published sizes and rates (Haarnoja et al. 2018, appendix D)."""
     return LevelCfg(
         algorithm=Algorithm.sac,
         hidden=[256, 256],
@@ -347,15 +368,19 @@ def sac_defaults() -> LevelCfg:
         batch=256,
         action_again=False,
         small_last_layer=False,
+        huber=False,
     )
 
 
 @dataclass
 class FlatSacCfg(FlatCfg):
-    """The baseline with soft actor-critic.
+    """The baseline with soft actor-critic, as published.
 
     Args:
+        max_iterations, warmup_steps: see `GoalsCfg`; those of the published code.
         policy: of the only level.
     """
 
+    max_iterations: int = 6_000
+    warmup_steps: int = 1_000
     policy: LevelCfg = field(default_factory=sac_defaults)

@@ -26,14 +26,34 @@ class Connection(Enum):
 
     `none`: not at all. `paper`: the reward's derivative at the replayed transition plus the critic's through the
     worker's action (Eq. 14). `total`: the derivative of the critic's value, through the action and directly; for an
-    exact critic it equals the sum of the paper's terms over the remaining steps. `hbaselines`: as the published
-    code does it, the critic's direct derivative at the replayed action and that of minus the *mean square*.
+    exact critic it equals the discounted sum of the paper's terms over the remaining steps. `hbaselines`: as the
+    published code does it, the critic's direct derivative at the replayed action and that of minus the *mean square*.
     """
 
     none = "none"
     paper = "paper"
     total = "total"
     hbaselines = "hbaselines"
+
+
+def worker_success(
+    mode: Connection,
+    goal: Tensor,
+    state: Tensor,
+    action: Tensor,
+    next_state: Tensor,
+    actor: Actor,
+    critic: Critic,
+    reward: Reward,
+) -> Tensor:
+    """How well the worker does `(B,)` with each goal; for the arguments see `connected_gradient_loss`."""
+    if mode is Connection.total:
+        return critic(state, goal, actor(state, goal))
+    if mode is Connection.paper:
+        # the critic's own view of the goal is held still: only the way through the action counts
+        return reward(state, goal, next_state) + critic(state, goal.detach(), actor(state, goal))
+    square = goal_transition(state, goal, next_state).square().mean(-1)
+    return critic(state, goal, action) - square
 
 
 def connected_gradient_loss(
@@ -63,14 +83,7 @@ def connected_gradient_loss(
         return torch.zeros_like(goal[:, 0])
     with torch.enable_grad():
         leaf = goal.detach().requires_grad_(True)
-        if mode is Connection.total:
-            success = critic(state, leaf, actor(state, leaf))
-        elif mode is Connection.paper:
-            # the critic's own view of the goal is held still: only the way through the action counts
-            success = reward(state, leaf, next_state) + critic(state, leaf.detach(), actor(state, leaf))
-        else:
-            square = goal_transition(state, leaf, next_state).square().mean(-1)
-            success = critic(state, leaf, action) - square
+        success = worker_success(mode, leaf, state, action, next_state, actor, critic, reward)
         (slope,) = torch.autograd.grad(success.sum(), leaf)
     return -(success.detach() + ((goal - leaf.detach()) * slope).sum(-1))
 
@@ -98,12 +111,13 @@ class Multiplier(nn.Module):
         return self.log_weight.detach().exp()
 
     def update(self, success: Tensor) -> None:
-        """Move by the success `(B,)` of the manager's present goals; called once every manager update."""
+        """Move by the mean success, a scalar, of the manager's present goals; called once every manager update."""
         self.updates += 1
         if self.updates <= self.wait:
             return
         self.optimizer.zero_grad()
-        (self.log_weight.exp() * (success.detach() - self.target)).mean().backward()
+        with torch.enable_grad():
+            (self.log_weight.exp() * (success.detach() - self.target)).backward()
         self.optimizer.step()
 
 

@@ -48,6 +48,7 @@ class FlatLearner(Learner):
         self.noise = Exploration(cfg.policy, limits, env.num_envs, self.generator)
         self.tally, self.episodes, self.obs = Tally("policy/"), EpisodeTally(env), env.observe()
         self.check = Check(env, cfg.check_episodes, seed, lambda where: FlatPolicy(self))
+        self.lain = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
         self._due, self._learn_from = Schedule(cfg.policy.updates_per_step), cfg.warmup_steps
 
     @property
@@ -79,17 +80,24 @@ class FlatLearner(Learner):
     @torch.no_grad()
     def _step(self) -> None:
         """One step of all environments, remembered."""
-        obs, every = self.obs, torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device)
+        obs, cfg = self.obs, self.cfg
+        every = torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device)
         features = self.views.manager(obs["state"], context_of(obs))
-        action = self.noise(self.level.draw(features, self.generator), every)
-        result = self.env.step(action)
-        self.episodes.add(result, result.done)
-        self.obs, none = result.obs, obs["state"][:, :0]
+        noisy = self.noise(self.level.draw(features, self.generator), every)
+        action = self.noise.uniform() if cfg.warmup_uniform and self.steps < cfg.warmup_steps else noisy
+        result = self.env.advance(action)
+        self.lain = torch.where(self.task.flipped(), self.lain + 1, 0)
+        # cut short by the learner, not by the task: the future goes on to count, as after a time limit
+        ended = result.done | ((self.lain >= cfg.flip_reset_steps) & (cfg.flip_reset_steps > 0))
+        self.lain = self.lain.masked_fill(ended, 0)
+        self.episodes.add(result, ended)
+        self.noise.restart(ended)
+        self.obs, none = self.env.reset_where(ended), obs["state"][:, :0]
         self.replay.push(
             result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0,
             states=torch.stack((obs["state"], result.terminal_obs["state"]), dim=1), actions=action.unsqueeze(1),
-            rewards=result.reward.unsqueeze(1), flipped=self.task.flipped().unsqueeze(1), goal=none, next_goal=none,
-            context=context_of(obs), length=every.long(), terminal=result.terminated,
+            rewards=result.reward.unsqueeze(1), goal=none, next_goal=none, context=context_of(obs),
+            length=every.long(), terminal=result.terminated,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -126,7 +134,8 @@ class FlatLearner(Learner):
         """See `Learner.state_dict`."""
         state = {
             "level": self.level.state_dict(),
-            "noise": self.noise.state.clone(),
+            "noise": self.noise.state_dict(),
+            "lain": self.lain.clone(),
             "generator": self.generator.get_state(),
             "obs": {name: values.clone() for name, values in self.obs.items()},
             "returns": self.episodes.returns,
@@ -143,7 +152,8 @@ class FlatLearner(Learner):
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
         device = self.env.device
         self.level.load_state_dict(state["level"])
-        self.noise.state = state["noise"].to(device, copy=True)
+        self.noise.load_state_dict(state["noise"])
+        self.lain = state["lain"].to(device, copy=True)
         self.obs = {name: values.to(device, copy=True) for name, values in state["obs"].items()}
         self.episodes.returns = state["returns"].to(device, copy=True)
         self.episodes.lengths = state["lengths"].to(device, copy=True)

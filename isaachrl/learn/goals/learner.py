@@ -51,7 +51,9 @@ class GoalsLearner(Learner):
         ]
         self.manager_update = ManagerUpdate(cfg, self.levels, self.replays[-1], goal_task(env), self.generator)
         self.collector = Collector(env, cfg, self.levels, self.replays, self.generator)
-        self.check = Check(env, cfg.check_episodes, seed, lambda where: GoalPolicy(where, cfg, self.levels))
+        self.check = Check(
+            env, cfg.check_episodes, seed, lambda where: GoalPolicy(where, cfg, self.levels, shown=False)
+        )
         self._learn_from = cfg.warmup_steps
         self._due = [Schedule(level.updates_per_step) for level in cfg.level_cfgs()]
 
@@ -167,4 +169,5 @@ class GoalsLearner(Learner):
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.levels.load_weights(state["levels"])
+        self.manager_update.load_weights(state["manager_update"])
         self.iteration, self.samples = state["iteration"], state["samples"]

@@ -14,17 +14,18 @@ from isaachrl.learn.learner import Exported
 
 
 class GoalPolicy:
-    """Sets goals as their periods end and acts towards the lowest, each environment in its own phases; shows that goal.
+    """Sets goals as their periods end and acts towards the lowest, each environment in its own phases.
 
     Args:
         env: where it acts.
         cfg: of the learner.
         levels: the networks.
+        shown: put the task's marker at the lowest goal, for whoever looks.
     """
 
-    def __init__(self, env: Env, cfg: GoalsCfg, levels: Levels) -> None:
+    def __init__(self, env: Env, cfg: GoalsCfg, levels: Levels, shown: bool = True) -> None:
         self.levels, self.periods = levels, cfg.periods
-        self._show: Any = getattr(goal_task(env), "show_goal", None)
+        self._show: Any = getattr(goal_task(env), "show_goal", None) if shown else None
         self._points = [torch.zeros(env.num_envs, cfg.goal_size, device=env.device) for _ in cfg.periods]
         self._age = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
 

@@ -1,5 +1,6 @@
 """What each level learns from: rows of the replay, with goals and targets replaced as the configuration says."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from isaachrl.learn.goals.actor_critic import Batch
 from isaachrl.learn.goals.config import Boundary, Correction, GoalsCfg
-from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss
+from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss, worker_success
 from isaachrl.learn.goals.contract import GoalTask
 from isaachrl.learn.goals.goals import feudal_goal, goal_transition, relabel, worker_reward
 from isaachrl.learn.goals.hindsight import GOALS_PER_STEP, hindsight_action, later_step, reached
@@ -110,7 +111,7 @@ class ManagerUpdate:
         generator: of the draws.
 
     Attributes:
-        mean_reward: running mean of the reward of a tuple.
+        mean_reward: running mean of the reward of a whole segment.
     """
 
     def __init__(
@@ -120,6 +121,8 @@ class ManagerUpdate:
         device = generator.device
         self.tally = Tally("manager/")
         self.mean_reward = torch.zeros((), device=device)
+        self._mean_known = False
+        self._centre = cfg.centre_reward and not getattr(task, "terminates", True)
         # a generator of its own: whether there is a connection must not change any other draw
         self.own_generator = torch.Generator(device=device).manual_seed(generator.initial_seed() + 1)
         self.pool: RelabelledPool | None = None
@@ -141,12 +144,24 @@ class ManagerUpdate:
         rows, goal = self._rows()
         context, drawn = self._contexts(rows)
         batch = self.batch(rows, goal, context, drawn)
+        steps, extra = None, None
+        if self.cfg.connection.mode is not Connection.none:
+            steps = _WorkerSteps(self.cfg, self.levels, self.replay, rows, self.own_generator)
+            extra = partial(self._connected, steps, batch.weight)
         with torch.enable_grad():
-            if self.cfg.connection.mode is Connection.none:
-                self.levels.manager.update(batch, self.tally)
-            else:
-                success = _Success(self, rows, batch.weight)
-                self.levels.manager.update(batch, self.tally, success)
+            self.levels.manager.update(batch, self.tally, extra)
+        if steps is not None and self.multiplier is not None:
+            proposal = self.levels.manager.draw(batch.features, self.own_generator)
+            self.multiplier.update(_mean(steps.success(proposal), batch.weight))
+
+    def _connected(self, steps: "_WorkerSteps", weight: Tensor, proposal: Tensor) -> Tensor:
+        """The second part `(B,)` of the manager's loss, of its present actions `(B, d)`."""
+        loss = steps.loss(proposal)
+        self.tally.add(worker_success=_mean(-loss.detach(), weight))
+        if self.multiplier is None:
+            return self.cfg.connection.weight * loss
+        self.tally.add(connection_weight=self.multiplier.weight)
+        return self.multiplier.weight * loss
 
     def _rows(self) -> tuple[Tensor, Tensor]:
         """Segments `(B,)` and the goals `(B, d)` that they are learned with."""
@@ -195,12 +210,13 @@ class ManagerUpdate:
             reward = torch.cat((other, reward[drawn:]))
         total = cfg.manager.reward_scale * (reward * replay.valid(rows)).sum(1)
         weight = (length > 0).float()
-        mean = (total * weight).sum() / weight.sum().clamp_min(1.0)
-        if cfg.centre_reward and context.shape[1]:
+        share = length.float() / replay.sizes.steps
+        mean = (total * weight).sum() / (share * weight).sum().clamp_min(1.0 / replay.sizes.steps)  # of a whole segment
+        if self._centre:
             # the first batch sets the mean, later ones move it
-            rate = MEAN_RATE if self.levels.manager.updates else 1.0
-            self.mean_reward.lerp_(mean, rate)
-            total = total - self.mean_reward
+            self.mean_reward.lerp_(mean, MEAN_RATE if self._mean_known else 1.0)
+            self._mean_known = True
+            total = total - share * self.mean_reward
         self.tally.add(reward=mean)
         end = replay.steps_at("states", rows, length)
         action = self.levels.to_proposal(goal, states[:, 0])
@@ -208,7 +224,6 @@ class ManagerUpdate:
             change = end[:, : goal.shape[1]] - states[:, 0, : goal.shape[1]]
             action, fine, times = self._in_hindsight(rows, action, self.levels.to_proposal(change, states[:, 0]))
             total, weight = total - fine, weight * times
-        share = length.float() / replay.sizes.steps
         return Batch(
             features=views.manager(states[:, 0], context),
             action=action,
@@ -238,7 +253,7 @@ class ManagerUpdate:
 
     def state_dict(self) -> dict[str, Any]:
         """Pool, running mean, own generator, multiplier."""
-        state: dict[str, Any] = {"mean_reward": self.mean_reward.clone(), "generator": self.own_generator.get_state()}
+        state: dict[str, Any] = self.weights() | {"generator": self.own_generator.get_state()}
         if self.pool is not None:
             state["pool"] = self.pool.state_dict()
         if self.multiplier is not None:
@@ -249,7 +264,7 @@ class ManagerUpdate:
 
     def load_state_dict(self, state: dict[str, Any], with_replay: bool = True) -> None:
         """Continue from `state_dict`; goals that the pool found for segments are of use only along with the replay."""
-        self.mean_reward.copy_(state["mean_reward"])
+        self.load_weights(state)
         self.own_generator.set_state(state["generator"].cpu())
         if self.pool is not None and with_replay:
             self.pool.load_state_dict(state["pool"])
@@ -258,13 +273,31 @@ class ManagerUpdate:
             self.multiplier.optimizer.load_state_dict(state["multiplier_optimizer"])
             self.multiplier.updates = state["multiplier_updates"]
 
+    def weights(self) -> dict[str, Any]:
+        """What `load_weights` needs."""
+        return {"mean_reward": self.mean_reward.clone(), "mean_known": self._mean_known}
 
-class _Success:
-    """The second part of a manager's loss, at one step of each of its tuples, drawn uniformly."""
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """Take the running mean alone: the critics' values are measured from it."""
+        self.mean_reward.copy_(state["mean_reward"])
+        self._mean_known = state["mean_known"]
 
-    def __init__(self, update: ManagerUpdate, rows: Tensor, weight: Tensor) -> None:
-        self._update, self._weight = update, weight
-        replay, generator = update.replay, update.own_generator
+
+class _WorkerSteps:
+    """One step of the worker in each of the manager's tuples, drawn uniformly, and how well it does there.
+
+    Args:
+        cfg: of the learner.
+        levels: the networks.
+        replay: where the segments are.
+        rows: `(B,)` segments.
+        generator: of the draws.
+    """
+
+    def __init__(
+        self, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, rows: Tensor, generator: torch.Generator
+    ) -> None:
+        self._cfg, self._levels, self._generator = cfg, levels, generator
         (length,) = replay.take(rows, "length")
         share = torch.rand(length.shape, generator=generator, device=rows.device)
         step = torch.minimum((share * length).long(), (length - 1).clamp_min(0))
@@ -272,26 +305,27 @@ class _Success:
         self._state, self._after = (replay.steps_at("states", rows, step + more) for more in (0, 1))
         self._action = replay.steps_at("actions", rows, step)
 
-    def __call__(self, proposal: Tensor) -> Tensor:
-        """The weighted loss `(B,)` of the manager's present actions `(B, d)`."""
-        update, cfg = self._update, self._update.cfg
-        levels = update.levels
+    def success(self, proposal: Tensor) -> Tensor:
+        """The worker's success `(B,)` under the manager's actions `(B, d)`."""
+        return worker_success(*self._arguments(proposal))
+
+    def loss(self, proposal: Tensor) -> Tensor:
+        """Minus that, a loss `(B,)` whose gradient reaches the manager alone."""
+        return connected_gradient_loss(*self._arguments(proposal))
+
+    def _arguments(self, proposal: Tensor) -> tuple[Any, ...]:
+        levels = self._levels
         goal = goal_transition(self._first, levels.to_goal(proposal, self._first), self._state)
+        step = (self._state, self._action, self._after)
+        return self._cfg.connection.mode, goal, *step, self._act, levels.value, self._reward
 
-        def reward(state: Tensor, goal: Tensor, after: Tensor) -> Tensor:
-            return cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, levels.limits)
+    def _act(self, state: Tensor, goal: Tensor) -> Tensor:
+        return self._levels.draw(0, state, goal, self._generator)
 
-        def act(state: Tensor, goal: Tensor) -> Tensor:
-            return levels.draw(0, state, goal, update.own_generator)
+    def _reward(self, state: Tensor, goal: Tensor, after: Tensor) -> Tensor:
+        cfg = self._cfg
+        return cfg.worker.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, self._levels.limits)
 
-        loss = connected_gradient_loss(
-            cfg.connection.mode, goal, self._state, self._action, self._after, act, levels.value, reward
-        )
-        success = -loss.detach()
-        update.tally.add(worker_success=(success * self._weight).sum() / self._weight.sum().clamp_min(1.0))
-        if update.multiplier is None:
-            return cfg.connection.weight * loss
-        weight = update.multiplier.weight
-        update.multiplier.update(success)
-        update.tally.add(connection_weight=weight)
-        return weight * loss
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp_min(1.0)

@@ -22,6 +22,10 @@ class PlaneTask:
         self.action_limits, self.goal_limits = torch.full((2,), 2.0), torch.tensor([3.0, 3.0, 1.0])
         self.state_scale = torch.tensor([4.0, 4.0, 1.0, 1.0])
 
+    @property
+    def terminates(self):
+        return self.world.fail_beyond < 1e8
+
     def flipped(self):
         return self.world.pos[:, 1] > self.world.flip_above
 
@@ -117,3 +121,36 @@ def goes_on_alike(straight, other):
     other.env.load_state_dict(state["env"])
     other.load_state_dict(state["learner"])
     assert [other.iterate() for _ in range(2)] == expected
+
+
+SAC = {"algorithm": "sac"}
+SOFT = {"worker": SAC, "manager": SAC}
+
+
+def collect(learner, steps):
+    for _ in range(steps):
+        learner.collector.step()
+
+
+def connected_learner(mode, **connection):
+    """A small learner with a connection and a few segments in memory; `worker` and `manager` as in `make_learner`."""
+    levels = {name: connection.pop(name) for name in ("worker", "manager") if name in connection}
+    learner = make_learner(correction="none", connection={"mode": mode, **connection}, **levels)
+    collect(learner, 12)
+    return learner
+
+
+def weights(learner):
+    """Copies of all parameters of all levels."""
+    return [p.detach().clone() for level in learner.levels.all for p in
+            (*level.actor.parameters(), *level.critics.parameters(), *level.targets.parameters())]  # fmt: skip
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def segments(learner):
+    """The remembered segments, one dict each."""
+    count = min(int(learner.replay.written), learner.replay.capacity)
+    return [{name: values[i] for name, values in learner.replay.data.items()} for i in range(count)]

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import ConnectionCfg
 from isaachrl.learn.goals.connected import Connection, Multiplier, connected_gradient_loss, negative_distance
+from tests.learn.goals.plane import SAC, SOFT, connected_learner, equal, weights
 
 B, S, A, D = 5, 4, 3, 2
 MODES = [Connection.paper, Connection.total, Connection.hbaselines]
@@ -115,26 +116,33 @@ def test_a_sampled_worker_serves_as_well(data):
     assert_close(found, -expected, rtol=1e-5, atol=1e-7)
 
 
-def test_an_exact_critic_makes_total_equal_to_the_papers_sum():
-    """One step from the end: Q(s, g, a) = -|g - (p a)|, so dQ/dg holds the reward's own slope."""
-    state, after = torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    act = lambda state, goal: 0.5 * goal  # noqa: E731
-    goal = torch.tensor([[2.0]], dtype=torch.float64)
-    after = state + act(state, goal)  # where that action leads
-    worth = lambda state, goal, action: -((state + goal - (state + action)).abs()).squeeze(-1)  # noqa: E731
-    total = connected_gradient_loss(Connection.total, goal.clone().requires_grad_(True), state, act(state, goal),
-                                    after, act, worth, negative_distance)  # fmt: skip
-    slopes = {}
-    for mode in (Connection.paper, Connection.total):
-        leaf = goal.clone().requires_grad_(True)
-        connected_gradient_loss(
-            mode, leaf, state, act(state, goal), after, act, worth, negative_distance
-        ).sum().backward()
-        slopes[mode] = leaf.grad.item()
-    assert total.item() == pytest.approx(1.0)
-    # both: d/dg |g - g/2| = 1/2
-    assert slopes[Connection.total] == pytest.approx(0.5)
-    assert slopes[Connection.paper] == pytest.approx(0.5, abs=1e-6)
+def test_an_exact_critic_makes_total_the_discounted_sum_of_the_papers_terms():
+    """Two steps on a line, discount 0.8; the state is the place and the steps left, and a worker goes half the way.
+
+    The last step is worth Q1(g, a) = -|g - a|, so V1(g) = -|g| / 2; the one before Q2(g, a) = -|g - a| + 0.8 V1(g - a)
+    = -1.4 |g - a|. At g = 2, a = 1, `total` is the slope of Q2(g, g / 2) = -0.7 |g|. The paper's terms there: the
+    reward's slope -1, and through the action 0.5 * 1.4; at the second step, g = 1 and a = 0.5: -1 and 0.5 * 1.
+    """
+    worth_of = torch.tensor([0.0, 1.0, 1.4], dtype=torch.float64)
+
+    def act(state, goal):
+        return 0.5 * goal
+
+    def worth(state, goal, action):
+        return -worth_of[state[:, 1].long()] * (goal - action).abs().squeeze(-1)
+
+    states = torch.tensor([[[3.0, 2.0]], [[4.0, 1.0]], [[4.5, 0.0]]], dtype=torch.float64)
+
+    def slope_of(mode, step, goal):
+        leaf = torch.tensor([[goal]], dtype=torch.float64, requires_grad=True)
+        loss = connected_gradient_loss(mode, leaf, states[step], act(None, leaf.detach()), states[step + 1], act, worth,
+                                       negative_distance)  # fmt: skip
+        (found,) = torch.autograd.grad(-loss.sum(), leaf)
+        return found.item()
+
+    first, second = slope_of(Connection.paper, 0, 2.0), slope_of(Connection.paper, 1, 1.0)
+    assert (first, second) == pytest.approx((-0.3, -0.5))
+    assert slope_of(Connection.total, 0, 2.0) == pytest.approx(-0.7) == first + 0.8 * second
 
 
 def test_without_connection_the_loss_is_zero(data):
@@ -151,11 +159,51 @@ def test_the_multiplier_grows_while_the_worker_fails_and_shrinks_while_it_succee
         start = float(multiplier.weight)
         assert start == pytest.approx(math.exp(-4.2))
         for _ in range(2):
-            multiplier.update(torch.full((4,), success))
+            multiplier.update(torch.tensor(success))
         assert float(multiplier.weight) == start, "it waits first"
-        multiplier.update(torch.full((4,), success))
+        multiplier.update(torch.tensor(success))
         weights.append(float(multiplier.weight) - start)
     assert weights[0] < 0 < weights[1]
+
+
+def test_the_multiplier_moves_with_every_update_of_the_manager_after_the_first_thousand():
+    assert Multiplier(target=0.0, learning_rate=1e-3).wait == 1000
+    learner = connected_learner("paper", target=1e6)  # out of reach: the weight grows whenever it moves
+    update, multiplier = learner.manager_update, learner.manager_update.multiplier
+    multiplier.wait, found = 3, []
+    for number in range(1, 7):
+        update.step()
+        assert multiplier.updates == learner.levels.manager.updates == number
+        found.append(multiplier.log_weight.item())
+    assert found[0] == found[1] == found[2] == pytest.approx(-4.2)
+    assert found[2] < found[3] < found[4] < found[5]
+
+
+@pytest.mark.parametrize("levels", [{}, SOFT])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_connection_of_weight_zero_is_bit_identical_to_none(mode, levels):
+    learners = [
+        connected_learner(name, weight=weight, **levels)
+        for name, weight in (("none", 0.01), (mode.value, 0.0), (mode.value, 1.0))
+    ]
+    for learner in learners:
+        for _ in range(2):  # actors wait for the second
+            learner.manager_update.step()
+        learner.worker_update.step()
+    plain, zero, more = (weights(learner) for learner in learners)
+    assert equal(plain, zero) and not equal(plain, more)
+
+
+@pytest.mark.parametrize("levels", [{}, SOFT, {"worker": SAC}])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_managers_loss_never_moves_the_worker(mode, levels):
+    learner = connected_learner(mode.value, weight=1.0, **levels)
+    worker = learner.levels.worker
+    before = [p.detach().clone() for p in (*worker.actor.parameters(), *worker.critics.parameters())]
+    for _ in range(4):
+        learner.manager_update.step()
+    after = [*worker.actor.parameters(), *worker.critics.parameters()]
+    assert equal(before, after) and all(p.grad is None for p in after)
 
 
 @pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf])

@@ -9,8 +9,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.hindsight import hindsight_action, later_step, reached
 from tests.envs.test_no_sync import HostWaits
-from tests.learn.goals.plane import SMALL, Plane, goes_on_alike, make_learner
-from tests.learn.goals.test_learner import QUICK, QUICK_LEVEL, equal, weights
+from tests.learn.goals.plane import SMALL, Plane, collect, equal, goes_on_alike, make_learner, weights
 
 LIMITS = torch.tensor([10.0, 0.5])
 HINDSIGHT = {"correction": "none", "hindsight": True}
@@ -21,8 +20,7 @@ def make(env=None, **changes):
 
 
 def collected(learner, steps):
-    for _ in range(steps):
-        learner.collector.step()
+    collect(learner, steps)
     return learner
 
 
@@ -199,16 +197,3 @@ def test_nothing_waits_for_the_device():
 def test_settings_that_cannot_work_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         config.build(GoalsCfg, SMALL | HINDSIGHT | changes)
-
-
-@pytest.mark.slow
-def test_it_learns_to_reach_places():
-    learner = make_learner(
-        Plane(num_envs=32, episode_steps=24),
-        **QUICK | HINDSIGHT | {"subgoal_penalty": 0.2, "subgoal_tolerance": 0.2, "check_every": 250},
-        worker=QUICK_LEVEL,
-        manager=QUICK_LEVEL | {"updates_per_step": 4},
-    )
-    for _ in range(250):
-        signals = learner.iterate()
-    assert signals["check/success_rate"] > 0.8

@@ -1,32 +1,28 @@
 """The two-level learner: what it remembers, what it learns from, that it learns, and that it continues exactly."""
 
-import io
-
 import pytest
 import torch
 from torch.testing import assert_close
 
 from isaachrl import config
 from isaachrl.errors import ConfigError, IsaacHRLError
-from isaachrl.learn.goals import FlatCfg, FlatLearner, FlatSacCfg, GoalsCfg
+from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.schedule import Schedule
 from tests.envs.test_no_sync import HostWaits
-from tests.learn.goals.plane import SMALL, SMALL_LEVEL, STEP_M, Plane, goes_on_alike, make_learner
-
-SAC = {"algorithm": "sac"}
-SOFT = {"worker": SAC, "manager": SAC}
-
-
-def segments(learner):
-    """The remembered segments, one dict each."""
-    count = min(int(learner.replay.written), learner.replay.capacity)
-    return [{name: values[i] for name, values in learner.replay.data.items()} for i in range(count)]
-
-
-def collect(learner, steps):
-    for _ in range(steps):
-        learner.collector.step()
+from tests.learn.goals.plane import (
+    SAC,
+    SMALL,
+    SOFT,
+    STEP_M,
+    Plane,
+    collect,
+    equal,
+    goes_on_alike,
+    make_learner,
+    segments,
+    weights,
+)
 
 
 def test_segments_never_cross_episodes_whatever_their_lengths():
@@ -61,11 +57,29 @@ def test_environments_keep_phases_of_their_own_and_get_a_goal_at_once():
 
 
 def test_state_plus_goal_is_constant_within_every_remembered_segment():
-    learner = make_learner()
-    collect(learner, 24)
-    for one in segments(learner):
-        # next_goal holds the new goal at the border; within the segment the carried one is implied by the first
-        assert (one["goal"].abs() <= learner.levels.limits + 1e-6).all()
+    learner = make_learner(Plane(num_envs=2, episode_steps=99))
+    points = []
+    for _ in range(8):
+        points.append(learner.collector.obs["state"][:, :2] + learner.collector.segments[0].goal)
+        learner.collector.step()
+    found = segments(learner)
+    assert len(found) == 4
+    for number, one in enumerate(found):  # two segments of both environments, in turn
+        period, env = divmod(number, 2)
+        wanted = (one["states"][0, :2] + one["goal"]).expand(4, 2)
+        assert_close(torch.stack(points[4 * period : 4 * period + 4])[:, env], wanted)
+    assert not torch.allclose(points[3], points[4], atol=1e-3), "another goal in the next period"
+
+
+def test_exploration_is_drawn_anew_where_an_episode_ends_on_both_levels():
+    level = {"noise_low": 0.01, "noise_high": 1.0, "noise_raw": False}
+    learner = make_learner(Plane(num_envs=4, lengths=(3, 4, 5, 12)), worker=level, manager=level)
+    for _ in range(8):
+        before = [noise.scale.clone() for noise in learner.collector.noises]
+        learner.collector.step()
+        ended = learner.env.time == 0
+        for noise, old in zip(learner.collector.noises, before, strict=True):
+            assert torch.equal((noise.scale != old).all(1), ended) and torch.equal((noise.scale != old).any(1), ended)
 
 
 def worker_batch(learner, rows=4000):
@@ -150,17 +164,28 @@ def test_targets_drawn_anew_bring_their_own_reward():
     assert_close(batch.reward, 0.1 * expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_centred_reward_has_the_mean_zero_at_first_and_none_without_targets():
+def test_a_centred_reward_has_the_mean_zero_at_first_and_none_where_episodes_end_by_themselves():
+    for fail_beyond in (1e9, 1e3):
+        learner = make_learner(Plane(fail_beyond=fail_beyond), centre_reward=True)
+        collect(learner, 12)
+        rows = torch.arange(8)
+        goal, context = learner.replay.take(rows, "goal", "context")
+        reward = learner.manager_update.batch(rows, goal, context).reward
+        plain = 0.1 * (learner.replay.take(rows, "rewards")[0] * learner.replay.valid(rows)).sum(1)
+        never_fails = fail_beyond > 1e6
+        assert_close(reward, plain - plain.mean() if never_fails else plain)
+        assert (learner.manager_update.mean_reward != 0) == never_fails
+
+
+def test_centring_does_not_pay_for_segments_cut_short():
     learner = make_learner(centre_reward=True)
     collect(learner, 12)
     rows = torch.arange(8)
+    learner.replay.data["rewards"].fill_(-2.0)
+    learner.replay.data["length"][:4] = 1  # of 4 steps
     goal, context = learner.replay.take(rows, "goal", "context")
-    assert learner.manager_update.batch(rows, goal, context).reward.mean().item() == pytest.approx(0.0, abs=1e-5)
-    assert learner.manager_update.mean_reward < 0
-    learner.levels.views.scaled = False
-    bare = learner.manager_update.batch(rows, goal, context[:, :0])
-    expected = 0.1 * (learner.replay.take(rows, "rewards")[0] * learner.replay.valid(rows)).sum(1)
-    assert_close(bare.reward, expected)
+    assert_close(learner.manager_update.batch(rows, goal, context).reward, torch.zeros(8))
+    assert_close(learner.manager_update.mean_reward, torch.tensor(0.1 * 4 * -2.0))
 
 
 def test_correction_uses_the_present_worker_and_leaves_what_is_stored_alone():
@@ -226,41 +251,6 @@ def test_first_episodes_are_staggered_and_later_ones_whole():
     assert (again >= 2).all()
 
 
-def weights(learner):
-    return [p.detach().clone() for td3 in (learner.levels.worker, learner.levels.manager) for p in
-            (*td3.actor.parameters(), *td3.critics.parameters(), *td3.targets.parameters())]  # fmt: skip
-
-
-def equal(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-@pytest.mark.parametrize("levels", [{}, SOFT])
-@pytest.mark.parametrize("mode", ["paper", "total", "hbaselines"])
-def test_a_connection_of_weight_zero_is_bit_identical_to_none(mode, levels):
-    plain, zero, more = (
-        make_learner(correction="none", connection={"mode": m, "weight": w}, **levels)
-        for m, w in (("none", 0.01), (mode, 0.0), (mode, 1.0))
-    )
-    for _ in range(6):
-        plain.iterate(), zero.iterate(), more.iterate()
-    assert equal(weights(plain), weights(zero))
-    assert not equal(weights(plain), weights(more))
-
-
-@pytest.mark.parametrize("levels", [{}, SOFT, {"worker": SAC}])
-@pytest.mark.parametrize("mode", ["paper", "total", "hbaselines"])
-def test_the_managers_loss_never_moves_the_worker(mode, levels):
-    learner = make_learner(correction="none", connection={"mode": mode, "weight": 1.0}, **levels)
-    collect(learner, 12)
-    before = [p.detach().clone() for p in learner.levels.worker.actor.parameters()]
-    before += [p.detach().clone() for p in learner.levels.worker.critics.parameters()]
-    for _ in range(4):
-        learner.manager_update.step()
-    after = [*learner.levels.worker.actor.parameters(), *learner.levels.worker.critics.parameters()]
-    assert equal(before, after) and all(p.grad is None for p in after)
-
-
 def test_actor_and_targets_wait_for_every_second_update_on_both_levels():
     for level in ("worker", "manager"):
         learner = make_learner()
@@ -297,8 +287,17 @@ def test_pretraining_keeps_the_manager_still_and_freezing_the_worker():
     assert done[1] == (True, False) and done[2] == (True, True) and done[3] == (False, True)
 
 
+NOISY = {"noise_low": 0.1, "noise_correlation": 0.9}
+
+
 @pytest.mark.parametrize(
-    "changes", [{}, {"pool_sets": 2, "connection": {"mode": "paper", "target": 0.0}}, SOFT, {"manager": SAC}]
+    "changes",
+    [
+        {"worker": NOISY, "manager": NOISY, "centre_reward": True},
+        {"pool_sets": 2, "connection": {"mode": "paper", "target": 0.0}},
+        SOFT,
+        {"manager": SAC},
+    ],
 )
 def test_a_stored_learner_continues_bit_for_bit(changes):
     straight, other = make_learner(seed=1, **changes), make_learner(seed=1, **changes)
@@ -338,8 +337,21 @@ def test_weights_alone_fit_any_number_of_environments():
     for _ in range(3):
         learner.iterate()
     other = make_learner(Plane(num_envs=7), seed=5)
-    other.load_weights(learner.state_dict())
+    other.load_weights(learner.weights())
     assert equal(weights(learner), weights(other))
+
+
+def test_the_mean_reward_comes_along_with_the_weights_that_were_learned_under_it():
+    learner, other = make_learner(centre_reward=True), make_learner(Plane(num_envs=7), seed=5, centre_reward=True)
+    for _ in range(3):
+        learner.iterate()
+    mean = learner.manager_update.mean_reward.clone()
+    other.load_weights(learner.weights())
+    collect(other, 12)
+    other.replay.data["rewards"].fill_(-100.0)  # of four steps, scaled by 0.1: -40
+    other.manager_update.step()
+    assert mean > -10
+    assert_close(other.manager_update.mean_reward, 0.99 * mean + 0.01 * -40.0)
 
 
 def test_numbers_that_are_not_finite_are_reported():
@@ -430,33 +442,6 @@ def test_tasks_without_goals_are_refused():
         make_learner(env)
 
 
-def flat(seed=0, kind=FlatCfg, **changes):
-    values = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 0}
-    return FlatLearner(Plane(seed=seed), config.build(kind, values | {"policy": SMALL_LEVEL} | changes), seed)
-
-
-@pytest.mark.parametrize("kind", [FlatCfg, FlatSacCfg])
-def test_the_flat_baseline_remembers_steps_and_continues_bit_for_bit(kind):
-    straight, other = flat(1, kind), flat(1, kind)
-    for _ in range(3):
-        straight.iterate()
-    state, env_state = straight.state_dict(), straight.env.state_dict()
-    state = torch.load(_stored(state), weights_only=True)
-    expected = straight.iterate()
-    other.env.load_state_dict(env_state)
-    other.load_state_dict(state)
-    assert other.iterate() == expected
-    for one in segments(straight):
-        assert (one["states"].diff(dim=0).abs()[:, :2] <= STEP_M + 1e-4).all()
-
-
-def _stored(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return file
-
-
 def test_sac_acts_at_random_and_its_policy_does_not():
     learner = make_learner(Plane(num_envs=2), **SOFT)
     state, goal = learner.collector.obs["state"], learner.collector.segments[0].goal
@@ -466,26 +451,6 @@ def test_sac_acts_at_random_and_its_policy_does_not():
     first = policy.act(learner.collector.obs)
     policy.restart(torch.ones(2, dtype=torch.bool))
     assert torch.equal(first, policy.act(learner.collector.obs))
-
-
-QUICK = {"worker_reward": "progress", "boundary": "carried", "goal_resampling": 0.5, "target_resampling": 0.5,
-         "inputs": "scaled", "warmup_uniform": True, "check_every": 150, "check_episodes": 64, "correction": "hiro",
-         "pool_sets": 4, "centre_reward": True, "replay_steps": 40_000}  # fmt: skip
-QUICK_LEVEL = {"hidden": [64, 64], "batch": 128, "actor_learning_rate": 1e-3, "noise_raw": False, "noise_low": 0.05,
-               "noise_high": 0.4, "target_rate": 0.02, "small_last_layer": False, "action_again": False,
-               "discount": 0.9}  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["td3", "sac"])
-def test_it_learns_to_reach_places(algorithm):
-    level = QUICK_LEVEL | {"algorithm": algorithm, "temperature": 0.1}
-    learner = make_learner(
-        Plane(num_envs=32, episode_steps=24), **QUICK, worker=level, manager=level | {"updates_per_step": 4}
-    )
-    for _ in range(150):
-        signals = learner.iterate()
-    assert signals["check/success_rate"] > 0.8
 
 
 def test_it_draws_neither_its_environments_numbers_nor_those_of_the_next_seed():

@@ -9,8 +9,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.goals import goal_transition
 from isaachrl.learn.goals.policy import GoalPolicy, exports
-from tests.learn.goals.plane import SMALL, STEP_M, Plane, goes_on_alike, make_learner
-from tests.learn.goals.test_learner import QUICK, QUICK_LEVEL, equal
+from tests.learn.goals.plane import SMALL, STEP_M, Plane, collect, equal, goes_on_alike, make_learner, weights
 
 THREE = {"meta_period": [2, 3], "correction": "none"}
 
@@ -20,13 +19,8 @@ def make(env=None, **changes):
 
 
 def collected(learner, steps):
-    for _ in range(steps):
-        learner.collector.step()
+    collect(learner, steps)
     return learner
-
-
-def weights(learner):
-    return [p for level in learner.levels.all for p in (*level.actor.parameters(), *level.critics.parameters())]
 
 
 @pytest.mark.parametrize(("typed", "periods"), [(10, [10]), ([10], [10]), ([10, 5], [10, 50]), ([2, 3, 4], [2, 6, 24])])
@@ -207,16 +201,3 @@ def test_exported_networks_say_what_the_policy_says(absolute):
 def test_settings_that_cannot_work_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         config.build(GoalsCfg, SMALL | changes)
-
-
-@pytest.mark.slow
-def test_three_levels_learn_to_reach_places():
-    learner = make_learner(
-        Plane(num_envs=32, episode_steps=24),
-        **QUICK | {"correction": "none", "meta_period": [3, 2]},
-        worker=QUICK_LEVEL,
-        manager=QUICK_LEVEL | {"updates_per_step": 4},
-    )
-    for _ in range(300):
-        signals = learner.iterate()
-    assert signals["check/success_rate"] > 0.8

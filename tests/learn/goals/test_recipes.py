@@ -87,3 +87,85 @@ def test_the_defaults_are_the_published_ones():
         assert (level.target_noise, level.target_noise_clip, level.clip_target_action) == (0.2, 0.5, False)
         assert level.reward_scale == scale and level.updates_per_step == 1 and level.action_again
     assert cfg.replay_steps // cfg.meta_period == 20_000, "a manager remembers as many steps as its worker"
+
+
+def published(learner, task):
+    """What `train=LEARNER recipe=paper task=TASK` comes to."""
+    values = {"task": {"name": task}, "train": composed(learner), "device": "cpu", "recipe": "paper"}
+    return resolve(values)
+
+
+@pytest.mark.parametrize("learner", ["hiro", "hrl", "hrl_cg", "td3", "sac"])
+def test_published_agents_are_alone_and_under_the_published_integrator(learner):
+    settings = published(learner, "AntMaze")
+    assert settings.num_envs == 1 and settings.task_cfg.integrator.value == "rk4"
+    cfg = settings.learner_cfg
+    assert cfg.inputs is Inputs.raw and cfg.precision.value == "float32" and cfg.target_resampling == 0
+
+
+def test_hiro_is_the_publications():
+    assert published("hiro", "AntMaze").learner_cfg == published("hiro", "AntGather").learner_cfg == GoalsCfg()
+
+
+@pytest.mark.parametrize("learner", ["hrl", "hrl_cg"])
+@pytest.mark.parametrize(
+    ("task", "steps", "reward_scale", "weight"),
+    [("AntMaze", 3_000_000, 0.1, 0.005), ("AntGather", 1_000_000, 10, 0.01)],
+)
+def test_hrl_and_hrl_cg_are_those_of_kreidieh_et_al(learner, task, steps, reward_scale, weight):
+    cfg = published(learner, task).learner_cfg
+    assert cfg.max_iterations * cfg.steps_per_iteration == steps
+    assert (cfg.meta_period, cfg.goal_size, cfg.replay_steps) == (10, 15, 200_000)
+    assert (cfg.warmup_steps, cfg.warmup_uniform, cfg.hide_position) == (10_000, True, False)
+    assert cfg.correction is Correction.none and cfg.worker_reward is WorkerReward.distance
+    # the stored goal after a period is the old one carried along
+    assert cfg.boundary is Boundary.carried
+    assert (cfg.manager.reward_scale, cfg.worker.reward_scale) == (reward_scale, 1.0)
+    for level in (cfg.worker, cfg.manager):
+        assert (level.algorithm.value, level.hidden, level.batch, level.discount) == ("td3", [256, 256], 128, 0.99)
+        assert (level.actor_learning_rate, level.critic_learning_rate, level.target_rate) == (3e-4, 3e-4, 0.005)
+        assert (level.policy_delay, level.updates_per_step, level.huber) == (2, 1, True)
+        assert (level.noise_raw, level.noise_low, level.noise_high) == (False, 0.1, 0.1), "of half the range"
+        assert (level.target_noise, level.target_noise_clip, level.clip_target_action) == (0.2, 0.5, True)
+        assert not (level.action_again or level.layer_norm or level.average_rate)
+    mode = cfg.connection.mode.value
+    assert (mode, cfg.connection.weight) == ("paper", weight) if learner == "hrl_cg" else mode == "none"
+    off = (cfg.goal_resampling, cfg.flip_penalty, cfg.flip_reset_steps, cfg.pool_sets, cfg.connection.target)
+    assert off == (0, 0, 0, 0, None) and not (cfg.centre_reward or cfg.stagger)
+
+
+@pytest.mark.parametrize("task", ["AntMaze", "AntGather"])
+def test_td3_is_that_of_fujimoto_et_al(task):
+    cfg = published("td3", task).learner_cfg
+    assert cfg == FlatCfg() and cfg.max_iterations * cfg.steps_per_iteration == 1_000_000
+    assert (cfg.warmup_steps, cfg.warmup_uniform, cfg.replay_steps) == (10_000, True, 1_000_000)
+    assert cfg.flip_reset_steps == 0
+    level = cfg.policy
+    assert (level.hidden, level.batch, level.discount, level.policy_delay) == ([400, 300], 100, 0.99, 2)
+    assert (level.actor_learning_rate, level.critic_learning_rate, level.target_rate) == (1e-3, 1e-3, 0.005)
+    assert (level.noise_raw, level.noise_low, level.noise_high) == (False, 0.1, 0.1)
+    assert (level.target_noise, level.target_noise_clip, level.clip_target_action) == (0.2, 0.5, True)
+    assert (level.reward_scale, level.updates_per_step, level.huber) == (1.0, 1, False)
+    assert not (level.action_again or level.small_last_layer or level.layer_norm or level.average_rate)
+
+
+def test_sac_is_that_of_haarnoja_et_al():
+    cfg = published("sac", "AntMaze").learner_cfg
+    assert cfg == FlatSacCfg() and cfg.max_iterations * cfg.steps_per_iteration == 3_000_000
+    assert (cfg.warmup_steps, cfg.warmup_uniform, cfg.replay_steps) == (1000, True, 1_000_000)
+    level = cfg.policy
+    assert (level.algorithm.value, level.hidden, level.batch, level.policy_delay) == ("sac", [256, 256], 256, 1)
+    assert (level.actor_learning_rate, level.critic_learning_rate, level.temperature_learning_rate) == (3e-4,) * 3
+    assert (level.discount, level.target_rate, level.target_entropy) == (0.99, 0.005, None)
+    assert (level.temperature, level.reward_scale, level.updates_per_step, level.huber) == (1.0, 1.0, 1, False)
+    assert not (level.action_again or level.small_last_layer or level.layer_norm or level.average_rate)
+
+
+@pytest.mark.parametrize("learner", ["td3", "sac"])
+def test_the_flat_baselines_are_not_worse_off_in_parallel_than_the_hierarchies(learner):
+    values = {"task": {"name": "AntMaze"}, "device": "cpu", "recipe": "parallel"}
+    flat = resolve(values | {"train": composed(learner)})
+    levels = resolve(values | {"train": composed("hiro")})
+    for key in ("warmup_steps", "warmup_uniform", "flip_reset_steps", "target_resampling", "replay_steps"):
+        assert getattr(flat.learner_cfg, key) == getattr(levels.learner_cfg, key), key
+    assert (flat.num_envs, flat.learner_cfg.max_iterations) == (levels.num_envs, levels.learner_cfg.max_iterations)

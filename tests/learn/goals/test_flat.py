@@ -1,0 +1,100 @@
+"""The flat baselines: what they remember, how they warm up, when an ant on its back begins anew."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import isaachrl
+import tasks
+from isaachrl import config
+from isaachrl.learn.goals import FlatCfg, FlatLearner, FlatSacCfg
+from tests.learn.goals.plane import SMALL_LEVEL, STEP_M, Plane, make_learner, segments
+
+assert tasks
+CFG = Path(__file__).resolve().parents[3] / "cfg" / "train"
+
+
+def flat(seed=0, kind=FlatCfg, env=None, **changes):
+    values = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 0}
+    policy = SMALL_LEVEL | changes.pop("policy", {})
+    return FlatLearner(env or Plane(seed=seed), config.build(kind, values | {"policy": policy} | changes), seed)
+
+
+@pytest.mark.parametrize("kind", [FlatCfg, FlatSacCfg])
+def test_the_flat_baseline_remembers_steps_and_continues_bit_for_bit(kind):
+    straight, other = (
+        flat(1, kind, Plane(seed=1, flip_above=0.0), flip_reset_steps=10, policy={"noise_low": 0.01}) for _ in range(2)
+    )
+    for _ in range(3):
+        straight.iterate()
+    state, env_state = straight.state_dict(), straight.env.state_dict()
+    state = torch.load(_stored(state), weights_only=True)
+    expected = straight.iterate()
+    other.env.load_state_dict(env_state)
+    other.load_state_dict(state)
+    assert other.iterate() == expected
+    for one in segments(straight):
+        assert (one["states"].diff(dim=0).abs()[:, :2] <= STEP_M + 1e-4).all()
+
+
+def test_the_flat_baseline_begins_anew_on_its_back_and_goes_on_past_that():
+    learner, times = flat(env=Plane(num_envs=2, episode_steps=99, flip_above=-1e9), flip_reset_steps=3), []
+    for _ in range(7):
+        learner._step()
+        times.append(learner.env.time.tolist())
+    assert times == [[1, 1], [2, 2], [0, 0], [1, 1], [2, 2], [0, 0], [1, 1]]
+    assert not learner.replay.data["terminal"].any(), "cut short by the learner: the future counts on"
+    assert learner.episodes.read()["episode/length"] == 3
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+def test_the_flat_baseline_may_warm_up_with_uniform_actions(uniform):
+    quiet = {"noise_low": 1e-6, "noise_high": 1e-6, "small_last_layer": True}
+    learner = flat(env=Plane(num_envs=50), warmup_uniform=uniform, policy=quiet, replay_steps=1000)
+    learner.iterate(), learner._step()
+    action = learner.replay.data["actions"][:450, 0]
+    # a policy that starts within 0.003 stays near 0
+    assert (action[:400].abs().mean().item() > 0.4) == uniform and action[400:].abs().max() < 0.1
+    if uniform:
+        assert action[:400].abs().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_flat_baseline_runs_with_its_parallel_recipe_on_an_ant_on_its_back():
+    recipe = yaml.safe_load((CFG / "td3.yaml").read_text())["recipes"]["parallel"]["train"]
+    small = {"hidden": [8], "batch": 4}
+    values = recipe | {"warmup_steps": 15, "replay_steps": 100, "policy": recipe["policy"] | small, "check_every": 0}
+    env = isaachrl.make("AntMaze", 2, device="cpu", seed=0)
+    env.task.flipped = lambda: torch.tensor([True, False])
+    learner = FlatLearner(env, config.build(FlatCfg, values), 0)
+    for _ in range(3):
+        signals = learner.iterate()
+    # after thirty steps on its back the first ant begins anew; the other is in its first episode
+    assert env.progress.tolist() == [0, 30]
+    assert learner.level.updates == 4 * 15 and signals["policy/critic_loss"] >= 0
+
+
+def _stored(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("make", [make_learner, flat])
+def test_who_trains_for_less_than_the_warm_up_is_told(make, caplog):
+    changes = {"warmup_steps": 30, "steps_per_iteration": 10, "checkpoint_replay": False}
+    short, longer, resumed = (make(max_iterations=count, **changes) for count in (3, 4, 6))
+    for _ in range(3):
+        short.iterate()
+    assert "nothing was learned" in caplog.text and "type max_iterations=4 or more" in caplog.text
+    caplog.clear()
+    for _ in range(4):
+        longer.iterate()
+    assert "nothing was learned" not in caplog.text
+    resumed.load_state_dict(short.state_dict())
+    for _ in range(3):
+        resumed.iterate()
+    assert "type max_iterations=7 or more" in caplog.text, "without its memory it warms up anew"
