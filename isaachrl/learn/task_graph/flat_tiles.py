@@ -70,7 +70,10 @@ def outcome_reward(result: StepResult, goal: float, failure: float) -> Tensor:
 
 
 class FlatPg:
-    """Eq. 3 on the whole task: the rewards-to-go of the episode weigh each action's gradient.
+    """The policy gradient on the whole task, of which every episode is one call.
+
+    With the default configuration each action's gradient is weighed by a generalised advantage estimate; see
+    `GaussianCfg` for Eq. 3 of Ghavamzadeh and Mahadevan 2003.
 
     Args:
         env: what it acts in.
@@ -116,11 +119,11 @@ class FlatPg:
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""
-        self.actor.load_state_dict(state)
+        self.actor.load_weights(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Method.load_state_dict`."""
-        self.load_weights(state)
+        self.actor.load_state_dict(state)
 
 
 class ActorCritic:

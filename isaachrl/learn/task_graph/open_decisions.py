@@ -30,7 +30,10 @@ class OpenDecisions:
         self.window, self.tick = window, 0
         shape = (window, depth, num_envs)
         self.row, self.child, self.start = (torch.zeros(shape, dtype=torch.long, device=device) for _ in range(3))
-        self.before, self.waiting = torch.zeros(shape, device=device), torch.zeros(shape, dtype=torch.bool, device=device)
+        self.before, self.waiting = (
+            torch.zeros(shape, device=device),
+            torch.zeros(shape, dtype=torch.bool, device=device),
+        )
         # calls that have not ended are written to a last slot that nobody reads
         calls = (window + 1, depth, num_envs)
         self.total = torch.zeros(calls, device=device)
