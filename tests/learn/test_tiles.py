@@ -1,6 +1,7 @@
 """Tile coding, the Gaussian policy on it, traces, and the learners of the ship."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -213,6 +214,28 @@ def test_q_lambda_by_hand():
     assert root.q[11].item() == pytest.approx(-20.0 * (1 - 0.9**0.9))
     root._learn_calls(after, torch.tensor([False]), torch.tensor([False]))
     assert root.q[3].item() == pytest.approx(-2.0), "no call was over"
+
+
+def test_what_a_state_is_worth_moves_no_actor():
+    """A critic that holds all actions of a state for equally good, and states for different."""
+    found = learner("actor_critic", horizon=4).method
+    of_state = torch.linspace(-50.0, 50.0, found.coder.tiles // 30)  # 30 tiles along the action, the last column
+    found.critic = of_state.expand(found.coder.tilings, 30, -1).flatten()
+    state, done = torch.rand(8, 4) * torch.tensor([1000.0, 1000.0, 3.0, 0.2]), torch.zeros(8, dtype=torch.bool)
+    result = SimpleNamespace(
+        reward=torch.zeros(8), done=done, terminated=done, metrics={"success_rate": torch.zeros(8)}
+    )
+    generator = torch.Generator().manual_seed(0)
+
+    def moved():
+        found.act(state, generator)
+        found.observe(state, state, result, None)
+        found.learn(0)
+        return found.flat.actor.mean.abs().max().item()
+
+    assert moved() == 0.0
+    found.critic = torch.randn(found.coder.size, generator=generator)
+    assert moved() > 0.0
 
 
 def test_only_the_environments_reward_goes_up():
