@@ -117,6 +117,64 @@ def test_calls_cut_off_by_time_teach_nothing():
     assert torch.equal(learner.algorithm.theta, before)
 
 
+def sure(learner, *choices):
+    """A chooser that takes the first child everywhere, except where `(subtask, column, child)` says otherwise."""
+    table = torch.zeros_like(learner.algorithm.theta)
+    table[:, 0] = 1.0
+    for subtask, child in choices:
+        table[learner.tables.row[subtask]] = torch.eye(2)[child]
+    return Chooser(learner.algorithm.row, table)
+
+
+def test_a_call_cut_off_by_time_is_not_paid_for_what_a_later_one_collects():
+    """The later call begins one window after the first: on the same place of the ring."""
+    env = corridor(1, episode_steps=4)
+    learner = make_hpg(env, config.build(HpgCfg, {"horizon": 4, "learning_rate": 1.0, **PAPER}), 0)
+    assert learner.algorithm.open.window == 8
+    left, right = sure(learner, (0, 1), (3, 0)), sure(learner, (0, 1), (3, 1))
+    ticks = []
+
+    def tick(place, choose):
+        env.state = torch.tensor([[place, 1]])  # with the key in hand: the root calls Carry, which moves
+        ticks.append(learner._tick(choose))
+        if len(ticks) == 4:
+            learner.algorithm.learn(stack_ticks(ticks), 0)
+            ticks.clear()
+
+    env.progress[:] = 2
+    for _ in range(2):
+        tick(2, left)  # an episode of two ticks
+    for place in (3, 2, 1, 0):  # Carry is called in tick 2 and cut off after tick 5
+        tick(place, left)
+    for _ in range(4):  # and so is another one
+        tick(2, left)
+    assert learner.stack.start[0, 0].item() == 10 and learner.algorithm.theta.abs().max() == 0.0
+    tick(3, right)  # Carry is called in tick 10 and earns 9
+    tick(2, left)
+    row = learner.tables.row[3]
+    earned = learner.algorithm.theta[row[7]].clone()
+    assert earned.tolist() == [-4.5, 4.5]  # both choices even: 9 (1 - 1/2) to the right, -9 / 2 to the left
+    learner.algorithm.theta[row[7]] = 0.0
+    assert learner.algorithm.theta.abs().max() == 0.0, "nothing else was ever paid"
+
+
+def test_a_choice_has_the_gradient_of_the_policy_that_made_it():
+    """One Carry over two iterations: its first choice was made by even odds, and is learned from under other ones."""
+    learner = hpg(horizon=1, learning_rate=1.0, **PAPER)
+    algorithm, row = learner.algorithm, learner.tables.row[3]
+    learner.env.state = torch.tensor([[2, 1]])
+    right = sure(learner, (0, 1), (3, 1))
+    algorithm.learn(stack_ticks([learner._tick(right)]), 0)
+    assert algorithm.theta.abs().max() == 0.0, "the call is open"
+    odds = torch.tensor([0.0, 3.0])
+    algorithm.theta[row[5]], algorithm.theta[row[7]] = odds, odds
+    algorithm.learn(stack_ticks([learner._tick(right)]), 1)
+    moved = algorithm.theta[row[torch.tensor([5, 7])]] - odds
+    # rewards-to-go 8 and 9; probabilities 1/2 then, and sigmoid(3) = 0.9526 for the choice made under the odds
+    torch.testing.assert_close(moved[0], torch.tensor([-4.0, 4.0]))
+    torch.testing.assert_close(moved[1], 9.0 * torch.tensor([-0.0474259, 0.0474259]))
+
+
 def test_mean_step_is_as_many_steps_towards_the_mean():
     table = torch.tensor([0.0, 5.0])
     moved = mean_step(table, torch.tensor([0, 0, 1]), torch.tensor([1.0, 3.0, 9.0]), torch.tensor([1.0, 1.0, 0.0]), 0.5)

@@ -1,6 +1,7 @@
 """Tile coding, the Gaussian policy on it, traces, and the learners of the ship."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,6 +66,8 @@ def test_a_tile_step_changes_the_value_by_the_mean_amount():
     assert_close(value_of(moved, tiles), torch.tensor([3.0, 3.0, 10.0]))
     shy = tile_step(weights, tiles[2:], torch.tensor([10.0]), rate=1.0, prior=1.0)
     assert value_of(shy, tiles[2:]).item() == pytest.approx(5.0)
+    amount, counts = torch.tensor([2.0, 0.0, 10.0]), torch.tensor([1.0, 0.0, 1.0])
+    assert value_of(tile_step(weights, tiles, amount, 1.0, counts=counts), tiles).tolist() == [1.0, 1.0, 5.0]
 
 
 def actor(**values):
@@ -98,6 +101,64 @@ def test_the_step_follows_the_gradient_of_the_log_density():
     (scaled * log_density).sum().backward()
     visits = torch.tensor([4.0, 0.0, 2.0, 2.0])
     assert_close(policy.mean, weights.grad / (visits + 1.0) / 2)
+
+
+PLAIN = {"baseline": False, "gamma": 1.0, "learning_rate": 0.1, "tilings": 2}
+
+
+def note(policy, noise, reward, over, final):
+    """A step of two environments, one on tiles 0 and 2, the other on 1 and 3."""
+    tiles = torch.tensor([[0, 2], [1, 3]])
+    rows = (torch.tensor(row) for row in (noise, reward, over, final))
+    policy.steps.append(Step(tiles, tiles, *rows))
+
+
+def test_without_baseline_and_normalisation_it_is_equation_3():
+    """Calls over several iterations, by hand; `lam` has no say."""
+    policy = actor(normalize=False, **PLAIN)
+    note(policy, [0.3, 0.5], [1.0, 5.0], [False, True], [False, True])
+    note(policy, [0.7, 0.9], [2.0, 1.0], [False, False], [False, False])
+    policy.learn(0)
+    # the second environment's first call is over: 0.1 * 5 * 0.5; the others are open and teach nothing
+    assert policy.mean.tolist() == pytest.approx([0.0, 0.25, 0.0, 0.25])
+    note(policy, [-1.0, 0.4], [-3.0, 1.0], [True, True], [True, False])  # the second is cut off by time
+    policy.learn(1)
+    # rewards-to-go 0, -1 and -3: 0.1 * (-1 * 0.7 + -3 * -1)
+    assert policy.mean.tolist() == pytest.approx([0.23, 0.25, 0.23, 0.25])
+    assert not policy.steps, "all calls are over"
+    note(policy, [0.2, 0.6], [4.0, -2.0], [True, False], [True, False])
+    policy.learn(2)
+    assert policy.mean.tolist() == pytest.approx([0.31, 0.25, 0.31, 0.25])
+    note(policy, [1.0, 0.1], [0.0, 7.0], [False, True], [False, True])
+    policy.learn(3)
+    # 7 - 2 and 7; the first environment's call of before is not learned from again
+    assert policy.mean.tolist() == pytest.approx([0.31, 0.62, 0.31, 0.62])
+    assert len(policy.steps) == 1
+
+
+def test_an_open_call_teaches_nothing_without_a_baseline():
+    policy = actor(**PLAIN)
+    for t in range(3):
+        note(policy, [0.3, -0.2], [-1.0, -1.0], [False, t == 1], [False, False])
+    assert policy.learn(0)["loss/advantage"] == 0.0 and policy.mean.abs().max() == 0.0
+    note(policy, [0.5, -0.2], [6.0, -1.0], [True, False], [True, False])
+    policy.learn(1)
+    # rewards-to-go 3, 4, 5 and 6, in their root mean square; visits that teach nothing do not count
+    moved = 0.1 / 2 * (0.3 * (3 + 4 + 5) + 0.5 * 6) / 21.5**0.5 / (4 + 1)
+    assert policy.mean.tolist() == pytest.approx([moved, 0.0, moved, 0.0])
+
+
+def test_open_calls_outlive_a_checkpoint():
+    first, second = actor(**PLAIN), actor(**PLAIN)
+    note(first, [0.3, -0.2], [-1.0, -1.0], [False, True], [False, True])
+    first.learn(0)
+    second.load_state_dict(first.state_dict())
+    for policy in (first, second):
+        note(policy, [0.5, -0.2], [6.0, -1.0], [True, False], [True, False])
+        policy.learn(1)
+    assert torch.equal(first.mean, second.mean) and second.mean[0] > 0.0
+    second.load_weights(first.state_dict())
+    assert len(second.steps) == 1, "weights alone leave them as they are"
 
 
 def test_the_baseline_learns_the_reward_to_go():
@@ -155,6 +216,28 @@ def test_q_lambda_by_hand():
     assert root.q[3].item() == pytest.approx(-2.0), "no call was over"
 
 
+def test_what_a_state_is_worth_moves_no_actor():
+    """A critic that holds all actions of a state for equally good, and states for different."""
+    found = learner("actor_critic", horizon=4).method
+    of_state = torch.linspace(-50.0, 50.0, found.coder.tiles // 30)  # 30 tiles along the action, the last column
+    found.critic = of_state.expand(found.coder.tilings, 30, -1).flatten()
+    state, done = torch.rand(8, 4) * torch.tensor([1000.0, 1000.0, 3.0, 0.2]), torch.zeros(8, dtype=torch.bool)
+    result = SimpleNamespace(
+        reward=torch.zeros(8), done=done, terminated=done, metrics={"success_rate": torch.zeros(8)}
+    )
+    generator = torch.Generator().manual_seed(0)
+
+    def moved():
+        found.act(state, generator)
+        found.observe(state, state, result, None)
+        found.learn(0)
+        return found.flat.actor.mean.abs().max().item()
+
+    assert moved() == 0.0
+    found.critic = torch.randn(found.coder.size, generator=generator)
+    assert moved() > 0.0
+
+
 def test_only_the_environments_reward_goes_up():
     hybrid = learner("hybrid", 64)
     for _ in range(20):
@@ -173,9 +256,13 @@ def test_the_subtasks_learn():
     assert last > first + 0.3, f"from {first} to {last} of the straight calls"
 
 
-@pytest.mark.parametrize("name", ["hybrid", "flat_pg", "actor_critic"])
-def test_a_stored_state_continues_bit_for_bit(name):
-    first, second = learner(name, horizon=8), learner(name, seed=1, horizon=8)
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [("hybrid", {}), ("hybrid", {"baseline": False}), ("flat_pg", {}), ("flat_pg", {"baseline": False}),
+     ("actor_critic", {})],
+)  # fmt: skip
+def test_a_stored_state_continues_bit_for_bit(name, policy):
+    first, second = (learner(name, seed=seed, horizon=8, policy=policy) for seed in (0, 1))
     for _ in range(3):
         first.iterate()
     env_state, state = first.env.state_dict(), first.state_dict()
@@ -183,6 +270,8 @@ def test_a_stored_state_continues_bit_for_bit(name):
     second.env.load_state_dict(env_state)
     second.load_state_dict(state)
     assert straight == [second.iterate() for _ in range(2)]
+    kept = [found.state_dict()["method"] for found in (first, second)]  # with the steps of open calls
+    assert_close(*kept, rtol=0.0, atol=0.0)
 
 
 @pytest.mark.parametrize("name", ["hybrid", "flat_pg", "actor_critic"])

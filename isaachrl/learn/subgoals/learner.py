@@ -185,16 +185,19 @@ class SubgoalLearner(Learner):
     def _learn_below(self, log: Moment) -> dict[str, float]:
         """The level below: each subgoal's time is an episode of its own.
 
-        It is final where the subgoal was achieved, its steps were used up (they are part of the task), or the episode
-        terminated; where the episode was cut off by time, it would have gone on.
+        It is final where the subgoal was achieved or the episode terminated. Where the subgoal's steps were used up, or
+        the episode was cut off by time, the value of what would have come stands for it, since nothing in what the
+        level below sees tells how much time is left. Without a baseline there is no such value: then a subgoal's steps
+        are the whole task, and a return that ends with them is known.
         """
-        final = log.achieved | log.terminated | (log.given_up & ~log.done)
+        final = log.achieved | log.terminated
         with torch.no_grad():
             value, following = self.below.value(log.seen), self.below.value(log.next_seen)
             following = following.masked_fill(final, 0.0)
             lam = self.cfg.lam if self.cfg.with_baseline else 1.0
             advantage = generalized_advantages(log.intrinsic, value, following, log.over, self.cfg.gamma, lam)
-            counts = torch.ones_like(final) if self.cfg.with_baseline else known_returns(log.over, final)
+            known = known_returns(log.over, final | (log.given_up & ~log.done))
+            counts = torch.ones_like(final) if self.cfg.with_baseline else known
         rows = (log.seen, self._any(log.seen), log.action, advantage, advantage + value, counts.float())
         return {
             f"low/{name}": signal for name, signal in self.below.learn(*(row.flatten(0, 1) for row in rows)).items()

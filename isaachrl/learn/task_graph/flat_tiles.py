@@ -70,7 +70,10 @@ def outcome_reward(result: StepResult, goal: float, failure: float) -> Tensor:
 
 
 class FlatPg:
-    """Eq. 3 on the whole task: the rewards-to-go of the episode weigh each action's gradient.
+    """The policy gradient on the whole task, of which every episode is one call.
+
+    With the default configuration each action's gradient is weighed by a generalised advantage estimate; see
+    `GaussianCfg` for Eq. 3 of Ghavamzadeh and Mahadevan 2003.
 
     Args:
         env: what it acts in.
@@ -120,18 +123,18 @@ class FlatPg:
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""
-        self.actor.load_state_dict(state)
+        self.actor.load_weights(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Method.load_state_dict`."""
-        self.load_weights(state)
+        self.actor.load_state_dict(state)
 
 
 class ActorCritic:
     """The actor climbs the gradient of log mu times the critic's Q(s, a); the critic learns Q by SARSA(lambda).
 
-    Q less its mean over the batch weighs each gradient: the mean of log mu's gradient is zero, so that a constant
-    changes only the noise.
+    Q(s, a) less Q(s, mean action) weighs each gradient: the mean of log mu's gradient is zero in every state, so that
+    what depends on the state alone changes only the noise.
 
     Args:
         env: what it acts in.
@@ -150,7 +153,8 @@ class ActorCritic:
     def act(self, state: Tensor, generator: torch.Generator) -> Tensor:
         """See `Method.act`."""
         action = self.flat.act(state, generator)
-        self._pair = self.coder(torch.cat((state, action), dim=-1))
+        mean = self.flat.actor.best(self.flat._tiles).unsqueeze(-1)
+        self._pair, self._mean_pair = (self.coder(torch.cat((state, chosen), dim=-1)) for chosen in (action, mean))
         return action
 
     def observe(self, before: Tensor, after: Tensor, result: StepResult, statistics: Statistics) -> None:
@@ -158,22 +162,22 @@ class ActorCritic:
         reward = result.reward + outcome_reward(result, self.cfg.goal_reward, self.cfg.failure_reward)
         last = self.flat.actor.best(self.flat.coder(after)).unsqueeze(-1)
         next_pair = self.coder(torch.cat((after, last), dim=-1))
-        kept = (self.flat._tiles, self._pair, next_pair, self.flat._noise, reward, result.done, result.terminated)
-        self._log.append(kept)
+        pairs = (self._pair, self._mean_pair, next_pair)
+        self._log.append((self.flat._tiles, *pairs, self.flat._noise, reward, result.done, result.terminated))
 
     def learn(self, iteration: int) -> dict[str, float]:
         """See `Method.learn`."""
-        tiles, pair, next_pair, noise, reward, done, final = (
+        tiles, pair, mean_pair, next_pair, noise, reward, done, final = (
             torch.stack(rows) for rows in zip(*self._log, strict=True)
         )
         self._log = []
         cfg, actor = self.cfg.policy, self.flat.actor
-        q, last = value_of(self.critic, pair), value_of(self.critic, next_pair)
+        q, middle, last = (value_of(self.critic, tiled) for tiled in (pair, mean_pair, next_pair))
         # within an episode the next action is known, at its cut it is taken to be the actor's mean
         following = torch.cat((torch.where(done[:-1], last[:-1], q[1:]), last[-1:])).masked_fill(final, 0.0)
         error = generalized_advantages(reward, q, following, done, cfg.gamma, cfg.lam)
         self.critic = tile_step(self.critic, pair.flatten(0, 1), error.flatten(), self.cfg.critic_rate)
-        worth = q - q.mean()
+        worth = q - middle
         worth = worth / worth.square().mean().sqrt().clamp_min(1e-6)
         actor.mean = tile_step(actor.mean, tiles.flatten(0, 1), (worth * noise).flatten(), cfg.rate(iteration))
         return {"loss/critic": float(error.square().mean().sqrt()), "policy/mean": float(actor.mean.abs().mean())}

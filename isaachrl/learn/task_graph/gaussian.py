@@ -1,6 +1,6 @@
 """A Gaussian policy on tiles and its gradient: what the ship's subtasks and its flat learners have in common."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -9,20 +9,28 @@ from torch import Tensor
 from isaachrl.errors import ConfigError
 from isaachrl.learn.task_graph.algorithms import like
 from isaachrl.learn.task_graph.tiles import tile_step, value_of
-from isaachrl.maths.returns import generalized_advantages
+from isaachrl.maths.returns import generalized_advantages, known_returns
 
 
 @dataclass
 class GaussianCfg:
     """A policy gradient on tiles.
 
+    The defaults weigh every action by a generalised advantage estimate (Schulman et al. 2016): discounted, with a
+    learned value for what it is compared with and for what comes after the rollout. `baseline=false normalize=false
+    gamma=1` is Eq. 3 of Ghavamzadeh and Mahadevan 2003: the plain rewards-to-go of a call, once it is over.
+
     Args:
-        learning_rate: mean change of the policy's mean, in standard deviations, for an advantage of one deviation.
+        learning_rate: with `normalize` the mean change of the policy's mean, in standard deviations, for an advantage
+            of one deviation; without it alpha of Eq. 3.
         decay_iterations: that change is divided by 1 + k / this after k iterations; 0 keeps it.
         value_rate: share of the error that the baseline takes up at once.
         baseline: subtract a learned value from each reward-to-go, and let it stand for what comes after the rollout.
+            Without it a step is learned from once its call is over, and never if time cut the call off.
+        normalize: measure advantages in their root mean square, and divide what every tile moves by the number of its
+            visits. Without it the step is the sum over all that is learned from.
         gamma: discount of a step.
-        lam: lambda of the advantage; 1 takes the rewards-to-go as they are.
+        lam: lambda of the advantage, with a baseline; without one it is the reward-to-go.
         tiles: along each column of the state.
         tilings: grids.
     """
@@ -31,6 +39,7 @@ class GaussianCfg:
     decay_iterations: int = 0
     value_rate: float = 0.3
     baseline: bool = True
+    normalize: bool = True
     gamma: float = 0.99
     lam: float = 0.95
     tiles: list[int] = field(default_factory=lambda: [5, 5, 36, 5])
@@ -108,29 +117,59 @@ class GaussianTiles:
         return self.action(value_of(self.mean, tiles))
 
     def learn(self, iteration: int) -> dict[str, float]:
-        """One step along the gradient from all steps noted since the last one.
+        """One step along the gradient.
 
-        The gradient of log N(a; w.phi, 1) is the noise times phi. Each is weighed by its advantage: the rewards-to-go
-        of the call, less the baseline.
+        The gradient of log N(a; w.phi, 1) is the noise times phi, both as they were when the action was drawn. Each is
+        weighed by its advantage: the rewards-to-go of the call, less the baseline.
         """
+        cfg = self.cfg
         log = {name: torch.stack([getattr(step, name) for step in self.steps]) for name in Step.__annotations__}
-        self.steps = []
+        weight = self._take(log["done"], log["final"])
         value = value_of(self.value, log["tiles"])
         following = value_of(self.value, log["next_tiles"]).masked_fill(log["final"], 0.0)
-        cfg = self.cfg
-        advantage = generalized_advantages(log["reward"], value, following, log["done"], cfg.gamma, cfg.lam)
-        tiles = log["tiles"].flatten(0, 1)
+        lam = cfg.lam if cfg.baseline else 1.0
+        advantage = weight * generalized_advantages(log["reward"], value, following, log["done"], cfg.gamma, lam)
+        tiles, noise, weight = log["tiles"].flatten(0, 1), log["noise"].flatten(), weight.flatten()
         if cfg.baseline:
-            self.value = tile_step(self.value, tiles, advantage.flatten(), cfg.value_rate)
-        scaled = advantage / advantage.square().mean().sqrt().clamp_min(1e-6)
-        self.mean = tile_step(self.mean, tiles, (scaled * log["noise"]).flatten(), cfg.rate(iteration))
-        error = advantage.square().mean().sqrt()
+            self.value = tile_step(self.value, tiles, advantage.flatten(), cfg.value_rate, counts=weight)
+        error = (advantage.square().sum() / weight.sum().clamp_min(1.0)).sqrt()
+        rate, amount = cfg.rate(iteration), advantage.flatten() * noise
+        if cfg.normalize:
+            self.mean = tile_step(self.mean, tiles, amount / error.clamp_min(1e-6), rate, counts=weight)
+        else:
+            self.mean = self.mean.index_add(0, tiles.flatten(), rate * amount.repeat_interleave(tiles.shape[-1]))
         return {"loss/advantage": float(error), "policy/mean": float(self.mean.abs().mean())}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Both tables; steps are noted and learned from within one iteration."""
-        return {"mean": self.mean.clone(), "value": self.value.clone()}
+    def _take(self, done: Tensor, final: Tensor) -> Tensor:
+        """The weight `(T, N)` of each noted step: 1 where it is learned from now, else 0.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+        With a baseline that is every step, and none is kept. Without one the steps of a call wait until it is over.
+
+        Args:
+            done, final: `(T, N)` bool, of the steps.
+        """
+        if self.cfg.baseline:
+            self.steps = []
+            return torch.ones(done.shape, device=done.device)
+        waiting = ~known_returns(done, torch.ones_like(done)).all(-1)
+        first = int((waiting.cumsum(0) == 0).sum())
+        # what ends in here has been learned from; with no final step in it, its return counts as unknown from now on
+        self.steps = [replace(step, final=torch.zeros_like(step.final)) for step in self.steps[first:]]
+        return known_returns(done, final).float()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both tables, and the steps whose calls are open."""
+        steps = [{name: tensor.clone() for name, tensor in vars(step).items()} for step in self.steps]
+        return {"mean": self.mean.clone(), "value": self.value.clone(), "steps": steps}
+
+    def load_weights(self, state: dict[str, Any]) -> None:
         """Take both tables."""
         self.mean, self.value = like(self.mean, state["mean"], "mean"), like(self.value, state["value"], "value")
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.load_weights(state)
+        device = self.mean.device
+        self.steps = [
+            Step(**{name: tensor.to(device, copy=True) for name, tensor in step.items()}) for step in state["steps"]
+        ]

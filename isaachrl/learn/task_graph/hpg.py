@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isaachrl.learn.task_graph.algorithms import like, mean_step, one_hot_best
 from isaachrl.learn.task_graph.config import HpgCfg
+from isaachrl.learn.task_graph.open_decisions import OpenDecisions
 from isaachrl.learn.task_graph.stack import Tick
 from isaachrl.learn.task_graph.tables import GraphTables
 
@@ -17,10 +18,13 @@ LEAST_SCALE = 1e-3
 class Hpg:
     """Every subtask follows the gradient of its own reward-to-go; one softmax parameter a child and state.
 
-    Eq. 3 adds to a trace z the gradient of every choice's log probability and moves the parameters by alpha R z at
-    every reward. With the parameters at rest over a call, the sum of these moves is the gradient of each choice times
-    the rewards that come after it in the same call, so that is what is added here once a call is over. A call that is
+    Eq. 3 adds to a trace z the gradient of every choice's log probability, as the parameters are when it is made, and
+    moves them by alpha R z at every reward. Summed over a call these moves are the gradient of each choice times the
+    rewards that come after it in the same call, so that is what is added here once a call is over. A call that is
     cut off by time teaches nothing: its reward-to-go is not known. With `natural` it is the natural gradient.
+
+    Attributes:
+        policies: `(K, rows, C)` probabilities by which the choices of the last iterations were drawn.
 
     Args:
         tables: the graph.
@@ -30,7 +34,6 @@ class Hpg:
     """
 
     _WEIGHTS = ("theta", "baseline", "square")
-    _LOG = ("row_of", "child", "before", "start", "waiting", "total", "closed")
 
     def __init__(self, tables: GraphTables, cfg: HpgCfg, num_envs: int, longest: int) -> None:
         self.tables, self.cfg, self.row = tables, cfg, tables.row
@@ -44,14 +47,9 @@ class Hpg:
         )
         level = {path[-1]: len(path) - 1 for path in tables.graph.paths()}
         self._level = [level[subtask.name] for subtask in tables.graph.subtasks]
-        self.window = (-(-longest // cfg.horizon) + 1) * cfg.horizon
-        shape = (self.window, tables.graph.depth, num_envs)
-        self.row_of, self.child, self.start = (torch.zeros(shape, dtype=torch.long, device=device) for _ in range(3))
-        calls = (self.window + 1, *shape[1:])
-        self.before, self.total = torch.zeros(shape, device=device), torch.zeros(calls, device=device)
-        self.waiting = torch.zeros(shape, dtype=torch.bool, device=device)
-        self.closed = torch.zeros(calls, dtype=torch.bool, device=device)
-        self._tick = 0
+        kept = -(-longest // cfg.horizon) + 1  # iterations in which a call that ends now can have chosen
+        self.policies = torch.zeros(kept, tables.rows, tables.width, device=device)
+        self.open = OpenDecisions(kept * cfg.horizon, tables.graph.depth, num_envs, device)
 
     def probabilities(self, iteration: int) -> Tensor:
         """See `Algorithm.probabilities`."""
@@ -63,12 +61,9 @@ class Hpg:
 
     def learn(self, ticks: Tick, iteration: int) -> dict[str, float]:
         """See `Algorithm.learn`."""
-        self._write(ticks)
-        start = self.start % self.window
-        known = self.waiting & self.closed.gather(0, start)
-        to_go = (self.total.gather(0, start) - self.before) * known
-        self.waiting = self.waiting & ~known
-        row, child, weight = self.row_of.flatten(), self.child.flatten(), known.float().flatten()
+        self._note(ticks, iteration)
+        known, to_go = self.open.take()
+        row, child, weight = self.open.row.flatten(), self.open.child.flatten(), known.float().flatten()
         to_go = to_go.flatten()
         advantage = to_go - weight * self.baseline[row] if self.cfg.baseline else to_go
         if self.cfg.normalize:
@@ -77,7 +72,7 @@ class Hpg:
         if self.cfg.natural:
             gradient = self.natural_gradient(row, child, advantage, weight, share)
         else:
-            gradient = self.gradient(row, child, advantage) + self._entropy(row, weight, share)
+            gradient = self.gradient(row, child, advantage, self._drawn_by()) + self._entropy(row, weight, share)
         self.theta = self.theta + self.cfg.decayed(self.cfg.learning_rate, iteration) * gradient
         if self.cfg.baseline:
             self.baseline = mean_step(self.baseline, row, to_go, weight, self.cfg.baseline_rate)
@@ -102,17 +97,28 @@ class Hpg:
         count = torch.zeros(len(policy), device=policy.device).index_add(0, row, weight)
         return share * count.unsqueeze(-1) * policy * (surprise - (policy * surprise).sum(-1, keepdim=True))
 
-    def gradient(self, row: Tensor, child: Tensor, weight: Tensor) -> Tensor:
+    def gradient(self, row: Tensor, child: Tensor, weight: Tensor, drawn_by: Tensor) -> Tensor:
         """Sum over choices of `weight` times the gradient of the choice's log probability, `(rows, C)`.
+
+        The gradient is that of the policy that made the choice. That of a later one would not be zero in the mean:
+        where all weights are negative, for one, it would carry every change further.
 
         Args:
             row, child: `(M,)` row and position of each choice.
             weight: `(M,)`.
+            drawn_by: `(M,)` which of `policies` made it.
         """
-        width = self.tables.width
-        chosen = torch.zeros(self.theta.numel(), device=self.theta.device)
-        chosen = chosen.index_add(0, row * width + child, weight).view_as(self.theta)
-        return chosen - self.probabilities(0) * chosen.sum(-1, keepdim=True)
+        rows, width = self.theta.shape
+        none = torch.zeros(self.theta.numel(), device=self.theta.device)
+        chosen = none.index_add(0, row * width + child, weight).view_as(self.theta)
+        drawn = none.new_zeros(len(self.policies) * rows).index_add(0, drawn_by * rows + row, weight)
+        return chosen - (self.policies * drawn.view(-1, rows, 1)).sum(0)
+
+    def _drawn_by(self) -> Tensor:
+        """Which of `policies` made each choice of the ring, `(M,)`: every iteration has its own part of it."""
+        _, depth, num_envs = self.open.row.shape
+        ticks = torch.arange(self.open.window, device=self.theta.device) // self.cfg.horizon
+        return ticks.repeat_interleave(depth * num_envs)
 
     def natural_gradient(self, row: Tensor, child: Tensor, advantage: Tensor, weight: Tensor, share: Tensor) -> Tensor:
         """The gradient of rewards-to-go and entropy, times the inverse of the Fisher matrix, `(rows, C)`.
@@ -134,27 +140,18 @@ class Hpg:
         met = (count.view_as(self.theta).sum(-1, keepdim=True) > 0).float()
         return (total / (count + 1.0)).view_as(self.theta) - share * met * self.theta
 
-    def _write(self, ticks: Tick) -> None:
-        """Note the iteration's choices and the calls that ended in it."""
-        length = len(ticks.after)
-        slots = torch.arange(self._tick, self._tick + length, device=self.theta.device) % self.window
-        self._tick += length
-        self.row_of[slots] = self.row[ticks.task, ticks.entry]
-        self.child[slots], self.before[slots], self.start[slots] = ticks.child, ticks.before, ticks.start
-        self.waiting[slots], self.closed[slots] = ticks.decided, False
+    def _note(self, ticks: Tick, iteration: int) -> None:
+        """Note the iteration's choices, by which policy they were made, and the calls that ended in it."""
         # what time cut off is not closed
         over = (ticks.ended[:, 0] & ~ticks.terminated).unsqueeze(1)
         done = self.tables.done[ticks.task, ticks.after.unsqueeze(1).expand_as(ticks.task)]
-        ended = ticks.ended & (done | ~over)
-        # all others are written to a slot that nobody reads
-        start = torch.where(ended, ticks.start % self.window, self.window)
-        self.total.scatter_(0, start, ticks.total)
-        self.closed.scatter_(0, start, ended)
+        slots = self.open.add(ticks, self.row[ticks.task, ticks.entry], ticks.ended & (done | ~over))
+        self.policies[slots // self.cfg.horizon] = self.probabilities(iteration)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Algorithm.state_dict`."""
-        state = {name: getattr(self, name).clone() for name in (*self._WEIGHTS, *self._LOG)}
-        return state | {"tick": self._tick}
+        weights = {name: getattr(self, name).clone() for name in self._WEIGHTS}
+        return weights | {"policies": self.policies.clone(), "open": self.open.state_dict()}
 
     def weights(self) -> dict[str, Any]:
         """See `Algorithm.weights`."""
@@ -168,6 +165,5 @@ class Hpg:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_state_dict`."""
         self.load_weights(state)
-        for name in self._LOG:
-            setattr(self, name, like(getattr(self, name), state[name], name))
-        self._tick = state["tick"]
+        self.policies = like(self.policies, state["policies"], "policies")
+        self.open.load_state_dict(state["open"])

@@ -261,13 +261,14 @@ class Hybrid:
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Method.load_weights`."""
-        self.actor.load_state_dict(state["actor"])
+        self.actor.load_weights(state["actor"])
         self.q = like(self.q, state["q"], "q")
         self.epsilon = state["epsilon"].to(self.q.device, copy=True)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Method.load_state_dict`."""
         self.load_weights(state)
+        self.actor.load_state_dict(state["actor"])
         for name in self._KEPT:
             setattr(self, name, like(getattr(self, name), state["kept"][name], name))
         self.traces.entry = like(self.traces.entry, state["traces"]["entry"], "entry")

@@ -69,7 +69,9 @@ def value_of(weights: Tensor, tiles: Tensor) -> Tensor:
     return weights[tiles].sum(-1)
 
 
-def tile_step(weights: Tensor, tiles: Tensor, amount: Tensor, rate: float, prior: float = 1.0) -> Tensor:
+def tile_step(
+    weights: Tensor, tiles: Tensor, amount: Tensor, rate: float, prior: float = 1.0, counts: Tensor | None = None
+) -> Tensor:
     """Weights moved so that the value at each point changes by about `rate` times the mean amount asked for there.
 
     An amount is divided by the number of times its tile was hit, as a gradient is by the diagonal of the Fisher
@@ -81,8 +83,10 @@ def tile_step(weights: Tensor, tiles: Tensor, amount: Tensor, rate: float, prior
         amount: `(M,)` by which the value there should change.
         rate: share of it.
         prior: hits that every tile is taken to have had beforehand, so that a single one does not count in full.
+        counts: `(M,)` 1 for the points that count, 0 for those that do not, whose amount is 0; without it all count.
     """
     flat, tilings = tiles.flatten(), tiles.shape[-1]
     total = torch.zeros_like(weights).index_add(0, flat, amount.repeat_interleave(tilings))
-    count = torch.zeros_like(weights).index_add(0, flat, torch.ones_like(flat, dtype=weights.dtype))
+    hits = torch.ones_like(amount) if counts is None else counts
+    count = torch.zeros_like(weights).index_add(0, flat, hits.repeat_interleave(tilings))
     return weights + rate / tilings * total / (count + prior)
