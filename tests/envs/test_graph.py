@@ -9,13 +9,17 @@ import isaachrl
 import tasks
 from isaachrl.envs import registry
 from isaachrl.envs.graph import WARM_UP, Slots, StepGraph, use_graph
+from isaachrl.envs.task import TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
+from isaachrl.sim import MujocoSim
 from isaachrl.sim.graph import Recorder, recording
 from tests.tape import TapeRecorder
 
 assert tasks
 every_task = pytest.mark.parametrize("name", registry.names())
+SIMULATED = [name for name in registry.names() if issubclass(registry.entry(name).cfg_type, TaskCfg)]
+every_simulated_task = pytest.mark.parametrize("name", SIMULATED)
 
 
 def taped(env):
@@ -140,6 +144,16 @@ def test_a_watched_step_is_not_replayed(on_cpu_engine):
     assert not made and len(seen) == (WARM_UP + 2) * env.cfg.steps
 
 
+@every_task
+def test_the_tasks_with_a_simulation_are_those_whose_steps_are_tried_as_graphs(on_cpu_engine, monkeypatch, name):
+    env = on_cpu_engine(name, num_envs=1)
+    env.device = torch.device("cuda", 0)  # only looked at
+    monkeypatch.setattr("isaachrl.envs.graph.StepGraph", lambda env: "a graph")
+    monkeypatch.setattr(MujocoSim, "CAPTURABLE", True)
+    assert (use_graph(env, "auto").step_graph == "a graph") == (name in SIMULATED)
+    assert {"TaxiFuel", "FourRooms", "ShipSteering"}.isdisjoint(SIMULATED)
+
+
 def test_on_the_cpu_nothing_is_recorded_and_a_wrong_mode_is_refused():
     env = isaachrl.make("HumanoidAMP", 1, device="cpu")
     assert env.step_graph is None
@@ -181,7 +195,7 @@ def on_gpu(skill_file):
 
 
 @pytest.mark.cuda
-@every_task
+@every_simulated_task
 def test_graphs_on_and_off_agree_on_a_gpu(on_gpu, name):
     env, plain = on_gpu(name, "auto"), on_gpu(name, "off")
     for i, action in enumerate(actions(env, 12)):
@@ -205,7 +219,7 @@ def test_replays_draw_new_numbers_and_a_seed_repeats_them_on_a_gpu(on_gpu):
 
 
 @pytest.mark.cuda
-@every_task
+@every_simulated_task
 def test_a_replayed_step_never_synchronizes_on_a_gpu(on_gpu, name):
     env = on_gpu(name, "auto")
     inputs = [action.cuda() for action in actions(env, 10)]

@@ -2,12 +2,13 @@
 
 import builtins
 import logging
+import re
 
 import pytest
 import torch
 
 from isaachrl.errors import CheckpointError, ConfigError
-from isaachrl.sim import Control, Scene, make_sim
+from isaachrl.sim import Control, Scene, gpu_engine_obstacle, make_sim
 from isaachrl.sim.scene import CAPACITY, capacity, compile_scene
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from tests.sim.worlds import BOX, CPU, FEET, SCENE, SUBSTEPS, make_on, mask, random_ctrl, run, snapshot
@@ -165,7 +166,9 @@ def test_a_state_of_the_other_engine_is_refused(warp):
             one.load_state_dict(other.state_dict())
 
 
-def test_without_its_packages_the_engine_says_what_to_install(monkeypatch):
+@pytest.fixture
+def not_installed(monkeypatch):
+    """As if the packages of the GPU engine were not there."""
     original = builtins.__import__
 
     def refuse(name, *args, **kwargs):
@@ -174,8 +177,24 @@ def test_without_its_packages_the_engine_says_what_to_install(monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ConfigError, match=r'sim=mujoco_warp on device=cpu.*pip install -e "\.\[gpu\]"'):
-        make_sim(Scene(), 1, "mujoco_warp", CPU)
+
+
+@pytest.mark.parametrize(("engine", "device"), [("mujoco_warp", "cpu"), ("mujoco_warp", "cuda:0"), ("auto", "cuda:0")])
+def test_without_its_packages_the_engine_says_what_to_install(not_installed, engine, device):
+    advice = r'type pip install -e "\.\[gpu\]" to install it, or sim=mujoco device=cpu to simulate on the CPU'
+    with pytest.raises(ConfigError, match=rf"sim={engine} on device={device} needs MuJoCo Warp.*{advice}"):
+        make_sim(Scene(), 1, engine, torch.device(device))
+
+
+def test_the_obstacle_of_the_engine_is_what_to_install(not_installed):
+    assert re.search(r'cannot be imported \(No module.*\); type pip install -e "\.\[gpu\]"$', gpu_engine_obstacle() or "")
+
+
+def test_the_obstacle_may_be_a_gpu_that_warp_cannot_use(warp, monkeypatch):
+    monkeypatch.setattr(warp, "is_cuda_available", lambda: False)
+    assert "finds no GPU that it can use; a newer driver may help" in (gpu_engine_obstacle() or "")
+    monkeypatch.setattr(warp, "is_cuda_available", lambda: True)
+    assert gpu_engine_obstacle() is None
 
 
 def test_auto_takes_the_cpu_engine_on_the_cpu(caplog):
