@@ -44,7 +44,9 @@ def test_the_gpu_engine_is_installed_where_a_gpu_answers(tmp_path, answers, aske
 @pytest.mark.parametrize("broken", ["pytest", "benchmarks/memory.py", ""])
 def test_on_a_gpu_one_failure_stops_nothing_and_is_reported(tmp_path, broken):
     for name in ("python", "pytest"):
-        command(tmp_path / name, f'echo "{name} $1" >>{tmp_path}/calls; [ "{broken}" != "{name}" -a "{broken}" != "$1" ]')
+        command(
+            tmp_path / name, f'echo "{name} $1" >>{tmp_path}/calls; [ "{broken}" != "{name}" -a "{broken}" != "$1" ]'
+        )
     done = call("gpu", tmp_path, tmp_path)
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
     assert calls[0][0] == "pytest"

@@ -64,6 +64,7 @@ class TrainLoop:
         self._saved_iteration = self._drawn_iteration = -1
         self._save_s = self._draw_s = 0.0  # what the last ones took
         self._drawn_at = -math.inf
+        self._short: set[str] = set()  # of what the physics has had too little since the last save
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -83,6 +84,7 @@ class TrainLoop:
 
         Raises:
             CheckpointError: a checkpoint could not be written; the one before is intact.
+            ConfigError: contacts are left out of the physics, however much room there is; all has been saved.
         """
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
@@ -95,7 +97,7 @@ class TrainLoop:
                 pause = max(self.checkpoint_every_s, self._save_s / SAVING_SHARE)
                 stop, save = distributed.anyone(self._stop.asked, time.monotonic() - saved_at >= pause)
                 if save:
-                    self._save()
+                    self._make_room_and_save()
                     saved_at = time.monotonic()
             self._save()
             self._draw()
@@ -105,11 +107,21 @@ class TrainLoop:
         """One iteration and its record."""
         before, start = self.learner.samples, time.monotonic()
         signals = self.learner.iterate()
-        self.learner.env.check_capacity()
+        short = self.learner.env.check_capacity()
+        self._short |= set(short)
+        signals |= {f"physics/{name}_overflow": float(count) for name, count in short.items()}
         elapsed = max(time.monotonic() - start, 1e-9)
         self.wall_s += elapsed
         if record is not None:
             record.add(self.learner, self.wall_s, (self.learner.samples - before) / elapsed, signals)
+
+    def _make_room_and_save(self) -> None:
+        """Give the physics more room where it was short, and save; if it has no more to give, save before saying so."""
+        try:
+            self.learner.env.make_room(self._short)
+        finally:
+            self._short = set()
+            self._save()
 
     def _save(self) -> None:
         """Write the checkpoint, what the learner gives to others, and from time to time the report."""

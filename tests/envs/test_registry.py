@@ -18,7 +18,7 @@ INSTALL = 'type pip install -e ".[gpu]"'
 
 @pytest.fixture
 def machine(monkeypatch, automatic_device):
-    """`machine(answers, obstacle)`: one whose GPU answers or does not, and where the engine has that obstacle or none."""
+    """`machine(answers, obstacle)`: whether its GPU answers, and what the engine lacks, if anything."""
 
     def machine(answers=True, obstacle=None):
         def zeros(*size, device=None, **kwargs):
