@@ -33,17 +33,11 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# on a machine with an NVIDIA GPU: what needs one is tested and measured; the benchmarks print one JSON line each
+# on a machine with an NVIDIA GPU: what needs one is tested, then measured, whether or not all tests passed; the
+# benchmarks print one JSON line each
 gpu: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[gpu]'
-	$(BIN)/pytest -q -rs tests/sim tests/envs tests/learn/test_distributed.py
-	$(BIN)/python benchmarks/throughput.py task=HumanoidAMP sim=mujoco_warp num_envs=4096
-	$(BIN)/python benchmarks/throughput.py task=HumanoidAMP sim=mujoco_warp num_envs=8192
-	$(BIN)/python benchmarks/throughput.py task=HumanoidHRLMaze sim=mujoco_warp num_envs=4096
-	$(BIN)/python benchmarks/throughput.py task=HumanoidAMP sim=mujoco_warp num_envs=4096 loop=none
-	$(BIN)/python benchmarks/throughput.py task=HumanoidAMP sim=mujoco_warp num_envs=4096 loop=motion
-	$(BIN)/python benchmarks/memory.py task=HumanoidAMP sim=mujoco_warp sizes=1024,4096,8192 verify=true
-	$(BIN)/python benchmarks/scaling.py runs/scaling_gpu.png sim=mujoco_warp sizes=512,1024,2048,4096,8192,16384
+	@bash .ci/gpu $(BIN)
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	@bash .ci/venv $(VENV)

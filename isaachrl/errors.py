@@ -32,6 +32,10 @@ class RenderError(IsaacHRLError):
     """No renderer works on this machine."""
 
 
+class RecordError(IsaacHRLError):
+    """A step does something that no CUDA graph can hold; it can only be taken as it is written."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return `; did you mean A or B? (valid: …)` for an unknown name, for the end of an error message."""
     choices = sorted(valid)

@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from isaachrl.envs import registry  # noqa: E402
 from tests.learning import (  # noqa: E402, F401 - hooks and a fixture
     pytest_addoption,
     pytest_generate_tests,
@@ -34,10 +35,32 @@ from tests.learning import (  # noqa: E402, F401 - hooks and a fixture
 torch.set_num_threads(1)  # small tensors: a second thread only waits, and slows the engine's own threads
 
 
+AUTOMATIC = registry.automatic_device
+
+
+def on_cpu():
+    """What `device=auto` means in tests: they mix in tensors of their own, which live on the CPU."""
+    return torch.device("cpu")
+
+
+registry.automatic_device = on_cpu  # at once, for fixtures of whole modules; tests marked `cuda` have the real one
+
+
 def pytest_runtest_setup(item):
-    """Tests marked `cuda` run where there is a GPU."""
-    if item.get_closest_marker("cuda") is not None and not torch.cuda.is_available():
+    """Tests marked `cuda` run where there is a GPU, and may take it by default."""
+    marked = item.get_closest_marker("cuda") is not None
+    registry.automatic_device = AUTOMATIC if marked else on_cpu
+    if marked and not torch.cuda.is_available():
         pytest.skip("no CUDA device here; `make gpu` runs this test where there is one")
+
+
+@pytest.fixture
+def automatic_device(monkeypatch):
+    """The real choice of `device=auto`, and nothing remembered of it before or after."""
+    AUTOMATIC.cache_clear()
+    monkeypatch.setattr(registry, "automatic_device", AUTOMATIC)
+    yield AUTOMATIC
+    AUTOMATIC.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 """Learning tests: trainings that must reach a bound, for one seed or for many.
 
 A learning test is marked `learn` and asks for the fixtures `seed` and `reached`. A curve of learning is chaotic in the
-last bit, so that it differs between processors; a bound therefore says what every one of at least ten seeds passed, less
-a margin, and the test's docstring has those seeds' spread. `pytest -m learn --seeds=10` measures it again.
+last bit, so that it differs between processors; a bound therefore says what every one of at least ten seeds passed,
+less a margin, and the test's docstring has those seeds' spread. `pytest -m learn --seeds=10` measures it again.
 """
 
 from collections import defaultdict

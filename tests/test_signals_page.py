@@ -70,3 +70,10 @@ def test_signals_are_explained(name):
     found = {signal for _ in range(3) for signal in learner.iterate()}
     kinds = {f"subtask/{kind}" for kind in ("straight", "diagonal")}
     assert len(found) >= 2 and sorted(signal for signal in found - kinds if not explained(signal)) == []
+
+
+def test_what_the_physics_leaves_out_is_explained():
+    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+    from isaachrl.sim.warp_sim import _OVERFLOWS
+
+    assert {f"physics/{name}_overflow" for name in _OVERFLOWS} <= EXPLAINED

@@ -1,7 +1,7 @@
 """The contract of an environment: N episodes at once, everything a tensor on one device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,8 +157,12 @@ class Env(ABC):
         """Whether somebody has to be called in the middle of a step, so that it cannot be replayed as a graph."""
         return False
 
-    def check_capacity(self) -> None:
-        """Make sure that the physics below, if any, left nothing out; see `Sim.check_capacity`. Once a rollout."""
+    def check_capacity(self) -> dict[str, int]:
+        """What the physics below, if any, left out; see `Sim.check_capacity`. Once a rollout."""
+        return {}
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """Give the physics below, if any, more of what was short; see `Sim.make_room`."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Names of tasks, and how an environment is built from one."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,7 +14,9 @@ from isaachrl.envs.graph import use_graph
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv, task_scene
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim import make_sim
+from isaachrl.sim import gpu_engine_obstacle, make_sim
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,20 +93,44 @@ def name_of(cfg: object) -> str:
     return next((found.name for found in _ENTRIES.values() if found.cfg_type is type(cfg)), type(cfg).__name__)
 
 
-def choose_device(device: str) -> torch.device:
-    """`auto` gives the first CUDA device if there is one, else the CPU; anything else is taken as it is.
+def choose_device(device: str, sim: str = "auto") -> torch.device:
+    """`auto` gives the first CUDA device where worlds can be simulated on it, else the CPU; others are taken as named.
+
+    Args:
+        device: `auto`, `cpu`, `cuda:0`, …
+        sim: engine; with `mujoco`, which works on the CPU, `auto` takes the CPU for everything.
 
     Raises:
         ConfigError: no such device here.
     """
     if device == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu") if sim == "mujoco" else automatic_device()
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device={device} cannot be used here ({error}); type device=auto or device=cpu") from error
     return chosen
+
+
+@cache  # what it logs is said once
+def automatic_device() -> torch.device:
+    """The first CUDA device if it answers and the GPU engine is installed, else the CPU.
+
+    Where there is a GPU that is not taken, one line of the log says why and what to install.
+    """
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    if not torch.cuda.is_available():
+        return cpu
+    try:
+        torch.zeros(1, device=gpu)
+        obstacle = gpu_engine_obstacle()
+    except (RuntimeError, AssertionError) as error:
+        obstacle = f"it does not answer ({' '.join(str(error).split())[:200]})"
+    if obstacle is None:
+        return gpu
+    log.info("device=auto: this machine has a GPU, but the CPU is used: %s", obstacle)
+    return cpu
 
 
 def make(
@@ -120,7 +148,7 @@ def make(
         name: registered name, such as `HumanoidAMP`.
         num_envs: N.
         sim: engine, `auto`, `mujoco` or `mujoco_warp`.
-        device: `auto`, `cpu`, `cuda:0`, …
+        device: `auto` (see `choose_device`), `cpu`, `cuda:0`, …
         seed: of the environment's own generator.
         graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
         cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.
@@ -131,7 +159,7 @@ def make(
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
     found = entry(name)
-    chosen = choose_device(device)
+    chosen = choose_device(device, sim)
     values = dict(cfg or {})
     unknown = [key for key in values if key != "task"]
     if unknown:

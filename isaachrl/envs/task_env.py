@@ -1,5 +1,6 @@
 """The only loop over physics: a task on a simulation, as an environment."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -138,9 +139,13 @@ class TaskEnv(Env):
         """See `Env.parts`."""
         return [self, self.task, self.sim, *([] if self.disturbance is None else [self.disturbance])]
 
-    def check_capacity(self) -> None:
+    def check_capacity(self) -> dict[str, int]:
         """See `Env.check_capacity`."""
-        self.sim.check_capacity()
+        return self.sim.check_capacity()
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """See `Env.make_room`."""
+        self.sim.make_room(names)
 
     def evaluation_twin(self, num_envs: int, seed: int) -> "TaskEnv":
         """The same task in other worlds, told that it is being evaluated if its configuration knows a difference."""

@@ -1,6 +1,6 @@
 """One level above another: an environment whose action is a command and whose step is k steps of the one below."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -180,9 +180,13 @@ class HierarchicalEnv(Env):
         """See `Env.observed`."""
         return self.observer is not None or self.inner.observed
 
-    def check_capacity(self) -> None:
+    def check_capacity(self) -> dict[str, int]:
         """See `Env.check_capacity`."""
-        self.inner.check_capacity()
+        return self.inner.check_capacity()
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """See `Env.make_room`."""
+        self.inner.make_room(names)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`; this level keeps nothing between two steps."""

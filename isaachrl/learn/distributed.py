@@ -39,7 +39,8 @@ def joined() -> Iterator[None]:
         yield
         return
     if torch.cuda.is_available():
-        torch.cuda.set_device(_own_gpu())
+        if _local_rank() < torch.cuda.device_count():  # else only a training on GPUs is refused, see `own_device`
+            torch.cuda.set_device(_local_rank())
         dist.init_process_group("cpu:gloo,cuda:nccl")
     else:
         dist.init_process_group("gloo")
@@ -52,13 +53,18 @@ def own_device(device: torch.device) -> torch.device:
     return torch.device("cuda", _own_gpu()) if size() > 1 and device.type == "cuda" else device
 
 
+def _local_rank() -> int:
+    """Number of this process among those of this machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def _own_gpu() -> int:
     """Index of this rank's GPU.
 
     Raises:
         ConfigError: the machine has fewer GPUs than processes.
     """
-    index, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    index, found = _local_rank(), torch.cuda.device_count()
     if index >= found:
         raise ConfigError(
             f"torchrun started process {index + 1} on a machine of {found} GPUs; type --nproc-per-node={found}"

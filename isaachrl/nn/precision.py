@@ -93,6 +93,6 @@ class _Linear(torch.autograd.Function):
 def _fast_bfloat16(device: torch.device) -> bool:
     """Whether products in bfloat16 are much faster than in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)  # cards before Ampere emulate it, slowly
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

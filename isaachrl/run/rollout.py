@@ -76,7 +76,8 @@ def run_episodes(
         env: reset here.
         policy: the controller; it is told of every new episode.
         per_env: episodes of each environment.
-        on_step: called with every step's result, before the episodes that ended start anew.
+        on_step: called with every step's result, before the episodes that ended start anew; steps are then taken in
+            two parts, and not as CUDA graphs.
         on_begin: called before every step with which environments `(N,)` are at the start of an episode.
     """
     returns = torch.zeros(env.num_envs, per_env, device=env.device)
@@ -89,11 +90,8 @@ def run_episodes(
     while bool((finished < per_env).any()):
         if on_begin is not None:
             on_begin(done)
-        result = env.advance(policy.act(obs))
-        done = result.done
-        if on_step is not None:
-            on_step(result)
-        obs = env.begin_again(result)
+        result = _step(env, policy.act(obs), on_step)
+        obs, done = result.obs, result.done
         total, steps = total + result.reward, steps + 1
         counted = done & (finished < per_env)
         slot = finished.clamp(max=per_env - 1)
@@ -108,6 +106,16 @@ def run_episodes(
         policy.restart(done)
     env.check_capacity()
     return Episodes(returns, lengths, metrics)
+
+
+def _step(env: Env, action: Tensor, on_step: Callable[[StepResult], None] | None) -> StepResult:
+    """`env.step`, in two parts where somebody wants to look in between."""
+    if on_step is None:
+        return env.step(action)
+    result = env.advance(action)
+    on_step(result)
+    result.obs = env.begin_again(result)
+    return result
 
 
 def _write(table: Tensor, rows: Tensor, slot: Tensor, where: Tensor, values: Tensor) -> None:

@@ -178,15 +178,19 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     _point_to_section(values)
     first = config.build(RunCfg, merge(values, typed))
     mode = Mode.play if first.test and first.mode is Mode.train else first.mode
-    device = distributed.own_device(registry.choose_device(first.device))
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
         base = _stored(loaded, resuming=mode is Mode.train)
         values = _without_others(values, base)
     else:
-        base = _recipe(recipes, first, device, mode)
+        base = _recipe(recipes, first, _device(first), mode)
     run = config.build(RunCfg, merge(merge(values, _spread(base)), typed) | {"mode": mode.value})
-    return _settle(run, device, loaded, typed)
+    return _settle(run, _device(run), loaded, typed)
+
+
+def _device(run: RunCfg) -> torch.device:
+    """Where the tensors of a run live; of several processes, those of this one."""
+    return distributed.own_device(registry.choose_device(run.device, run.sim))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:

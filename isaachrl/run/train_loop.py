@@ -63,6 +63,7 @@ class TrainLoop:
         self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
         self._drawing = Periodic(FIRST_SAVE_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
+        self._short: set[str] = set()  # of what the physics has had too little since the last save
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -82,6 +83,7 @@ class TrainLoop:
 
         Raises:
             CheckpointError: a checkpoint could not be written; the one before is intact.
+            ConfigError: contacts are left out of the physics, however much room there is; all has been saved.
         """
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
@@ -94,7 +96,7 @@ class TrainLoop:
                 self._keep_weights()
                 stop, save = distributed.anyone(self._stop.asked, self._saving.due())
                 if save:
-                    self._save()
+                    self._make_room_and_save()
                 if self._drawing.due():
                     self._draw()
             self._save()
@@ -105,11 +107,21 @@ class TrainLoop:
         """One iteration and its record."""
         before, start = self.learner.samples, self._clock()
         signals = self.learner.iterate()
-        self.learner.env.check_capacity()
+        short = self.learner.env.check_capacity()
+        self._short |= set(short)
+        signals |= {f"physics/{name}_overflow": float(count) for name, count in short.items()}
         elapsed = max(self._clock() - start, 1e-9)
         self.wall_s += elapsed
         if record is not None:
             record.add(self.learner, self.wall_s, (self.learner.samples - before) / elapsed, signals)
+
+    def _make_room_and_save(self) -> None:
+        """Give the physics more room where it was short, and save; if it has no more to give, save before saying so."""
+        try:
+            self.learner.env.make_room(self._short)
+        finally:
+            self._short = set()
+            self._save()
 
     def _save(self) -> None:
         """All that is done at a save, by all processes together: `last.pt`, and what the learner gives to others.

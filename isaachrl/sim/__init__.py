@@ -15,10 +15,11 @@ from isaachrl.sim.some_worlds import SomeWorlds
 
 __all__ = [
     "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",
-    "SomeWorlds", "headless", "load_robot", "make_sim",
+    "SomeWorlds", "gpu_engine_obstacle", "headless", "load_robot", "make_sim",
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")
+INSTALL = 'pip install -e ".[gpu]"'
 log = logging.getLogger(__name__)
 
 
@@ -39,10 +40,21 @@ def make_sim(scene: Scene, num_envs: int, engine: str, device: torch.device) -> 
     except ImportError as error:
         raise ConfigError(
             f"sim={engine} on device={device} needs MuJoCo Warp, which cannot be imported ({error}); type"
-            ' pip install -e ".[gpu]" to install it, or sim=mujoco to simulate on the CPU'
+            f" {INSTALL} to install it, or sim=mujoco device=cpu to simulate on the CPU"
         ) from error
     log.info("MuJoCo Warp compiles its kernels when they are first used on a machine, which takes a minute or so")
     return WarpSim(scene, num_envs, device)
+
+
+def gpu_engine_obstacle() -> str | None:
+    """Why the GPU engine cannot work here, and what to do about it; None if it can."""
+    try:
+        from isaachrl.sim.warp_sim import wp
+    except ImportError as error:
+        return f"MuJoCo Warp, the engine for it, cannot be imported ({error}); type {INSTALL}"
+    if not wp.is_cuda_available():
+        return f"NVIDIA Warp {wp.__version__} finds no GPU that it can use; a newer driver may help"
+    return None
 
 
 def load_robot(name: str) -> Robot:

@@ -1,6 +1,7 @@
 """The interface of a simulation engine: N copies of one model as float32 tensors on one device."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -112,13 +113,20 @@ class Sim(ABC):
         """
         return None
 
-    def check_capacity(self) -> None:
-        """Make sure that no contact was dropped since the last call. It waits for the device: call it once a rollout.
+    def check_capacity(self) -> dict[str, int]:
+        """Worlds in which contacts or constraints were left out of the physics since the last call, by what was short.
 
-        The CPU engine has no bounds and does nothing.
+        `nconmax` and `njmax` are settings that `make_room` can double; `hfield` is a bound on contacts with an uneven
+        floor. What was not short is not named. It waits for the device: call it once a rollout. The CPU engine has no
+        bounds.
+        """
+        return {}
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """Double the room that these names of `check_capacity` stand for. The tensors and their numbers stay.
 
         Raises:
-            ConfigError: some did not fit into the engine's memory; the message names the setting to raise.
+            ConfigError: it has been doubled so often that the fault must lie elsewhere.
         """
 
     @abstractmethod

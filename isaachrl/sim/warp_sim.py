@@ -5,9 +5,13 @@ substep, and sensors of the last substep stay readable. On a GPU it is replayed 
 early by looking at a number on the device, which outside a graph would wait for it at every iteration.
 """
 
+import dataclasses
 import gc
-from collections.abc import Callable, Iterator
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -20,12 +24,14 @@ wp.config.log_level = wp.LOG_WARNING  # before MuJoCo Warp starts Warp, which wo
 
 import mujoco_warp as mjw  # noqa: E402
 
-from isaachrl.errors import ConfigError, nearest  # noqa: E402
+from isaachrl.errors import ConfigError, RecordError, nearest  # noqa: E402
 from isaachrl.sim import warp_kernels  # noqa: E402
 from isaachrl.sim.base import Sim, floor_distance, require_state  # noqa: E402
 from isaachrl.sim.describe import describe_robot  # noqa: E402
 from isaachrl.sim.graph import recording  # noqa: E402
 from isaachrl.sim.scene import Scene, capacity, compile_scene  # noqa: E402
+
+log = logging.getLogger(__name__)
 
 LARGEST = float(mujoco.mjMAXVAL)  # a number beyond it means that a world has broken; the CPU engine's own bound
 POOL_SLACK = 256  # contacts of all worlds share a pool: few worlds may need more than their share
@@ -36,7 +42,9 @@ _CONSTANTS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator
 _OVERFLOWS = {
     "njmax": mjw.OverflowType.NEFC | mjw.OverflowType.NJMAX_NNZ,
     "nconmax": mjw.OverflowType.BROADPHASE | mjw.OverflowType.NARROWPHASE | mjw.OverflowType.CCD,
+    "hfield": mjw.OverflowType.HFIELD,
 }
+_GROWTH = 8  # times the room that was asked for: beyond it something other than the room is wrong
 
 
 class WarpSim(Sim):
@@ -57,14 +65,21 @@ class WarpSim(Sim):
         self.model = compile_scene(scene)
         self.robot = describe_robot(self.model, scene.robot)
         self.nconmax, self.njmax = capacity(scene, self.model)
+        self._most = {"nconmax": _GROWTH * self.nconmax, "njmax": _GROWTH * self.njmax}
+        self._told: set[str] = set()  # overflows that the log has spoken of
         self._graphs: dict[str, wp.Graph | None] = {}
+        self._inserted = itertools.count()
         with self._scope():
             self._m = mjw.put_model(self.model)
             self._m.opt.warn_overflow = 0  # printing from kernels is slow; `check_capacity` reads the flags
-            pool = num_envs * self.nconmax + POOL_SLACK
-            self._d = mjw.make_data(self.model, nworld=num_envs, nconmax=self.nconmax, naconmax=pool, njmax=self.njmax)
+            self._d = self._make_data()
             self._allocate()
         self._play("refresh", self._refresh)
+
+    def _make_data(self) -> mjw.Data:
+        """The engine's arrays, with room for `nconmax` and `njmax`."""
+        n, pool = self.num_envs, self.num_envs * self.nconmax + POOL_SLACK
+        return mjw.make_data(self.model, nworld=n, nconmax=self.nconmax, naconmax=pool, njmax=self.njmax)
 
     def _allocate(self) -> None:
         """Make the views on the engine's arrays, and what the engine does not hold."""
@@ -101,6 +116,14 @@ class WarpSim(Sim):
             recorder.insert(lambda: self._launch(name, work))
         else:
             self._launch(name, work)
+
+    def _play_here(self, name: str, work: Callable[[], None]) -> None:
+        """`_play` of work on arrays that were made for this call: in a recording it becomes a graph of its own."""
+        if recording() is not None:
+            self._play(f"{name} {next(self._inserted)}", work)
+        else:
+            with self._scope():
+                work()
 
     def _launch(self, name: str, work: Callable[[], None]) -> None:
         """Do work: on a GPU as it is the first time, then as a graph."""
@@ -194,12 +217,13 @@ class WarpSim(Sim):
         geom, nobody = torch.empty_like(floor, dtype=torch.int32), torch.full_like(floor[0], -1, dtype=torch.int32)
         rays = [wp.from_torch(values.contiguous(), dtype=wp.vec3) for values in (origin_w, direction_w)]
         found = [wp.from_torch(nobody), wp.from_torch(distance), wp.from_torch(geom)]
-        with self._scope():
-            mjw.rays(self._m, self._d, *rays, groups, True, *found, wp.from_torch(normal, dtype=wp.vec3))
+        found.append(wp.from_torch(normal, dtype=wp.vec3))
+        self._play_here("rays", lambda: mjw.rays(self._m, self._d, *rays, groups, True, *found))
         return torch.minimum(torch.where(distance < 0, torch.inf, distance), floor)
 
     def model_field(self, name: str) -> Tensor:
         """See `Sim.model_field`."""
+        _refuse_in_recording("model_field")
         fields = {field for field in MODEL_FIELDS if self._shared(field) is not None}
         if name not in fields:
             raise ConfigError(f"the model field {name!r} cannot differ between worlds{nearest(name, fields)}")
@@ -227,22 +251,61 @@ class WarpSim(Sim):
 
     def apply_model_fields(self) -> None:
         """See `Sim.apply_model_fields`."""
+        _refuse_in_recording("apply_model_fields")
         with self._scope():
             mjw.set_const(self._m, self._d)
         self._play("refresh", self._refresh)
 
-    def check_capacity(self) -> None:
+    def check_capacity(self) -> dict[str, int]:
         """See `Sim.check_capacity`."""
-        flags = int(np.bitwise_or.reduce(self._overflow.cpu().numpy()))
+        flags = self._overflow.cpu().numpy()
+        counts = {name: int(np.count_nonzero(flags & int(bits))) for name, bits in _OVERFLOWS.items()}
         self._overflow.zero_()
-        for name, bits in _OVERFLOWS.items():
-            if flags & int(bits):
-                size = getattr(self, name)
-                what = "contacts on the average world" if name == "nconmax" else "constraint rows in one world"
+        found = {name: count for name, count in counts.items() if count}
+        for name in found.keys() - self._told:
+            log.warning("in %d of %d worlds %s", found[name], self.num_envs, self._left_out(name))
+            self._told.add(name)
+        return found
+
+    def _left_out(self, name: str) -> str:
+        """What an overflow means, and what to type."""
+        if name == "hfield":
+            return (
+                "a body touched the uneven floor in more places than the engine takes, and some were left out of the"
+                " physics; task.disturb.rough_m=0 makes the floor even"
+            )
+        size = getattr(self, name)
+        what = "contacts on the average world" if name == "nconmax" else "constraint rows in one world"
+        return (
+            f"task.{name}={size}: there were more than {size} {what}, and some were left out of the physics; type"
+            f" task.{name}={2 * size}"
+        )
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """See `Sim.make_room`. Each is doubled, up to eight times what was asked for."""
+        wanted = [name for name in names if name in self._most]
+        for name in wanted:
+            if 2 * getattr(self, name) > self._most[name]:
                 raise ConfigError(
-                    f"task.{name}={size}: there were more than {size} {what}, and some were left out of the"
-                    f" physics; type task.{name}={2 * size}"
+                    f"{self._left_out(name)}. That is {_GROWTH} times the room it began with: if bodies do not really"
+                    " touch so much, look at the task's scene"
                 )
+        self._resize(**{name: 2 * getattr(self, name) for name in wanted})
+
+    def _resize(self, **sizes: int) -> None:
+        """Take other sizes for `nconmax` and `njmax`: only arrays of contacts and constraints are exchanged.
+
+        The state, and with it every tensor that is shown, stays where it is; graphs are captured anew.
+        """
+        if not sizes:
+            return
+        for name, size in sizes.items():
+            setattr(self, name, size)
+            self._told.discard(name)
+            log.warning("there is room for task.%s=%d from now on", name, size)
+        with self._scope():
+            _exchange(self._d, self._make_data())
+        self._graphs.clear()
 
     def _state(self) -> dict[str, Tensor]:
         """The tensors that the future follows from, and what `step` shows beside."""
@@ -258,16 +321,40 @@ class WarpSim(Sim):
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `Sim.state_dict`."""
-        return {name: values.clone() for name, values in self._state().items()}
+        """See `Sim.state_dict`; the room for contacts and constraints comes along, since it may have grown."""
+        room = torch.tensor([self.nconmax, self.njmax])
+        return {name: values.clone() for name, values in self._state().items()} | {"room": room}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """See `Sim.load_state_dict`."""
         own = self._state()
-        require_state(state, set(own))
+        require_state({name: values for name, values in state.items() if name != "room"}, set(own))
+        if "room" in state:
+            stored = dict(zip(("nconmax", "njmax"), state["room"].tolist(), strict=True))
+            self._resize(**{name: size for name, size in stored.items() if size > getattr(self, name)})
         for name, values in own.items():
             values.copy_(state[name])
         self._play("refresh", self._refresh)
+
+
+def _exchange(old: Any, new: Any) -> None:
+    """Take over sizes, and arrays of another shape, from other data of the engine."""
+    for item in dataclasses.fields(old):
+        mine, other = getattr(old, item.name), getattr(new, item.name)
+        if dataclasses.is_dataclass(mine):
+            _exchange(mine, other)
+        elif isinstance(mine, int) or (isinstance(mine, wp.array) and mine.shape != other.shape):
+            setattr(old, item.name, other)
+
+
+def _refuse_in_recording(name: str) -> None:
+    """Refuse work that allocates and reads on the host.
+
+    Raises:
+        RecordError: a step is being recorded.
+    """
+    if recording() is not None:
+        raise RecordError(f"a step calls Sim.{name}, which no CUDA graph can hold; call it between steps")
 
 
 def _capture(work: Callable[[], None]) -> wp.Graph:

@@ -1,6 +1,8 @@
 """Replayed steps are the steps as written: with a tape in place of CUDA graphs on the CPU, and on a GPU with graphs."""
 
 import logging
+import re
+import warnings
 
 import pytest
 import torch
@@ -9,13 +11,19 @@ import isaachrl
 import tasks
 from isaachrl.envs import registry
 from isaachrl.envs.graph import WARM_UP, Slots, StepGraph, use_graph
-from isaachrl.errors import ConfigError
+from isaachrl.envs.registry import World
+from isaachrl.envs.task import TaskCfg
+from isaachrl.errors import ConfigError, RecordError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
+from isaachrl.sim import MujocoSim
 from isaachrl.sim.graph import Recorder, recording
+from tests.run.point import Point, PointCfg
 from tests.tape import TapeRecorder
 
 assert tasks
 every_task = pytest.mark.parametrize("name", registry.names())
+SIMULATED = [name for name in registry.names() if issubclass(registry.entry(name).cfg_type, TaskCfg)]
+every_simulated_task = pytest.mark.parametrize("name", SIMULATED)
 
 
 def taped(env):
@@ -130,6 +138,86 @@ def test_what_cannot_be_recorded_runs_as_written_and_says_why_once(on_cpu_engine
     assert env.step_graph is None and recording() is None
 
 
+class Inner:
+    def __init__(self):
+        self.total = torch.zeros(3)
+
+
+class Forgetful(Point):
+    """A point that keeps something of its state where a replay cannot change it, and is paid by it."""
+
+    def __init__(self, kind):
+        super().__init__(PointCfg(), World(3, "auto", torch.device("cpu"), torch.Generator().manual_seed(1)))
+        self.kind, self.number, self.listed, self.inner = kind, 0, [torch.zeros(3), 1.5], Inner()
+
+    def advance(self, action):
+        result = super().advance(action)
+        if self.kind == "number":
+            self.number += 1
+        elif self.kind == "listed":
+            self.listed[0] = self.listed[0] + 1
+        elif self.kind == "inner":
+            self.inner.total = self.inner.total + 1
+        elif self.kind == "in place":
+            self.listed[0].add_(1)
+            self.inner.total.add_(1)
+        result.reward = result.reward + self.number + self.listed[0] + self.inner.total
+        return result
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("number", "Forgetful.number"), ("listed", r"Forgetful.listed\[0\]"), ("inner", "inner.total")]
+)
+def test_what_a_replay_would_leave_as_it_is_keeps_the_steps_as_written(caplog, kind, path):
+    (env, made), plain = taped(Forgetful(kind)), Forgetful(kind)
+    for action in actions(env, WARM_UP + 3):
+        assert_same(env.step(action), plain.step(action))
+    assert not made and env.step_graph is None
+    (record,) = [one for one in caplog.records if "graph=auto" in one.getMessage()]
+    assert record.levelno == logging.WARNING and re.search(rf"since they change \S*{path}, and", record.getMessage())
+
+
+def test_what_changes_in_place_is_replayed():
+    (env, made), plain = taped(Forgetful("in place")), Forgetful("in place")
+    for action in actions(env, WARM_UP + 3):
+        assert_same(env.step(action), plain.step(action))
+    assert made[0].replays == 3
+
+
+def test_a_step_that_waits_is_never_recorded(monkeypatch, caplog):
+    class Waiting(Forgetful):
+        def advance(self, action):
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=1)  # as PyTorch does when asked to
+            return super().advance(action)
+
+    modes = [0]
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+    (env, made), plain = taped(Waiting("")), Forgetful("")
+    env.device = torch.device("cuda", 0)  # only looked at
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for action in actions(env, WARM_UP + 3):
+            assert_same(env.step(action), plain.step(action))  # the watched step was taken once, and whole
+    assert not made and env.step_graph is None and modes == [0, "warn", 0]
+    (line,) = [one.getMessage() for one in caplog.records if "graph=auto" in one.getMessage()]
+    assert re.search(rf"since they wait for the device at {re.escape(__file__)}:\d+$", line)
+
+
+def test_a_step_that_only_a_recording_refuses_is_taken_as_it_is_written(caplog):
+    class Writing(Forgetful):
+        def advance(self, action):
+            if recording() is not None:
+                raise RecordError("a step calls Sim.apply_model_fields, which no CUDA graph can hold")
+            return super().advance(action)
+
+    (env, made), plain = taped(Writing("")), Forgetful("")
+    for action in actions(env, WARM_UP + 2):
+        assert_same(env.step(action), plain.step(action))
+    assert len(made) == 1 and env.step_graph is None and recording() is None
+    assert "cannot be recorded (a step calls Sim.apply_model_fields" in caplog.text
+
+
 def test_a_watched_step_is_not_replayed(on_cpu_engine):
     env, made = taped(on_cpu_engine("HumanoidHRLMaze", num_envs=2))
     assert isinstance(env, HierarchicalEnv)
@@ -138,6 +226,16 @@ def test_a_watched_step_is_not_replayed(on_cpu_engine):
     for action in actions(env, WARM_UP + 2):
         env.step(action)
     assert not made and len(seen) == (WARM_UP + 2) * env.cfg.steps
+
+
+@every_task
+def test_the_tasks_with_a_simulation_are_those_whose_steps_are_tried_as_graphs(on_cpu_engine, monkeypatch, name):
+    env = on_cpu_engine(name, num_envs=1)
+    env.device = torch.device("cuda", 0)  # only looked at
+    monkeypatch.setattr("isaachrl.envs.graph.StepGraph", lambda env: "a graph")
+    monkeypatch.setattr(MujocoSim, "CAPTURABLE", True)
+    assert (use_graph(env, "auto").step_graph == "a graph") == (name in SIMULATED)
+    assert {"TaxiFuel", "FourRooms", "ShipSteering"}.isdisjoint(SIMULATED)
 
 
 def test_on_the_cpu_nothing_is_recorded_and_a_wrong_mode_is_refused():
@@ -181,7 +279,7 @@ def on_gpu(skill_file):
 
 
 @pytest.mark.cuda
-@every_task
+@every_simulated_task
 def test_graphs_on_and_off_agree_on_a_gpu(on_gpu, name):
     env, plain = on_gpu(name, "auto"), on_gpu(name, "off")
     for i, action in enumerate(actions(env, 12)):
@@ -205,7 +303,7 @@ def test_replays_draw_new_numbers_and_a_seed_repeats_them_on_a_gpu(on_gpu):
 
 
 @pytest.mark.cuda
-@every_task
+@every_simulated_task
 def test_a_replayed_step_never_synchronizes_on_a_gpu(on_gpu, name):
     env = on_gpu(name, "auto")
     inputs = [action.cuda() for action in actions(env, 10)]

@@ -31,7 +31,8 @@ WHOLE = {"minibatch": 10**6, "discriminator": {**SMALL["discriminator"], "rows":
 def small(latents, **changes):
     """A skills learner on this rank's share of the environments."""
     envs = distributed.own_share(ENVS, "num_envs")
-    env = isaachrl.make("HumanoidAMP", num_envs=envs, seed=distributed.own_seed(0), cfg={"task": {"style_frames": 2}})
+    cfg, seed = {"task": {"style_frames": 2}}, distributed.own_seed(0)
+    env = isaachrl.make("HumanoidAMP", num_envs=envs, device="cpu", seed=seed, cfg=cfg)
     values = SMALL | {"latents": latents, "precision": "float32"} | changes
     return SkillsLearner(env, config.build(SkillsCfg, values), 0)
 

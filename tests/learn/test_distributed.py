@@ -163,6 +163,21 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     assert distributed.own_device(torch.device("cpu")) == torch.device("cpu")
 
 
+def test_more_processes_than_gpus_may_train_on_the_cpu(monkeypatch):
+    taken, begun = [], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(distributed.dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(distributed.dist, "init_process_group", begun.append)
+    monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: None)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        with distributed.joined():
+            pass
+    assert taken == [0] and begun == ["cpu:gloo,cuda:nccl"] * 2
+
+
 @pytest.mark.slow
 def test_torchrun_trains_the_humanoid(tmp_path):
     small = ["train.hidden=[16]", "train.discriminator.hidden=[16]", "train.discriminator.demo_windows=8"]

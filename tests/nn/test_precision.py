@@ -50,3 +50,14 @@ def test_auto_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Precision.auto.resolve(CPU) is chosen
     assert Precision.float32.resolve(CPU) is Precision.float32
     assert Precision.mixed.resolve(CPU) is Precision.mixed
+
+
+@pytest.mark.parametrize(("native", "chosen"), [(True, Precision.mixed), (False, Precision.float32)])
+def test_a_gpu_that_only_emulates_bfloat16_keeps_float32(
+    monkeypatch: pytest.MonkeyPatch, native: bool, chosen: Precision
+) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return including_emulation or native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert Precision.auto.resolve(torch.device("cuda", 0)) is chosen

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run.cli import prepare, typed_values
 from isaachrl.run.settings import merge, resolve
@@ -41,6 +42,32 @@ def test_yaml_is_weaker_than_the_recipe():
 
 def test_another_recipe_by_name():
     assert settle(recipe="gpu").num_envs == 4096
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "sim", "device", "num_envs"),
+    [
+        (None, "auto", "cuda:0", 4096),
+        ("not installed", "auto", "cpu", 32),  # a GPU that cannot simulate: the recipe is not the GPU's either
+        (None, "mujoco", "cpu", 32),
+    ],
+)
+def test_the_recipe_follows_the_device_that_auto_comes_to(
+    monkeypatch, automatic_device, obstacle, sim, device, num_envs
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(registry, "gpu_engine_obstacle", lambda: obstacle)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: None)
+    settings = resolve(composed(device="auto", sim=sim), {})
+    assert (str(settings.device), settings.num_envs) == (device, num_envs)
+
+
+def test_a_run_stored_with_the_cpu_engine_goes_on_on_the_cpu(monkeypatch, automatic_device, launch):
+    launch(max_iterations=1, run_dir="run", sim="mujoco")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(registry, "gpu_engine_obstacle", lambda: None)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: None)
+    assert resolve(composed(device="auto", resume="run"), {"resume": "run"}).device == torch.device("cpu")
 
 
 def test_a_recipe_named_after_the_task_goes_before_the_device():

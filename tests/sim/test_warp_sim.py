@@ -2,15 +2,30 @@
 
 import builtins
 import logging
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from isaachrl.errors import CheckpointError, ConfigError
-from isaachrl.sim import Control, Scene, make_sim
+from isaachrl.errors import CheckpointError, ConfigError, RecordError
+from isaachrl.sim import Control, Scene, gpu_engine_obstacle, make_sim
 from isaachrl.sim.scene import CAPACITY, capacity, compile_scene
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
-from tests.sim.worlds import BOX, CPU, FEET, SCENE, SUBSTEPS, make_on, mask, random_ctrl, run, snapshot
+from tests.sim.worlds import (
+    BOX,
+    CPU,
+    FEET,
+    SCENE,
+    SUBSTEPS,
+    assert_same_bits,
+    make_on,
+    mask,
+    random_ctrl,
+    run,
+    snapshot,
+)  # fmt: skip
+from tests.tape import TapeRecorder
 
 SECOND = 30  # control steps
 
@@ -123,20 +138,107 @@ def test_nothing_waits_for_the_device(make, warp, monkeypatch):
     sim.rays(torch.ones(3, 2, 3), torch.tensor([0.0, 0.0, -1.0]).expand(3, 2, 3))
 
 
-@pytest.mark.parametrize(
-    ("scene", "message"),
-    [
-        (Scene(njmax=12), r"task\.njmax=12: there were more than 12 constraint rows.*type task\.njmax=24"),
-        (Scene(nconmax=3), r"task\.nconmax=3: there were more than 3 contacts.*type task\.nconmax=6"),
-    ],
-)
-def test_too_little_room_is_an_error_that_names_the_setting(make, monkeypatch, scene, message):
+def recorder_of(sim):
+    return TapeRecorder(SimpleNamespace(device=sim.device, generator=None))
+
+
+def test_rays_in_a_recording_are_cast_anew_by_every_replay(make):
+    sim, recorder = make(Scene(boxes=(BOX,)), 2), None
+    sim.move_mocap(mask(True, True), torch.tensor([0.0, 0.0, 0.1]).expand(2, 1, 3))
+    start, ahead = sim.qpos.clone(), torch.tensor([-1.0, 0.0, 0.0]).expand(2, 1, 3)
+
+    def put(x):
+        qpos = start.clone()
+        qpos[:, :3] = torch.tensor([x, 0.0, 0.15])
+        sim.reset(mask(True, True), qpos, torch.zeros_like(sim.qvel))
+
+    def work():  # two casts with arrays of their own
+        near = sim.rays(sim.body_pos_w[:, :1], ahead)
+        return near, sim.rays(sim.body_pos_w[:, :1] + torch.tensor([1.0, 0.0, 0.0]), ahead)
+
+    put(2.0)
+    recorder = recorder_of(sim)
+    near, far = recorder.record(work)
+    recorder.replay()  # the tape has computed while it recorded: its first replay does nothing
+    for x in (2.0, 3.0, 1.0):
+        put(x)
+        recorder.replay()
+        torch.testing.assert_close(near, torch.full((2, 1), x - 0.5))  # the box's half length
+        torch.testing.assert_close(far, torch.full((2, 1), x + 0.5))
+
+
+@pytest.mark.parametrize("call", [lambda sim: sim.apply_model_fields(), lambda sim: sim.model_field("body_mass")])
+def test_the_model_is_not_written_in_a_recording(make, call):
+    sim = make(SCENE, 1)
+    with pytest.raises(
+        RecordError, match=r"a step calls Sim\.\w+, which no CUDA graph can hold; call it between steps"
+    ):
+        recorder_of(sim).record(lambda: call(sim))
+    call(sim)
+
+
+SHORT = [("njmax", Scene(njmax=12)), ("nconmax", Scene(nconmax=3))]
+
+
+@pytest.fixture
+def no_slack(monkeypatch):
     monkeypatch.setattr("isaachrl.sim.warp_sim.POOL_SLACK", 0)
+
+
+@pytest.mark.parametrize(("name", "scene"), SHORT)
+def test_too_little_room_is_counted_and_said_once(make, no_slack, caplog, name, scene):
     sim = make(scene, 2)
-    sim.check_capacity()  # nothing has been left out yet
+    assert sim.check_capacity() == {}  # nothing has been left out yet
+    for _ in range(2):
+        run(sim, 3)
+        counts = sim.check_capacity()
+        assert set(counts) == {name} and 1 <= counts[name] <= 2
+    assert sim.check_capacity() == {}
+    (line,) = [record.getMessage() for record in caplog.records if "left out of the physics" in record.getMessage()]
+    size = getattr(scene, name)
+    assert re.search(rf"in \d of 2 worlds task\.{name}={size}: there were .* type task\.{name}={2 * size}$", line)
+
+
+@pytest.mark.parametrize(("name", "scene"), SHORT)
+def test_more_room_is_as_if_it_had_been_there_from_the_beginning(make, no_slack, name, scene):
+    sim, roomy = make(scene, 2), make(Scene(**{name: 8 * getattr(scene, name)}), 2)
+    shown = {key: tensor.data_ptr() for key, tensor in vars(sim).items() if isinstance(tensor, torch.Tensor)}
     run(sim, 3)
-    with pytest.raises(ConfigError, match=message):
-        sim.check_capacity()
+    assert sim.check_capacity() and not roomy.check_capacity()
+    sim.make_room(["hfield"])  # of which there is no more
+    for _ in range(3):
+        sim.make_room([name])
+    sim.load_state_dict({k: v for k, v in roomy.state_dict().items() if k != "room"})
+    run(sim, 3), run(roomy, 3)
+    assert sim.check_capacity() == {}
+    assert_same_bits(snapshot(sim), snapshot(roomy))
+    assert {key: tensor.data_ptr() for key, tensor in vars(sim).items() if isinstance(tensor, torch.Tensor)} == shown
+    with pytest.raises(
+        ConfigError, match=rf"task\.{name}={8 * getattr(scene, name)}: .*8 times the room it began with"
+    ):
+        sim.make_room([name])
+
+
+def test_room_that_has_grown_is_stored_and_older_states_have_none(make):
+    sim, other = make(SCENE, 1), make(SCENE, 1)
+    sim.make_room(["njmax"])
+    state = sim.state_dict()
+    other.load_state_dict({name: values for name, values in state.items() if name != "room"})
+    assert (other.nconmax, other.njmax) == (32, 256)
+    other.load_state_dict(state)
+    assert (other.nconmax, other.njmax) == (32, 512) == (other._d.naconmax - 256, other._d.njmax)
+
+
+def test_a_body_on_more_of_an_uneven_floor_than_the_engine_takes_is_noticed(make, caplog):
+    """The flag is set by hand: compiling the kernel that sets it takes a minute on the CPU."""
+    import mujoco_warp
+
+    sim = make(SCENE, 3)
+    sim._overflow[1] = int(mujoco_warp.OverflowType.HFIELD)
+    sim._overflow[2] = int(mujoco_warp.OverflowType.HFIELD | mujoco_warp.OverflowType.EPA_HORIZON)
+    assert sim.check_capacity() == {"hfield": 2} and sim.check_capacity() == {}
+    assert "in 2 of 3 worlds a body touched the uneven floor in more places" in caplog.text
+    assert "task.disturb.rough_m=0 makes the floor even" in caplog.text
 
 
 def test_violent_motion_fits_into_the_room_of_the_robot(make):
@@ -144,7 +246,7 @@ def test_violent_motion_fits_into_the_room_of_the_robot(make):
     for i in range(40):
         sim.ctrl.copy_(random_ctrl(sim, i, 3.0))
         sim.step(SUBSTEPS)
-    sim.check_capacity()
+    assert sim.check_capacity() == {}
     assert float(sim.contact_force_w.abs().max()) > 0
 
 
@@ -165,7 +267,9 @@ def test_a_state_of_the_other_engine_is_refused(warp):
             one.load_state_dict(other.state_dict())
 
 
-def test_without_its_packages_the_engine_says_what_to_install(monkeypatch):
+@pytest.fixture
+def not_installed(monkeypatch):
+    """As if the packages of the GPU engine were not there."""
     original = builtins.__import__
 
     def refuse(name, *args, **kwargs):
@@ -174,8 +278,26 @@ def test_without_its_packages_the_engine_says_what_to_install(monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ConfigError, match=r'sim=mujoco_warp on device=cpu.*pip install -e "\.\[gpu\]"'):
-        make_sim(Scene(), 1, "mujoco_warp", CPU)
+
+
+@pytest.mark.parametrize(("engine", "device"), [("mujoco_warp", "cpu"), ("mujoco_warp", "cuda:0"), ("auto", "cuda:0")])
+def test_without_its_packages_the_engine_says_what_to_install(not_installed, engine, device):
+    advice = r'type pip install -e "\.\[gpu\]" to install it, or sim=mujoco device=cpu to simulate on the CPU'
+    with pytest.raises(ConfigError, match=rf"sim={engine} on device={device} needs MuJoCo Warp.*{advice}"):
+        make_sim(Scene(), 1, engine, torch.device(device))
+
+
+def test_the_obstacle_of_the_engine_is_what_to_install(not_installed):
+    assert re.search(
+        r'cannot be imported \(No module.*\); type pip install -e "\.\[gpu\]"$', gpu_engine_obstacle() or ""
+    )
+
+
+def test_the_obstacle_may_be_a_gpu_that_warp_cannot_use(warp, monkeypatch):
+    monkeypatch.setattr(warp, "is_cuda_available", lambda: False)
+    assert "finds no GPU that it can use; a newer driver may help" in (gpu_engine_obstacle() or "")
+    monkeypatch.setattr(warp, "is_cuda_available", lambda: True)
+    assert gpu_engine_obstacle() is None
 
 
 def test_auto_takes_the_cpu_engine_on_the_cpu(caplog):
@@ -230,7 +352,7 @@ def test_a_gpu_resets_heals_and_sees_without_waiting():
     assert torch.equal(sim.num_diverged, some.long())
     assert bool(sim.qpos.isfinite().all()) and bool(sim.body_linvel_w.isfinite().all())
     torch.testing.assert_close(distance.cpu(), torch.ones(sim.num_envs, 2))
-    sim.check_capacity()
+    assert sim.check_capacity() == {}
 
 
 @pytest.mark.cuda

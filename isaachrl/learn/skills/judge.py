@@ -14,6 +14,7 @@ from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.update import Signals
 from isaachrl.nn import Rounding
 
+_ROWS_AT_ONCE = 32_768  # a whole rollout of thousands of environments would take gigabytes in between
 _SAME_COMMAND = 0.9  # cosine above which two commands ask for much the same motion
 
 
@@ -47,15 +48,20 @@ class Judge:
             style: `(…,)` the reward for being taken for a demonstration.
             encoder: `(…,)` cosine of the encoder's guess and the command, at least 0; None unless latents are `ase`.
         """
+        rows = (values.flatten(0, -2).split(_ROWS_AT_ONCE) for values in (window, latent))
+        style, encoder = zip(*map(self._opinions_at_once, *rows), strict=True)
         shape = window.shape[:-1]
-        window, latent = self.net.norm(window.flatten(0, -2)), latent.flatten(0, -2)
-        guess = None
+        return torch.cat(style).view(shape), None if encoder[0] is None else torch.cat(encoder).view(shape)
+
+    def _opinions_at_once(self, window: Tensor, latent: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`opinions` of rows `(n, window)` and `(n, d)`."""
+        window, guess = self.net.norm(window), None
         if self.cfg.latents is Latents.ase:
             logit, guess = self.net.opinions(window, latent)
         else:
             logit = self.net.logit(window, latent)
-        style = style_reward(logit, self.cfg.discriminator.judgement).view(shape)
-        return style, None if guess is None else (guess * latent).sum(-1).clamp_min(0.0).view(shape)
+        style = style_reward(logit, self.cfg.discriminator.judgement)
+        return style, None if guess is None else (guess * latent).sum(-1).clamp_min(0.0)
 
     def learn(self, window: Tensor, latent: Tensor, signals: Signals) -> None:
         """One step on the first rows of a minibatch, replayed rows and demonstrations.

@@ -1,0 +1,84 @@
+"""Which device `auto` takes, on machines with and without a GPU and the engine for it; CUDA itself is faked here."""
+
+import logging
+
+import pytest
+import torch
+
+import isaachrl
+import tasks
+from isaachrl.envs import registry
+from isaachrl.envs.registry import choose_device
+from isaachrl.errors import ConfigError
+
+assert tasks
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+INSTALL = 'type pip install -e ".[gpu]"'
+
+
+@pytest.fixture
+def machine(monkeypatch, automatic_device):
+    """`machine(answers, obstacle)`: whether its GPU answers, and what the engine lacks, if anything."""
+
+    def machine(answers=True, obstacle=None):
+        def zeros(*size, device=None, **kwargs):
+            if torch.device(device or "cpu").type == "cuda" and not answers:
+                raise RuntimeError("CUDA error: all devices are busy\nsecond line")
+            return real(*size, **kwargs)
+
+        real = torch.zeros
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(registry, "gpu_engine_obstacle", lambda: obstacle)
+        monkeypatch.setattr(torch, "zeros", zeros)
+
+    return machine
+
+
+def lines(caplog):
+    return [record.getMessage() for record in caplog.records if "device=auto" in record.getMessage()]
+
+
+def test_auto_takes_the_gpu_where_worlds_can_be_simulated_on_it(machine, caplog):
+    machine()
+    with caplog.at_level(logging.INFO):
+        assert choose_device("auto") == GPU
+    assert not lines(caplog)
+
+
+def test_auto_takes_the_cpu_without_the_engine_and_says_once_what_to_install(machine, caplog):
+    machine(obstacle=f"MuJoCo Warp cannot be imported; {INSTALL}")
+    with caplog.at_level(logging.INFO):
+        assert choose_device("auto") == choose_device("auto") == CPU
+        env = isaachrl.make("HumanoidAMP", num_envs=1)
+    assert env.device == CPU and type(env.sim).__name__ == "MujocoSim"
+    (line,) = lines(caplog)
+    assert line.startswith("device=auto: this machine has a GPU, but the CPU is used: ") and line.endswith(INSTALL)
+
+
+def test_auto_takes_the_cpu_where_the_gpu_does_not_answer(machine, caplog):
+    machine(answers=False)
+    with caplog.at_level(logging.INFO):
+        assert choose_device("auto") == CPU
+    assert lines(caplog)[0].endswith("it does not answer (CUDA error: all devices are busy second line)")
+
+
+def test_with_the_cpu_engine_auto_is_the_cpu_for_everything(machine, caplog):
+    machine()
+    assert choose_device("auto", "mujoco") == CPU
+    assert isaachrl.make("HumanoidAMP", num_envs=1, sim="mujoco").device == CPU
+    assert not lines(caplog)
+
+
+def test_without_a_gpu_nothing_is_said(monkeypatch, automatic_device, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.INFO):
+        assert choose_device("auto") == CPU
+    assert not lines(caplog)
+
+
+def test_what_is_named_is_taken_or_refused(machine):
+    machine(obstacle="no engine")
+    assert choose_device("cuda:0") == GPU  # whose engine is asked for later: see `make_sim`
+    assert choose_device("cpu") == CPU
+    with pytest.raises(ConfigError, match=r"device=cudaa cannot be used here.*type device=auto or device=cpu"):
+        choose_device("cudaa")

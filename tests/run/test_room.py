@@ -1,0 +1,72 @@
+"""A training whose physics runs short of room goes on: counted, given more with the next save, refused at last."""
+
+import math
+
+import pytest
+import torch
+
+from isaachrl.envs.registry import World
+from isaachrl.errors import ConfigError
+from isaachrl.run.checkpoint import load_checkpoint
+from isaachrl.run.folder import RunFolder
+from isaachrl.run.metrics import read_metrics
+from isaachrl.run.train_loop import Identity, TrainLoop
+from tests.run.point import Greedy, GreedyCfg, Point, PointCfg
+
+MESSAGE = "task.njmax=8: that is 8 times the room it began with"
+
+
+class Crowded(Point):
+    """A point whose worlds are short of room in some iterations, and can be given more a few times."""
+
+    def __init__(self, short, limit):
+        super().__init__(PointCfg(), World(3, "auto", torch.device("cpu"), torch.Generator()))
+        self.short, self.limit, self.asked = list(short), limit, []
+
+    def check_capacity(self):
+        return self.short.pop(0) if self.short else {}
+
+    def make_room(self, names):
+        if names and sum(map(bool, self.asked)) == self.limit:
+            raise ConfigError(MESSAGE)
+        self.asked.append(set(names))
+
+    def state_dict(self):
+        return super().state_dict() | {"asked": len(self.asked)}
+
+
+@pytest.fixture
+def begin(tmp_path, monkeypatch):
+    """`begin(every_s, limit, short in the first iteration, in the second, …)`: a training of five iterations."""
+    monkeypatch.setattr("isaachrl.run.train_loop.SAVING_SHARE", math.inf)
+
+    def begin(every_s, limit, *short):
+        learner = Greedy(Crowded(short, limit), GreedyCfg(max_iterations=5), 0)
+        return TrainLoop(learner, RunFolder(tmp_path), Identity("Point", "greedy", {}), every_s)
+
+    return begin
+
+
+def test_what_was_short_is_a_signal_and_is_doubled_at_the_next_save(begin, tmp_path):
+    loop = begin(0.0, 9, {}, {"njmax": 2}, {}, {"nconmax": 1, "njmax": 3})
+    assert loop.run()
+    assert loop.learner.env.asked == [set(), {"njmax"}, set(), {"nconmax", "njmax"}, set()]
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    found = [{k: v for k, v in line.items() if k.startswith("physics/")} for line in lines]
+    both = {"physics/nconmax_overflow": 1.0, "physics/njmax_overflow": 3.0}
+    assert found == [{}, {"physics/njmax_overflow": 2.0}, {}, both, {}]
+    assert load_checkpoint(tmp_path).env_state["asked"] == 5  # the room is given first, and saved with the rest
+
+
+def test_without_a_save_nothing_is_doubled_and_the_end_of_a_training_is_no_error(begin):
+    loop = begin(1e9, 0, {"njmax": 2}, {"njmax": 2})
+    assert loop.run() and loop.learner.env.asked == []
+
+
+def test_what_stays_short_however_much_room_there_is_ends_the_training_after_a_save(begin, tmp_path):
+    loop = begin(0.0, 2, *[{"njmax": 1}] * 5)
+    with pytest.raises(ConfigError, match=MESSAGE):
+        loop.run()
+    assert loop.learner.env.asked == [{"njmax"}, {"njmax"}]
+    assert load_checkpoint(tmp_path).iteration == 3
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 3
