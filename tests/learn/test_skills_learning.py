@@ -11,14 +11,14 @@ from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 
 ITERATIONS = 120
 CFG = {
-    "latents": "none", "horizon": 8, "minibatch": 1024, "max_iterations": ITERATIONS, "log_std": -3.2, "hidden": [128, 64],
-    "discriminator": {"hidden": [128, 64], "rows": 256},
+    "latents": "none", "horizon": 8, "minibatch": 1024, "max_iterations": ITERATIONS, "log_std": -3.2,
+    "hidden": [128, 64], "discriminator": {"hidden": [128, 64], "rows": 256},
 }  # fmt: skip
 
 
 @pytest.mark.learn
 def test_a_humanoid_that_imitates_walking_stays_up_for_longer(seed, reached):
-    """Mean length of the episodes that end in the last ten of 120 iterations (246 k samples), over that of the first ten."""
+    """Mean length of episodes in the last ten of 120 iterations (246 k samples), over that in the first ten."""
     env = isaachrl.make("HumanoidAMP", num_envs=256, device="cpu", seed=seed, cfg={"task": {"motion": "walk"}})
     learner = SkillsLearner(env, config.build(SkillsCfg, CFG, "train"), seed)
     signals = [learner.iterate() for _ in range(ITERATIONS)]
