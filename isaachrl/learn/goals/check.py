@@ -34,11 +34,10 @@ class Check:
         The episodes start alike in every check.
         """
         if self._env is None:
-            twin: Any = self._source
-            self._env = twin.evaluation_twin(self._episodes, self._seed + SEED_SHIFT)
-            self._start = self._env.state_dict()
+            source: Any = self._source
+            twin: Env = source.evaluation_twin(self._episodes, self._seed + SEED_SHIFT)
+            self._env, self._start = twin, twin.state_dict()
         env = self._env
-        assert env is not None
         # generator, counters of episodes and worlds: all that the next starts depend on
         env.load_state_dict(self._start)
         obs, policy = env.reset(), self._policy(env)
