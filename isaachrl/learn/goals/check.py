@@ -35,10 +35,9 @@ class Check:
         """
         if self._env is None:
             source: Any = self._source
-            self._env = source.evaluation_twin(self._episodes, self._seed)
+            twin: Env = source.evaluation_twin(self._episodes, self._seed)
+            self._env, self._start = twin, twin.state_dict()
         env = self._env
-        assert env is not None
-        self._start = self._start or env.state_dict()
         # generator, counters of episodes and worlds: all that the next starts depend on
         env.load_state_dict(self._start)
         obs, policy = env.reset(), self._policy(env)

@@ -164,7 +164,12 @@ class GoalsLearner(Learner):
 
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
-        return {"levels": self.levels.weights(), "iteration": self.iteration, "samples": self.samples}
+        return {
+            "levels": self.levels.weights(),
+            "manager_update": self.manager_update.weights(),
+            "iteration": self.iteration,
+            "samples": self.samples,
+        }
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
