@@ -119,16 +119,16 @@ def automatic_device() -> torch.device:
 
     Where there is a GPU that is not taken, one line of the log says why and what to install.
     """
-    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    cpu = torch.device("cpu")
     if not torch.cuda.is_available():
         return cpu
     try:
-        torch.zeros(1, device=gpu)
+        torch.zeros(1, device="cuda")  # that of this process: one of several must not take memory on the first GPU
         obstacle = gpu_engine_obstacle()
     except (RuntimeError, AssertionError) as error:
         obstacle = f"it does not answer ({' '.join(str(error).split())[:200]})"
     if obstacle is None:
-        return gpu
+        return torch.device("cuda", 0)
     log.info("device=auto: this machine has a GPU, but the CPU is used: %s", obstacle)
     return cpu
 

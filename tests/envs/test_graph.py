@@ -291,6 +291,19 @@ def test_graphs_on_and_off_agree_on_a_gpu(on_gpu, name):
 
 
 @pytest.mark.cuda
+@every_simulated_task
+def test_the_cpu_engine_serves_a_gpu(skill_file, name):
+    cfg = {"episode_steps": 3} | ({"skill": skill_file} if "HRL" in name else {})
+    cfg |= {"disturb": {"push": 0.3, "mass": 0.2, "friction": 0.2}} if name == "HumanoidAMP" else {}
+    env = isaachrl.make(name, 4, sim="mujoco", device="cuda:0", cfg={"task": cfg})
+    assert env.step_graph is None
+    for action in actions(env, 5):  # with ends and resets
+        for label, value in numbers(env.step(action.cuda())).items():
+            assert value.device == torch.device("cuda", 0) and not value.isinf().any(), label
+    env.load_state_dict(env.state_dict())
+
+
+@pytest.mark.cuda
 def test_replays_draw_new_numbers_and_a_seed_repeats_them_on_a_gpu(on_gpu):
     env, again = on_gpu("HumanoidAMP", "auto"), on_gpu("HumanoidAMP", "auto")
     starts = []

@@ -100,3 +100,27 @@ def test_the_number_of_threads_changes_nothing():
     run(one, 10)
     run(two, 10)
     assert_same_bits(snapshot(one), snapshot(two))
+
+
+@pytest.mark.cuda
+def test_tensors_on_a_gpu_show_the_same_worlds():
+    scene = Scene(contact_bodies=FEET, boxes=(Box("block", (0.5, 0.5, 0.1), (0.1, 0.0, -10.0)),))
+    gpu = torch.device("cuda", 0)
+    sims = [MujocoSim(scene, 3, device, threads=1) for device in (CPU, gpu)]
+    for sim in sims:
+        sim.push(torch.tensor([[0.0, 0.0, 0.0], [40.0, 0.0, 0.0], [0.0, 40.0, 0.0]], device=sim.device))
+        for i in range(4):
+            sim.ctrl.copy_(random_ctrl(sims[0], i))
+            sim.step(SUBSTEPS)
+        some = mask(True, False, True).to(sim.device)
+        sim.move_mocap(some, torch.ones(3, 1, 3, device=sim.device))
+        sim.reset(some, sim.qpos.clone(), torch.zeros_like(sim.qvel))
+        sim.load_state_dict(sim.state_dict())
+    ours, theirs = (snapshot(sim) for sim in sims)
+    assert all(value.device == gpu for value in theirs.values()) and sims[1].rows_of(some) is None
+    assert_same_bits(ours, {name: value.cpu() for name, value in theirs.items()})
+    down = torch.tensor([0.0, 0.0, -1.0], device=gpu).expand(3, 2, 3)
+    torch.testing.assert_close(
+        sims[1].rays(torch.full((3, 2, 3), 3.0, device=gpu), down), torch.full((3, 2), 3.0, device=gpu)
+    )
+    assert sims[1].motor_torque.device == gpu

@@ -129,7 +129,7 @@ class RewardCfg:
 
 @dataclass
 class SkillsCfg:
-    """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs.
+    """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs, not run yet.
 
     Args:
         latents: kind of command, see `Latents`.

@@ -1,0 +1,36 @@
+"""What the recipes of the pretraining set."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import tasks
+from isaachrl.run.settings import resolve
+
+assert tasks
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def settled(recipe):
+    train = OmegaConf.to_container(OmegaConf.load(ROOT / "cfg" / "train" / "HumanoidAMP.yaml"))
+    values = {"task": {"name": "HumanoidAMP"}, "train": train, "device": "cpu", "recipe": recipe}
+    return resolve(values, {"recipe": recipe})
+
+
+def test_the_recipe_for_gpus_is_that_of_cpus_with_other_sizes():
+    cpu, gpu = (settled(name).plain() for name in ("cpu", "gpu"))
+    differing = {key for key in cpu["train"] if cpu["train"][key] != gpu["train"][key]}
+    assert differing == {"horizon", "minibatch", "hidden"}
+    assert cpu["task"] == gpu["task"]
+    assert (gpu["num_envs"], gpu["train"]["horizon"], gpu["train"]["hidden"]) == (4096, 16, [512, 256])
+    rows = {name: one["num_envs"] * one["train"]["horizon"] for name, one in (("cpu", cpu), ("gpu", gpu))}
+    assert rows["cpu"] % cpu["train"]["minibatch"] == rows["gpu"] % gpu["train"]["minibatch"] == 0
+
+
+@pytest.mark.parametrize("key", ["epochs", "learning_rate", "hidden", "discriminator"])
+def test_the_published_sizes_are_a_recipe_of_their_own(key):
+    paper, gpu = settled("paper"), settled("gpu")
+    assert paper.plain()["train"][key] != gpu.plain()["train"][key]
+    assert paper.task_cfg.style_frames == 10 and paper.num_envs == 4096
+    assert (paper.learner_cfg.epochs, paper.learner_cfg.learning_rate) == (6, 2e-5)
