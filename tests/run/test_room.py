@@ -41,8 +41,10 @@ def begin(tmp_path, monkeypatch):
     monkeypatch.setattr("isaachrl.run.train_loop.SAVING_SHARE", math.inf)
 
     def begin(every_s, limit, *short):
+        for name in ("FIRST_SAVE_S", "SAVE_EVERY_S"):
+            monkeypatch.setattr(f"isaachrl.run.train_loop.{name}", every_s)
         learner = Greedy(Crowded(short, limit), GreedyCfg(max_iterations=5), 0)
-        return TrainLoop(learner, RunFolder(tmp_path), Identity("Point", "greedy", {}), every_s)
+        return TrainLoop(learner, RunFolder(tmp_path), Identity("Point", "greedy", {}))
 
     return begin
 
