@@ -34,7 +34,7 @@ def learned(seed: int, iterations: int, algorithm: str = "td3", **changes: objec
 @pytest.mark.learn
 @pytest.mark.parametrize("algorithm", ["td3", "sac"])
 def test_two_levels_learn_to_reach_places(algorithm, seed, reached):
-    reached(learned(seed, 150, algorithm), 0.8)
+    reached(learned(seed, 300, algorithm), 0.8)
 
 
 @pytest.mark.learn
@@ -44,9 +44,9 @@ def test_two_levels_that_are_connected_learn_to_reach_places(seed, reached):
 
 @pytest.mark.learn
 def test_two_levels_learn_to_reach_places_in_hindsight(seed, reached):
-    reached(learned(seed, 250, **HINDSIGHT), 0.8)
+    reached(learned(seed, 300, **HINDSIGHT), 0.8)
 
 
 @pytest.mark.learn
 def test_three_levels_learn_to_reach_places(seed, reached):
-    reached(learned(seed, 300, meta_period=[3, 2], **NO_CORRECTION), 0.8)
+    reached(learned(seed, 400, meta_period=[3, 2], **NO_CORRECTION), 0.8)
