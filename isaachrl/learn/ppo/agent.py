@@ -46,7 +46,7 @@ class _Agent(A2CAgent):
         """What rl_games keeps of a step: the drawn actions `(N, A)`, their distribution and the values `(N, 1)`."""
         self.model.eval()
         with torch.no_grad():
-            policy_input = self.model.norm_obs(self._preproc_obs(obs["obs"]))
+            policy_input = self.model.norm_obs(obs["obs"])
             mean, log_std, value, _ = self.model.a2c_network({"obs": policy_input})
             std = log_std.exp()
             action = mean + std * torch.randn(mean.shape, generator=self.generator, device=mean.device)
@@ -58,7 +58,7 @@ class _Agent(A2CAgent):
     def get_values(self, obs: dict[str, Tensor]) -> Tensor:
         """Values `(N, 1)` of observations; rl_games would draw actions for them, too."""
         self.model.eval()
-        return state_value(self, self._preproc_obs(obs["obs"])).unsqueeze(-1)
+        return state_value(self, obs["obs"]).unsqueeze(-1)
 
 
 def make_agent(env: Env, adapter: EnvAdapter, cfg: PpoCfg, generator: torch.Generator) -> Any:
