@@ -142,7 +142,7 @@ def heading_cos_sin(q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _facing(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> Tensor:
-    """The direction on the floor `(…, 2)`, of any length, in which a body faces whose rotated x and z axes are given."""
+    """Where a body faces whose rotated x and z axes are given: a direction on the floor `(…, 2)`, of any length."""
     x, z = torch.stack((xx, xy), dim=-1), torch.stack((zx, zy), dim=-1)
     steep = (xz.abs() - _STEEP).clamp(0.0, _ON_END - _STEEP).unsqueeze(-1)
     # the rotated y axis, z cross x, turned by -90 degrees
