@@ -2,19 +2,20 @@
 
 Every function is pure, works on any leading shape, and has no branch on a tensor's value.
 The *heading* of a rotation says which way a body faces on the floor; the *heading frame* is turned by it about z. It is
-the yaw of the rotated x axis, until that comes within 14 degrees of the vertical, as in a body that lies on its back or
-face: there it turns, within the next 8 degrees, into the yaw of the swing-twist split about z, the direction of
+the yaw of the rotated x axis, as long as that is more than 2.6 degrees from the vertical. Nearer, as in a body that
+lies flat on its back or face, it turns into the yaw of the swing-twist split about z, the direction of
 `(x_x + y_y, x_y - y_x)` of the rotated axes x and y. For a body that only pitches both are the same up to the vertical.
+
 No continuous choice gives every rotation a heading. This one lacks it where y is level and x has pitched beyond the
-vertical by 13 degrees (a body on its back or face with its head that far below its feet).
+vertical by 2.5 degrees. Twist alone would lack it upside down only, where nobody lies; but policies see the body in its
+heading frame, and the wider the change from the one to the other, the fewer bodies does the shipped skill raise.
 """
 
 import torch
 from torch import Tensor
 
 _TINY = 1e-8
-_STEEP = 0.97  # how much of the rotated x axis is vertical where y begins to tell the heading, too
-_ON_END = 0.995  # and where both tell it alike
+_STEEP = 0.999  # how much of the rotated x axis is vertical where y begins to tell the heading, too
 
 
 def normalize(q: Tensor) -> Tensor:
@@ -144,10 +145,10 @@ def heading_cos_sin(q: Tensor) -> tuple[Tensor, Tensor]:
 def _facing(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> Tensor:
     """Where a body faces whose rotated x and z axes are given: a direction on the floor `(…, 2)`, of any length."""
     x, z = torch.stack((xx, xy), dim=-1), torch.stack((zx, zy), dim=-1)
-    steep = (xz.abs() - _STEEP).clamp(0.0, _ON_END - _STEEP).unsqueeze(-1)
+    steep = (xz.abs() - _STEEP).clamp(0.0, 1.0 - _STEEP).unsqueeze(-1)
     # the rotated y axis, z cross x, turned by -90 degrees
     sideways = torch.addcmul(zz.unsqueeze(-1) * x, xz.unsqueeze(-1), z, value=-1.0)
-    return torch.addcmul(x, steep, sideways, value=1.0 / (_ON_END - _STEEP))
+    return torch.addcmul(x, steep, sideways, value=1.0 / (1.0 - _STEEP))
 
 
 def _cos_sin(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> tuple[Tensor, Tensor]:
