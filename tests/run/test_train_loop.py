@@ -104,6 +104,15 @@ def test_a_new_training_does_not_replace_another_one(launch):
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
 
 
+@pytest.fixture
+def terminal():
+    """SIGHUP as under a terminal, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_ends_at_an_iteration_boundary_and_resume_goes_on_exactly(launch, monkeypatch, number):
     whole = launch(max_iterations=5, run_dir="whole")
