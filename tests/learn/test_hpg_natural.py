@@ -8,7 +8,6 @@ from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.task_graph import make_hpg
 from isaachrl.learn.task_graph.config import HpgCfg
-from isaachrl.learn.task_graph.learner import greedy_means
 from tests.small_mdp import corridor
 
 
@@ -114,15 +113,6 @@ def test_what_counts_for_nothing_moves_nothing():
     row = torch.zeros(6, dtype=torch.long)
     moved = learner.algorithm.natural_gradient(row, row, torch.zeros(6), torch.zeros(6), none(learner))
     assert torch.equal(before + moved, before)
-
-
-@pytest.mark.parametrize("natural", [True, False])
-def test_both_gradients_learn_the_corridor(natural):
-    fading = {"entropy": 1.0, "entropy_end": 0.0, "entropy_iterations": 80}
-    learner = hpg(64, natural=natural, horizon=16, learning_rate=0.1, **fading)
-    for _ in range(120):
-        learner.iterate()
-    assert greedy_means(learner)[0] == pytest.approx(3.5)
 
 
 def test_a_part_above_one_is_refused():

@@ -223,13 +223,6 @@ def test_a_pseudo_reward_steers_its_subtask_and_no_other():
     assert learner.algorithm.completion[row].item() == pytest.approx(0.0)
 
 
-def test_hpg_learns_the_corridor():
-    learner = hpg(64, max_iterations=150, horizon=16, entropy_iterations=80)
-    for _ in range(150):
-        learner.iterate()
-    assert greedy_means(learner)[0] == pytest.approx(3.5)
-
-
 def test_value_iteration_stops_by_itself_and_says_what_is_best():
     solver = make_solver(corridor(1), SolveCfg(), 0)
     while solver.iteration < solver.max_iterations:
