@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.only:
         return 0 if section(options) else 1
     device = choose_device(options.device)
-    options.patience = options.patience or (1.0 if device.type == "cuda" else 4.0)
+    options.patience = options.patience or (1.0 if device.type == "cuda" else 6.0)
     common = {"device": str(device), "num_envs": options.num_envs}
     runner = Runner(Path(options.out), options.patience * options.budget_s, common)
     return 0 if runner.run(jobs(options)) else 1

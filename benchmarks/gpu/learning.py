@@ -39,7 +39,6 @@ def run(report: Report, options: Options) -> None:
         found.append({"samples": learner.samples, "s": time.monotonic() - start} | known)
         if learner.iteration % max(1, iterations // POINTS) == 0:
             report.figure("curve", found[:: max(1, len(found) // POINTS)])
-    learner.env.check_capacity()
     took = time.monotonic() - start
     report.figures({"samples": learner.samples, "samples_per_s": round(learner.samples / took), "seconds": took})
     report.figure("complete", learner.iteration == iterations)
@@ -47,6 +46,8 @@ def run(report: Report, options: Options) -> None:
     for name in SIGNALS:
         values = [point[name] for point in last if name in point]
         report.figure(name, sum(values) / len(values) if values else None)
+    with report.part("capacity"):
+        learner.env.check_capacity()
     finite = all(math.isfinite(value) for point in found for value in point.values())
     report.check("finite", finite)
     lengths = [point["length"] for point in found if "length" in point]

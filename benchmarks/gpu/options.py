@@ -7,13 +7,13 @@ from isaachrl.errors import ConfigError, nearest
 # seconds that a section may take on a GPU; together they are the budget
 LIMITS_S = {
     "versions": 20.0,
-    "engine": 80.0,
+    "engine": 75.0,
     "graphs": 85.0,
     "throughput": 80.0,
-    "update": 100.0,
+    "update": 95.0,
     "ppo": 40.0,
-    "learning": 95.0,
-    "user": 40.0,
+    "learning": 90.0,
+    "user": 55.0,
 }
 
 
@@ -29,7 +29,7 @@ class Options:
         sections: some of them, with commas between; empty for all.
         budget_s: seconds for everything: a section gets what is left, and is skipped when nothing is.
         patience: factor on `budget_s` and on the limits of the sections, for a machine that is busy with other work; 0
-            takes 1, and 4 on the CPU.
+            takes 1, and 6 on the CPU.
         samples: environment steps of the section `learning`.
         kernels: folder of compiled kernels (see `compile`) to use as Warp's cache.
         compile: compile the kernels into this folder and measure nothing; needs no GPU.
