@@ -1,0 +1,138 @@
+"""Steps of environments replayed as CUDA graphs against steps as they are written."""
+
+import gc
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import isaachrl
+from gpu.measure import replaced
+from gpu.options import Options
+from gpu.report import Report
+from isaachrl.envs import Env, StepResult
+from isaachrl.envs.registry import choose_device
+
+RISING = "assets/skills/rising.pt"
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "HumanoidAMP": ("HumanoidAMP", {}),
+    "HumanoidRise": ("HumanoidRise", {}),
+    "maze": ("HumanoidHRLMaze", {}),
+    "maze_guide_rescue": ("HumanoidHRLMaze", {"guide": True, "rescue": RISING}),
+    "AntMaze": ("AntMaze", {}),
+    "push": ("HumanoidAMP", {"disturb": {"push": 0.3, "push_s": 0.1, "push_every_s": 0.2}}),
+}
+NEAR = 1e-3  # of observations, on the median environment: sums on a GPU are in no fixed order
+
+
+class Bench:
+    """What the cases share.
+
+    Args:
+        report: takes the figures.
+        options: device and size: `num_envs / 16` environments, four at least.
+    """
+
+    def __init__(self, report: Report, options: Options) -> None:
+        self.report, self.device = report, choose_device(options.device)
+        self.cuda = self.device.type == "cuda"
+        self.count = max(4, options.num_envs // 16)
+        self.steps, self.episode = (14, 5) if self.cuda else (4, 2)
+
+    def make(self, name: str, cfg: dict[str, Any], graph: str, seed: int = 0) -> Env:
+        """An environment with short episodes, so that there are resets among the steps; windows count their own."""
+        task = {"episode_steps": self.episode * (5 if name == "HumanoidHRLMaze" else 1)} | cfg
+        return isaachrl.make(name, self.count, "mujoco_warp", str(self.device), seed, graph, {"task": task})
+
+    def actions(self, env: Env) -> list[Tensor]:
+        """The same actions `(N, A)` for every environment of a kind."""
+        shape, generator = (env.num_envs, env.action_size), torch.Generator().manual_seed(1)
+        return [(2 * torch.rand(shape, generator=generator) - 1).to(self.device) for _ in range(self.steps)]
+
+    def compare(self, case: str) -> None:
+        """Step by step with graphs and without; then two steps in which nothing may wait for the device."""
+        name, cfg = CASES[case]
+        env, plain = self.make(name, cfg, "auto"), self.make(name, cfg, "off")
+        largest, median, ends = 0.0, 0.0, 1.0
+        for action in self.actions(env):
+            one, other = env.step(action), plain.step(action)
+            worlds = difference(env, one, other)
+            largest, median = max(largest, float(worlds.max())), max(median, float(worlds.median()))
+            ends = min(ends, float((one.done == other.done).float().mean()))
+        replayed = env.step_graph is not None
+        kind = "on_off" if self.cuda else "eager_twice"  # without CUDA both are the same kind of step
+        found = {"replayed": replayed if self.cuda else None, "on_off_largest": None, "on_off_median": None}
+        found |= {f"{kind}_largest": largest, f"{kind}_median": median, "ends_agree": ends}
+        self.report.figures(found, f"{case}/")
+        self.report.check(f"{case}/same", median < NEAR and ends > 0.9, (median, ends))
+        if self.cuda:
+            self.report.check(f"{case}/recorded", replayed)
+            self.never_waits(case, env)
+
+    def never_waits(self, case: str, env: Env) -> None:
+        """A replayed step under PyTorch's watch for synchronisation."""
+        action = self.actions(env)[0]
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(2):
+                env.step(action)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        self.report.figure(f"{case}/never_waits", True)
+
+    def draws(self) -> None:
+        """A seed repeats what resets draw, another one does not, and no two resets draw the same."""
+        one, again = (self.starts(self.make("HumanoidAMP", {}, "auto")) for _ in range(2))
+        other = self.starts(self.make("HumanoidAMP", {}, "auto", seed=1))
+        self.report.check("draws/seed_repeats", all(torch.equal(a, b) for a, b in zip(one, again, strict=True)))
+        self.report.check("draws/seeds_differ", not torch.equal(one[-1], other[-1]))
+        self.report.check("draws/resets_differ", not torch.equal(one[-1], one[-2]))
+
+    def starts(self, env: Env) -> list[Tensor]:
+        """The moments of the motion at which episodes began, after each step that reset all of them."""
+        task: Any = next(part for part in env.parts() if hasattr(part, "start_time_s"))
+        found = []
+        for action in self.actions(env):
+            if bool(env.step(action).truncated.any()):
+                found.append(task.start_time_s.clone())
+        return found
+
+    def falls_back(self) -> None:
+        """A task that waits for the device in its step is stepped eagerly, and goes on drawing random numbers."""
+        env = self.make("HumanoidAMP", {}, "auto")
+        task: Any = next(part for part in env.parts() if hasattr(part, "reward_terms"))
+        terms = task.reward_terms
+
+        def waiting() -> dict[str, Tensor]:
+            return {name: term + 0.0 * float(term.sum().item()) for name, term in terms().items()}
+
+        before = env.generator.get_state()
+        with replaced(task, "reward_terms", waiting):
+            found = self.starts(env)
+        moved = not torch.equal(before, env.generator.get_state())
+        self.report.check("fallback/goes_on_drawing", moved and not torch.equal(found[-1], found[-2]))
+        self.report.check("fallback/default_generator", bool(torch.rand(4, device=self.device).isfinite().all()))
+        self.report.figure("fallback/eager", env.step_graph is None if self.cuda else None)
+        if self.cuda and env.step_graph is not None:
+            self.report.fail("fallback: the step was recorded though it waits for the device")
+
+
+def difference(env: Env, one: StepResult, other: StepResult) -> Tensor:
+    """`(N,)` how far two results are apart: the largest of observation, last observation and reward."""
+    pairs = ((env.policy_input(one.obs), env.policy_input(other.obs)), (one.reward[:, None], other.reward[:, None]))
+    ended = (env.policy_input(one.terminal_obs), env.policy_input(other.terminal_obs))
+    return torch.stack([(a - b).abs().amax(-1) for a, b in (*pairs, ended)]).amax(0)
+
+
+def run(report: Report, options: Options) -> None:
+    """The cases one after the other, then what is drawn, then a task that no graph can hold."""
+    bench = Bench(report, options)
+    report.figure("environments", bench.count)
+    for case in CASES:
+        with report.part(case):
+            bench.compare(case)
+        gc.collect()
+    with report.part("draws"):
+        bench.draws()
+    with report.part("fallback"):
+        bench.falls_back()

@@ -1,0 +1,152 @@
+"""Control steps a second over the number of environments: the engine alone, the environment replayed, and eager."""
+
+import gc
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+import isaachrl
+from gpu.measure import Stopwatch, launches, replaced, seconds, used_bytes
+from gpu.options import Options
+from gpu.report import Report
+from isaachrl.envs import TaskEnv
+from isaachrl.envs.registry import choose_device
+from isaachrl.sim import Sim
+from isaachrl.sim.bare import bare_engine
+
+TASK = "HumanoidAMP"
+ACTION_STD = 0.05
+WARM = 4  # steps until everything is loaded and recorded
+PIECES = ("after_physics", "reward_terms", "terminated", "reset", "observe")
+
+
+class Bench:
+    """Environments of one size.
+
+    Args:
+        report: takes the figures, under `N/`.
+        device: where.
+        count: N.
+        task: which task.
+    """
+
+    def __init__(self, report: Report, device: torch.device, count: int, task: str = TASK) -> None:
+        self.report, self.device = report, device
+        self.prefix = f"{count}/" if task == TASK else f"{task}/{count}/"
+        self.times = 60 if device.type == "cuda" else 2
+        before = used_bytes(device)
+        self.env: Any = isaachrl.make(task, count, "mujoco_warp", str(device))
+        mean = torch.zeros(self.env.action_size, device=device)
+        if isinstance(self.env, TaskEnv):
+            mean = getattr(self.env.task, "mean_action", lambda: mean)()
+        self.mean = mean
+        for _ in range(WARM if device.type == "cuda" else 1):
+            self.step()
+        after = used_bytes(device)
+        held = None if before is None or after is None else (after - before) / 2**30
+        self.report.figure(f"{self.prefix}memory_gib", held)
+
+    def step(self) -> None:
+        """A step near the mean pose."""
+        noise = torch.randn(self.env.num_envs, self.env.action_size, device=self.device)
+        with torch.no_grad():
+            self.env.step(self.mean + ACTION_STD * noise)
+
+    def measure(self, name: str, milliseconds: float | None) -> None:
+        """A time of a step, and the steps of all worlds a second that follow from it."""
+        self.report.figure(f"{self.prefix}{name}_ms", milliseconds)
+        rate = None if milliseconds is None else round(1e3 * self.env.num_envs / milliseconds)
+        self.report.figure(f"{self.prefix}{name}_steps_per_s", rate)
+
+    def whole_steps(self) -> None:
+        """The environment with graphs, then without."""
+        graph = self.env.step_graph
+        replayed = 1e3 * seconds(self.device, self.step, self.times) if graph is not None else None
+        self.measure("env_graph", replayed)
+        with replaced(self.env, "step_graph", None):
+            self.measure("env_eager", 1e3 * seconds(self.device, self.step, self.times))
+
+    def bare(self, sim: Sim, substeps: int) -> None:
+        """The engine alone, from where the environment is, with its last controls."""
+        engine = bare_engine(sim)
+        engine.follow()
+        ctrl = sim.ctrl.clone()
+        for _ in range(3 if self.device.type == "cuda" else 1):  # eager, captured, replayed
+            engine.step(ctrl, substeps)
+        self.measure("bare", 1e3 * seconds(self.device, lambda: engine.step(ctrl, substeps), self.times))
+
+    def pieces(self, env: TaskEnv) -> None:
+        """Where an eager step spends its time; between launches the device may rest."""
+        watch = Stopwatch(self.device)
+        with ExitStack() as stack:
+            stack.enter_context(replaced(env, "step_graph", None))
+            stack.enter_context(watch.watching(env.sim, "step", "physics"))
+            for method in PIECES:
+                stack.enter_context(watch.watching(env.task, method, method))
+            for _ in range(self.times):
+                self.step()
+        totals = {f"eager_{name}_ms": total / self.times for name, total in watch.totals_ms().items()}
+        self.report.figures(totals, self.prefix)
+
+    def fullest(self, sim: Any) -> None:
+        """The most contacts of all worlds together, and constraint rows of one world, in a second of steps."""
+        data = sim._d  # the engine's own counts; `Sim` shows none
+        contacts, rows = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        import warp as wp  # only here: Warp is an extra
+
+        nacon, nefc = wp.to_torch(data.nacon), wp.to_torch(data.nefc)
+        for _ in range(max(2, self.times // 2)):
+            self.step()
+            contacts, rows = torch.maximum(contacts, nacon.max()), torch.maximum(rows, nefc.max())
+        found = {"contacts_a_world": float(contacts) / self.env.num_envs, "rows_of_a_world": int(rows)}
+        self.report.figures(found | {"nconmax": sim.nconmax, "njmax": sim.njmax}, self.prefix)
+        sim.check_capacity()
+
+    def kernels(self) -> None:
+        """What the profiler sees of a replayed step; null without a GPU."""
+        seen = launches(self.device, lambda: [self.step() for _ in range(10)])
+        names = ("launches", "engine_kernels", "engine_ms", "torch_kernels", "torch_ms")
+        shown = dict.fromkeys(names) if seen is None else {name: seen[name] / 10 for name in names}
+        shown |= {"busy_share": None if seen is None else seen["busy_share"]}
+        self.report.figures({f"replayed_{name}": value for name, value in shown.items()}, self.prefix)
+
+
+def one_size(report: Report, device: torch.device, count: int, profiled: bool) -> None:
+    """All that is measured of so many environments."""
+    bench = Bench(report, device, count)
+    env = bench.env
+    bench.whole_steps()
+    with report.part(f"{count} pieces"):
+        bench.pieces(env)
+    with report.part(f"{count} contacts"):
+        bench.fullest(env.sim)
+    with report.part(f"{count} bare"):
+        bench.bare(env.sim, env.task.cfg.substeps)
+    if profiled:
+        with report.part(f"{count} profiler"):
+            bench.kernels()
+
+
+def release(device: torch.device) -> None:
+    """Give back what environments of another size held."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def run(report: Report, options: Options) -> None:
+    """A quarter, all, twice and four times `num_envs`; then the maze, whose step is five control steps."""
+    device, count = choose_device(options.device), options.num_envs
+    for size in (count // 4, count, 2 * count):
+        with report.part(f"{size} environments"):
+            one_size(report, device, size, profiled=size == count)
+        release(device)
+    with report.part("maze"):
+        maze = Bench(report, device, count, "HumanoidHRLMaze")
+        maze.whole_steps()
+        maze.kernels()
+        del maze
+    release(device)
+    with report.part(f"{4 * count} environments"):  # the most memory comes last
+        one_size(report, device, 4 * count, profiled=False)
