@@ -1,5 +1,7 @@
 """What `assets/skills/` holds does what its page says, measured on a few short episodes."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -88,14 +90,13 @@ def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> No
         assert own > other + 0.3, (motion, wrong)
 
 
-# of a thousand episodes 0.987 and, on random mazes, 0.974
+@pytest.mark.learn
 @pytest.mark.parametrize("name", ["umaze", "mazes"])
-def test_the_shipped_high_levels_find_their_way(name: str) -> None:
+def test_the_shipped_high_levels_find_their_way(name: str, seed: int, reached: Callable[[float, float], None]) -> None:
+    """Share of 48 episodes that arrive; of a thousand 0.987 and, on random mazes, 0.974."""
     typed = {"mode": "evaluate", "checkpoint": f"assets/skills/{name}.pt", "device": "cpu"}
-    env, policy, _ = actor(resolve(typed, typed), 48, seed=5)
-    found = run_episodes(env, policy, 1).summary()
-    assert found["success_rate"] > 0.85
-    assert found["fall_rate"] < 0.12
+    env, policy, _ = actor(resolve(typed, typed), 48, seed)
+    reached(run_episodes(env, policy, 1).summary()["success_rate"], 0.85)
 
 
 def test_the_second_skill_gets_up_from_wherever_it_was_tipped_over_to() -> None:

@@ -8,7 +8,8 @@ import torch
 import isaachrl
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
-from isaachrl.learn.ppo import PpoCfg, PpoLearner
+from isaachrl.learn.ppo.config import PpoCfg
+from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.registry import learner_entry
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.task_graph import make_hpg
