@@ -23,11 +23,13 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-def reached(record_property):
+def reached(request, record_property):
     """`reached(value, bound)`: what a training came to must be at least the bound; it is listed after all tests."""
 
     def check(value, bound):
-        record_property("reached", (float(value), float(bound)))
+        others = [f"{key}={value}" for key, value in request.node.callspec.params.items() if key != "seed"]
+        name = request.node.nodeid.split("[")[0] + (f"[{', '.join(others)}]" if others else "")
+        record_property("reached", (name, float(value), float(bound)))
         assert value >= bound
 
     return check
@@ -40,9 +42,7 @@ def pytest_terminal_summary(terminalreporter):
         for report in terminalreporter.stats.get(outcome, ()):
             values = dict(report.user_properties).get("reached")
             if values is not None and report.when == "call":
-                # the parameters of a test stand in brackets, that of the seed last
-                name = report.nodeid.rsplit("-", 1)[0] if "-" in report.nodeid else report.nodeid.split("[")[0]
-                found[name].append((*values, report.duration))
+                found[values[0]].append((*values[1:], report.duration))
     if not found:
         return
     terminalreporter.section("learning tests")
