@@ -36,7 +36,7 @@ class FlatLearner(Learner):
         self.env, self.cfg = env, cfg
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = self.steps = 0
-        torch.manual_seed(seed)
+        torch.manual_seed(sub_seed(seed, Stream.weights))
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         task = self.task = goal_task(env)
         self.views = Views(env, cfg.inputs, False, task.goal_limits, False)

@@ -40,7 +40,7 @@ class GoalsLearner(Learner):
         self.env, self.cfg = env, cfg
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = self.steps = 0
-        torch.manual_seed(seed)
+        torch.manual_seed(sub_seed(seed, Stream.weights))
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         self.levels = Levels(env, cfg, self.generator)
         self.replays = self._replays()

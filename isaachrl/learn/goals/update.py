@@ -15,6 +15,7 @@ from isaachrl.learn.goals.hindsight import GOALS_PER_STEP, hindsight_action, lat
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay
 from isaachrl.learn.goals.tally import Tally
+from isaachrl.maths.seeds import Stream, sub_seed
 
 MEAN_RATE = 0.01  # of the running mean of the manager's reward
 
@@ -124,7 +125,9 @@ class ManagerUpdate:
         self._mean_known = False
         self._centre = cfg.centre_reward and not getattr(task, "terminates", True)
         # a generator of its own: whether there is a connection must not change any other draw
-        self.own_generator = torch.Generator(device=device).manual_seed(generator.initial_seed() + 1)
+        self.own_generator = torch.Generator(device=device).manual_seed(
+            sub_seed(generator.initial_seed(), Stream.learner)
+        )
         self.pool: RelabelledPool | None = None
         if cfg.pool_sets > 0:
             self.pool = RelabelledPool(cfg.pool_sets, cfg.manager.batch, cfg.goal_size, replay)

@@ -16,6 +16,7 @@ from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.subgoals.config import SubgoalsCfg
 from isaachrl.learn.subgoals.level import Level
 from isaachrl.maths.returns import generalized_advantages, known_returns, semi_markov_advantages
+from isaachrl.maths.seeds import Stream, sub_seed
 
 USE = (
     "the low level sees the observation and the subgoal, one-hot, and takes the action with the greatest score; the"
@@ -87,7 +88,7 @@ class SubgoalLearner(Learner):
         found = getattr(env, "subgoals", None)
         if not isinstance(found, Subgoals):
             raise ConfigError("train=subgoals needs a task that declares subgoals, such as FourRooms")
-        torch.manual_seed(seed)
+        torch.manual_seed(sub_seed(seed, Stream.weights))
         self.env, self.cfg, self.subgoals = env, cfg, found
         self.intrinsic = intrinsic or self._pay
         self.max_iterations, self.iteration, self.samples = cfg.max_iterations, 0, 0
@@ -96,7 +97,7 @@ class SubgoalLearner(Learner):
         self.above = Level(width, self.count, cfg, cfg.learning_rate, env.device)
         self.below = Level(width + self.count, env.action_size, cfg, cfg.low_learning_rate, env.device)
         self.statistics = Statistics(env)
-        self._generator = torch.Generator(device=env.device).manual_seed(seed)
+        self._generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         self._seen = env.policy_input(env.reset())
         n, device = env.num_envs, env.device
         self.choosing = torch.ones(n, dtype=torch.bool, device=device)

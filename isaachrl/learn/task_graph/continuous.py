@@ -10,6 +10,7 @@ from isaachrl.envs.statistics import Statistics
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Learner, Policy
+from isaachrl.maths.seeds import Stream, sub_seed
 
 
 class Method(Protocol):
@@ -74,7 +75,7 @@ class ContinuousLearner(Learner):
         self.env, self.method, self.horizon, self.max_iterations = env, method, horizon, max_iterations
         self.iteration = self.samples = 0
         self.statistics = Statistics(env)
-        self._generator = torch.Generator(device=env.device).manual_seed(seed)
+        self._generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         env.reset()
 
     @property

@@ -14,6 +14,7 @@ from isaachrl.learn.task_graph.config import GraphCfg
 from isaachrl.learn.task_graph.exports import ends_export, table_exports
 from isaachrl.learn.task_graph.stack import CallStack, Chooser, Tick, stack_ticks
 from isaachrl.learn.task_graph.tables import GraphTables
+from isaachrl.maths.seeds import Stream, sub_seed
 
 MOST_TICKS = 10_000
 
@@ -43,7 +44,7 @@ class GraphLearner(Learner):
         self.iteration = self.samples = 0
         self.stack = CallStack(tables, env.num_envs)
         self.statistics = Statistics(env)
-        self._generator = torch.Generator(device=env.device).manual_seed(seed)
+        self._generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         env.reset()
 
     @property
