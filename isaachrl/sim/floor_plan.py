@@ -87,7 +87,7 @@ class FloorPlan:
         there = np.flatnonzero(middle[:, 2] + half[:, 2] > 0.0)
         there = there[np.argsort((middle + half)[there, 2], kind="stable")]  # the highest last
         if len(there):
-            shade = box_shade((middle - half)[there], (middle + half)[there])
+            shade = box_shade((middle - half)[there], (middle + half)[there], 1.0 / self.scale)
             light *= 1.0 - SHADE * shade.at(*(axis.astype(np.float32) for axis in np.meshgrid(x, y)))
         self._empty = (light[..., None] * FLOOR).astype(np.float32)
         for box in there:

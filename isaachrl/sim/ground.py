@@ -86,8 +86,8 @@ class Rays:
         return bounds[0], bounds[1]
 
 
-def floor_and_sky(rays: Rays, boxes: Shade | None) -> np.ndarray:
-    """An empty world `(3, H, W)`, in [0, 255]."""
+def floor_and_sky(rays: Rays, shades: list[Shade]) -> np.ndarray:
+    """An empty world `(3, H, W)` in [0, 255], with shades on its floor."""
     picture = np.empty((3, rays.size[1], rays.size[0]), np.float32)
     high = np.sqrt(np.clip(rays.rise / SKY_SLOPE, 0.0, 1.0))[None]
     picture[:] = (high * SKY[0][:, None] + (1.0 - high) * SKY[1][:, None])[..., None]
@@ -96,8 +96,8 @@ def floor_and_sky(rays: Rays, boxes: Shade | None) -> np.ndarray:
         return picture
     rows, columns = slice(first, None), slice(None)
     light = 1.0 + CHECK * _checks(rays, rows)
-    if boxes is not None:
-        light *= 1.0 - boxes.at(*rays.points(rows, columns, 0.0))
+    for shade in shades:
+        light *= 1.0 - shade.at(*rays.points(rows, columns, 0.0))
     clear = np.exp(-1.0 / (HAZE_M * rays.nearness(0.0)[rows]))
     for k in range(3):
         weight, haze = (values.astype(np.float32)[:, None] for values in (clear * FLOOR[k], (1.0 - clear) * SKY[1][k]))

@@ -56,7 +56,7 @@ class SceneRenderer:
         self._gl, self._context = self._create()
         self._colour = np.empty((FINE * height, FINE * width, 3), np.uint8)
         self._depth = np.empty((FINE * height, FINE * width), np.float32)
-        self._standing: tuple[bytes, Shade | None] = (b"", None)
+        self._shades: list[tuple[bytes, Shade | None]] = [(b"", None), (b"", None)]
 
     def _prepare(self) -> None:
         """Set the copied model up for drawing, and sort its geoms."""
@@ -75,6 +75,8 @@ class SceneRenderer:
         robot = model.body_rootid[model.geom_bodyid] == 1
         self._body = np.flatnonzero(drawn & robot)
         self._boxes = np.flatnonzero(drawn & ~robot & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX))
+        stands = model.body_mocapid[model.geom_bodyid[self._boxes]] >= 0
+        self._standing, self._sliding = self._boxes[stands], self._boxes[~stands]
         self._ends, self._radius = capsules(model, self._body)
 
     def _create(self) -> tuple[mujoco.GLContext, mujoco.MjrContext]:
@@ -144,7 +146,7 @@ class SceneRenderer:
         near = self._depth[::-1]
         bare = near <= (self._stored(fine.nearness(LEVEL_M)) if self._even else 0.0)
         plain = np.where(fine.nearness(0.0) > 1.0 / PLANES_M[1], FLOOR_BASE, 0.0) if self._even else 0.0
-        floor = floor_and_sky(rays, self._standing_shade())
+        floor = floor_and_sky(rays, self._box_shades())
         floor -= np.broadcast_to(plain, FINE * self.height).reshape(-1, FINE).mean(1).astype(np.float32)[:, None]
         floor *= _smaller(bare[..., None])[0]
         picture += floor
@@ -162,16 +164,16 @@ class SceneRenderer:
         near, far = PLANES_M
         return np.maximum(near / (far - near) * (far * nearness - 1.0), 0.0).astype(np.float32)[:, None]
 
-    def _standing_shade(self) -> Shade | None:
-        """Light that the boxes take from the floor; computed anew where one of them has moved."""
-        if not self._even or not len(self._boxes):
-            return None
-        middle, half = self._data.geom_xpos[self._boxes], self.model.geom_size[self._boxes]
-        if middle.tobytes() != self._standing[0]:
-            there = middle[:, 2] + half[:, 2] > 0.0  # what is not needed waits under the floor
-            low, high = (middle - half)[there], (middle + half)[there]
-            self._standing = (middle.tobytes(), box_shade(low, high) if len(low) else None)
-        return self._standing[1]
+    def _box_shades(self) -> list[Shade]:
+        """Light that boxes take from the floor: of those that stand, and of those that slide; kept while none moves."""
+        for index, boxes in enumerate((self._standing, self._sliding) if self._even else ()):
+            middle, half = self._data.geom_xpos[boxes], self.model.geom_size[boxes]
+            place, _ = self._shades[index]
+            if place != middle.tobytes():
+                there = middle[:, 2] + half[:, 2] > 0.0  # what is not needed waits under the floor
+                low, high = (middle - half)[there], (middle + half)[there]
+                self._shades[index] = (middle.tobytes(), box_shade(low, high) if len(low) else None)
+        return [shade for _, shade in self._shades if shade is not None]
 
     def _grounds(self) -> list[float]:
         """Heights of what the body's shadow falls on: the floor, and the top of a box underfoot."""

@@ -51,10 +51,10 @@ class Shade:
         return np.stack(np.meshgrid(x, y), axis=-1).reshape(4, 2)
 
 
-def box_shade(low: np.ndarray, high: np.ndarray) -> Shade:
+def box_shade(low: np.ndarray, high: np.ndarray, texel_m: float = BOX_TEXEL_M) -> Shade:
     """Shadows and dark corners of boxes from `low (B, 3)` to `high (B, 3)` m on the floor around them."""
     start, end = low[:, :2].min(0) - MARGIN_M, high[:, :2].max(0) + MARGIN_M
-    texel = max(BOX_TEXEL_M, float((end - start).max()) / MOST_TEXELS)
+    texel = max(texel_m, float((end - start).max()) / MOST_TEXELS)
     light = np.ones(np.ceil((end - start) / texel).astype(int), np.float32)
     for one, other in zip(low, high, strict=True):
         thrown = SLANT * other[2]

@@ -43,7 +43,7 @@ def test_a_window_holds_what_its_points_see_and_nothing_beside_the_camera():
 
 def test_fields_are_light_and_dark_near_by_and_even_far_away():
     rays = looking_down((400, 400))
-    picture = floor_and_sky(rays, None)
+    picture = floor_and_sky(rays, [])
     x, y = rays.points(slice(200, 400), slice(0, 400), 0.0)
     inside = (abs(x % 1 - 0.5) < 0.4) & (abs(y % 1 - 0.5) < 0.4)
     clear = np.exp(-1.0 / (HAZE_M * rays.nearness(0.0)[200:]))[:, None]
@@ -51,7 +51,7 @@ def test_fields_are_light_and_dark_near_by_and_even_far_away():
     expected = clear * FLOOR[1] * (1 + CHECK * sign) + (1 - clear) * SKY[1][1]
     assert np.abs(picture[1, 200:] - expected)[inside].max() < 0.1
     low = Rays(np.array([0.3, 0.0, 1.0]), np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), 0.4, (100, 100))
-    horizon = floor_and_sky(low, None)[1]
+    horizon = floor_and_sky(low, [])[1]
     assert np.ptp(horizon[51]) < 0.5 and np.ptp(horizon[99]) > 15  # 125 m away, and 2.5 m
     assert horizon[49].tolist() == pytest.approx([SKY[1][1]] * 100, abs=12)
 

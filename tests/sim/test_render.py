@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isaachrl.errors import RenderError
-from isaachrl.sim import Scene, render
+from isaachrl.sim import Box, Scene, render
 from isaachrl.sim.cameras import ChaseCamera, View
 from isaachrl.sim.headless import choose
 from isaachrl.sim.render import SceneRenderer
@@ -61,9 +61,9 @@ def test_chase_does_not_turn_round_a_body_that_lies():
     assert abs(camera.view(place, turned, aspect=1.0).azimuth_deg) == pytest.approx(90.0, abs=1e-3)
 
 
-def from_above(renderer, qpos):
+def from_above(renderer, qpos, boxes=()):
     """Straight down from 20 m: x to the right and y up, `pixel` to the metre on the floor."""
-    picture = renderer.frame(qpos, np.zeros((0, 3)), View(np.zeros(3), 20.0, 90.0, -90.0)).astype(int)
+    picture = renderer.frame(qpos, np.reshape(boxes, (-1, 3)), View(np.zeros(3), 20.0, 90.0, -90.0)).astype(int)
     pixel = renderer.height / (2 * 20.0 * math.tan(math.radians(22.5)))
 
     def at(x, y):
@@ -84,6 +84,18 @@ def test_floor_has_fields_of_a_metre_and_the_body_throws_a_shadow_on_it():
     there = 3.0 * SLANT
     assert bare(*there)[1] - shaded(*there)[1] > 30
     assert abs(bare(*-there)[1] - shaded(*-there)[1]) <= 1
+
+
+def test_the_shadow_of_a_box_goes_where_the_box_goes():
+    renderer = SceneRenderer(Scene(boxes=(Box("box", (0.5, 0.5, 1.0)),)), 320, 240)
+    qpos = renderer.model.qpos0.copy()
+    qpos[0] = 100.0
+    under, one, other = (from_above(renderer, qpos, place) for place in ((-3, 0, -10), (-3, 0, 1), (3, 0, 1)))
+    renderer.close()
+    for x in (-3, 3):
+        beside = x + 0.5 + 0.4, 0.3  # the box is 2 m high, the shadow 0.9 m long
+        darker = [int(under(*beside)[1] - view(*beside)[1]) for view in (one, other)]
+        assert (darker[0] > 30) == (x == -3) and (darker[1] > 30) == (x == 3) and min(darker) < 3
 
 
 def test_far_fields_fade_and_do_not_flicker():
