@@ -30,7 +30,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the results")
     parser.add_argument("--skill-iterations", type=int, default=120)
     parser.add_argument("--skill-envs", type=int, default=1024)
-    parser.add_argument("--maze-iterations", type=int, default=40)
+    parser.add_argument("--maze-iterations", type=int, default=20)
     parser.add_argument("--maze-envs", type=int, default=256)
     parser.add_argument("--layout", default="umaze")
     parser.add_argument("--episodes", type=int, default=3, help="episodes of the replay")

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import logging
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.run.evaluate import write_summary
 from isaachrl.run.folder import RunFolder
-from isaachrl.run.record import Stage, VideoWriter
+from isaachrl.run.record import Film, Stage
 from isaachrl.run.settings import Settings
 from isaachrl.run.tables import show
 from isaachrl.sim import Robot, Scene, load_robot
@@ -67,15 +68,17 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
     library = MotionLibrary(clips, robot, "cpu")
     log.info("drawing %s, a minute or more without a GPU; video=false leaves it out", path)
     limit = min(max(VIDEO_S / len(clips), CLIP_S[0]), CLIP_S[1])
-    with VideoWriter(path, stage.size, FPS) as writer:
+    film = Film(stage, path, Fraction(FPS))
+    with film.writer:
         for index, clip in enumerate(clips):
-            stage.restart()
+            film.cut()
             seconds = min(clip.duration_s * (2.0 if clip.loop else 1.0), limit)  # twice: to see the seam
             times = torch.arange(0.0, seconds, 1.0 / FPS)
             qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, index), times))
             for row in qpos.numpy():
-                writer.add(stage.draw(row, row[:0].reshape(0, 3)))
-    stage.close()
+                film.add(row, row[:0].reshape(0, 3))
+        film.finish()
+    film.close()
     log.info("%d clips in %s", len(clips), path)
     return True
 

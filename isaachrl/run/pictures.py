@@ -72,5 +72,8 @@ class PictureRecorder:
             if self.writer.frames < self._limit:
                 self.writer.add(frame)
 
+    def finish(self) -> None:
+        """Nothing is left to write."""
+
     def close(self) -> None:
         """Nothing is held."""

@@ -77,6 +77,7 @@ def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRe
     try:
         with recorder.writer:
             yield recorder
+            recorder.finish()
     finally:
         recorder.close()
     log.info("%d frames in %s", recorder.writer.frames, path)

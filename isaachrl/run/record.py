@@ -1,6 +1,11 @@
 """Videos: what one environment's robot does, frame by frame, into an mp4."""
 
+import math
+import os
+from collections import deque
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,13 +16,16 @@ from isaachrl.envs.env import Env
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import RenderError
 from isaachrl.run.stills import Stills
-from isaachrl.sim.cameras import ChaseCamera, Rectangle, TopCamera
-from isaachrl.sim.render import SceneRenderer
-from isaachrl.sim.scene import Scene
+from isaachrl.sim.cameras import ChaseCamera, View
+from isaachrl.sim.floor_plan import FloorPlan, Rectangle
+from isaachrl.sim.render import SceneRenderer, Source
+from isaachrl.sim.scene import Scene, compile_scene
 
 HEIGHT, WIDTH = 480, 640
-MAP_EVERY = 3  # frames between two pictures of the map, on which little moves
-PATH_STEP_M = 0.1
+MOST_FPS = 30
+MOST_PAINTERS = 4
+
+Picture = Future[np.ndarray]
 
 
 class VideoWriter:
@@ -32,10 +40,18 @@ class VideoWriter:
         RenderError: the encoder fails or the disk refuses the file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: int) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], fps: Fraction | int) -> None:
         self.path, self._partial, self.frames = path, path.with_name(f".{path.stem}.partial{path.suffix}"), 0
+        rate: Any = fps  # the encoder takes fractions, its annotations do not
         self._sink: Generator[None, Any, None] = imageio_ffmpeg.write_frames(
-            str(self._partial), size, fps=fps, codec="libx264", quality=7, macro_block_size=2, ffmpeg_log_level="error"
+            str(self._partial),
+            size,
+            fps=rate,
+            codec="libx264",
+            quality=6,
+            macro_block_size=2,
+            ffmpeg_log_level="error",
+            output_params=["-preset", "superfast"],  # half the time of the usual one for a file hardly larger
         )
 
     def add(self, frame: np.ndarray) -> None:
@@ -58,6 +74,39 @@ class VideoWriter:
         self._partial.unlink(missing_ok=True)
 
 
+class Painter:
+    """A renderer in a thread of its own: OpenGL contexts belong to threads, and while one draws another can.
+
+    Args:
+        source: what stands in the world.
+
+    Raises:
+        RenderError: no OpenGL works here.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._thread = ThreadPoolExecutor(1, "painter")
+        try:
+            self._renderer = self._thread.submit(SceneRenderer, source, WIDTH, HEIGHT).result()
+        except RenderError:
+            self._thread.shutdown()
+            raise
+
+    def paint(self, qpos: np.ndarray, mocap_pos_w: np.ndarray, view: View, beside: np.ndarray | None) -> Picture:
+        """A picture to come, with another one on its right."""
+
+        def work() -> np.ndarray:
+            picture = self._renderer.frame(qpos, mocap_pos_w, view)
+            return picture if beside is None else np.concatenate((picture, beside), axis=1)
+
+        return self._thread.submit(work)
+
+    def close(self) -> None:
+        """Free what drawing holds, once what was asked for is drawn."""
+        self._thread.submit(self._renderer.close).result()
+        self._thread.shutdown()
+
+
 class Stage:
     """Draws the robot from behind; where a map is given, the map and the way walked on its right.
 
@@ -70,13 +119,12 @@ class Stage:
     """
 
     def __init__(self, scene: Scene, overview: Rectangle | None = None) -> None:
-        self._chase = SceneRenderer(scene, WIDTH, HEIGHT)
+        model = compile_scene(scene)
         self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6) if overview else ChaseCamera()
-        self._map = SceneRenderer(scene, HEIGHT, HEIGHT) if overview else None
-        self._top = TopCamera(overview) if overview else None
-        self._path: list[np.ndarray] = []
-        self._drawn: np.ndarray | None = None
-        self._count = 0
+        self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
+        self._painters = [Painter(model) for _ in range(min(processors(), MOST_PAINTERS))]
+        self.behind = 2 * len(self._painters)  # pictures to come that keep all painters busy
+        self._turn = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,27 +133,77 @@ class Stage:
 
     def restart(self) -> None:
         """A new episode: forget the way walked so far."""
-        self._path, self._drawn = [], None
         self._camera.restart()
+        if self._map is not None:
+            self._map.restart()
 
-    def draw(self, qpos: np.ndarray, mocap_pos_w: np.ndarray) -> np.ndarray:
-        """One picture of the world with coordinates `(nq,)` and boxes and markers at `(M, 3)`."""
-        picture = self._chase.frame(qpos, mocap_pos_w, self._camera)
-        if self._map is None or self._top is None:
-            return picture
-        here = np.array([qpos[0], qpos[1], 0.1])
-        if not self._path or np.linalg.norm(here - self._path[-1]) >= PATH_STEP_M:
-            self._path.append(here)
-        if self._drawn is None or self._count % MAP_EVERY == 0:
-            self._drawn = self._map.frame(qpos, mocap_pos_w, self._top, np.array(self._path), beacon=True)
-        self._count += 1
-        return np.concatenate((picture, self._drawn), axis=1)
+    def draw(self, qpos: np.ndarray, mocap_pos_w: np.ndarray) -> Picture:
+        """A picture to come of the world with coordinates `(nq,)` and boxes and markers at `(M, 3)`.
+
+        Camera and map remember what was before, so they are asked here and now; the rest is left to the painters.
+        """
+        view = self._camera.view(qpos[:3], qpos[3:7], WIDTH / HEIGHT)
+        beside = None if self._map is None else self._map.draw(qpos, mocap_pos_w)
+        self._turn = (self._turn + 1) % len(self._painters)
+        return self._painters[self._turn].paint(qpos.copy(), mocap_pos_w.copy(), view, beside)
 
     def close(self) -> None:
         """Free what drawing holds."""
-        self._chase.close()
-        if self._map is not None:
-            self._map.close()
+        for painter in self._painters:
+            painter.close()
+
+
+class Film:
+    """Pictures of a stage, written in order as they are finished.
+
+    Args:
+        stage: draws them; closed with the film.
+        path: of the mp4.
+        fps: frames a second.
+        limit: frames after which it stops filming.
+    """
+
+    def __init__(self, stage: Stage, path: Path, fps: Fraction, limit: int | None = None) -> None:
+        self._stage, self._limit = stage, limit
+        self.writer, self.stills = VideoWriter(path, stage.size, fps), Stills()
+        self._coming: deque[Picture | None] = deque()
+        self._count = 0
+
+    def add(self, qpos: np.ndarray, mocap_pos_w: np.ndarray) -> None:
+        """Another picture, see `Stage.draw`."""
+        if self._limit is None or self._count < self._limit:
+            self._coming.append(self._stage.draw(qpos, mocap_pos_w))
+            self._count += 1
+            self._write(self._stage.behind)
+
+    def cut(self) -> None:
+        """The next picture begins another episode."""
+        self._stage.restart()
+        self._coming.append(None)
+
+    def finish(self) -> None:
+        """Wait for all pictures and write them."""
+        self._write(0)
+
+    def _write(self, left: int) -> None:
+        """Write finished pictures until so many are left."""
+        while len(self._coming) > left:
+            coming = self._coming.popleft()
+            if coming is None:
+                self.stills.end_episode()
+            else:
+                frame = coming.result()
+                self.writer.add(frame)
+                self.stills.add(frame)
+
+    def close(self) -> None:
+        """Free what drawing holds."""
+        self._stage.close()
+
+
+def processors() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def innermost(env: Env) -> Env:
@@ -116,7 +214,7 @@ def innermost(env: Env) -> Env:
 
 
 class Recorder:
-    """Films environment 0 of a simulated task, at every step of the physics' own environment.
+    """Films environment 0 of a simulated task, at steps of the physics' own environment, as fast as it really moves.
 
     Args:
         env: the outermost environment; levels in between are asked to call after each of their inner steps.
@@ -131,21 +229,21 @@ class Recorder:
         bottom = innermost(env)
         if not isinstance(bottom, TaskEnv):
             raise RenderError("this task has no body to film; video=false says so beforehand")
-        self._sim, self._limit = bottom.sim, limit
+        self._sim = bottom.sim
         overview = getattr(bottom.task, "overview", None)
-        self._stage = Stage(bottom.sim.scene, overview() if overview else None)
-        self.writer = VideoWriter(path, self._stage.size, round(1.0 / bottom.task.cfg.step_s))
-        self.stills = Stills()
+        self._every, fps = pace(bottom.task.cfg.step_s)
+        self._film = Film(Stage(bottom.sim.scene, overview() if overview else None), path, fps, limit)
+        self.writer, self.stills = self._film.writer, self._film.stills
+        self._step = 0
         self._above = _level_above(env, bottom)
         if self._above is not None:
             self._above.observer = self.shoot
 
     def shoot(self) -> None:
-        """Add a picture of the present moment."""
-        if self.writer.frames < self._limit:
-            frame = self._stage.draw(self._sim.qpos[0].cpu().numpy(), self._sim.mocap_pos_w[0].cpu().numpy())
-            self.writer.add(frame)
-            self.stills.add(frame)
+        """A step is over: add a picture of the present moment, unless steps follow each other faster than pictures."""
+        if self._step % self._every == 0:
+            self._film.add(self._sim.qpos[0].cpu().numpy(), self._sim.mocap_pos_w[0].cpu().numpy())
+        self._step += 1
 
     def begin(self) -> None:
         """An episode is about to begin."""
@@ -156,14 +254,24 @@ class Recorder:
         if self._above is None:
             self.shoot()
         if ended:
-            self._stage.restart()
-            self.stills.end_episode()
+            self._step = 0
+            self._film.cut()
+
+    def finish(self) -> None:
+        """Write what is still being drawn."""
+        self._film.finish()
 
     def close(self) -> None:
         """Stop listening and free what drawing holds."""
         if self._above is not None:
             self._above.observer = None
-        self._stage.close()
+        self._film.close()
+
+
+def pace(step_s: float) -> tuple[int, Fraction]:
+    """Steps from one picture to the next, and pictures a second, so that a second of film is one of the simulation."""
+    every = max(math.ceil(1.0 / (MOST_FPS * step_s) - 1e-6), 1)
+    return every, Fraction(1.0 / (every * step_s)).limit_denominator(1000)
 
 
 def _level_above(env: Env, bottom: Env) -> Any:

@@ -9,7 +9,6 @@ import torch
 
 from isaachrl.maths import rotations
 
-Rectangle = tuple[float, float, float, float]
 RAISED_M = 0.4  # a root so far above where the camera looks stands on the floor, or jumps
 
 
@@ -22,14 +21,16 @@ class View:
         distance_m: from it to the camera.
         azimuth_deg: direction of sight about z; 0 looks along x.
         elevation_deg: -90 looks straight down.
-        height_m: height of the picture in metres for parallel rays; None for perspective.
     """
 
     lookat_w: np.ndarray
     distance_m: float
     azimuth_deg: float
     elevation_deg: float
-    height_m: float | None = None
+
+    def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> "View":
+        """See `Camera.view`: one that never moves."""
+        return self
 
 
 class Camera(Protocol):
@@ -81,21 +82,3 @@ class ChaseCamera:
         self._azimuth += (1 - self.lag) * 0.5 * upright * turn
         self._point = target + 0.5 * self.lag * (self._point - target)
         return View(self._point, self.distance_m, math.degrees(self._azimuth) + self.side_deg, self.elevation_deg)
-
-
-class TopCamera:
-    """A map: straight down, with parallel rays, x to the right and y up.
-
-    Args:
-        rectangle: x from, x to, y from, y to in metres, shown whole.
-        margin: of the rectangle's size, left free around it.
-    """
-
-    def __init__(self, rectangle: Rectangle, margin: float = 0.04) -> None:
-        self.rectangle, self.margin = rectangle, margin
-
-    def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
-        """See `Camera.view`; the robot does not matter."""
-        x0, x1, y0, y1 = self.rectangle
-        height = max(y1 - y0, (x1 - x0) / aspect) * (1 + 2 * self.margin)
-        return View(np.array([(x0 + x1) / 2, (y0 + y1) / 2, 0.0]), 20.0, 90.0, -90.0, height)

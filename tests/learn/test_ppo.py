@@ -266,6 +266,12 @@ def test_only_who_uses_it_waits_for_rl_games():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
+def test_who_imports_the_agent_does_not_wait_for_a_compiler():
+    code = "import sys, torch; own = torch.compile; import isaachrl.learn.ppo.agent; print(torch.compile is own)"
+    code += "; print(any(name.startswith('torch._inductor.compile') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\nFalse\n"
+
+
 def test_a_bare_humanoid_exports_what_its_motors_do():
     cfg = {"task": {"skill": "none", "start_motion": "stand", "episode_steps": 20}}
     learner = PpoLearner(isaachrl.make("HumanoidHRLMaze", 4, device="cpu", cfg=cfg), PpoCfg(**SMALL), seed=0)

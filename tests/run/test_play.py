@@ -1,7 +1,11 @@
 """Playing: a film of every step of the body, and numbers even where nothing can be drawn."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import imageio.v3 as iio
 import numpy as np
@@ -15,7 +19,7 @@ from isaachrl.errors import ConfigError, RenderError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.run import play as module
 from isaachrl.run.play import filming
-from isaachrl.run.record import VideoWriter, innermost
+from isaachrl.run.record import Film, Stage, VideoWriter, innermost, pace
 from isaachrl.run.stills import GAP, Stills
 from isaachrl.sim import Scene
 
@@ -72,16 +76,18 @@ class Idle:
 @pytest.fixture
 def stand():
     world = World(2, "auto", torch.device("cpu"), torch.Generator())
-    return task_env(Stand)(TaskCfg(episode_steps=4, substeps=1), world)
+    return task_env(Stand)(TaskCfg(episode_steps=4), world)
 
 
 def film(env, path, steps):
+    threads = threading.active_count()
     with filming(env, path, wanted=True) as recorder:
         assert recorder is not None, "this machine cannot draw"
         env.reset()
         for _ in range(steps):
             result = env.step(torch.zeros(env.num_envs, env.action_size))
             recorder.after_step(bool(result.done[0]))
+    assert threading.active_count() == threads
     return list(iio.imiter(path))
 
 
@@ -104,6 +110,55 @@ def test_picture_shows_the_body_and_beside_it_the_map(stand, tmp_path):
     # at the origin, in the middle of the map; its radius is 0.3 m of the 4.32 m that are 480 pixels wide
     assert abs(beacon[0].mean() - 240) < 8 and abs(beacon[1].mean() - 240) < 8
     assert 40 < np.ptp(beacon[1]) < 80
+
+
+def test_a_second_of_film_is_a_second_of_the_simulation(tmp_path):
+    world = World(1, "auto", torch.device("cpu"), torch.Generator())
+    fast = task_env(Stand)(TaskCfg(episode_steps=30, substeps=1), world)  # 120 steps a second
+    assert fast.step_s == pytest.approx(1 / 120)
+    frames = film(fast, tmp_path / "play.mp4", steps=24)
+    about = iio.immeta(tmp_path / "play.mp4")
+    assert len(frames) == 24 / 4 and about["fps"] == 30 and about["duration"] == pytest.approx(24 / 120)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "every", "fps"),
+    [(1 / 30, 1, 30), (1 / 60, 2, 30), (1 / 120, 4, 30), (0.1, 1, 10), (0.02, 2, 25), (0.04, 1, 25), (0.15, 1, 20 / 3)],
+)
+def test_pictures_follow_each_other_at_most_30_times_a_second(step_s, every, fps):
+    steps, rate = pace(step_s)
+    assert steps == every and float(rate) == pytest.approx(fps, abs=1e-6)
+
+
+def test_pictures_are_written_in_order_whoever_draws_fastest(tmp_path):
+    class Slow:
+        """Draws the first pictures slowest."""
+
+        size, behind = (64, 64), 4
+
+        def __init__(self):
+            self.threads, self.shown = ThreadPoolExecutor(4), threading.Event()
+
+        def draw(self, qpos, mocap_pos_w):
+            return self.threads.submit(self.paint, int(qpos[0]))
+
+        def paint(self, number):
+            assert number % 4 != 0 or self.shown.wait(5)
+            if number % 4 == 3:
+                self.shown.set()
+            return np.full((64, 64, 3), 10 * number, np.uint8)
+
+        def close(self):
+            self.threads.shutdown()
+
+    film = Film(cast(Stage, Slow()), tmp_path / "a.mp4", Fraction(30), limit=20)
+    with film.writer:
+        for number in range(25):
+            film.add(np.array([number]), np.zeros((0, 3)))
+        film.finish()
+    film.close()
+    shown = [frame.mean() for frame in iio.imiter(tmp_path / "a.mp4")]
+    assert np.abs(np.array(shown) - 10 * np.arange(20)).max() < 3
 
 
 def test_a_sheet_shows_the_episodes_that_ended(stand, tmp_path):

@@ -7,9 +7,10 @@ import pytest
 
 from isaachrl.errors import RenderError
 from isaachrl.sim import Box, Scene, render
-from isaachrl.sim.cameras import ChaseCamera, TopCamera
+from isaachrl.sim.cameras import ChaseCamera, View
 from isaachrl.sim.headless import choose
 from isaachrl.sim.render import SceneRenderer
+from isaachrl.sim.shadows import SLANT
 
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 
@@ -30,13 +31,6 @@ UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 def test_choice_of_opengl(variable, there, expected):
     environment = {} if variable is None else {"MUJOCO_GL": variable}
     assert choose(environment, there.__contains__) == expected
-
-
-def test_map_fits_the_rectangle_whichever_side_is_long():
-    wide = TopCamera((0.0, 8.0, -1.0, 1.0), margin=0.0).view(np.zeros(3), UPRIGHT, aspect=2.0)
-    assert wide.height_m == 4.0 and wide.lookat_w.tolist() == [4.0, 0.0, 0.0]
-    high = TopCamera((0.0, 1.0, 0.0, 6.0), margin=0.1).view(np.zeros(3), UPRIGHT, aspect=2.0)
-    assert high.height_m == pytest.approx(7.2)
 
 
 def test_chase_starts_behind_the_robot_and_follows_with_a_lag():
@@ -67,23 +61,62 @@ def test_chase_does_not_turn_round_a_body_that_lies():
     assert abs(camera.view(place, turned, aspect=1.0).azimuth_deg) == pytest.approx(90.0, abs=1e-3)
 
 
-def test_map_is_to_scale_and_boxes_stand_where_they_are_put():
-    renderer = SceneRenderer(Scene(boxes=(Box("box", (1.0, 0.5, 0.5), rgba=(1.0, 0.0, 0.0, 1.0)),)), 320, 160)
-    qpos = renderer.model.qpos0.copy()
-    qpos[0] = 50.0  # out of the picture
-    top = TopCamera((-8.0, 8.0, -4.0, 4.0), margin=0.0)  # 20 pixels a metre
-    picture = renderer.frame(qpos, np.array([[4.0, 2.0, 0.5]]), top).astype(int)
+def from_above(renderer, qpos, boxes=()):
+    """Straight down from 20 m: x to the right and y up, `pixel` to the metre on the floor."""
+    picture = renderer.frame(qpos, np.reshape(boxes, (-1, 3)), View(np.zeros(3), 20.0, 90.0, -90.0)).astype(int)
+    pixel = renderer.height / (2 * 20.0 * math.tan(math.radians(22.5)))
+
+    def at(x, y):
+        return picture[round(renderer.height / 2 - pixel * y), round(renderer.width / 2 + pixel * x)]
+
+    return at
+
+
+def test_floor_has_fields_of_a_metre_and_the_body_throws_a_shadow_on_it():
+    renderer = SceneRenderer(Scene(), 320, 240)
+    away, high = renderer.model.qpos0.copy(), renderer.model.qpos0.copy()
+    away[0], high[2] = 100.0, 3.0
+    bare, shaded = from_above(renderer, away), from_above(renderer, high)
     renderer.close()
-    rows, columns = (picture[..., 0] > picture[..., 1] + 60).nonzero()
-    assert picture.shape == (160, 320, 3)
-    assert np.ptp(columns) + 1 == pytest.approx(40, abs=1) and np.ptp(rows) + 1 == pytest.approx(20, abs=1)
-    assert columns.mean() == pytest.approx(160 + 80, abs=1) and rows.mean() == pytest.approx(80 - 40, abs=1)
+    fields = {(x, y): bare(x + 0.5, y + 0.5)[1] for x in (-2, -1, 0, 1, 4) for y in (-3, -2, 0, 1)}
+    light = {place for place, green in fields.items() if green > min(fields.values()) + 10}
+    assert light == {(x, y) for x, y in fields if (x + y) % 2 == 0}
+    there = 3.0 * SLANT
+    assert bare(*there)[1] - shaded(*there)[1] > 30
+    assert abs(bare(*-there)[1] - shaded(*-there)[1]) <= 1
+
+
+def test_the_shadow_of_a_box_goes_where_the_box_goes():
+    renderer = SceneRenderer(Scene(boxes=(Box("box", (0.5, 0.5, 1.0)),)), 320, 240)
+    qpos = renderer.model.qpos0.copy()
+    qpos[0] = 100.0
+    under, one, other = (from_above(renderer, qpos, place) for place in ((-3, 0, -10), (-3, 0, 1), (3, 0, 1)))
+    renderer.close()
+    for x in (-3, 3):
+        beside = x + 0.5 + 0.4, 0.3  # the box is 2 m high, the shadow 0.9 m long
+        darker = [int(under(*beside)[1] - view(*beside)[1]) for view in (one, other)]
+        assert (darker[0] > 30) == (x == -3) and (darker[1] > 30) == (x == 3) and min(darker) < 3
+
+
+def test_far_fields_fade_and_do_not_flicker():
+    renderer = SceneRenderer(Scene(), 320, 240)
+    qpos = renderer.model.qpos0.copy()
+    qpos[0] = -100.0
+    frames = [
+        renderer.frame(qpos, np.zeros((0, 3)), View(np.array([step, 0.0, 0.8]), 3.6, 35.0, -14.0)).astype(int)
+        for step in (0.0, 0.037)
+    ]
+    renderer.close()
+    sky, far, near = (frames[0][rows] for rows in (slice(0, 40), slice(50, 58), slice(200, 240)))
+    assert np.ptp(near[..., 1]) > 10 > 6 > np.ptp(far[..., 1], axis=1).max()
+    assert np.ptp(sky, axis=1).max() <= 1 and (sky[..., 2] > sky[..., 0] + 5).all()
+    assert np.abs(frames[1] - frames[0])[:80].max() <= 3
 
 
 def test_without_opengl_the_error_says_what_to_install(monkeypatch):
     def broken(*_):
         raise AttributeError("eglQueryString")
 
-    monkeypatch.setattr(render.mujoco, "Renderer", broken)
+    monkeypatch.setattr(render.mujoco, "GLContext", broken)
     with pytest.raises(RenderError, match="no renderer works here.*eglQueryString.*install libegl1.*osmesa"):
         SceneRenderer(Scene())

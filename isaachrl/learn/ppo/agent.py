@@ -18,6 +18,7 @@ import contextlib
 import io
 import tempfile
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,18 @@ from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.minibatches import Minibatches
 
-with warnings.catch_warnings():
+
+@contextlib.contextmanager
+def _nothing_compiled() -> Iterator[None]:
+    """`torch.compile` as a decorator leaves things as they are: what it would load takes longer than all else."""
+    compiler, torch.compile = torch.compile, lambda model: model
+    try:
+        yield
+    finally:
+        torch.compile = compiler
+
+
+with warnings.catch_warnings(), _nothing_compiled():  # rl_games compiles a network of its tests on import
     warnings.simplefilter("ignore")  # deprecations inside the package, of no use to our users
     from rl_games.algos_torch.a2c_continuous import A2CAgent
     from rl_games.common.algo_observer import AlgoObserver
