@@ -46,8 +46,7 @@ def run(report: Report, options: Options) -> None:
     for name in SIGNALS:
         values = [point[name] for point in last if name in point]
         report.figure(name, sum(values) / len(values) if values else None)
-    with report.part("capacity"):
-        learner.env.check_capacity()
+    report.figure("overflows", learner.env.check_capacity())  # worlds, by what there was too little of
     finite = all(math.isfinite(value) for point in found for value in point.values())
     report.check("finite", finite)
     lengths = [point["length"] for point in found if "length" in point]

@@ -100,8 +100,8 @@ class Bench:
             self.step()
             contacts, rows = torch.maximum(contacts, nacon.max()), torch.maximum(rows, nefc.max())
         found = {"contacts_a_world": float(contacts) / self.env.num_envs, "rows_of_a_world": int(rows)}
-        self.report.figures(found | {"nconmax": sim.nconmax, "njmax": sim.njmax}, self.prefix)
-        sim.check_capacity()
+        found |= {"nconmax": sim.nconmax, "njmax": sim.njmax, "overflows": sim.check_capacity()}
+        self.report.figures(found, self.prefix)
 
     def kernels(self) -> None:
         """What the profiler sees of a replayed step; null without a GPU."""
