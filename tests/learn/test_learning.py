@@ -40,35 +40,45 @@ def test_a_humanoid_that_imitates_walking_stays_up_for_longer(seed, reached):
 
 @pytest.mark.learn
 def test_ppo_answers_with_the_number_that_it_sees(seed, reached):
-    """Minus the mean error on nine numbers from -0.8 to 0.8."""
+    """Minus the mean error on nine numbers from -0.8 to 0.8.
+
+    Ten seeds: -0.020 to -0.010, median -0.013; the bound leaves a margin of 0.02. Before the training it is about -0.45.
+    """
     cfg = PpoCfg(**test_ppo.SMALL | {"log_std": -2.0}, learning_rate=1e-3, epochs=6, max_learning_rate=1e-2)
     learner = PpoLearner(test_ppo.Mirror(), cfg, seed)
     marks = torch.linspace(-0.8, 0.8, 9).unsqueeze(1)
     for _ in range(60):
         learner.iterate()
-    reached(-(learner.policy().act({"mark": marks}) - marks).abs().mean(), -1.0)
+    reached(-(learner.policy().act({"mark": marks}) - marks).abs().mean(), -0.04)
 
 
 @pytest.mark.learn
-@pytest.mark.parametrize("natural", [True, False])
-def test_hpg_finds_the_best_way_along_the_corridor(natural, seed, reached):
-    """Return of the greedy policy; the best is 3.5."""
+@pytest.mark.parametrize(("natural", "bound"), [(True, 3.499), (False, -9.0)])
+def test_hpg_finds_the_best_way_along_the_corridor(natural, bound, seed, reached):
+    """Return of the greedy policy; the best is 3.5, a random policy has less than -20.
+
+    Ten seeds: all reach 3.5 by the natural gradient, where rounding is the margin; by the plain one -7.25 to 3.5, median
+    3.5, and the bound leaves a margin of 1.75.
+    """
     fading = {"entropy": 1.0, "entropy_end": 0.0, "entropy_iterations": 80}
     cfg = {"natural": natural, "horizon": 16, "learning_rate": 0.1} | fading
     learner = make_hpg(corridor(64), config.build(HpgCfg, cfg), seed)
     for _ in range(120):
         learner.iterate()
-    reached(greedy_means(learner)[0], -100.0)
+    reached(greedy_means(learner)[0], bound)
 
 
 @pytest.mark.learn
 def test_the_subtasks_of_a_hybrid_learn(seed, reached):
-    """What the share of straight calls that arrive gains between the second and the last of 30 iterations."""
+    """What the share of straight calls that arrive gains between the second and the last of 30 iterations.
+
+    Ten seeds: 0.53 to 0.93, median 0.72; the bound leaves a margin of 0.13.
+    """
     entry = learner_entry("hybrid")
     env = isaachrl.make("ShipSteering", num_envs=256, device="cpu", seed=seed)
     hybrid = entry.build(env, config.build(entry.cfg_type, {"max_iterations": 30}), seed)
     signals = [hybrid.iterate() for _ in range(30)]
-    reached(signals[-1]["subtask/straight"] - signals[1]["subtask/straight"], -1.0)
+    reached(signals[-1]["subtask/straight"] - signals[1]["subtask/straight"], 0.4)
 
 
 def gain(signals, name):
@@ -79,16 +89,22 @@ def gain(signals, name):
 
 @pytest.mark.learn
 def test_the_level_below_learns_to_get_where_it_is_sent(seed, reached):
-    """What the share of achieved subgoals gains in 80 iterations."""
+    """What the share of achieved subgoals gains in 80 iterations.
+
+    Ten seeds: 0.24 to 0.34, median 0.28; the bound leaves a margin of 0.09.
+    """
     cfg = {"hidden": [64], "horizon": 32, "subgoal_steps": 20, "low_learning_rate": 3e-3}
     learner = test_subgoals.make(128, seed, task={"random_goal": False}, **cfg)
-    reached(gain([learner.iterate() for _ in range(80)], "subgoal/achieved"), -1.0)
+    reached(gain([learner.iterate() for _ in range(80)], "subgoal/achieved"), 0.15)
 
 
 @pytest.mark.learn
 @pytest.mark.parametrize("variant", test_subgoals.ALL)
 def test_every_variant_of_subgoals_learns_to_reach_the_goal(variant, seed, reached):
-    """What the success rate gains in 40 iterations."""
+    """What the success rate gains in 60 iterations.
+
+    Ten seeds of each variant: 0.45 to 0.64, medians 0.55 to 0.58; the bound leaves a margin of 0.10.
+    """
     cfg = {"hidden": [64], "horizon": 64, "subgoal_steps": 20, "learning_rate": 3e-3, "low_learning_rate": 3e-3}
     learner = test_subgoals.make(64, seed, variant=variant, task={"random_goal": False}, **cfg)
-    reached(gain([learner.iterate() for _ in range(40)], "episode/success_rate"), -1.0)
+    reached(gain([learner.iterate() for _ in range(60)], "episode/success_rate"), 0.35)
