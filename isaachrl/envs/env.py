@@ -1,7 +1,7 @@
 """The contract of an environment: N episodes at once, everything a tensor on one device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,7 +161,7 @@ class Env(ABC):
         """What the physics below, if any, left out; see `Sim.check_capacity`. Once a rollout."""
         return {}
 
-    def make_room(self, names: Iterable[str]) -> None:
+    def make_room(self, shares: Mapping[str, float]) -> None:
         """Give the physics below, if any, more of what was short; see `Sim.make_room`."""
 
     @abstractmethod

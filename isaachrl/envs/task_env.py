@@ -1,6 +1,6 @@
 """The only loop over physics: a task on a simulation, as an environment."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -143,9 +143,9 @@ class TaskEnv(Env):
         """See `Env.check_capacity`."""
         return self.sim.check_capacity()
 
-    def make_room(self, names: Iterable[str]) -> None:
+    def make_room(self, shares: Mapping[str, float]) -> None:
         """See `Env.make_room`."""
-        self.sim.make_room(names)
+        self.sim.make_room(shares)
 
     def evaluation_twin(self, num_envs: int, seed: int) -> "TaskEnv":
         """The same task in other worlds, told that it is being evaluated if its configuration knows a difference."""

@@ -1,6 +1,6 @@
 """One level above another: an environment whose action is a command and whose step is k steps of the one below."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -184,9 +184,9 @@ class HierarchicalEnv(Env):
         """See `Env.check_capacity`."""
         return self.inner.check_capacity()
 
-    def make_room(self, names: Iterable[str]) -> None:
+    def make_room(self, shares: Mapping[str, float]) -> None:
         """See `Env.make_room`."""
-        self.inner.make_room(names)
+        self.inner.make_room(shares)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`; this level keeps nothing between two steps."""

@@ -4,6 +4,7 @@ import logging
 import re
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -63,7 +64,10 @@ class TrainLoop:
         self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
         self._drawing = Periodic(FIRST_SAVE_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
-        self._short: set[str] = set()  # of what the physics has had too little since the last save
+        self._short: Counter[str] = (
+            Counter()
+        )  # iterations since the last save in which the physics had too little of it
+        self._since_save = 0  # iterations
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -83,7 +87,7 @@ class TrainLoop:
 
         Raises:
             CheckpointError: a checkpoint could not be written; the one before is intact.
-            ConfigError: contacts are left out of the physics, however much room there is; all has been saved.
+            ConfigError: contacts are left out in most iterations, however much room there is; all has been saved.
         """
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
@@ -108,7 +112,8 @@ class TrainLoop:
         before, start = self.learner.samples, self._clock()
         signals = self.learner.iterate()
         short = self.learner.env.check_capacity()
-        self._short |= set(short)
+        self._short.update(short.keys())
+        self._since_save += 1
         signals |= {f"physics/{name}_overflow": float(count) for name, count in short.items()}
         elapsed = max(self._clock() - start, 1e-9)
         self.wall_s += elapsed
@@ -118,9 +123,9 @@ class TrainLoop:
     def _make_room_and_save(self) -> None:
         """Give the physics more room where it was short, and save; if it has no more to give, save before saying so."""
         try:
-            self.learner.env.make_room(self._short)
+            self.learner.env.make_room({name: count / self._since_save for name, count in self._short.items()})
         finally:
-            self._short = set()
+            self._short, self._since_save = Counter(), 0
             self._save()
 
     def _save(self) -> None:

@@ -1,7 +1,7 @@
 """The interface of a simulation engine: N copies of one model as float32 tensors on one device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -122,11 +122,16 @@ class Sim(ABC):
         """
         return {}
 
-    def make_room(self, names: Iterable[str]) -> None:
+    def make_room(self, shares: Mapping[str, float]) -> None:
         """Double the room that these names of `check_capacity` stand for. The tensors and their numbers stay.
 
+        Room that has been doubled often is not doubled again, nor is any for which there is no memory.
+
+        Args:
+            shares: by name, the share of iterations since the last call in which it was short.
+
         Raises:
-            ConfigError: it has been doubled so often that the fault must lie elsewhere.
+            ConfigError: it has been doubled often and is still short more often than not: the fault must lie elsewhere.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ import dataclasses
 import gc
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,7 +44,8 @@ _OVERFLOWS = {
     "nconmax": mjw.OverflowType.BROADPHASE | mjw.OverflowType.NARROWPHASE | mjw.OverflowType.CCD,
     "hfield": mjw.OverflowType.HFIELD,
 }
-_GROWTH = 8  # times the room that was asked for: beyond it something other than the room is wrong
+_GROWTH = 8  # times the room that was asked for: if that is short all the time, something other than the room is wrong
+_ALWAYS = 0.5  # share of iterations above which room is called short all the time
 
 
 class WarpSim(Sim):
@@ -72,14 +73,14 @@ class WarpSim(Sim):
         with self._scope():
             self._m = mjw.put_model(self.model)
             self._m.opt.warn_overflow = 0  # printing from kernels is slow; `check_capacity` reads the flags
-            self._d = self._make_data()
+            self._d = self._make_data(self.nconmax, self.njmax)
             self._allocate()
         self._play("refresh", self._refresh)
 
-    def _make_data(self) -> mjw.Data:
-        """The engine's arrays, with room for `nconmax` and `njmax`."""
-        n, pool = self.num_envs, self.num_envs * self.nconmax + POOL_SLACK
-        return mjw.make_data(self.model, nworld=n, nconmax=self.nconmax, naconmax=pool, njmax=self.njmax)
+    def _make_data(self, nconmax: int, njmax: int) -> mjw.Data:
+        """The engine's arrays, with room for so many contacts and constraints."""
+        n, pool = self.num_envs, self.num_envs * nconmax + POOL_SLACK
+        return mjw.make_data(self.model, nworld=n, nconmax=nconmax, naconmax=pool, njmax=njmax)
 
     def _allocate(self) -> None:
         """Make the views on the engine's arrays, and what the engine does not hold."""
@@ -281,31 +282,41 @@ class WarpSim(Sim):
             f" task.{name}={2 * size}"
         )
 
-    def make_room(self, names: Iterable[str]) -> None:
+    def make_room(self, shares: Mapping[str, float]) -> None:
         """See `Sim.make_room`. Each is doubled, up to eight times what was asked for."""
-        wanted = [name for name in names if name in self._most]
-        for name in wanted:
-            if 2 * getattr(self, name) > self._most[name]:
+        wanted = {name: 2 * getattr(self, name) for name in shares if name in self._most}
+        for name, size in wanted.items():
+            if size > self._most[name] and shares[name] > _ALWAYS:
                 raise ConfigError(
                     f"{self._left_out(name)}. That is {_GROWTH} times the room it began with: if bodies do not really"
                     " touch so much, look at the task's scene"
                 )
-        self._resize(**{name: 2 * getattr(self, name) for name in wanted})
+        self._resize(**{name: size for name, size in wanted.items() if size <= self._most[name]})
 
     def _resize(self, **sizes: int) -> None:
         """Take other sizes for `nconmax` and `njmax`: only arrays of contacts and constraints are exchanged.
 
-        The state, and with it every tensor that is shown, stays where it is; graphs are captured anew.
+        The state, and with it every tensor that is shown, stays where it is; graphs are captured anew. Where the device
+        has no memory for them, everything stays as it is.
         """
         if not sizes:
             return
+        asked = ", ".join(f"task.{name}={size}" for name, size in sizes.items())
+        try:
+            with self._scope():
+                data = self._make_data(**({"nconmax": self.nconmax, "njmax": self.njmax} | sizes))
+        except (RuntimeError, MemoryError) as error:  # Warp raises the former on a GPU
+            reason = " ".join(str(error).split())[:200]
+            log.warning("there is no memory for %s (%s); training goes on with what there was", asked, reason)
+            return
+        with self._scope():  # what is given back is free after the work on this stream
+            _exchange(self._d, data)
+            del data
+        self._graphs.clear()
         for name, size in sizes.items():
             setattr(self, name, size)
             self._told.discard(name)
-            log.warning("there is room for task.%s=%d from now on", name, size)
-        with self._scope():
-            _exchange(self._d, self._make_data())
-        self._graphs.clear()
+        log.warning("there is room for %s from now on", asked)
 
     def _state(self) -> dict[str, Tensor]:
         """The tensors that the future follows from, and what `step` shows beside."""

@@ -205,23 +205,58 @@ def test_more_room_is_as_if_it_had_been_there_from_the_beginning(make, no_slack,
     shown = {key: tensor.data_ptr() for key, tensor in vars(sim).items() if isinstance(tensor, torch.Tensor)}
     run(sim, 3)
     assert sim.check_capacity() and not roomy.check_capacity()
-    sim.make_room(["hfield"])  # of which there is no more
+    sim.make_room({"hfield": 1.0})  # of which there is no more
     for _ in range(3):
-        sim.make_room([name])
+        sim.make_room({name: 0.1})
     sim.load_state_dict({k: v for k, v in roomy.state_dict().items() if k != "room"})
     run(sim, 3), run(roomy, 3)
     assert sim.check_capacity() == {}
     assert_same_bits(snapshot(sim), snapshot(roomy))
     assert {key: tensor.data_ptr() for key, tensor in vars(sim).items() if isinstance(tensor, torch.Tensor)} == shown
-    with pytest.raises(
-        ConfigError, match=rf"task\.{name}={8 * getattr(scene, name)}: .*8 times the room it began with"
-    ):
-        sim.make_room([name])
+
+
+@pytest.mark.parametrize("name", ["njmax", "nconmax"])
+def test_room_that_was_doubled_three_times_may_be_short_now_and_then_but_not_always(make, name):
+    sim = make(SCENE, 1)
+    most = 8 * getattr(sim, name)
+    for _ in range(3):
+        sim.make_room({name: 1.0})
+    sim.make_room({name: 0.5, "hfield": 1.0})  # half of the iterations: no error, and no more room either
+    assert getattr(sim, name) == most
+    with pytest.raises(ConfigError, match=rf"task\.{name}={most}: .*8 times the room it began with"):
+        sim.make_room({name: 0.51})
+    other = "nconmax" if name == "njmax" else "njmax"
+    before = getattr(sim, other)
+    sim.make_room({name: 0.01, other: 0.01})  # of the other there is more
+    assert (getattr(sim, name), getattr(sim, other)) == (most, 2 * before)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Failed to allocate 7 bytes\non device 'cuda:0'"), MemoryError("7 bytes")]
+)
+def test_without_memory_for_more_room_a_simulation_goes_on_with_what_it_has(make, monkeypatch, caplog, error):
+    def refuse(nconmax, njmax):
+        assert (nconmax, njmax) == (32, 512)
+        raise error
+
+    sim, other = make(SCENE, 1), make(SCENE, 1)
+    data, shapes = sim._d, sim._d.efc.J.shape
+    with monkeypatch.context() as patched:
+        patched.setattr(sim, "_make_data", refuse)
+        sim.make_room({"njmax": 1.0})
+    assert (sim.nconmax, sim.njmax, sim._d.njmax) == (32, 256, 256) and sim._d is data
+    assert sim._d.efc.J.shape == shapes and sim.state_dict()["room"].tolist() == [32, 256]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert line.startswith("there is no memory for task.njmax=512 (") and "7 bytes" in line and "\n" not in line
+    run(sim, 2), run(other, 2)
+    assert_same_bits(snapshot(sim), snapshot(other))
+    sim.make_room({"njmax": 1.0})  # tried again
+    assert sim.njmax == sim._d.njmax == 512 and sim.state_dict()["room"].tolist() == [32, 512]
 
 
 def test_room_that_has_grown_is_stored_and_older_states_have_none(make):
     sim, other = make(SCENE, 1), make(SCENE, 1)
-    sim.make_room(["njmax"])
+    sim.make_room({"njmax": 1.0})
     state = sim.state_dict()
     other.load_state_dict({name: values for name, values in state.items() if name != "room"})
     assert (other.nconmax, other.njmax) == (32, 256)

@@ -85,14 +85,17 @@ class FlatLearner(Learner):
         features = self.views.manager(obs["state"], context_of(obs))
         noisy = self.noise(self.level.draw(features, self.generator), every)
         action = self.noise.uniform() if cfg.warmup_uniform and self.steps < cfg.warmup_steps else noisy
-        result = self.env.advance(action)
-        self.lain = torch.where(self.task.flipped(), self.lain + 1, 0)
-        # cut short by the learner, not by the task: the future goes on to count, as after a time limit
-        ended = result.done | ((self.lain >= cfg.flip_reset_steps) & (cfg.flip_reset_steps > 0))
-        self.lain = self.lain.masked_fill(ended, 0)
+        result = self.env.step(action)
+        self.obs, ended, none = result.obs, result.done, obs["state"][:, :0]
+        if cfg.flip_reset_steps > 0:
+            # where an episode ended a new one is seen here, whose count begins anew whatever it shows
+            self.lain = torch.where(self.task.flipped() & ~ended, self.lain + 1, 0)
+            # cut short by the learner, not by the task: the future goes on to count, as after a time limit
+            cut = self.lain >= cfg.flip_reset_steps
+            self.obs, ended = self.env.reset_where(cut), ended | cut
+            self.lain = self.lain.masked_fill(cut, 0)
         self.episodes.add(result, ended)
         self.noise.restart(ended)
-        self.obs, none = self.env.reset_where(ended), obs["state"][:, :0]
         self.replay.push(
             result.metrics.get("diverged", torch.zeros_like(result.reward)) == 0,
             states=torch.stack((obs["state"], result.terminal_obs["state"]), dim=1), actions=action.unsqueeze(1),

@@ -50,6 +50,31 @@ def test_the_flat_baseline_begins_anew_on_its_back_and_goes_on_past_that():
     assert learner.episodes.read()["episode/length"] == 3
 
 
+@pytest.mark.parametrize("flip_reset_steps", [0, 3])
+def test_the_flat_baseline_steps_through_what_replays_steps_and_remembers_what_came_before_a_reset(flip_reset_steps):
+    env = Plane(num_envs=2, lengths=[2, 99], flip_above=-1e9)
+    learner, calls, times = flat(env=env, flip_reset_steps=flip_reset_steps), [], []
+
+    def replayed(action):
+        calls.append(1)
+        return env.step_eagerly(action)
+
+    env.step_graph = replayed
+    for _ in range(4):
+        learner._step()
+        times.append(env.time.tolist())
+        assert torch.equal(learner.obs["state"], env.observe()["state"])
+    # the first world ends by itself after two steps, the second is cut short after three, if at all
+    assert len(calls) == 4
+    assert times == ([[1, 1], [0, 2], [1, 0], [0, 1]] if flip_reset_steps else [[1, 1], [0, 2], [1, 3], [0, 4]])
+    assert (learner.lain == (torch.tensor([0, 1]) if flip_reset_steps else 0)).all()
+    states, data = learner.replay.data["states"][:8], learner.replay.data
+    assert (states[:, 1, 2] - states[:, 0, 2]).tolist() == pytest.approx(
+        [0.1] * 8
+    )  # the step after, and no new episode
+    assert not data["terminal"][:8].any()
+
+
 @pytest.mark.parametrize("uniform", [True, False])
 def test_the_flat_baseline_may_warm_up_with_uniform_actions(uniform):
     quiet = {"noise_low": 1e-6, "noise_high": 1e-6, "small_last_layer": True}
