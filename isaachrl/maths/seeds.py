@@ -17,8 +17,7 @@ class Stream(IntEnum):
 
 
 def sub_seed(seed: int, stream: Stream) -> int:
-    """The seed of a stream, below 2**32: practically the same numbers appear neither in another stream nor under another
-    seed.
+    """The seed of a stream, below 2**32: practically never that of another stream, or of one under another seed.
 
     Two streams that were told apart by adding to the seed would be those of the next seed's run. This is what
     `numpy.random.SeedSequence(seed).spawn` gives to its children.
@@ -29,7 +28,7 @@ def sub_seed(seed: int, stream: Stream) -> int:
 def rank_seed(seed: int, rank: int) -> int:
     """The seed of a process that trains together with others, below 2**32; the first, of rank 0, keeps the given one.
 
-    It is no stream's and practically no other rank's under another seed.
+    It is practically never that of a stream, of another rank, or of any rank under another seed.
     """
     return _derived(seed, len(Stream), rank) if rank > 0 else seed
 
