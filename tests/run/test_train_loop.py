@@ -189,7 +189,7 @@ def test_a_run_whose_state_is_another_versions_is_not_resumed_and_says_what_to_t
         raise kind("steps")
 
     monkeypatch.setattr(point.Greedy, "load_state_dict", fails)
-    expected = f"lacks what this one keeps .{kind.__name__}: '?steps.*another version .* type checkpoint=run along"
+    expected = f"not laid out as here .{kind.__name__}: '?steps.*another version .* type checkpoint=run along"
     with pytest.raises(CheckpointError, match=expected):
         launch(resume="run", max_iterations=2)
     launch(checkpoint="run", run_dir="new", max_iterations=1)
