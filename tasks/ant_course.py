@@ -88,11 +88,11 @@ class AntCourse(Task[AntCourseCfg]):
         action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
         state_scale: `(S,)` typical sizes of the state's entries.
-        terminates: whether anything but time ends an episode.
+        terminates: whether anything but time and a world that broke ends an episode.
     """
 
     STATE = ("target", "steps", "episodes")
-    terminates = False  # time alone ends an episode
+    terminates = False  # time alone ends an episode, unless its world broke
 
     def __init__(self, cfg: AntCourseCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)

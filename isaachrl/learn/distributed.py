@@ -17,9 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from isaachrl.errors import ConfigError
+from isaachrl.maths.seeds import rank_seed
 from isaachrl.nn import RunningNorm
-
-_STRIDE = 1_000_003  # between the seeds of two ranks: far from the seeds that a person would try next
 
 
 def rank() -> int:
@@ -96,8 +95,8 @@ def own_part(rows: Tensor) -> Tensor:
 
 
 def own_seed(seed: int) -> int:
-    """A seed that differs between ranks; rank 0 keeps the given one."""
-    return seed + _STRIDE * rank()
+    """A seed that differs between ranks; rank 0 keeps the given one. See `rank_seed`."""
+    return rank_seed(seed, rank())
 
 
 def part_ways(generator: torch.Generator) -> None:

@@ -17,9 +17,21 @@ class Stream(IntEnum):
 
 
 def sub_seed(seed: int, stream: Stream) -> int:
-    """The seed of a stream, below 2**32: the same numbers appear neither in another stream nor under another seed.
+    """The seed of a stream, below 2**32: practically never that of another stream, or of one under another seed.
 
     Two streams that were told apart by adding to the seed would be those of the next seed's run. This is what
     `numpy.random.SeedSequence(seed).spawn` gives to its children.
     """
-    return int(np.random.SeedSequence(seed, spawn_key=(int(stream),)).generate_state(1)[0])
+    return _derived(seed, int(stream))
+
+
+def rank_seed(seed: int, rank: int) -> int:
+    """The seed of a process that trains together with others, below 2**32; the first, of rank 0, keeps the given one.
+
+    It is practically never that of a stream, of another rank, or of any rank under another seed.
+    """
+    return _derived(seed, len(Stream), rank) if rank > 0 else seed
+
+
+def _derived(seed: int, *key: int) -> int:
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])

@@ -108,7 +108,14 @@ def _restore(loop: TrainLoop, settings: Settings) -> None:
         )
     try:
         loop.restore(settings.loaded)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"the state in the checkpoint is not laid out as here ({type(error).__name__}: {reason(error)}); leave out"
+            " the keys that change what the learner does; if there are none, another version made the run, and it"
+            f" cannot go on: type checkpoint={settings.run.resume} along with the same task= and train= for a new"
+            " training that starts from its weights"
+        ) from error
+    except (RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"the state in the checkpoint does not fit the present configuration ({reason(error)}); leave out the keys"
             " that change sizes; if there are none, another version made the run: type"

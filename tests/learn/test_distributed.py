@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn import distributed
+from isaachrl.maths.seeds import rank_seed
 from isaachrl.run import commands, settings
 from isaachrl.run.checkpoint import load_checkpoint
 from tests.learn import ranks
@@ -152,6 +153,14 @@ def test_alone_everything_is_handed_back(monkeypatch):
     assert distributed.own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
     with distributed.joined():
         assert distributed.size() == 1
+
+
+def test_the_seed_of_another_process_is_no_sum(monkeypatch):
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    generator = torch.Generator().manual_seed(9)
+    distributed.part_ways(generator)
+    assert generator.initial_seed() == distributed.own_seed(9) == rank_seed(9, 1)
+    assert abs(distributed.own_seed(10) - distributed.own_seed(9)) > 1
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):

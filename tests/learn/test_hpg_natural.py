@@ -17,7 +17,7 @@ def hpg(num_envs=1, **values):
 
 def plain_gradient(algorithm, row, child, weight):
     """The plain gradient, all choices made by the present policy."""
-    algorithm.policies[0] = algorithm.probabilities(0)
+    algorithm.policies = algorithm.probabilities(0).unsqueeze(0)
     return algorithm.gradient(row, child, weight, torch.zeros_like(row))
 
 

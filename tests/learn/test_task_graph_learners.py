@@ -242,10 +242,28 @@ def test_value_iteration_cut_short_does_not_pass_for_the_best():
         solver.outcome()
 
 
-@pytest.mark.parametrize("make", [make_hpg, make_maxq, make_flat_q])
-def test_a_stored_state_continues_bit_for_bit(make):
-    cfg_type = HpgCfg if make is make_hpg else ValueCfg
-    first, second = (make(corridor(8, seed=s), cfg_type(), s) for s in (0, 1))
+def test_the_natural_gradient_keeps_no_policies_and_the_plain_one_those_of_the_last_iterations():
+    natural = hpg(8, horizon=4)
+    natural.iterate()
+    assert natural.algorithm.policies.numel() == 0 and "policies" not in natural.algorithm.state_dict()
+    plain = hpg(8, horizon=4, natural=False)
+    algorithm = plain.algorithm
+    kept = len(algorithm.policies)
+    drawn = []
+    for iteration in range(kept + 2):
+        drawn.append(algorithm.probabilities(iteration))
+        plain.iterate()
+    expected = torch.stack(drawn[kept:] + drawn[2:kept])  # the oldest two are overwritten
+    assert torch.equal(algorithm.policies, expected) and not torch.equal(drawn[0], drawn[-1])
+    assert torch.equal(algorithm.state_dict()["policies"], expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "cfg"),
+    [(make_hpg, HpgCfg()), (make_hpg, HpgCfg(natural=False)), (make_maxq, ValueCfg()), (make_flat_q, ValueCfg())],
+)
+def test_a_stored_state_continues_bit_for_bit(make, cfg):
+    first, second = (make(corridor(8, seed=s), cfg, s) for s in (0, 1))
     for _ in range(5):
         first.iterate()
     env_state, state = first.env.state_dict(), first.state_dict()

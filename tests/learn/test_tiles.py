@@ -148,6 +148,15 @@ def test_an_open_call_teaches_nothing_without_a_baseline():
     assert policy.mean.tolist() == pytest.approx([moved, 0.0, moved, 0.0])
 
 
+def test_without_a_baseline_a_table_of_values_that_was_loaded_has_no_say():
+    policy = actor(normalize=False, **PLAIN)
+    policy.load_weights({"mean": torch.zeros(4), "value": torch.full((4,), 2.5)})  # 5 at either pair of tiles
+    note(policy, [1.0, 0.0], [2.0, 0.0], [True, True], [True, True])
+    policy.learn(0)
+    assert policy.mean.tolist() == pytest.approx([0.2, 0.0, 0.2, 0.0])  # 0.1 * 2 * 1
+    assert policy.value.tolist() == [2.5] * 4, "kept for who goes on with one"
+
+
 def test_open_calls_outlive_a_checkpoint():
     first, second = actor(**PLAIN), actor(**PLAIN)
     note(first, [0.3, -0.2], [-1.0, -1.0], [False, True], [False, True])

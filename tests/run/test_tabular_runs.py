@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import tasks
-from isaachrl.errors import ConfigError, RenderError
+from isaachrl.errors import CheckpointError, ConfigError, RenderError
 from isaachrl.run import commands, settings
+from isaachrl.run.checkpoint import load_checkpoint, save_checkpoint
 from isaachrl.run.learners import load_learners
 from isaachrl.run.pictures import PictureRecorder, paints
 from tests.run.point import Point, PointCfg
@@ -56,6 +57,27 @@ def test_train_resume_and_evaluate(run, learner):
     summary = run(task, learner, mode="evaluate", checkpoint="run", episodes=4, steps=30)
     assert summary["episodes"] == 4 and 0 < summary["length_mean"] <= 30 and "success_rate" in summary
     assert json.loads(Path("run/evaluate.json").read_text())["iteration"] == 4
+
+
+@pytest.mark.parametrize(
+    ("learner", "train", "missing"),
+    [("hpg", {}, "open"), ("hpg", {"natural": False}, "policies"), ("hybrid", {}, "steps"), ("flat_pg", {}, "steps")],
+)
+def test_a_run_that_lacks_what_is_kept_today_is_not_resumed_and_gives_its_weights(
+    run, monkeypatch, learner, train, missing
+):
+    monkeypatch.setattr("isaachrl.run.train_loop.write_report", lambda *_: None)
+    task, more = RUNS[learner]
+    run(task, learner, more | train, max_iterations=1)
+    stored = load_checkpoint(Path("run"))
+    state = stored.learner_state
+    holder = state["algorithm"] if learner == "hpg" else state["method"]
+    (holder["actor"] if learner == "hybrid" else holder).pop(missing)
+    save_checkpoint(stored, Path("run/checkpoints/last.pt"))
+    with pytest.raises(CheckpointError, match=f"KeyError: '{missing}'.*another version.*type checkpoint=run along"):
+        run(task, learner, more | train, max_iterations=2, resume="run")
+    run(task, learner, more | train, max_iterations=1, checkpoint="run", run_dir="new")
+    assert load_checkpoint(Path("new")).iteration == 1
 
 
 def test_what_yaml_says_of_the_tasks_own_learner_is_not_asked_of_another(run):

@@ -181,6 +181,21 @@ def test_a_numbered_checkpoint_is_evaluated_and_started_from(launch):
     assert signals(started[0]) == signals(started[1])
 
 
+@pytest.mark.parametrize("kind", [KeyError, IndexError, TypeError])
+def test_a_run_whose_state_is_another_versions_is_not_resumed_and_says_what_to_type(launch, monkeypatch, kind):
+    launch(run_dir="run", max_iterations=1)
+
+    def fails(self, state):
+        raise kind("steps")
+
+    monkeypatch.setattr(point.Greedy, "load_state_dict", fails)
+    expected = f"not laid out as here .{kind.__name__}: '?steps.*another version .* type checkpoint=run along"
+    with pytest.raises(CheckpointError, match=expected):
+        launch(resume="run", max_iterations=2)
+    launch(checkpoint="run", run_dir="new", max_iterations=1)
+    assert load_checkpoint(Path("new")).iteration == 1
+
+
 def test_a_numbered_checkpoint_is_not_resumed_and_says_what_to_type(launch):
     launch(max_iterations=5, run_dir="run")
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}

@@ -176,6 +176,21 @@ def test_wide_targets_fill_the_course_and_evaluation_stays_at_its_point():
     assert make("AntPush", num_envs=1, wide=True, targets="evaluation").task.target.tolist() == [[0.0, 19.0]]
 
 
+@pytest.mark.parametrize(
+    ("name", "share"),
+    # AntPush: rows of y from -4, 4 and 12 m on, each four cells of 8 m long, have 2, 1 and 3 of wall; AntFall has none
+    [("AntPush", 0.5), ("AntFall", 0.0)],
+)
+def test_wide_targets_inside_walls(name, share):
+    task = make(name, num_envs=1, wide=True).task
+    targets = task.draw_contexts(20_000, torch.Generator().manual_seed(0))[:, :2]
+    inside = torch.zeros(20_000, dtype=torch.bool)
+    for box in courses.boxes(task.plan):
+        if box.name.startswith("wall"):
+            inside |= ((targets - torch.tensor(box.pos_m[:2])).abs() < torch.tensor(box.half_size_m[:2])).all(-1)
+    assert inside.float().mean().item() == pytest.approx(share, abs=0.02 if share else 0.0)
+
+
 @pytest.mark.parametrize("name", ["AntMaze", "AntFall", "AntGather"])
 def test_layouts_name_every_number_of_the_state(name):
     env = make(name, num_envs=2)

@@ -15,12 +15,11 @@ CONTEXT_SCALE = 10.0
 class GoalTask(Protocol):
     """What a task must offer: an observation group `state` whose first entries goals can be about.
 
-    A task with targets has a group `context` too, and the two functions about it. `show_goal` may be missing; so may
-    `terminates`, whether episodes can end by anything but time: without it they are taken to.
+    A task with targets has a group `context` too, and the two functions about it. It may say more: `show_goal`, and
+    `terminates: bool`, whether episodes can end by anything but time; without that they are taken to.
     """
 
     cfg: Any
-    terminates: bool
     position_size: int
     action_limits: Tensor
     goal_limits: Tensor

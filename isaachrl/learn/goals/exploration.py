@@ -69,7 +69,13 @@ class Exploration:
         """Sizes, correlations and the noise in force."""
         return {name: getattr(self, name).clone() for name in self.STATE}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state_dict`."""
+    def load_state_dict(self, state: dict[str, Tensor] | Tensor) -> None:
+        """Continue from `state_dict`.
+
+        Raises:
+            TypeError: it is the noise alone, as older versions kept it.
+        """
+        if isinstance(state, Tensor):
+            raise TypeError("of the exploration's noise the sizes are missing")
         for name in self.STATE:
             setattr(self, name, state[name].to(self.scale.device, copy=True))

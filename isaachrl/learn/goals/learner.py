@@ -174,5 +174,6 @@ class GoalsLearner(Learner):
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
         self.levels.load_weights(state["levels"])
-        self.manager_update.load_weights(state["manager_update"])
+        if "manager_update" in state:  # some older files of weights hold the levels alone
+            self.manager_update.load_weights(state["manager_update"])
         self.iteration, self.samples = state["iteration"], state["samples"]

@@ -283,7 +283,8 @@ class ManagerUpdate:
     def load_weights(self, state: dict[str, Any]) -> None:
         """Take the running mean alone: the critics' values are measured from it."""
         self.mean_reward.copy_(state["mean_reward"])
-        self._mean_known = state["mean_known"]
+        # older files do not say; there a mean that was never moved is 0
+        self._mean_known = state.get("mean_known", bool(self.mean_reward != 0))
 
 
 class _WorkerSteps:

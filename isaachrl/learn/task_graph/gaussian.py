@@ -125,8 +125,10 @@ class GaussianTiles:
         cfg = self.cfg
         log = {name: torch.stack([getattr(step, name) for step in self.steps]) for name in Step.__annotations__}
         weight = self._take(log["done"], log["final"])
-        value = value_of(self.value, log["tiles"])
-        following = value_of(self.value, log["next_tiles"]).masked_fill(log["final"], 0.0)
+        # weights of a training that had a baseline bring its table along
+        table = self.value if cfg.baseline else torch.zeros_like(self.value)
+        value = value_of(table, log["tiles"])
+        following = value_of(table, log["next_tiles"]).masked_fill(log["final"], 0.0)
         lam = cfg.lam if cfg.baseline else 1.0
         advantage = weight * generalized_advantages(log["reward"], value, following, log["done"], cfg.gamma, lam)
         tiles, noise, weight = log["tiles"].flatten(0, 1), log["noise"].flatten(), weight.flatten()

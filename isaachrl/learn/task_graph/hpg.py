@@ -24,7 +24,8 @@ class Hpg:
     cut off by time teaches nothing: its reward-to-go is not known. With `natural` it is the natural gradient.
 
     Attributes:
-        policies: `(K, rows, C)` probabilities by which the choices of the last iterations were drawn.
+        policies: `(K, rows, C)` probabilities by which the choices of the last K iterations were drawn; with `natural`,
+            which does not ask for them, none.
 
     Args:
         tables: the graph.
@@ -48,7 +49,7 @@ class Hpg:
         level = {path[-1]: len(path) - 1 for path in tables.graph.paths()}
         self._level = [level[subtask.name] for subtask in tables.graph.subtasks]
         kept = -(-longest // cfg.horizon) + 1  # iterations in which a call that ends now can have chosen
-        self.policies = torch.zeros(kept, tables.rows, tables.width, device=device)
+        self.policies = torch.zeros(0 if cfg.natural else kept, tables.rows, tables.width, device=device)
         self.open = OpenDecisions(kept * cfg.horizon, tables.graph.depth, num_envs, device)
 
     def probabilities(self, iteration: int) -> Tensor:
@@ -101,7 +102,7 @@ class Hpg:
         """Sum over choices of `weight` times the gradient of the choice's log probability, `(rows, C)`.
 
         The gradient is that of the policy that made the choice. That of a later one would not be zero in the mean:
-        where all weights are negative, for one, it would carry every change further.
+        where all weights are negative, it reinforces whatever changed since.
 
         Args:
             row, child: `(M,)` row and position of each choice.
@@ -146,12 +147,14 @@ class Hpg:
         over = (ticks.ended[:, 0] & ~ticks.terminated).unsqueeze(1)
         done = self.tables.done[ticks.task, ticks.after.unsqueeze(1).expand_as(ticks.task)]
         slots = self.open.add(ticks, self.row[ticks.task, ticks.entry], ticks.ended & (done | ~over))
-        self.policies[slots // self.cfg.horizon] = self.probabilities(iteration)
+        if not self.cfg.natural:
+            horizon = self.cfg.horizon
+            self.policies[slots[::horizon] // horizon] = self.probabilities(iteration)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Algorithm.state_dict`."""
-        weights = {name: getattr(self, name).clone() for name in self._WEIGHTS}
-        return weights | {"policies": self.policies.clone(), "open": self.open.state_dict()}
+        state = self.weights() | {"open": self.open.state_dict()}
+        return state if self.cfg.natural else state | {"policies": self.policies.clone()}
 
     def weights(self) -> dict[str, Any]:
         """See `Algorithm.weights`."""
@@ -165,5 +168,6 @@ class Hpg:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Algorithm.load_state_dict`."""
         self.load_weights(state)
-        self.policies = like(self.policies, state["policies"], "policies")
+        if not self.cfg.natural:
+            self.policies = like(self.policies, state["policies"], "policies")
         self.open.load_state_dict(state["open"])

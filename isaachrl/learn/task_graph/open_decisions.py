@@ -18,7 +18,7 @@ class OpenDecisions:
     choices are overwritten once they are `window` ticks old.
 
     Args:
-        window: ticks that are kept. A call must last less, by at least the ticks that are added at a time.
+        window: ticks that are kept: at least those of the longest call and those that are added at a time, together.
         depth: D levels.
         num_envs: N.
         device: of the tensors.

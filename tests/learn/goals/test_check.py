@@ -41,7 +41,7 @@ def test_checks_in_the_maze_start_alike_though_targets_go_round_from_episode_to_
     assert first == again and len([name for name in first if name.startswith("check/success_at_")]) == 2
 
 
-def test_the_goals_marker_is_moved_for_who_plays_and_not_in_checks():
+def test_the_goals_marker_is_moved_when_playing_and_not_in_checks():
     learner = make_learner(check_every=0)
     shown = []
 

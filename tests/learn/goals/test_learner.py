@@ -354,6 +354,37 @@ def test_the_mean_reward_comes_along_with_the_weights_that_were_learned_under_it
     assert_close(other.manager_update.mean_reward, 0.99 * mean + 0.01 * -40.0)
 
 
+@pytest.mark.parametrize("mean", [-3.0, 0.0])
+def test_weights_that_do_not_say_whether_the_mean_reward_is_known_are_those_of_a_known_one_unless_it_is_0(mean):
+    learner, other = (make_learner(centre_reward=True) for _ in range(2))
+    state = learner.weights()
+    del state["manager_update"]["mean_known"]
+    state["manager_update"]["mean_reward"].fill_(mean)
+    other.load_weights(state)
+    collect(other, 12)
+    other.replay.data["rewards"].fill_(-100.0)  # of four steps, scaled by 0.1: -40
+    other.manager_update.step()
+    expected = 0.99 * mean + 0.01 * -40.0 if mean else -40.0
+    assert_close(other.manager_update.mean_reward, torch.tensor(expected))
+
+
+def test_weights_of_the_levels_alone_leave_the_managers_mean_reward_as_it_is():
+    learner, other = make_learner(), make_learner(seed=5)
+    state = learner.weights()
+    del state["manager_update"]
+    other.manager_update.mean_reward.fill_(2.0)
+    other.load_weights(state)
+    assert equal(weights(learner), weights(other)) and other.manager_update.mean_reward == 2.0
+
+
+def test_noise_stored_without_its_sizes_is_refused():
+    learner = make_learner()
+    state = learner.state_dict()
+    state["collector"]["worker_noise"] = state["collector"]["worker_noise"]["state"]
+    with pytest.raises(TypeError, match="sizes are missing"):
+        learner.load_state_dict(state)
+
+
 def test_numbers_that_are_not_finite_are_reported():
     learner = make_learner()
     learner.iterate()
