@@ -32,6 +32,12 @@ STAND_M = 0.1  # a box is underfoot if its top is higher than the floor by that 
 Source = mujoco.MjModel | Scene
 
 
+def any_thread_draws() -> bool:
+    """Whether contexts can be made in any thread: offscreen ones can; those of GLFW are the main thread's alone."""
+    kind = getattr(mujoco, "GLContext", None)
+    return kind is not None and kind.__module__.rsplit(".", 1)[-1] in ("egl", "osmesa", "cgl")
+
+
 class SceneRenderer:
     """Draws one world from its coordinates; it never touches a running simulation.
 

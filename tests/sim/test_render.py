@@ -34,6 +34,18 @@ def test_choice_of_opengl(variable, there, expected):
     assert choose(environment, there.__contains__) == expected
 
 
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [("mujoco.egl", True), ("mujoco.osmesa", True), ("mujoco.cgl", True), ("mujoco.glfw", False), (None, False)],
+)
+def test_only_offscreen_contexts_are_made_in_any_thread(monkeypatch, module, expected):
+    if module is None:  # as with MUJOCO_GL=disable
+        monkeypatch.delattr(render.mujoco, "GLContext", raising=False)
+    else:
+        monkeypatch.setattr(render.mujoco, "GLContext", type("GLContext", (), {"__module__": module}), raising=False)
+    assert render.any_thread_draws() is expected
+
+
 def test_chase_starts_behind_the_robot_and_follows_with_a_lag():
     camera = ChaseCamera(side_deg=30.0, lag=0.5, height_m=1.0)
     left = np.array([math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)])  # heading along y
