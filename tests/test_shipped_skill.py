@@ -99,12 +99,17 @@ def test_the_shipped_high_levels_find_their_way(name: str, seed: int, reached: C
     reached(run_episodes(env, policy, 1).summary()["success_rate"], 0.85)
 
 
-def test_the_second_skill_gets_up_from_wherever_it_was_tipped_over_to() -> None:
+@pytest.mark.learn
+def test_the_second_skill_gets_up_from_wherever_it_was_tipped_over_to(
+    seed: int, reached: Callable[[float, float], None]
+) -> None:
+    """Share of 48 bodies that stand again within four seconds."""
     skill = Skill.load("assets/skills/rising.pt")
     changes = {"fallen": {"share": 1.0}, "track_within_m": 0.0, "episode_steps": 120}  # 4 s
-    env = isaachrl.make("HumanoidRise", num_envs=48, seed=5, cfg={"task": changes})
+    env = isaachrl.make("HumanoidRise", num_envs=48, seed=seed, cfg={"task": changes})
     obs, none = env.reset(), torch.zeros(48, 0)
     for _ in range(120):
         result = env.advance(skill.act(obs["proprioception"], none))
         obs = result.obs
-    assert result.done.all() and result.metrics["recovery_rate"].mean() >= 0.8
+    assert result.done.all()
+    reached(result.metrics["recovery_rate"].mean().item(), 0.8)

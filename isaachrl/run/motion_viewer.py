@@ -1,5 +1,6 @@
 """Playing without a checkpoint: the clips a task imitates, as a video and a sheet of stills, and how good they are."""
 
+import contextlib
 import dataclasses
 import io
 import logging
@@ -69,7 +70,7 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
     log.info("drawing %s, a minute or more without a GPU; video=false leaves it out", path)
     limit = min(max(VIDEO_S / len(clips), CLIP_S[0]), CLIP_S[1])
     film = Film(stage, path, Fraction(FPS))
-    with film.writer:
+    with contextlib.closing(film), film.writer:
         for index, clip in enumerate(clips):
             film.cut()
             seconds = min(clip.duration_s * (2.0 if clip.loop else 1.0), limit)  # twice: to see the seam
@@ -78,7 +79,6 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
             for row in qpos.numpy():
                 film.add(row, row[:0].reshape(0, 3))
         film.finish()
-    film.close()
     log.info("%d clips in %s", len(clips), path)
     return True
 
@@ -86,21 +86,20 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
 def _sheet(clips: list[Clip], robot: Robot) -> bytes:
     """A row of stills for each clip, seen from the side, evenly over its length; as PNG."""
     width, height = STILL_SIZE
-    renderer = SceneRenderer(Scene(robot=robot.name), width, height)
     library = MotionLibrary(clips, robot, "cpu")
     figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
-    for row, clip in enumerate(clips):
-        camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)
-        times = torch.linspace(0.0, clip.duration_s, STILLS + 1)[:-1]
-        qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, row), times))
-        frames = [renderer.frame(pose, np.zeros((0, 3)), camera) for pose in qpos.numpy()]
-        left, top = LABEL_PX / (LABEL_PX + STILLS * width), 1.0 - row / len(clips)
-        axes = figure.add_axes((left, top - 1.0 / len(clips), 1.0 - left, 1.0 / len(clips)))
-        axes.imshow(np.concatenate(frames, axis=1), aspect="auto")
-        axes.axis("off")
-        figure.text(0.9 * left, top - 0.5 / len(clips), clip.name, ha="right", va="center")
-    renderer.close()
+    with contextlib.closing(SceneRenderer(Scene(robot=robot.name), width, height)) as renderer:
+        for row, clip in enumerate(clips):
+            camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)
+            times = torch.linspace(0.0, clip.duration_s, STILLS + 1)[:-1]
+            qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, row), times))
+            frames = [renderer.frame(pose, np.zeros((0, 3)), camera) for pose in qpos.numpy()]
+            left, top = LABEL_PX / (LABEL_PX + STILLS * width), 1.0 - row / len(clips)
+            axes = figure.add_axes((left, top - 1.0 / len(clips), 1.0 - left, 1.0 / len(clips)))
+            axes.imshow(np.concatenate(frames, axis=1), aspect="auto")
+            axes.axis("off")
+            figure.text(0.9 * left, top - 0.5 / len(clips), clip.name, ha="right", va="center")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

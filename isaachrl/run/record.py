@@ -1,10 +1,11 @@
 """Videos: what one environment's robot does, frame by frame, into an mp4."""
 
+import logging
 import math
 import os
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +19,10 @@ from isaachrl.errors import RenderError
 from isaachrl.run.stills import Stills
 from isaachrl.sim.cameras import ChaseCamera, View
 from isaachrl.sim.floor_plan import FloorPlan, Rectangle
-from isaachrl.sim.render import SceneRenderer, Source
+from isaachrl.sim.render import SceneRenderer, Source, any_thread_draws
 from isaachrl.sim.scene import Scene, compile_scene
+
+log = logging.getLogger(__name__)
 
 HEIGHT, WIDTH = 480, 640
 MOST_FPS = 30
@@ -74,8 +77,23 @@ class VideoWriter:
         self._partial.unlink(missing_ok=True)
 
 
+class _AtOnce(Executor):
+    """Does what it is given in the calling thread, before it returns."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future that is done."""
+        result: Future[Any] = Future()
+        try:
+            result.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            result.set_exception(error)
+        return result
+
+
 class Painter:
     """A renderer in a thread of its own: OpenGL contexts belong to threads, and while one draws another can.
+
+    Where only the main thread can have a context, it is made in the calling thread, which then draws.
 
     Args:
         source: what stands in the world.
@@ -85,10 +103,10 @@ class Painter:
     """
 
     def __init__(self, source: Source) -> None:
-        self._thread = ThreadPoolExecutor(1, "painter")
+        self._thread: Executor = ThreadPoolExecutor(1, "painter") if any_thread_draws() else _AtOnce()
         try:
             self._renderer = self._thread.submit(SceneRenderer, source, WIDTH, HEIGHT).result()
-        except RenderError:
+        except Exception:
             self._thread.shutdown()
             raise
 
@@ -122,7 +140,7 @@ class Stage:
         model = compile_scene(scene)
         self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6) if overview else ChaseCamera()
         self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
-        self._painters = [Painter(model) for _ in range(min(processors(), MOST_PAINTERS))]
+        self._painters = _painters(model)
         self.behind = 2 * len(self._painters)  # pictures to come that keep all painters busy
         self._turn = 0
 
@@ -161,11 +179,14 @@ class Film:
         path: of the mp4.
         fps: frames a second.
         limit: frames after which it stops filming.
+        stills: shown every picture, too.
     """
 
-    def __init__(self, stage: Stage, path: Path, fps: Fraction, limit: int | None = None) -> None:
-        self._stage, self._limit = stage, limit
-        self.writer, self.stills = VideoWriter(path, stage.size, fps), Stills()
+    def __init__(
+        self, stage: Stage, path: Path, fps: Fraction, limit: int | None = None, stills: Stills | None = None
+    ) -> None:
+        self._stage, self._limit, self._stills = stage, limit, stills
+        self.writer = VideoWriter(path, stage.size, fps)
         self._coming: deque[Picture | None] = deque()
         self._count = 0
 
@@ -189,16 +210,31 @@ class Film:
         """Write finished pictures until so many are left."""
         while len(self._coming) > left:
             coming = self._coming.popleft()
-            if coming is None:
-                self.stills.end_episode()
-            else:
-                frame = coming.result()
+            frame = None if coming is None else coming.result()
+            if frame is not None:
                 self.writer.add(frame)
-                self.stills.add(frame)
+            if self._stills is not None:
+                self._stills.end_episode() if frame is None else self._stills.add(frame)
 
     def close(self) -> None:
         """Free what drawing holds."""
         self._stage.close()
+
+
+def _painters(source: Source) -> list[Painter]:
+    """As many as are of use, at least one; a driver may refuse further contexts, and fewer painters only take longer.
+
+    Raises:
+        RenderError: there is none at all.
+    """
+    result = [Painter(source)]
+    for _ in range(1, min(processors(), MOST_PAINTERS) if any_thread_draws() else 1):
+        try:
+            result.append(Painter(source))
+        except RenderError as error:
+            log.info("pictures are drawn by %d at a time: %s", len(result), error)
+            break
+    return result
 
 
 def processors() -> int:
@@ -232,8 +268,9 @@ class Recorder:
         self._sim = bottom.sim
         overview = getattr(bottom.task, "overview", None)
         self._every, fps = pace(bottom.task.cfg.step_s)
-        self._film = Film(Stage(bottom.sim.scene, overview() if overview else None), path, fps, limit)
-        self.writer, self.stills = self._film.writer, self._film.stills
+        self.stills = Stills()
+        self._film = Film(Stage(bottom.sim.scene, overview() if overview else None), path, fps, limit, self.stills)
+        self.writer = self._film.writer
         self._step = 0
         self._above = _level_above(env, bottom)
         if self._above is not None:

@@ -114,8 +114,6 @@ class FloorPlan:
 
     def _paint_way(self, rows: slice, columns: slice) -> None:
         """Lay the way over floor and boxes."""
-        if self._walked.shape != self._empty.shape:
-            self._walked = np.empty_like(self._empty)
         below = self._empty[rows, columns]
         self._walked[rows, columns] = below + self._way[rows, columns, None] * (np.array(WAY_RGB, np.float32) - below)
 

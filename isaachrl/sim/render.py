@@ -24,11 +24,18 @@ LIGHTS = ((SUN, 0.5), (np.array([-0.6, -0.4, -0.5]), 0.25))  # where they shine 
 AMBIENT = 0.5
 FLOOR_GREY = 0.8  # of the plain floor that the painted one replaces
 FLOOR_BASE = 255 * FLOOR_GREY * (AMBIENT + sum(share * -way[2] / np.linalg.norm(way) for way, share in LIGHTS))
+DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's: only a geom of exactly this colour has that of its material
 LEVEL_M = 0.004  # what is less high than that is floor
 STAND_M = 0.1  # a box is underfoot if its top is higher than the floor by that much
 
 
 Source = mujoco.MjModel | Scene
+
+
+def any_thread_draws() -> bool:
+    """Whether contexts can be made in any thread: offscreen ones can; those of GLFW are the main thread's alone."""
+    kind = getattr(mujoco, "GLContext", None)
+    return kind is not None and kind.__module__.rsplit(".", 1)[-1] in ("egl", "osmesa", "cgl")
 
 
 class SceneRenderer:
@@ -70,8 +77,11 @@ class SceneRenderer:
         self._even = bool(flat.any())
         self._level = LEVEL_M if self._even else float(model.hfield_size[:, 2].max(initial=LEVEL_M))
         model.geom_matid[flat], model.geom_rgba[flat], model.geom_size[flat] = -1, (*3 * (FLOOR_GREY,), 1.0), 0.0
-        model.geom_rgba[model.geom_matid >= 0] = 1.0  # a material's own colours, whatever the robot's defaults
-        drawn = (model.geom_group < 3) & (model.geom_rgba[:, 3] > 0) & (model.geom_bodyid > 0)
+        alpha = model.geom_rgba[:, 3].copy()
+        made_of = np.flatnonzero((model.geom_matid >= 0) & (alpha > 0))
+        alpha[made_of] = model.mat_rgba[model.geom_matid[made_of], 3]
+        model.geom_rgba[made_of] = DEFAULT_RGBA  # the material's own colours, whatever the robot's defaults
+        drawn = (model.geom_group < 3) & (alpha > 0) & (model.geom_bodyid > 0)
         robot = model.body_rootid[model.geom_bodyid] == 1
         self._body = np.flatnonzero(drawn & robot)
         self._boxes = np.flatnonzero(drawn & ~robot & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX))

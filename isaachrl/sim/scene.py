@@ -110,7 +110,7 @@ class Scene:
         blocks: boxes that can be pushed.
         markers: mocap spheres that touch nothing (a goal to show); a name alone gives the usual one.
         contact_bodies: robot bodies whose net contact force is sensed, in this order.
-        floor_size_m: half width of the drawn floor; physically it is endless, unless it is rough.
+        floor_size_m: half width of a rough floor; an even one is endless.
         rough_m: height of the floor's bumps above its hollows; 0 is an even floor.
         nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
         njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
@@ -134,7 +134,7 @@ class Scene:
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
-    """Compile a scene to a MuJoCo model: floor, light, robot, mocap boxes and markers, contact sensors.
+    """Compile a scene to a MuJoCo model: floor, robot, mocap boxes and markers, contact sensors.
 
     Raises:
         ConfigError: the robot has no MJCF under `assets/`, or a contact body is not one of its bodies.
@@ -144,9 +144,7 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
         known = sorted(entry.parent.name for entry in ASSETS.glob("*/*.xml"))
         raise ConfigError(f"no robot {scene.robot!r} under assets/ (there are: {', '.join(known)})")
     spec = mujoco.MjSpec.from_file(str(path))
-    spec.stat.extent = 4.0  # scales shadows and clipping of pictures; the endless floor must not set it
-    spec.visual.quality.shadowsize = 4096
-    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
+    spec.stat.extent = 4.0  # in units of it the clipping of pictures is given; the floor's size must not set it
     spec.option.timestep = scene.timestep_s
     spec.option.integrator = _INTEGRATORS[scene.integrator]
     spec.option.iterations = SOLVER_ITERATIONS
@@ -183,11 +181,7 @@ def capacity(scene: Scene, model: mujoco.MjModel) -> tuple[int, int]:
 
 
 def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
-    """Add sky, floor, lights, boxes and markers to a robot's spec."""
-    spec.add_texture(
-        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=[0.62, 0.74, 0.86], rgb2=[0.93, 0.95, 0.97], width=256, height=256,
-    )  # fmt: skip
+    """Add floor, boxes and markers to a robot's spec."""
     spec.add_texture(
         name="floor", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         rgb1=[0.82, 0.83, 0.84], rgb2=[0.74, 0.76, 0.78], width=256, height=256,
@@ -202,12 +196,6 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
     )  # fmt: skip
     if scene.rough_m > 0:
         _roughen(spec, floor, scene)
-    # the light goes along with the robot, so that its shadow map stays small and sharp wherever the robot is
-    world.first_body().add_light(
-        pos=[-1.8, -1.2, 6.0], dir=[0.3, 0.2, -1], mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACKCOM,
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, castshadow=True,
-        diffuse=[0.65, 0.65, 0.65], ambient=[0.28, 0.28, 0.28], specular=[0.1, 0.1, 0.1],
-    )  # fmt: skip
     for box in scene.boxes:
         body = world.add_body(name=box.name, pos=box.pos_m, mocap=True)
         body.add_geom(

@@ -33,8 +33,10 @@ def test_help_and_composition_are_shown(tmp_path):
     assert "name: HumanoidHRLMaze" in done.stdout and "name: ppo" in done.stdout and "seed: 3" in done.stdout
 
 
-def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path):
-    brief = train("--help", cwd=tmp_path).stdout
+def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        help_wanted(["--help"], ROOT / "cfg")
+    brief = capsys.readouterr().out
     assert "task: AntFall, " in brief and "hiro, hpg" in brief and "_goals" not in brief
     done = train("task=AntMaze", "train=hiro", "device=cpu", "train.worker.batch=64", "-h", cwd=tmp_path)
     assert done.returncode == 0 and done.stdout.startswith(brief[: brief.index("With task=")])

@@ -1,13 +1,16 @@
 """Clips shown without a policy: what is measured and what is drawn of them."""
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 
 import imageio.v3 as iio
+import numpy as np
 import pytest
 
 import tasks
 from isaachrl.run import motion_viewer, settings
+from isaachrl.run.stills import Stills
 
 assert tasks
 
@@ -27,6 +30,36 @@ def test_the_checks_of_a_clip_are_printed_and_kept(capsys):
     row = next(line for line in lines if line.startswith("│ back "))
     assert "-0.60" in row, "a clip a line, whatever the width of the output"
     assert [path.name for path in Path("look").iterdir()] == ["motions.json"]
+
+
+def test_what_draws_is_closed_when_the_film_breaks_off(monkeypatch):
+    closed, shown = [], []
+
+    class Broken:
+        """A stage whose second picture fails."""
+
+        size, behind = (64, 64), 0
+
+        def __init__(self, scene):
+            pass
+
+        def restart(self):
+            pass
+
+        def draw(self, qpos, mocap_pos_w):
+            picture = Future()
+            picture.set_result(np.zeros((64, 64, 3), np.uint8))
+            shown.append(picture)
+            return picture if len(shown) < 2 else 1 / 0
+
+        def close(self):
+            closed.append(self)
+
+    monkeypatch.setattr(motion_viewer, "Stage", Broken)
+    monkeypatch.setattr(Stills, "add", lambda *_: pytest.fail("nobody looks at stills of a motion's film"))
+    with pytest.raises(ZeroDivisionError):
+        look()
+    assert len(closed) == 1 and list(Path("look").glob("*.mp4")) == []
 
 
 def test_a_film_and_a_sheet_of_stills(monkeypatch):

@@ -18,6 +18,7 @@ from isaachrl.envs.registry import World, task_env
 from isaachrl.errors import ConfigError, RenderError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.run import play as module
+from isaachrl.run import record
 from isaachrl.run.play import filming
 from isaachrl.run.record import Film, Stage, VideoWriter, innermost, pace
 from isaachrl.run.stills import GAP, Stills
@@ -159,6 +160,75 @@ def test_pictures_are_written_in_order_whoever_draws_fastest(tmp_path):
     film.close()
     shown = [frame.mean() for frame in iio.imiter(tmp_path / "a.mp4")]
     assert np.abs(np.array(shown) - 10 * np.arange(20)).max() < 3
+
+
+@pytest.fixture
+def renderers(monkeypatch):
+    """Renderers that draw nothing and say which thread they were used in; `most` of them can be made."""
+
+    class Fake:
+        most, made, threads, closed = 9, 0, [], 0
+
+        def __init__(self, source, width, height):
+            if Fake.made == Fake.most:
+                raise RenderError("no further context")
+            Fake.made += 1
+            Fake.threads.append(threading.get_ident())
+
+        def frame(self, qpos, mocap_pos_w, camera):
+            Fake.threads.append(threading.get_ident())
+            return np.full((480, 640, 3), int(qpos[7]), np.uint8)
+
+        def close(self):
+            Fake.threads.append(threading.get_ident())
+            Fake.closed += 1
+
+    monkeypatch.setattr(record, "SceneRenderer", Fake)
+    monkeypatch.setattr(record, "processors", lambda: 3)
+    monkeypatch.setattr(record, "any_thread_draws", lambda: True)
+    return Fake
+
+
+def draw_five():
+    """What five pictures of a stage show, and how many it works at."""
+    stage, qpos = Stage(Scene()), np.zeros(35)
+    qpos[3] = 1.0
+    coming = []
+    for number in range(5):
+        qpos[7] = number
+        coming.append(stage.draw(qpos, np.zeros((0, 3))))
+    shown = [int(picture.result().mean()) for picture in coming]
+    stage.close()
+    return shown, stage.behind // 2
+
+
+def test_offscreen_contexts_have_threads_of_their_own(renderers):
+    threads = threading.active_count()
+    assert draw_five() == ([0, 1, 2, 3, 4], 3)
+    assert len(set(renderers.threads)) == 3 and threading.get_ident() not in renderers.threads
+    assert renderers.made == renderers.closed == 3 and threading.active_count() == threads
+
+
+def test_contexts_of_a_window_system_stay_in_the_calling_thread(renderers, monkeypatch):
+    monkeypatch.setattr(record, "any_thread_draws", lambda: False)
+    assert draw_five() == ([0, 1, 2, 3, 4], 1)
+    assert set(renderers.threads) == {threading.get_ident()} and renderers.made == renderers.closed == 1
+    renderers.most = renderers.made
+    with pytest.raises(RenderError, match="no further context"):
+        Stage(Scene())
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_driver_that_refuses_further_contexts_has_fewer_painters(renderers, most):
+    threads, renderers.most = threading.active_count(), most
+    assert draw_five() == ([0, 1, 2, 3, 4], most)
+    assert renderers.made == renderers.closed == most and threading.active_count() == threads
+
+
+def test_without_any_context_there_is_no_stage(renderers):
+    renderers.most = 0
+    with pytest.raises(RenderError, match="no further context"):
+        Stage(Scene())
 
 
 def test_a_sheet_shows_the_episodes_that_ended(stand, tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -31,6 +32,18 @@ UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 def test_choice_of_opengl(variable, there, expected):
     environment = {} if variable is None else {"MUJOCO_GL": variable}
     assert choose(environment, there.__contains__) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [("mujoco.egl", True), ("mujoco.osmesa", True), ("mujoco.cgl", True), ("mujoco.glfw", False), (None, False)],
+)
+def test_only_offscreen_contexts_are_made_in_any_thread(monkeypatch, module, expected):
+    if module is None:  # as with MUJOCO_GL=disable
+        monkeypatch.delattr(render.mujoco, "GLContext", raising=False)
+    else:
+        monkeypatch.setattr(render.mujoco, "GLContext", type("GLContext", (), {"__module__": module}), raising=False)
+    assert render.any_thread_draws() is expected
 
 
 def test_chase_starts_behind_the_robot_and_follows_with_a_lag():
@@ -120,3 +133,31 @@ def test_without_opengl_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(render.mujoco, "GLContext", broken)
     with pytest.raises(RenderError, match="no renderer works here.*eglQueryString.*install libegl1.*osmesa"):
         SceneRenderer(Scene())
+
+
+BALLS = """
+<mujoco>
+  <default><geom type="sphere" size="1" rgba="{defaults}"/></default>
+  <asset><material name="red" rgba="1 0 0 1"/><material name="glass" rgba="0 1 0 0"/></asset>
+  <worldbody>
+    <geom type="plane" size="9 9 1"/>
+    <body pos="0 0 1"><freejoint/><geom material="red"/>{hidden}</body>
+  </worldbody>
+</mujoco>
+"""
+HIDDEN = '<geom pos="-3 0 0" material="red" rgba="1 0 0 0"/><geom pos="3 0 0" material="glass"/>'
+
+
+@pytest.mark.parametrize("defaults", ["0.5 0.5 0.5 1", "0 0 1 1"])
+def test_a_ball_has_the_colour_of_its_material_and_a_clear_one_is_not_drawn(defaults):
+    pictures = []
+    for hidden in ("", HIDDEN):
+        renderer = SceneRenderer(
+            mujoco.MjModel.from_xml_string(BALLS.format(defaults=defaults, hidden=hidden)), 320, 240
+        )
+        view = View(np.zeros(3), 20.0, 90.0, -90.0)
+        pictures.append(renderer.frame(renderer.model.qpos0, np.zeros((0, 3)), view).astype(int))
+        renderer.close()
+    red, green, blue = pictures[0][120, 160]
+    assert red > 100 and green < 20 and blue < 20
+    assert np.array_equal(*pictures), "neither the clear balls nor shadows of them"

@@ -32,10 +32,15 @@ from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.minibatches import Minibatches
 
 
+def _as_it_is(model: Any = None, **_: Any) -> Any:
+    """Takes the place of `torch.compile`, called with a model or as a decorator with or without options."""
+    return _as_it_is if model is None else model
+
+
 @contextlib.contextmanager
 def _nothing_compiled() -> Iterator[None]:
-    """`torch.compile` as a decorator leaves things as they are: what it would load takes longer than all else."""
-    compiler, torch.compile = torch.compile, lambda model: model
+    """`torch.compile` leaves things as they are: what it would load takes longer than all else."""
+    compiler, torch.compile = torch.compile, _as_it_is
     try:
         yield
     finally:
