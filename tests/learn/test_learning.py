@@ -42,7 +42,7 @@ def test_a_humanoid_that_imitates_walking_stays_up_for_longer(seed, reached):
 def test_ppo_answers_with_the_number_that_it_sees(seed, reached):
     """Minus the mean error on nine numbers from -0.8 to 0.8.
 
-    Ten seeds: -0.020 to -0.010, median -0.013; the bound leaves a margin of 0.02. Before the training it is about -0.45.
+    Ten seeds: -0.020 to -0.010, median -0.013; the bound leaves a margin of 0.02. Untrained: about -0.45.
     """
     cfg = PpoCfg(**test_ppo.SMALL | {"log_std": -2.0}, learning_rate=1e-3, epochs=6, max_learning_rate=1e-2)
     learner = PpoLearner(test_ppo.Mirror(), cfg, seed)
@@ -57,8 +57,8 @@ def test_ppo_answers_with_the_number_that_it_sees(seed, reached):
 def test_hpg_finds_the_best_way_along_the_corridor(natural, bound, seed, reached):
     """Return of the greedy policy; the best is 3.5, a random policy has less than -20.
 
-    Ten seeds: all reach 3.5 by the natural gradient, where rounding is the margin; by the plain one -7.25 to 3.5, median
-    3.5, and the bound leaves a margin of 1.75.
+    Ten seeds: all reach 3.5 by the natural gradient, where rounding is the margin; by the plain one -7.25 to 3.5,
+    median 3.5, and the bound leaves a margin of 1.75.
     """
     fading = {"entropy": 1.0, "entropy_end": 0.0, "entropy_iterations": 80}
     cfg = {"natural": natural, "horizon": 16, "learning_rate": 0.1} | fading
