@@ -9,10 +9,12 @@ versions (go or no go), engine (MuJoCo Warp eager, captured, replayed, and again
 CUDA graphs and without), throughput (over the number of environments), update (an iteration of the pretraining taken
 apart), ppo (of the maze), learning (imitation of a walk), user (`train.py`: train, resume, evaluate).
 
-Each section is a process of its own with a time of its own, and a failing one stops no other. When one ends, a line of
-JSON goes to the standard output and to the end of the results file: its name, `ok`, `failed`, `timeout` or `skipped`,
-its seconds, and its figures, each with what was predicted for one H100 and 4096 environments (`gpu/predictions.py`;
-None: nothing was). What CUDA alone can answer is null elsewhere. The exit code is 1 unless all of them are ok.
+Each section is a process of its own with a time of its own, and a failing one stops no other; only where `versions`
+fails, the rest is skipped. Where there is no GPU to be used, only a dry run that was asked for begins. When a section
+ends, a line of JSON goes to the standard output and to the end of the results file: its name, `ok`, `failed`, `timeout`
+or `skipped`, its seconds, and its figures, each with what was predicted for one H100 and 4096 environments
+(`gpu/predictions.py`; None: nothing was). What CUDA alone can answer is null elsewhere. The exit code is 1 unless all
+of them are ok.
 Nothing but the run-time packages is needed, and no network.
 """
 
@@ -31,8 +33,8 @@ from gpu.runner import Job, Runner
 
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
-from isaachrl.envs.registry import choose_device
-from isaachrl.errors import IsaacHRLError
+from isaachrl.envs.registry import choose_device, gpu_obstacle
+from isaachrl.errors import ConfigError, IsaacHRLError
 
 assert isaachrl
 
@@ -43,7 +45,8 @@ def jobs(options: Options) -> list[Job]:
     words = [f"{key}={value}" for key, value in asdict(options).items() if key not in left_out]
     start = [sys.executable, os.path.abspath(__file__), *words]
     return [
-        Job(name, options.patience * LIMITS_S[name], [*start, f"only={name}", "figures="]) for name in options.names
+        Job(name, options.patience * LIMITS_S[name], [*start, f"only={name}", "figures="], gate=name == "versions")
+        for name in options.names
     ]
 
 
@@ -73,6 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     if options.only:
         return 0 if section(options) else 1
     device = choose_device(options.device)
+    if options.device == "auto" and device.type == "cpu":
+        raise ConfigError(
+            f"device=auto: no GPU can be used here ({gpu_obstacle()}); type device=cpu num_envs=8 for the dry run"
+        )
     options.patience = options.patience or (1.0 if device.type == "cuda" else 6.0)
     common = {"device": str(device), "num_envs": options.num_envs}
     runner = Runner(Path(options.out), options.patience * options.budget_s, common)

@@ -29,11 +29,13 @@ class Job:
         name: its name.
         limit_s: seconds that it may take.
         command: what to start; the path of the report is appended to its last word.
+        gate: whether the rest is skipped if it fails; a time that is over is no answer, and they are tried.
     """
 
     name: str
     limit_s: float
     command: Sequence[str]
+    gate: bool = False
 
 
 class Runner:
@@ -52,9 +54,10 @@ class Runner:
     def run(self, jobs: Sequence[Job]) -> bool:
         """Run them all, whatever becomes of each; True if all are ok."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        good = True
+        good, no_go = True, ""
         for job in jobs:
-            line = self._one(job)
+            line = _skipped(job, no_go) | self.common if no_go else self._one(job)
+            no_go = no_go or (f"{job.name} failed" if job.gate and line["status"] == "failed" else "")
             with self.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
                 file.flush()
@@ -69,8 +72,7 @@ class Runner:
         """The line of one section."""
         limit_s = min(job.limit_s, self._end - time.monotonic())
         if limit_s < LEAST_S and job.limit_s > limit_s:
-            head = {"section": job.name, "status": "skipped", "seconds": 0.0, "cpu_seconds": 0.0}
-            return head | self.common | {"error": "no time is left of budget_s", "figures": {}}
+            return _skipped(job, "no time is left of budget_s") | self.common
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "figures.jsonl"
             start, cpu_before = time.monotonic(), _cpu_s()
@@ -104,6 +106,12 @@ class Runner:
             log.seek(max(before, self.log.stat().st_size - LOG_TAIL_BYTES))
             lines = log.read().decode(errors="replace").split("\n")
         return code, next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _skipped(job: Job, reason: str) -> dict[str, Any]:
+    """The line of a section that is not started."""
+    line = {"section": job.name, "status": "skipped", "seconds": 0.0, "cpu_seconds": 0.0}
+    return line | {"error": reason, "figures": {}}
 
 
 def _cpu_s() -> float:

@@ -1,9 +1,11 @@
 """Names of tasks, and how an environment is built from one."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,8 @@ from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import gpu_engine_obstacle, make_sim
 
 log = logging.getLogger(__name__)
+
+DEVICES = Path("/dev")  # a driver of NVIDIA's puts a file `nvidia0` there for its first GPU, and Linux alone has it
 
 
 @dataclass(frozen=True)
@@ -117,20 +121,37 @@ def choose_device(device: str, sim: str = "auto") -> torch.device:
 def automatic_device() -> torch.device:
     """The first CUDA device if it answers and the GPU engine is installed, else the CPU.
 
-    Where there is a GPU that is not taken, one line of the log says why and what to install.
+    Where there is a GPU that is not taken, a warning says why and what to install.
     """
-    cpu = torch.device("cpu")
-    if not torch.cuda.is_available():
-        return cpu
-    try:
-        torch.zeros(1, device="cuda")  # that of this process: one of several must not take memory on the first GPU
-        obstacle = gpu_engine_obstacle()
-    except (RuntimeError, AssertionError) as error:
-        obstacle = f"it does not answer ({' '.join(str(error).split())[:200]})"
+    obstacle = gpu_obstacle()
     if obstacle is None:
         return torch.device("cuda", 0)
-    log.info("device=auto: this machine has a GPU, but the CPU is used: %s", obstacle)
-    return cpu
+    if gpu_is_there():
+        log.warning("device=auto: this machine has a GPU, but the CPU is used: %s", obstacle)
+    return torch.device("cpu")
+
+
+def gpu_obstacle() -> str | None:
+    """Why worlds cannot be simulated on a CUDA device here, and what to do about it; None if they can."""
+    if not torch.cuda.is_available():
+        if not gpu_is_there():
+            return "there is no NVIDIA GPU"
+        if torch.version.cuda is None:
+            return f"PyTorch {torch.__version__} is built without CUDA; install a build with it"
+        return f"PyTorch {torch.__version__} finds no GPU that it can use; a newer driver may help"
+    try:
+        torch.zeros(1, device="cuda")  # that of this process: one of several must not take memory on the first GPU
+        return gpu_engine_obstacle()
+    except (RuntimeError, AssertionError) as error:
+        return f"it does not answer ({' '.join(str(error).split())[:200]})"
+
+
+def gpu_is_there() -> bool:
+    """Whether there is an NVIDIA GPU that nobody has hidden, whether or not it can be used."""
+    if torch.cuda.is_available():
+        return torch.version.hip is None  # PyTorch calls AMD's by the same name
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and any(DEVICES.glob("nvidia[0-9]*"))
 
 
 def make(

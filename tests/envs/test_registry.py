@@ -35,7 +35,9 @@ def machine(monkeypatch, automatic_device):
 
 
 def lines(caplog):
-    return [record.getMessage() for record in caplog.records if "device=auto" in record.getMessage()]
+    found = [record for record in caplog.records if "device=auto" in record.getMessage()]
+    assert all(record.levelno == logging.WARNING for record in found)
+    return [record.getMessage() for record in found]
 
 
 def test_auto_takes_the_gpu_where_worlds_can_be_simulated_on_it(machine, caplog):
@@ -69,8 +71,48 @@ def test_with_the_cpu_engine_auto_is_the_cpu_for_everything(machine, caplog):
     assert not lines(caplog)
 
 
-def test_without_a_gpu_nothing_is_said(monkeypatch, automatic_device, caplog):
+@pytest.fixture
+def devices(monkeypatch, automatic_device, tmp_path):
+    """PyTorch finds no GPU; `devices(names, visible)`: what NVIDIA's driver has put into `/dev`, and who sees it."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(registry, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def devices(*names, visible=None):
+        for name in names:
+            (tmp_path / name).touch()
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    return devices
+
+
+@pytest.mark.parametrize(
+    ("names", "visible"), [((), None), (("nvidiactl",), None), (("nvidia0",), ""), (("nvidia0",), "-1")]
+)
+def test_without_a_gpu_or_with_a_hidden_one_nothing_is_said(devices, caplog, names, visible):
+    devices(*names, visible=visible)
+    with caplog.at_level(logging.INFO):
+        assert choose_device("auto") == CPU
+    assert not lines(caplog) and registry.gpu_obstacle() == "there is no NVIDIA GPU"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "reason"), [(None, "is built without CUDA; install a build with it"), ("13.0", "a newer driver may help")]
+)
+def test_a_gpu_that_pytorch_does_not_find_is_a_warning(devices, monkeypatch, caplog, cuda, reason):
+    devices("nvidia0", "nvidiactl", visible="0")
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    assert choose_device("auto") == CPU
+    (line,) = lines(caplog)
+    assert line.startswith("device=auto: this machine has a GPU, but the CPU is used: PyTorch") and line.endswith(
+        reason
+    )
+
+
+def test_of_another_makers_gpu_nothing_is_said(machine, monkeypatch, caplog):
+    machine(obstacle="no engine")
+    monkeypatch.setattr(torch.version, "hip", "6.0")
     with caplog.at_level(logging.INFO):
         assert choose_device("auto") == CPU
     assert not lines(caplog)
