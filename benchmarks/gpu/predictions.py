@@ -11,11 +11,11 @@ PREDICTIONS: dict[str, tuple[float, float]] = {
     f"throughput/{N}/bare_ms": (2.75, 11.0),
     f"throughput/{N}/env_graph_ms": (3.0, 12.2),
     f"throughput/{N}/bare_steps_per_s": (350e3, 1400e3),
-    f"throughput/{N}/replayed_torch_kernels": (200, 400),  # 268 operations
+    f"throughput/{N}/replayed_torch_kernels": (200, 400),  # 244 operations
     f"throughput/{N}/replayed_torch_ms": (0.3, 1.2),
     f"throughput/{N}/memory_gib": (0.2, 0.8),
     f"throughput/HumanoidHRLMaze/{N}/env_graph_ms": (19.0, 76.0),
-    f"throughput/HumanoidHRLMaze/{N}/replayed_torch_kernels": (2300, 4600),  # 3070 operations
+    f"throughput/HumanoidHRLMaze/{N}/replayed_torch_kernels": (2300, 4600),  # 2922 operations
     f"throughput/HumanoidHRLMaze/{N}/replayed_torch_ms": (4.0, 16.0),
     f"throughput/HumanoidHRLMaze/{N}/env_eager_ms": (25.0, 100.0),
     "update/paper/as_shipped/rollout_ms": (100.0, 400.0),
@@ -30,7 +30,7 @@ PREDICTIONS: dict[str, tuple[float, float]] = {
     "update/paper/torch_peak_gib": (4.0, 8.0),
     "ppo/rollout_ms": (300.0, 1200.0),  # 16 decisions
     "learning/samples_per_s": (125e3, 600e3),
-    "user/last_mb": (125.0, 1100.0),
+    "user/last_mb": (75.0, 295.0),  # 106 MB of it 100,000 windows and commands, 23 MB motions, 11 MB worlds
     "user/numbered_mb": (0.5, 5.0),
     "user/success_rate": (0.97, 1.0),
 }
