@@ -10,7 +10,9 @@ from isaachrl.sim.graph import Recorder
 class TapeRecorder(Recorder):
     """As with a CUDA graph, a replay runs no Python of the task: what it has bound to names is as it was.
 
-    Unlike a capture, recording computes: so the first replay does nothing.
+    Unlike a capture, recording computes: so the first replay does nothing. What a tape cannot show: that CUDA would
+    refuse to capture an operation, that work waits for the device or goes to another stream, that memory is used again
+    while a graph still means it, and how generators stand after a capture that fails.
     """
 
     def __init__(self, env):

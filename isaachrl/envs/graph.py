@@ -1,10 +1,13 @@
 """Steps of an environment without Python in between: recorded once as CUDA graphs, then replayed."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -150,8 +153,9 @@ class Slots:
 class Unrecorded:
     """What an environment keeps beside tensors that are attributes of its parts: a replay would leave it as it is.
 
-    Numbers, words and lists of them are compared by value; of tensors inside lists and inner objects it is noticed when
-    others take their places. What changes in the watched step is found, not what changes every hundredth step.
+    Numbers, words, NumPy arrays and lists, sets and queues of them are compared by value; of tensors inside lists and
+    inner objects it is noticed when others take their places. What changes in the watched step is found, not what
+    changes every hundredth step.
 
     Args:
         env: the environment; its simulation is left out, as an engine for GPUs knows how to be recorded.
@@ -184,16 +188,21 @@ _NO_STATE = (type, ModuleType, FunctionType, MethodType, torch.Generator)
 
 
 def _leaves(path: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Numbers, words and tensors in a value, by path; what was seen before is not entered again."""
-    if value is None or isinstance(value, int | float | str | Tensor):
+    """Numbers, words, arrays, sets and tensors in a value, by path; what was seen before is not entered again."""
+    if value is None or isinstance(value, int | float | complex | str | bytes | np.generic | Tensor):
         yield path, value
         return
     if id(value) in seen or isinstance(value, _NO_STATE):
         return
     seen.add(id(value))
-    if isinstance(value, Mapping):
+    inner: list[tuple[str, Any]] = []
+    if isinstance(value, np.ndarray):
+        yield path, (value.shape, value.tobytes())
+    elif isinstance(value, AbstractSet):
+        yield path, frozenset(value)
+    elif isinstance(value, Mapping):
         inner = [(f"{path}[{key!r}]", one) for key, one in value.items()]
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | deque):
         inner = [(f"{path}[{i}]", one) for i, one in enumerate(value)]
     else:
         inner = [(f"{path}.{name}", one) for name, one in getattr(value, "__dict__", {}).items()]

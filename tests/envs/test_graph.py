@@ -3,7 +3,9 @@
 import logging
 import re
 import warnings
+from collections import deque
 
+import numpy as np
 import pytest
 import torch
 
@@ -149,6 +151,7 @@ class Forgetful(Point):
     def __init__(self, kind):
         super().__init__(PointCfg(), World(3, "auto", torch.device("cpu"), torch.Generator().manual_seed(1)))
         self.kind, self.number, self.listed, self.inner = kind, 0, [torch.zeros(3), 1.5], Inner()
+        self.array, self.visited, self.queue = np.array([0.0, np.nan]), {0}, deque([0.0, 1.0], maxlen=2)
 
     def advance(self, action):
         result = super().advance(action)
@@ -158,15 +161,30 @@ class Forgetful(Point):
             self.listed[0] = self.listed[0] + 1
         elif self.kind == "inner":
             self.inner.total = self.inner.total + 1
+        elif self.kind == "array":
+            self.array[0] += 1
+        elif self.kind == "visited":
+            self.visited.add(len(self.visited))
+        elif self.kind == "queue":
+            self.queue.append(self.queue[-1] + 1)
         elif self.kind == "in place":
             self.listed[0].add_(1)
             self.inner.total.add_(1)
-        result.reward = result.reward + self.number + self.listed[0] + self.inner.total
+        kept = self.number + float(self.array[0]) + len(self.visited) + self.queue[0]
+        result.reward = result.reward + kept + self.listed[0] + self.inner.total
         return result
 
 
 @pytest.mark.parametrize(
-    ("kind", "path"), [("number", "Forgetful.number"), ("listed", r"Forgetful.listed\[0\]"), ("inner", "inner.total")]
+    ("kind", "path"),
+    [
+        ("number", "Forgetful.number"),
+        ("listed", r"Forgetful.listed\[0\]"),
+        ("inner", "inner.total"),
+        ("array", "Forgetful.array"),
+        ("visited", "Forgetful.visited"),
+        ("queue", r"Forgetful.queue\[0\], Forgetful.queue\[1\]"),
+    ],
 )
 def test_what_a_replay_would_leave_as_it_is_keeps_the_steps_as_written(caplog, kind, path):
     (env, made), plain = taped(Forgetful(kind)), Forgetful(kind)
