@@ -1,5 +1,8 @@
 """How many operations a step dispatches: on a GPU each is a kernel, whatever the number of environments."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -7,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from isaachrl.envs import registry
 from isaachrl.sim import MujocoSim
 
+CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 # of one step with the pinned PyTorch; of HumanoidHRLMaze one decision, five control steps
 BUDGET = {
     "AntFall": 88,
@@ -21,6 +25,20 @@ BUDGET = {
     "ShipSteering": 56,
     "TaxiFuel": 19,
 }
+
+
+def other_torch(constraints):
+    """What to say where PyTorch is not the release of a constraints file: it may take operations apart otherwise."""
+    wanted = re.search(r"^torch==(\S+)", constraints.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    same = torch.__version__.partition("+")[0] == wanted.partition("+")[0]
+    return None if same else f"operations were counted with PyTorch {wanted}, and this is {torch.__version__}"
+
+
+@pytest.fixture
+def pinned_torch():
+    """Skips a test where PyTorch is another release."""
+    if reason := other_torch(CONSTRAINTS):
+        pytest.skip(reason)
 
 
 class Dispatched(TorchDispatchMode):
@@ -50,7 +68,7 @@ def as_on_a_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_a_step_dispatches_no_more_operations_than_its_budget(on_cpu_engine, as_on_a_gpu, name):
+def test_a_step_dispatches_no_more_operations_than_its_budget(pinned_torch, on_cpu_engine, as_on_a_gpu, name):
     env = on_cpu_engine(name, num_envs=4, episode_steps=6)
     env.reset()
     counts = []
@@ -60,3 +78,13 @@ def test_a_step_dispatches_no_more_operations_than_its_budget(on_cpu_engine, as_
         counts.append(dispatched.count)
     assert counts == [counts[0]] * 8, "what is dispatched must not depend on what happens"
     assert counts[0] == BUDGET[name], "more cost time on a GPU; where there are fewer, lower the budget"
+
+
+@pytest.mark.parametrize(
+    ("version", "skips"), [("2.13.0", False), ("2.13.0+cpu", False), ("2.13.1", True), ("2.14.0", True)]
+)
+def test_operations_are_counted_with_the_pinned_release_alone(monkeypatch, tmp_path, version, skips):
+    (tmp_path / "constraints.txt").write_text("# torch==1.0\nnumpy==2.4.6\ntorchvision==0.1\ntorch==2.13.0\n")
+    monkeypatch.setattr(torch, "__version__", version)
+    reason = f"operations were counted with PyTorch 2.13.0, and this is {version}"
+    assert other_torch(tmp_path / "constraints.txt") == (reason if skips else None)
