@@ -12,6 +12,7 @@ from gpu.options import Options
 from gpu.report import Report
 from isaachrl.envs import Env, StepResult
 from isaachrl.envs.registry import choose_device
+from isaachrl.sim.graph import Recorder, default_generator
 
 RISING = "assets/skills/rising.pt"
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -116,6 +117,38 @@ class Bench:
         if self.cuda and env.step_graph is not None:
             self.report.fail("fallback: the step was recorded though it waits for the device")
 
+    def recovers(self) -> None:
+        """After a capture that CUDA refuses, both generators in it draw what undisturbed copies of them draw."""
+        if not self.cuda:
+            self.report.figures(
+                dict.fromkeys(f"recovery/{name}" for name in ("refused", "own", "default", "records_again"))
+            )
+            return
+        device, own = self.device, torch.Generator(self.device).manual_seed(3)
+        pairs = {"own": own, "default": default_generator(device)}
+        copies = {name: copied(one) for name, one in pairs.items()}
+        try:
+            Recorder(device, own).record(lambda: torch.rand(3, device=device).sum().item())
+        except RuntimeError as error:
+            self.report.figure("recovery/refused", " ".join(str(error).split())[:200])
+        else:
+            self.report.fail("recovery: work that waits for the device was recorded")
+        for name, one in pairs.items():
+            drawn, expected = (torch.rand(5, device=device, generator=each) for each in (one, copies[name]))
+            self.report.check(f"recovery/{name}", torch.equal(drawn, expected))
+        x = torch.ones(3, device=device)
+        recorder = Recorder(device, own)  # and the next capture succeeds
+        y = recorder.record(lambda: x + torch.rand(3, device=device, generator=own))
+        recorder.replay()
+        self.report.check("recovery/records_again", bool((y >= 1).all() and (y < 2).all()))
+
+
+def copied(generator: torch.Generator) -> torch.Generator:
+    """Another generator that will draw the same numbers."""
+    copy = torch.Generator(generator.device)
+    copy.set_state(generator.get_state())
+    return copy
+
 
 def difference(env: Env, one: StepResult, other: StepResult) -> Tensor:
     """`(N,)` how far two results are apart: the largest of observation, last observation and reward."""
@@ -125,7 +158,7 @@ def difference(env: Env, one: StepResult, other: StepResult) -> Tensor:
 
 
 def run(report: Report, options: Options) -> None:
-    """The cases one after the other, then what is drawn, then a task that no graph can hold."""
+    """The cases one after the other, then what is drawn, a task that no graph can hold, and a capture that fails."""
     bench = Bench(report, options)
     report.figure("environments", bench.count)
     for case in CASES:
@@ -136,3 +169,5 @@ def run(report: Report, options: Options) -> None:
         bench.draws()
     with report.part("fallback"):
         bench.falls_back()
+    with report.part("recovery"):
+        bench.recovers()

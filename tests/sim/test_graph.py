@@ -133,3 +133,26 @@ def test_on_the_cpu_nothing_waits_and_no_mode_is_touched(mode):
     with host_waits(torch.device("cpu")) as found:
         torch.ones(2).sum().item()
     assert found == [] and mode == [0]
+
+
+@pytest.mark.cuda
+def test_after_a_capture_that_cuda_refuses_generators_draw_on_and_the_next_one_succeeds():
+    device = torch.device("cuda", torch.cuda.current_device())
+    own, default = torch.Generator(device).manual_seed(3), torch.cuda.default_generators[device.index]
+    undisturbed = [torch.Generator(device) for _ in range(2)]
+    for copy, original in zip(undisturbed, (own, default), strict=True):
+        copy.set_state(original.get_state())
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            Recorder(device, own).record(lambda: torch.rand(3, device=device).sum().item())
+        assert recording() is None
+        for copy, original in zip(undisturbed, (own, default), strict=True):
+            drawn = torch.rand(5, device=device, generator=original)
+            assert torch.equal(drawn, torch.rand(5, device=device, generator=copy))
+    assert torch.rand(5, device=device).isfinite().all()  # the default one where none is named
+    recorder, x = Recorder(device, own), torch.ones(3, device=device)
+    y = recorder.record(lambda: x + torch.rand(3, device=device, generator=own))
+    recorder.replay()
+    first = y.clone()
+    recorder.replay()
+    assert ((first >= 1) & (first < 2)).all() and not torch.equal(first, y)
