@@ -10,8 +10,10 @@ import yaml
 import isaachrl
 import tasks
 from isaachrl import config
+from isaachrl.envs.graph import WARM_UP, StepGraph
 from isaachrl.learn.goals import FlatCfg, FlatLearner, FlatSacCfg
 from tests.learn.goals.plane import SMALL_LEVEL, STEP_M, Plane, make_learner, segments
+from tests.tape import TapeRecorder
 
 assert tasks
 CFG = Path(__file__).resolve().parents[3] / "cfg" / "train"
@@ -73,6 +75,23 @@ def test_the_flat_baseline_steps_through_what_replays_steps_and_remembers_what_c
         [0.1] * 8
     )  # the step after, and no new episode
     assert not data["terminal"][:8].any()
+
+
+@pytest.mark.parametrize("flip_reset_steps", [0, 4])
+def test_the_flat_baseline_learns_the_same_from_replayed_steps(flip_reset_steps):
+    made = []
+
+    def signals(replayed):
+        env = Plane(seed=1, episode_steps=7, flip_above=-1e9)
+        if replayed:
+            made.append(TapeRecorder(env))
+            env.step_graph = StepGraph(env, lambda: made[-1])
+        learner = flat(1, FlatCfg, env, flip_reset_steps=flip_reset_steps)
+        return [learner.iterate() for _ in range(2)], learner.replay.data["states"].clone()
+
+    (plain, states), (replayed, again) = signals(False), signals(True)
+    assert replayed == plain and torch.equal(states, again)
+    assert made[0].replays == 2 * 8 - WARM_UP
 
 
 @pytest.mark.parametrize("uniform", [True, False])
