@@ -123,6 +123,7 @@ def test_a_resumed_run_of_two_processes_is_the_uninterrupted_one(found, folder):
     (other,) = whole.others
     assert same(other["learner_state"]["agent"]["model"], whole.learner_state["agent"]["model"])
     assert not same(other["env_state"], whole.env_state)
+    assert (folder / "whole" / "report.png").exists()
     lines = [json.loads(line) for line in (folder / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert [line["samples"] for line in lines] == [32, 64, 96, 128]
 
@@ -190,12 +191,20 @@ def test_more_processes_than_gpus_may_train_on_the_cpu(monkeypatch):
 @pytest.mark.slow
 def test_torchrun_trains_the_humanoid(tmp_path):
     small = ["train.hidden=[16]", "train.discriminator.hidden=[16]", "train.discriminator.demo_windows=8"]
-    words = ["task=HumanoidAMP", "device=cpu", "num_envs=8", "max_iterations=2", f"run_dir={tmp_path}", *small]
+    words = [
+        "task=HumanoidAMP",
+        "device=cpu",
+        "num_envs=8",
+        "max_iterations=1",
+        "motion=walk",
+        f"run_dir={tmp_path}",
+        *small,
+    ]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train.py", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     checkpoint = load_checkpoint(tmp_path)
-    assert checkpoint.iteration == 2 and len(checkpoint.others) == 1
-    assert checkpoint.samples == 2 * 8 * 8
+    assert checkpoint.iteration == 1 and len(checkpoint.others) == 1
+    assert checkpoint.samples == 8 * 8
     assert done.stderr.count("HumanoidAMP: 4 environments on cpu") == 1  # one of the two speaks
-    assert (tmp_path / "skill.pt").exists() and (tmp_path / "report.png").exists()
+    assert (tmp_path / "skill.pt").exists()
