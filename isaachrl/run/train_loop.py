@@ -64,10 +64,9 @@ class TrainLoop:
         self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
         self._drawing = Periodic(FIRST_SAVE_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
-        self._short: Counter[str] = (
-            Counter()
-        )  # iterations since the last save in which the physics had too little of it
-        self._since_save = 0  # iterations
+        # iterations since the last save: of each kind of room that was too small, and all of them
+        self._short: Counter[str] = Counter()
+        self._since_save = 0
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
