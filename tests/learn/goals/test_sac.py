@@ -169,7 +169,8 @@ def learned(seed: int) -> float:
 
 @pytest.mark.learn
 def test_it_finds_the_best_action_and_the_entropy_that_was_asked_for(seed, reached):
-    reached(learned(seed), -1.0)
+    """Ten seeds: -0.88 to -0.21, median -0.34; the bound leaves a margin of 0.22."""
+    reached(learned(seed), -1.1)
 
 
 def test_random_policies_get_no_noise_but_their_share_of_uniform_actions():
