@@ -93,7 +93,10 @@ def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> No
 @pytest.mark.learn
 @pytest.mark.parametrize("name", ["umaze", "mazes"])
 def test_the_shipped_high_levels_find_their_way(name: str, seed: int, reached: Callable[[float, float], None]) -> None:
-    """Share of 48 episodes that arrive; of a thousand 0.987 and, on random mazes, 0.974."""
+    """Share of 48 episodes that arrive; of a thousand 0.987 and, on random mazes, 0.974.
+
+    Ten seeds: 0.96 to 1.00 of `umaze`, 0.92 to 1.00 of `mazes`; the bound leaves a margin of 0.07.
+    """
     typed = {"mode": "evaluate", "checkpoint": f"assets/skills/{name}.pt", "device": "cpu"}
     env, policy, _ = actor(resolve(typed, typed), 48, seed)
     reached(run_episodes(env, policy, 1).summary()["success_rate"], 0.85)
