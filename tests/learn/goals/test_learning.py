@@ -52,5 +52,5 @@ def test_two_levels_learn_to_reach_places_in_hindsight(seed, reached):
 
 @pytest.mark.learn
 def test_three_levels_learn_to_reach_places(seed, reached):
-    """Ten seeds: 0.34 to 1.00, median 0.91; the bound leaves a margin of 0.10."""
-    reached(learned(seed, 400, meta_period=[3, 2], **NO_CORRECTION), 0.24)
+    """Ten seeds: 0.64 to 1.00, median 1.00; the bound leaves a margin of 0.14."""
+    reached(learned(seed, 600, meta_period=[3, 2], **NO_CORRECTION), 0.5)
