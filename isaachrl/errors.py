@@ -36,6 +36,13 @@ class RecordError(IsaacHRLError):
     """A step does something that no CUDA graph can hold; it can only be taken as it is written."""
 
 
+def brief(text: object, limit: int = 200) -> str:
+    """A text from elsewhere, such as another library's error, as a part of a message: one line, printable, not long."""
+    line = " ".join(str(text).split())
+    line = line if line.isprintable() else ascii(line)[1:-1]
+    return line if len(line) <= limit else line[:limit] + "…"
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return `; did you mean A or B? (valid: …)` for an unknown name, for the end of an error message."""
     choices = sorted(valid)

@@ -2,16 +2,26 @@
 
 import io
 import os
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isaachrl.errors import ClipError
+from isaachrl.errors import ClipError, brief
 from isaachrl.files import write_atomically
 
 Floats = NDArray[np.float32]
+
+MIN_FPS, MAX_FPS = 1.0, 10_000.0  # captured motion has 24 to 480
+MAX_FRAMES = 1_000_000  # more than two hours at 120 frames per second
+MAX_BYTES = 1 << 29  # that many frames of thirty joints, as float32
+MAX_NAMES, MAX_NAME = 1000, 100
+MAX_POSITION_M = 10_000.0  # farther out, float32 no longer tells millimetres apart
+MAX_SPEED_M_S = 1000.0  # a root that moves faster has jumped, or is not in metres
+MIN_LENGTH, MAX_LENGTH = 1e-3, 1e3  # of a quaternion before it is made one
 
 _FIELDS = ("fps", "joint_names", "body_names", "root_pos_w", "root_quat_w", "joint_quat", "loop")
 
@@ -30,6 +40,9 @@ class Clip:
         joint_quat: `(F, J, 4)` rotation of each joint's body relative to its parent body, w x y z.
         loop: the last frame is the first one again, carried along by a planar move (shift and yaw):
             playing on continues from the first frame, moved by that much.
+
+    Raises:
+        ClipError: a field has another type or shape, or numbers that no motion has (the bounds of this module).
     """
 
     name: str
@@ -42,22 +55,26 @@ class Clip:
     loop: bool = False
 
     def __post_init__(self) -> None:
-        """Check shapes and finiteness, and put every quaternion on one continuous sign."""
-        frames, joints = len(self.root_pos_w), len(self.joint_names)
-        expected = {"root_pos_w": (frames, 3), "root_quat_w": (frames, 4), "joint_quat": (frames, joints, 4)}
-        for field, shape in expected.items():
-            array = np.asarray(getattr(self, field), np.float32)
-            if array.shape != shape:
-                raise ClipError(f"clip {self.name!r}: {field} has shape {array.shape}, expected {shape} (frames, …)")
-            if not np.isfinite(array).all():
-                raise ClipError(f"clip {self.name!r}: {field} holds values that are not finite")
-            if field.endswith("quat") or "quat" in field:
-                array = _continuous(array)
-            object.__setattr__(self, field, array)
-        if frames < 2 or not self.fps > 0:
-            raise ClipError(
-                f"clip {self.name!r}: needs at least 2 frames at a positive fps, got {frames} at {self.fps}"
-            )
+        """Check every field, and put every quaternion on one continuous sign."""
+        if not isinstance(self.name, str):
+            raise ClipError(f"a clip's name must be a text, got a {type(self.name).__name__}")
+        where = f"clip {self.name!r}: "
+        names = checked_names(self.joint_names, where + "joint_names")
+        pos = _numbers(self.root_pos_w, where + "root_pos_w")
+        frames = len(pos) if pos.ndim else 0
+        checked: dict[str, Any] = {
+            "fps": _fps(self.fps, where),
+            "joint_names": names,
+            "body_names": checked_names(self.body_names, where + "body_names"),
+            "root_pos_w": _shaped(pos, (frames, 3), where + "root_pos_w"),
+            "root_quat_w": _rotations(self.root_quat_w, (frames, 4), where + "root_quat_w"),
+            "joint_quat": _rotations(self.joint_quat, (frames, len(names), 4), where + "joint_quat"),
+            "loop": _flag(self.loop, where),
+        }
+        check_frames(frames, where)
+        _check_path(checked["root_pos_w"], checked["fps"], where)
+        for field, value in checked.items():
+            object.__setattr__(self, field, value)
 
     @property
     def num_frames(self) -> int:
@@ -97,30 +114,118 @@ def load(path: str | os.PathLike[str]) -> Clip:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as data:
-            missing = [field for field in _FIELDS if field not in data]
-            if missing:
-                raise ClipError(f"{path} is not a motion clip: it lacks {', '.join(missing)}")
-            values = {field: data[field] for field in _FIELDS}
+        values = _read(path)
     except ClipError:
         raise
     except Exception as error:
-        raise ClipError(f"{path} cannot be read as a motion clip (.npz without pickled objects): {error}") from error
-    return Clip(
-        name=path.stem,
-        fps=float(values["fps"]),
-        joint_names=tuple(str(name) for name in values["joint_names"]),
-        body_names=tuple(str(name) for name in values["body_names"]),
-        root_pos_w=values["root_pos_w"],
-        root_quat_w=values["root_quat_w"],
-        joint_quat=values["joint_quat"],
-        loop=bool(values["loop"]),
-    )
+        raise ClipError(
+            f"{path} cannot be read as a motion clip (.npz without pickled objects): {brief(error)}"
+        ) from error
+    return Clip(name=path.stem, **values)
 
 
-def _continuous(q: Floats) -> Floats:
-    """Unit length, and the sign that keeps each frame within 90 degrees (in 4-space) of the one before."""
-    q = q / np.maximum(np.linalg.norm(q, axis=-1, keepdims=True), 1e-8)
-    flips = np.where((q[1:] * q[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
-    q[1:] *= np.cumprod(flips, axis=0)
-    return q.astype(np.float32)
+def check_bytes(path: Path, size: int) -> None:
+    """Refuse a file whose content takes more than `MAX_BYTES`, before it is read."""
+    if size > MAX_BYTES:
+        raise ClipError(
+            f"{path} is too large for one motion: {size >> 20} MiB, at most {MAX_BYTES >> 20} are read; split it"
+        )
+
+
+def check_frames(frames: int, where: str) -> None:
+    """Refuse a motion that is no motion yet, or is too long for one."""
+    if not 2 <= frames <= MAX_FRAMES:
+        raise ClipError(f"{where}needs at least 2 frames and at most {MAX_FRAMES}, got {frames}")
+
+
+def checked_names(names: Any, where: str) -> tuple[str, ...]:
+    """Names of joints or bodies: few, short and printable, so that messages can show them."""
+    if isinstance(names, np.ndarray) and names.ndim == 1 and len(names) <= MAX_NAMES:
+        names = names.tolist()
+    if not isinstance(names, list | tuple) or len(names) > MAX_NAMES:
+        raise ClipError(f"{where} must be a list of at most {MAX_NAMES} names")
+    if not all(isinstance(name, str) and len(name) <= MAX_NAME and name.isprintable() for name in names):
+        raise ClipError(f"{where} must be printable texts of at most {MAX_NAME} characters")
+    return tuple(names)
+
+
+def lengths(quat: NDArray[Any], where: str) -> NDArray[Any]:
+    """Lengths `(…, 1)` of quaternions `(…, 4)`; refuses those that cannot be brought to length one."""
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(quat, axis=-1, keepdims=True)
+    if not ((length >= MIN_LENGTH) & (length <= MAX_LENGTH)).all():
+        raise ClipError(f"{where} holds quaternions that are no rotations: their length must be about 1")
+    return length
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The fields in the file, after a look at the sizes that they expand to."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        missing = [field for field in _FIELDS if field not in members]
+        if missing:
+            raise ClipError(f"{path} is not a motion clip: it lacks {', '.join(missing)}")
+        check_bytes(path, sum(members[field].file_size for field in _FIELDS))
+        values = {}
+        for field in _FIELDS:
+            with archive.open(members[field]) as file:
+                values[field] = np.lib.format.read_array(file, allow_pickle=False)[()]
+                if file.read(1):  # only what is read to its end is compared with its checksum
+                    raise ClipError(f"{path} is damaged: there is more in {field} than its header says")
+        return values
+
+
+def _numbers(value: Any, where: str) -> Floats:
+    """Real and finite numbers as float32."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ClipError(f"{where} is no array: {brief(error)}") from error
+    if array.dtype.kind not in "fiu":
+        raise ClipError(f"{where} holds values of type {array.dtype}, expected real numbers")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
+    if not np.isfinite(array).all():
+        raise ClipError(f"{where} holds values that are not finite")
+    return array
+
+
+def _shaped(array: Floats, shape: tuple[int, ...], where: str) -> Floats:
+    """An array that must have a shape."""
+    if array.shape != shape:
+        raise ClipError(f"{where} has shape {array.shape}, expected {shape} (frames, …)")
+    return array
+
+
+def _rotations(value: Any, shape: tuple[int, ...], where: str) -> Floats:
+    """Quaternions of a shape: unit length, each within 90 degrees (in 4-space) of the one before."""
+    quat = _shaped(_numbers(value, where), shape, where)
+    quat = quat / lengths(quat, where)
+    flips = np.where((quat[1:] * quat[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    quat[1:] *= np.cumprod(flips, axis=0)
+    return quat.astype(np.float32)
+
+
+def _fps(value: Any, where: str) -> float:
+    """A frame rate that motion is recorded at."""
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not is_number or not MIN_FPS <= value <= MAX_FPS:
+        raise ClipError(f"{where}fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {brief(value)}")
+    return float(value)
+
+
+def _flag(value: Any, where: str) -> bool:
+    """True or false, also as a number."""
+    if not isinstance(value, int | np.bool_ | np.integer) or value not in (0, 1):
+        raise ClipError(f"{where}loop must be true or false, got {brief(value)}")
+    return bool(value)
+
+
+def _check_path(pos: Floats, fps: float, where: str) -> None:
+    """Refuse a root `(F, 3)` that is nowhere near the origin, or jumps."""
+    far, speed = np.abs(pos).max(), fps * np.abs(np.diff(pos, axis=0)).max()
+    if far > MAX_POSITION_M or speed > MAX_SPEED_M_S:
+        raise ClipError(
+            f"{where}root_pos_w goes {far:g} m from the origin and up to {speed:g} m/s fast; at most "
+            f"{MAX_POSITION_M:g} m and {MAX_SPEED_M_S:g} m/s are a motion in metres"
+        )
