@@ -10,6 +10,7 @@ import torch
 
 from isaachrl.errors import ClipError
 from isaachrl.maths import rotations
+from isaachrl.motion import clip as clip_module
 from isaachrl.motion import kinematics
 from isaachrl.motion.formats import isaac_gym_amp
 from isaachrl.motion.sources import load_motion
@@ -165,6 +166,76 @@ def test_broken_files_are_refused(robot, tmp_path):
     content = motion(robot, standing(robot, 2), [[0, 0, 1]] * 3)
     with pytest.raises(ClipError, match=r"rotations \(2, 15, 4\), root positions \(3, 3\)"):
         isaac_gym_amp.load(write(tmp_path / "uneven.npy", content), robot, soles)
+
+
+def test_numbers_that_no_motion_has_are_refused(robot, tmp_path):
+    def changed(key, value):
+        content = motion(robot, standing(robot, 2), [[0, 0, 1]] * 2)
+        where, _, leaf = key.rpartition(".")
+        (content[where] if where else content)[leaf] = value
+        return write(tmp_path / "odd.npy", content)
+
+    zeros = {"arr": np.zeros((2, 15, 4))}
+    odd = {
+        "fps": ("x", 10**400, np.inf, 1e-300, np.zeros(2), {}, None),
+        "is_local": ("yes", {}),
+        "rotation": (None, [], {"arr": [[1.0]]}, {"arr": np.zeros((2, 15, 4), complex)}, zeros),
+        "root_translation": ({"arr": np.full((2, 3), 1e30)}, {"arr": np.full((2, 3), np.nan)}, {"arr": np.zeros(())}),
+        "skeleton_tree": (5, []),
+        "skeleton_tree.node_names": (5, ["a"], [{}] * 15, ["\x1b[2J"] * 15, ["n" * 1000] * 15, ["a"] * 10_000),
+        "skeleton_tree.parent_indices": (5, {"arr": np.full(15, np.nan)}, {"arr": np.full(15, 3)}),
+    }
+    for key, values in odd.items():
+        for value in values:
+            with pytest.raises(ClipError, match="odd"):
+                isaac_gym_amp.load(changed(key, value), robot, robot_soles("humanoid"))
+
+
+def test_long_and_large_files_are_refused_before_they_are_converted(robot, tmp_path, monkeypatch):
+    path = write(tmp_path / "long.npy", motion(robot, standing(robot, 9), [[0, 0, 1]] * 9))
+    monkeypatch.setattr(clip_module, "MAX_FRAMES", 8)
+    monkeypatch.setattr(rotations, "normalize", None)
+    with pytest.raises(ClipError, match=r"long\.npy: .* at most 8, got 9"):
+        isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+    monkeypatch.setattr(clip_module, "MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr(isaac_gym_amp.pickled, "load", None)
+    with pytest.raises(ClipError, match=r"long\.npy is too large for one motion"):
+        isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+
+
+def mutated(data, rng):
+    """Bytes changed, cut out, doubled, moved or cut off."""
+    data = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        at, size = (int(n) for n in rng.integers(0, (len(data), 16)))
+        match int(rng.integers(6)):
+            case 0:
+                data[at : at + 1] = rng.bytes(1)
+            case 1:
+                data[at : at + size] = rng.bytes(size)
+            case 2:
+                del data[at : at + size]
+            case 3:
+                data[at:at] = data[at : at + size]
+            case 4:
+                start = int(rng.integers(len(data)))
+                data[at : at + size] = data[start : start + size]
+            case 5 if at > 64:
+                del data[at + len(data) // 2 :]
+    return bytes(data)
+
+
+def test_damaged_files_load_or_are_refused(robot, tmp_path):
+    path, soles, rng = tmp_path / "damaged.npy", robot_soles("humanoid"), np.random.default_rng(0)
+    whole = write(path, motion(robot, standing(robot, 2), [[0, 0, 1]] * 2)).read_bytes()
+    refused = 0
+    for _ in range(200):
+        path.write_bytes(mutated(whole, rng))
+        try:
+            isaac_gym_amp.load(path, robot, soles)
+        except ClipError:
+            refused += 1
+    assert refused > 60
 
 
 @pytest.mark.skipif("ISAACHRL_MOTIONS" not in os.environ, reason="ISAACHRL_MOTIONS names no folder of real motions")

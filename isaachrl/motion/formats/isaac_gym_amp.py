@@ -2,12 +2,10 @@
 
 The file is a 0-d object array around an ordered dictionary: `rotation.arr (F, J, 4)` in x y z w, relative to the
 parent or to the world (`is_local`), `root_translation.arr (F, 3)` in metres, `skeleton_tree` with `node_names` and
-`parent_indices.arr (J,)`, and `fps`. Only arrays and dictionaries are ever built from it; no other code is imported.
+`parent_indices.arr (J,)`, and `fps`. The pickle is read as data: nothing in it is called (see `pickled`).
 """
 
 import os
-import pickle
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,27 +13,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from isaachrl.errors import ClipError
+from isaachrl.errors import ClipError, brief
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
-from isaachrl.motion.clip import Clip
+from isaachrl.motion.clip import Clip, check_bytes, check_frames, checked_names, lengths
+from isaachrl.motion.formats import pickled
 from isaachrl.sim.robot import Robot
 
 GROUND_QUANTILE = 0.05  # the lowest sole corner is under the floor in this share of the frames
-
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
-_SCALAR = np.float64(0).__reduce__()[0]
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy.core.multiarray", "scalar"): _SCALAR,
-    ("numpy._core.multiarray", "scalar"): _SCALAR,
-}
 
 
 @dataclass(frozen=True)
@@ -43,21 +31,9 @@ class _Skeleton:
     """A motion of the file: F frames of J nodes, rotations relative to the parent in w x y z."""
 
     names: tuple[str, ...]
-    parents: tuple[int, ...]
     local_quat: Tensor
     root_pos_w: Tensor
     fps: float
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler that knows arrays and ordered dictionaries by a table and imports nothing."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Look a name up in the table of what is allowed; refuse it before anything is imported or called."""
-        try:
-            return _ALLOWED[module_name, global_name]
-        except KeyError:
-            raise ClipError(f"it holds pickled code: it wants to import {module_name}.{global_name}") from None
 
 
 def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]) -> Clip:
@@ -81,8 +57,7 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
             f"{path} is of a skeleton whose frames are parallel at rest; those of robot {robot.name!r} are not, or its"
             " joints sit beside their bodies' origins: write the motion as a clip (.npz) instead"
         )
-    skeleton = _skeleton(_read(path), path)
-    _check_tree(skeleton, robot, path)
+    skeleton = _skeleton(_read(path), robot, path)
     node = {name: i for i, name in enumerate(skeleton.names)}
     picked = skeleton.local_quat[:, [node[robot.body_names[joint.body]] for joint in robot.joints]]
     joint_quat = _onto_hinges(picked, robot)
@@ -100,18 +75,18 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
     )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """The dictionary in the file, built from arrays and dictionaries only."""
+def _read(path: Path) -> dict[str, Any]:
+    """The dictionary in the file, with arrays and their numbers as calls that were not made."""
     try:
+        check_bytes(path, path.stat().st_size)
         with open(path, "rb") as file:
             _read_header(file)
-            content = _ArraysOnly(file).load()
-        content = content.item() if isinstance(content, np.ndarray) else content
-    except ClipError as error:
+            content = pickled.only_item(pickled.load(file.read()))
+    except (ClipError, pickled.PickleError) as error:
         raise ClipError(f"{path} is refused: {error}") from None
     except Exception as error:
-        raise ClipError(f"{path} cannot be read as an Isaac Gym motion (.npy): {error}") from error
-    if not isinstance(content, Mapping):
+        raise ClipError(f"{path} cannot be read as an Isaac Gym motion (.npy): {brief(error)}") from error
+    if not isinstance(content, dict):
         raise ClipError(f"{path} is no Isaac Gym motion: it holds a {type(content).__name__}, not a dictionary")
     return content
 
@@ -125,52 +100,52 @@ def _read_header(file: BinaryIO) -> None:
         raise ClipError(f"it is an array of {dtype}, not a pickled SkeletonMotion")
 
 
-def _skeleton(content: Mapping[str, Any], path: Path) -> _Skeleton:
+def _skeleton(content: dict[str, Any], robot: Robot, path: Path) -> _Skeleton:
     """Take the fields out of the dictionary, and bring rotations to w x y z, relative to the parent."""
     try:
         tree = content["skeleton_tree"]
-        names = tuple(str(name) for name in tree["node_names"])
-        parents = tuple(int(parent) for parent in _array(tree["parent_indices"]))
-        xyzw = torch.from_numpy(_array(content["rotation"]).astype(np.float64))
-        pos = torch.from_numpy(_array(content["root_translation"]).astype(np.float64))
-        fps, is_local = float(content["fps"]), bool(content.get("is_local", True))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ClipError(f"{path} is no SkeletonMotion of poselib: {type(error).__name__} {error}") from error
-    frames, nodes = pos.shape[0] if pos.ndim else 0, len(names)
-    if xyzw.shape != (frames, nodes, 4) or pos.shape != (frames, 3) or len(parents) != nodes:
+        parent_of = _array(tree["parent_indices"], kinds="iu")
+        rotation, root_pos = _array(content["rotation"]), _array(content["root_translation"])
+        fps, is_local = float(pickled.number(content["fps"])), bool(pickled.number(content.get("is_local", True)))
+        names = checked_names(tree["node_names"], f"{path}: node_names")
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise ClipError(f"{path} is no SkeletonMotion of poselib: {type(error).__name__} {brief(error)}") from error
+    frames, nodes = len(root_pos) if root_pos.ndim else 0, len(names)
+    if rotation.shape != (frames, nodes, 4) or root_pos.shape != (frames, 3) or parent_of.shape != (nodes,):
         raise ClipError(
-            f"{path}: rotations {tuple(xyzw.shape)}, root positions {tuple(pos.shape)} and {len(parents)} parents "
+            f"{path}: rotations {rotation.shape}, root positions {root_pos.shape} and {parent_of.size} parents "
             f"do not fit each other for {nodes} nodes; expected (F, nodes, 4), (F, 3) and one parent for each node"
         )
-    if any(not -1 <= parent < node for node, parent in enumerate(parents)):
-        raise ClipError(f"{path}: the parents {parents} are no tree with parents before children")
-    quat = rotations.normalize(xyzw.roll(1, dims=-1))
+    check_frames(frames, f"{path}: ")
+    parents = tuple(int(parent) for parent in parent_of)
+    _check_tree(names, parents, robot, path)
+    lengths(rotation, f"{path}: rotation")
+    quat = rotations.normalize(torch.from_numpy(rotation.astype(np.float64)).roll(1, dims=-1))
     if not is_local:
         inverse = rotations.conjugate(quat[:, [max(parent, 0) for parent in parents]])
         roots = torch.tensor([parent < 0 for parent in parents])[:, None]
         quat = torch.where(roots, quat, rotations.multiply(inverse, quat))
-    return _Skeleton(names, parents, quat, pos, fps)
+    return _Skeleton(names, quat, torch.from_numpy(root_pos.astype(np.float64)), fps)
 
 
-def _array(entry: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    """The array of poselib's `{"arr": …, "context": …}` pair; it must hold plain numbers."""
-    array = np.asarray(entry["arr"])
-    if array.dtype.kind not in "fiu":
+def _array(entry: Any, kinds: str = "fiu") -> NDArray[Any]:
+    """The array of poselib's `{"arr": …, "context": …}` pair; it must hold numbers of these kinds."""
+    array = pickled.array(entry["arr"])
+    if array.dtype.kind not in kinds:
         raise ValueError(f"expected an array of numbers, got {array.dtype}")
     return array
 
 
-def _check_tree(skeleton: _Skeleton, robot: Robot, path: Path) -> None:
+def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], robot: Robot, path: Path) -> None:
     """Refuse a skeleton whose nodes, or whose parents, are not the robot's."""
-    theirs = {
-        name: skeleton.names[parent] if parent >= 0 else ""
-        for name, parent in zip(skeleton.names, skeleton.parents, strict=True)
-    }
+    if any(not -1 <= parent < node for node, parent in enumerate(parents)):
+        raise ClipError(f"{path}: the parents {parents} are no tree with parents before children")
+    theirs = {name: names[parent] if parent >= 0 else "" for name, parent in zip(names, parents, strict=True)}
     ours = {
         name: robot.body_names[parent] if parent >= 0 else ""
         for name, parent in zip(robot.body_names, robot.parents, strict=True)
     }
-    if sorted(skeleton.names) != sorted(ours):
+    if sorted(names) != sorted(ours):
         raise ClipError(
             f"{path} does not fit {robot.name!r}: the file moves the bodies {', '.join(theirs)}; "
             f"{robot.name!r} has {', '.join(ours)}"
