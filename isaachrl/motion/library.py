@@ -235,7 +235,7 @@ def _shares(clips: Sequence[Clip], weights: Sequence[float] | None) -> Tensor:
     given = [1.0] * len(clips) if weights is None else [float(weight) for weight in weights]
     if len(given) != len(clips):
         raise ClipError(f"{len(given)} weights for {len(clips)} clips; give one weight for each clip")
-    if not all(0.0 <= weight < math.inf for weight in given) or sum(given) <= 0.0:
+    if not all(0.0 <= weight < math.inf for weight in given) or not 0.0 < sum(given) < math.inf:
         raise ClipError(f"clip weights must be finite, not negative and not all zero, got {given}")
     return torch.tensor([weight / sum(given) for weight in given])
 

@@ -1,13 +1,15 @@
 """Where motions come from: one word of the command line to clips and their weights."""
 
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 from torch import Tensor
 
-from isaachrl.errors import ClipError, nearest
+from isaachrl.errors import ClipError, brief, nearest
 from isaachrl.motion import clip as own_format
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.formats import isaac_gym_amp
@@ -20,6 +22,32 @@ BUILTIN_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "motions"
 CLIP_SUFFIXES = (".npz", ".npy")
 LIST_SUFFIXES = (".yaml", ".yml")
 _SUFFIXES = CLIP_SUFFIXES + LIST_SUFFIXES
+
+MAX_LIST_BYTES = 1_000_000  # more than ten thousand clips
+MAX_LIST_DEPTH = 3  # clips: [{file: …}]
+MAX_TEXT = 1000  # of a path; a number as long as that can still be shown
+MAX_WEIGHT = 1e9
+
+
+class _ListLoader(yaml.SafeLoader):
+    """YAML with what a motion list is made of: nothing that expands, nests deeply, or takes long to convert."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """See `yaml.composer.Composer`; every node comes by here before anything is built from it."""
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("a motion list holds no aliases (*name); write it out")
+        if self.depth > MAX_LIST_DEPTH:
+            raise ValueError("it nests deeper than  clips: [{file: walk.npz, weight: 2.0}]")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if isinstance(node, yaml.ScalarNode) and len(node.value) > MAX_TEXT:
+            raise ValueError(f"it holds a text of more than {MAX_TEXT} characters")
+        if isinstance(node, yaml.MappingNode) and len({key.value for key, _ in node.value}) < len(node.value):
+            raise ValueError("a key stands twice in one place")
+        return node
 
 
 def load_motion(
@@ -39,20 +67,29 @@ def load_motion(
         ClipError: a file is missing, unknown or broken, holds pickled code, or does not fit the robot; two clips have
             the same name.
     """
-    builtin = str(spec) == BUILTIN
-    path = BUILTIN_FOLDER if builtin else _shipped(str(spec)) or Path(spec).expanduser()
+    try:
+        entries = _entries(str(spec))
+        _refuse_twins([file for file, _ in entries], spec)
+        return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
+    except OSError as error:
+        raise ClipError(f"motion {brief(spec)} cannot be read: {error.strerror or error}") from error
+
+
+def _entries(spec: str) -> list[tuple[Path, float]]:
+    """The files that a word stands for, and their weights."""
+    if not spec:
+        raise ClipError(f"no motion is named: type motion={BUILTIN}, or motion= and a name, a file or a folder")
+    builtin = spec == BUILTIN
+    path = BUILTIN_FOLDER if builtin else _shipped(spec) or Path(os.path.expanduser(spec))
     if builtin and not path.is_dir():
         raise ClipError(f"the built-in motions are missing: there is no folder {path}")
     if path.is_dir():
-        entries = [(entry, 1.0) for entry in _clips_in(path)]
-    else:
-        if path.name == str(spec) and not path.suffix and not path.exists():  # a bare name: one of ours was meant
-            shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]
-            raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(str(spec), shipped)}")
-        _check_exists(path)
-        entries = _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
-    _refuse_twins([file for file, _ in entries], spec)
-    return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
+        return [(entry, 1.0) for entry in _clips_in(path)]
+    if path.name == spec and not path.suffix and not path.exists():  # a bare name: one of ours was meant
+        shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]
+        raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(spec, shipped)}")
+    _check_exists(path)
+    return _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
 
 
 def _refuse_twins(files: list[Path], spec: str | Path) -> None:
@@ -110,26 +147,37 @@ def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> 
 def _read_list(path: Path) -> list[tuple[Path, float]]:
     """Files and weights of a YAML, in its order."""
     try:
-        content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise ValueError(f"it is larger than {MAX_LIST_BYTES} bytes")
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_ListLoader) or {}
     except Exception as error:
-        raise ClipError(f"{path} cannot be read as YAML: {error}") from error
+        raise ClipError(f"{path} cannot be read as YAML: {brief(error)}") from error
     clips = content.get("clips") if isinstance(content, dict) and set(content) == {"clips"} else content
     pairs = [(file, weight) for file, weight in clips.items()] if isinstance(clips, dict) else _pairs(clips, path)
     if not pairs:
         raise ClipError(f"{path} names no clips; write  clips: [{{file: walk.npz, weight: 2.0}}]")
-    return [(path.parent / str(file), _weight(weight, str(file), path)) for file, weight in pairs]
+    odd = [file for file, _ in pairs if not isinstance(file, str) or not file.isprintable()]
+    if odd:
+        raise ClipError(f"{path}: {brief(repr(odd[0]))} is no name of a file")
+    return [(path.parent / file, _weight(weight, file, path)) for file, weight in pairs]
 
 
 def _pairs(clips: Any, path: Path) -> list[tuple[Any, Any]]:
     """(file, weight) of the long form; a missing weight is 1."""
     for entry in clips if isinstance(clips, list) else [clips]:
         if not isinstance(entry, dict) or "file" not in entry or not set(entry) <= {"file", "weight"}:
-            raise ClipError(f"{path}: {entry!r} is no entry of a motion list; write  {{file: walk.npz, weight: 2.0}}")
+            raise ClipError(
+                f"{path}: {brief(repr(entry))} is no entry of a motion list; write  {{file: walk.npz, weight: 2.0}}"
+            )
     return [(entry["file"], entry.get("weight", 1.0)) for entry in clips]
 
 
 def _weight(value: Any, file: str, path: Path) -> float:
     """A weight as a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
-        raise ClipError(f"{path}: the weight of {file} must be a number of at least 0, got {value!r}")
-    return float(value)
+    try:
+        weight = float(value)  # YAML has 1e-3 as a text
+    except (TypeError, ValueError, OverflowError):
+        weight = math.nan
+    if isinstance(value, bool) or not 0.0 <= weight <= MAX_WEIGHT:
+        raise ClipError(f"{path}: the weight of {file} must be a number of at least 0, got {brief(repr(value))}")
+    return weight

@@ -204,7 +204,7 @@ def test_clips_of_another_robot_are_refused(make_clip, robot):
         MotionLibrary([replace(clip, joint_names=names)], robot, "cpu")
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, math.inf]])
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, math.inf], [1e308, 1e308]])
 def test_senseless_weights_are_refused(make_clip, robot, weights):
     with pytest.raises(ClipError, match="weight"):
         MotionLibrary([make_clip([[0, 0, 1]] * 2)] * 2, robot, "cpu", weights)

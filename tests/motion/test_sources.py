@@ -61,6 +61,57 @@ def test_empty_folders_and_unknown_suffixes_are_refused(folder, robot):
         load_motion(folder / "walk.bvh", robot)
 
 
+def test_weights_may_have_exponents(folder, robot):
+    (folder / "set.yaml").write_text("walk.npz: 1e-3\nrun.npz: 2.5e+1")
+    assert load_motion(folder / "set.yaml", robot)[1] == [1e-3, 25.0]
+
+
+ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join(9 * [f'*a{i - 1}'])}]\n" for i in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ALIASES, "holds no aliases"),
+        (repr(ALIASES).replace("'", '"'), "is no entry"),
+        ("walk.npz: &w {x: 1}\nrun.npz: {<<: [*w, *w]}", "holds no aliases"),
+        ("[" * 500_000, "nests deeper"),
+        ("- " * 200_000, "nests deeper"),
+        ("{a: " * 100_000, "nests deeper"),
+        ("walk.npz: 1" + 1500 * ":59", "more than 1000 characters"),
+        ("walk.npz: 0x" + "f" * 900, "must be a number of at least 0"),
+        ("walk.npz: 1e308\nrun.npz: 1e308", "must be a number of at least 0"),
+        ("walk.npz: .nan", "must be a number of at least 0"),
+        ("walk.npz: true", "must be a number of at least 0"),
+        ("walk.npz: 1\nwalk.npz: 2", "a key stands twice"),
+        ("{? [a, b] : 1}", "cannot be read as YAML"),
+        ("clips: [{file: !!binary YQ==}]", "b'a' is no name of a file"),
+        ('clips: [{file: "\\e[2J.npz"}]', "is no name of a file"),
+        ("~: 1", "None is no name of a file"),
+        ("5", "5 is no entry"),
+        ("clips: !!set {a, b}", "is no entry"),
+        ("clips: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+        ("clips: [{file: '${oc.env:HOME}.npz'}]", r"\$\{oc.env:HOME\}.npz does not exist"),
+        ("clips: [{file: '" + 200 * "${a:" + "'}]", "File name too long"),
+        ("#" * 1_000_001, "larger than"),
+    ],
+    ids=range(22),
+)
+def test_hostile_lists_are_refused_at_once(folder, robot, text, message):
+    (folder / "set.yaml").write_text(text)
+    with pytest.raises(ClipError, match=message) as error:
+        load_motion(folder / "set.yaml", robot)
+    assert str(error.value).isprintable() and len(str(error.value)) < 2000
+
+
+@pytest.mark.parametrize("spec", ["", "~nobody/walk.npz", "a\0b", "a\0b.npz", "n" * 300, "n/" * 3000, "/dev/zero"])
+def test_words_that_are_no_path_are_refused(robot, spec):
+    with pytest.raises(ClipError, match="motion"):
+        load_motion(spec, robot)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
