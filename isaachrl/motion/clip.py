@@ -16,8 +16,7 @@ from isaachrl.files import write_atomically
 Floats = NDArray[np.float32]
 
 MIN_FPS, MAX_FPS = 1.0, 10_000.0  # captured motion has 24 to 480
-MAX_FRAMES = 1_000_000  # more than two hours at 120 frames per second
-MAX_BYTES = 1 << 29  # that many frames of thirty joints, as float32
+MAX_BYTES = 1 << 28  # an hour of thirty joints at 120 frames per second, as float32
 MAX_NAMES, MAX_NAME = 1000, 100
 MAX_POSITION_M = 10_000.0  # farther out, float32 no longer tells millimetres apart
 MAX_SPEED_M_S = 1000.0  # a root that moves faster has jumped, or is not in metres
@@ -60,18 +59,18 @@ class Clip:
             raise ClipError(f"a clip's name must be a text, got a {type(self.name).__name__}")
         where = f"clip {self.name!r}: "
         names = checked_names(self.joint_names, where + "joint_names")
-        pos = _numbers(self.root_pos_w, where + "root_pos_w")
+        pos = _array(self.root_pos_w, where + "root_pos_w")
         frames = len(pos) if pos.ndim else 0
+        check_frames(frames, len(names), where + "root_pos_w ")
         checked: dict[str, Any] = {
             "fps": _fps(self.fps, where),
             "joint_names": names,
             "body_names": checked_names(self.body_names, where + "body_names"),
-            "root_pos_w": _shaped(pos, (frames, 3), where + "root_pos_w"),
+            "root_pos_w": _numbers(pos, (frames, 3), where + "root_pos_w"),
             "root_quat_w": _rotations(self.root_quat_w, (frames, 4), where + "root_quat_w"),
             "joint_quat": _rotations(self.joint_quat, (frames, len(names), 4), where + "joint_quat"),
             "loop": _flag(self.loop, where),
         }
-        check_frames(frames, where)
         _check_path(checked["root_pos_w"], checked["fps"], where)
         for field, value in checked.items():
             object.__setattr__(self, field, value)
@@ -115,8 +114,8 @@ def load(path: str | os.PathLike[str]) -> Clip:
     path = Path(path)
     try:
         values = _read(path)
-    except ClipError:
-        raise
+    except ClipError as error:
+        raise ClipError(f"{path} is refused: {error}") from None
     except Exception as error:
         raise ClipError(
             f"{path} cannot be read as a motion clip (.npz without pickled objects): {brief(error)}"
@@ -124,18 +123,17 @@ def load(path: str | os.PathLike[str]) -> Clip:
     return Clip(name=path.stem, **values)
 
 
-def check_bytes(path: Path, size: int) -> None:
+def check_bytes(size: int) -> None:
     """Refuse a file whose content takes more than `MAX_BYTES`, before it is read."""
     if size > MAX_BYTES:
-        raise ClipError(
-            f"{path} is too large for one motion: {size >> 20} MiB, at most {MAX_BYTES >> 20} are read; split it"
-        )
+        raise ClipError(f"it is too large for one motion: {size >> 20} MiB, at most {MAX_BYTES >> 20}; split it")
 
 
-def check_frames(frames: int, where: str) -> None:
-    """Refuse a motion that is no motion yet, or is too long for one."""
-    if not 2 <= frames <= MAX_FRAMES:
-        raise ClipError(f"{where}needs at least 2 frames and at most {MAX_FRAMES}, got {frames}")
+def check_frames(frames: int, joints: int, where: str) -> None:
+    """Refuse what is too short for a motion, or takes more than `MAX_BYTES` as float32."""
+    most = MAX_BYTES // (4 * (7 + 4 * joints))
+    if not 2 <= frames <= most:
+        raise ClipError(f"{where}needs at least 2 frames, and with {joints} joints at most {most}; got {frames}")
 
 
 def checked_names(names: Any, where: str) -> tuple[str, ...]:
@@ -164,25 +162,33 @@ def _read(path: Path) -> dict[str, Any]:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         missing = [field for field in _FIELDS if field not in members]
         if missing:
-            raise ClipError(f"{path} is not a motion clip: it lacks {', '.join(missing)}")
-        check_bytes(path, sum(members[field].file_size for field in _FIELDS))
+            raise ClipError(f"it is no motion clip, it lacks {', '.join(missing)}")
+        check_bytes(sum(members[field].file_size for field in _FIELDS))
         values = {}
         for field in _FIELDS:
             with archive.open(members[field]) as file:
                 values[field] = np.lib.format.read_array(file, allow_pickle=False)[()]
                 if file.read(1):  # only what is read to its end is compared with its checksum
-                    raise ClipError(f"{path} is damaged: there is more in {field} than its header says")
+                    raise ClipError(f"it is damaged, there is more in {field} than its header says")
         return values
 
 
-def _numbers(value: Any, where: str) -> Floats:
-    """Real and finite numbers as float32."""
+def _array(value: Any, where: str) -> NDArray[Any]:
+    """An array of real numbers."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ClipError(f"{where} is no array: {brief(error)}") from error
     if array.dtype.kind not in "fiu":
-        raise ClipError(f"{where} holds values of type {array.dtype}, expected real numbers")
+        raise ClipError(f"{where} holds values of type {brief(array.dtype)}, expected real numbers")
+    return array
+
+
+def _numbers(value: Any, shape: tuple[int, ...], where: str) -> Floats:
+    """Real and finite numbers of a shape, as float32."""
+    array = _array(value, where)
+    if array.shape != shape:
+        raise ClipError(f"{where} has shape {array.shape}, expected {shape} (frames, …)")
     with np.errstate(over="ignore"):
         array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
@@ -190,16 +196,9 @@ def _numbers(value: Any, where: str) -> Floats:
     return array
 
 
-def _shaped(array: Floats, shape: tuple[int, ...], where: str) -> Floats:
-    """An array that must have a shape."""
-    if array.shape != shape:
-        raise ClipError(f"{where} has shape {array.shape}, expected {shape} (frames, …)")
-    return array
-
-
 def _rotations(value: Any, shape: tuple[int, ...], where: str) -> Floats:
     """Quaternions of a shape: unit length, each within 90 degrees (in 4-space) of the one before."""
-    quat = _shaped(_numbers(value, where), shape, where)
+    quat = _numbers(value, shape, where)
     quat = quat / lengths(quat, where)
     flips = np.where((quat[1:] * quat[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
     quat[1:] *= np.cumprod(flips, axis=0)

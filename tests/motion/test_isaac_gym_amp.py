@@ -192,14 +192,14 @@ def test_numbers_that_no_motion_has_are_refused(robot, tmp_path):
 
 
 def test_long_and_large_files_are_refused_before_they_are_converted(robot, tmp_path, monkeypatch):
-    path = write(tmp_path / "long.npy", motion(robot, standing(robot, 9), [[0, 0, 1]] * 9))
-    monkeypatch.setattr(clip_module, "MAX_FRAMES", 8)
+    path = write(tmp_path / "long.npy", motion(robot, standing(robot, 400).half(), [[0, 0, 1]] * 400))
+    monkeypatch.setattr(clip_module, "MAX_BYTES", 100_000)
     monkeypatch.setattr(rotations, "normalize", None)
-    with pytest.raises(ClipError, match=r"long\.npy: .* at most 8, got 9"):
+    with pytest.raises(ClipError, match=r"long\.npy: .* at most 373; got 400"):
         isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
     monkeypatch.setattr(clip_module, "MAX_BYTES", path.stat().st_size - 1)
     monkeypatch.setattr(isaac_gym_amp.pickled, "load", None)
-    with pytest.raises(ClipError, match=r"long\.npy is too large for one motion"):
+    with pytest.raises(ClipError, match=r"long.npy is refused: it is too large for one motion"):
         isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
 
 

@@ -78,7 +78,7 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
 def _read(path: Path) -> dict[str, Any]:
     """The dictionary in the file, with arrays and their numbers as calls that were not made."""
     try:
-        check_bytes(path, path.stat().st_size)
+        check_bytes(path.stat().st_size)
         with open(path, "rb") as file:
             _read_header(file)
             content = pickled.only_item(pickled.load(file.read()))
@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ClipError(f"{path} cannot be read as an Isaac Gym motion (.npy): {brief(error)}") from error
     if not isinstance(content, dict):
-        raise ClipError(f"{path} is no Isaac Gym motion: it holds a {type(content).__name__}, not a dictionary")
+        raise ClipError(f"{path} is no Isaac Gym motion: it holds a {pickled.kind(content)}, not a dictionary")
     return content
 
 
@@ -116,7 +116,7 @@ def _skeleton(content: dict[str, Any], robot: Robot, path: Path) -> _Skeleton:
             f"{path}: rotations {rotation.shape}, root positions {root_pos.shape} and {parent_of.size} parents "
             f"do not fit each other for {nodes} nodes; expected (F, nodes, 4), (F, 3) and one parent for each node"
         )
-    check_frames(frames, f"{path}: ")
+    check_frames(frames, nodes, f"{path}: ")
     parents = tuple(int(parent) for parent in parent_of)
     _check_tree(names, parents, robot, path)
     lengths(rotation, f"{path}: rotation")

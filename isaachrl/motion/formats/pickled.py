@@ -102,7 +102,7 @@ def array(call: Any) -> NDArray[Any]:
         PickleError: it is none, or its length is not that of its shape.
     """
     if not isinstance(call, Call) or call.function not in (_RECONSTRUCT, _SCALAR):
-        raise PickleError(f"expected an array of numbers, got {_kind(call)}")
+        raise PickleError(f"expected an array of numbers, got {kind(call)}")
     if call.function == _SCALAR:
         dtype, data = call.args
         shape, fortran = (), False
@@ -110,7 +110,7 @@ def array(call: Any) -> NDArray[Any]:
         _, shape, dtype, fortran, data = call.state
     dtype = _number_type(dtype)
     if not isinstance(data, bytes):
-        raise PickleError(f"the content of an array must be bytes, got {_kind(data)}")
+        raise PickleError(f"the content of an array must be bytes, got {kind(data)}")
     # before they are multiplied: a number in a file may have a million digits
     plain = isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS and all(type(n) is int for n in shape)
     if not plain or not all(0 < n <= len(data) for n in shape):
@@ -132,7 +132,7 @@ def number(value: Any) -> int | float | bool:
 def _number_type(call: Any) -> np.dtype[Any]:
     """The type of plain numbers that a call was to make: no fields, no subarrays, no objects."""
     if not isinstance(call, Call) or call.function != _DTYPE:
-        raise PickleError(f"expected a type of numbers, got {_kind(call)}")
+        raise PickleError(f"expected a type of numbers, got {kind(call)}")
     name, state = call.args[0], call.state
     if not isinstance(name, str) or name not in _NUMBERS:
         raise PickleError("expected an array of numbers, got one of another type")
@@ -144,7 +144,7 @@ def _number_type(call: Any) -> np.dtype[Any]:
     return np.dtype(order + name)
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
     """What a value is, for a message; never its content, which may be of any size."""
     return f"a call of {value.function}" if isinstance(value, Call) else type(value).__name__
 
@@ -218,7 +218,7 @@ class _Machine:
     def _top(self, kind: type[Any]) -> Any:
         """The top of the stack, which must be of a kind."""
         if type(self._stack[-1]) is not kind:
-            raise PickleError(f"it adds to a {_kind(self._stack[-1])} as if that were a {kind.__name__}")
+            raise PickleError(f"it adds to a {kind(self._stack[-1])} as if that were a {kind.__name__}")
         return self._stack[-1]
 
     def _import(self, name: str) -> None:
