@@ -37,8 +37,8 @@ class RecordError(IsaacHRLError):
 
 
 def brief(text: object, limit: int = 200) -> str:
-    """A text from elsewhere, such as another library's error, as a part of a message: one line, printable, not long."""
-    line = " ".join(str(text).split())
+    """Another library's error, or a value, as a part of a message: one line, printable, cut off where it is long."""
+    line = " ".join(str(text)[: 4 * limit].split())
     line = line if line.isprintable() else ascii(line)[1:-1]
     return line if len(line) <= limit else line[:limit] + "…"
 

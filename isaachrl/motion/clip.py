@@ -56,7 +56,7 @@ class Clip:
     def __post_init__(self) -> None:
         """Check every field, and put every quaternion on one continuous sign."""
         if not isinstance(self.name, str):
-            raise ClipError(f"a clip's name must be a text, got a {type(self.name).__name__}")
+            raise ClipError(f"a clip's name must be a string, got a {type(self.name).__name__}")
         where = f"clip {self.name!r}: "
         names = checked_names(self.joint_names, where + "joint_names")
         pos = _array(self.root_pos_w, where + "root_pos_w")
@@ -143,7 +143,7 @@ def checked_names(names: Any, where: str) -> tuple[str, ...]:
     if not isinstance(names, list | tuple) or len(names) > MAX_NAMES:
         raise ClipError(f"{where} must be a list of at most {MAX_NAMES} names")
     if not all(isinstance(name, str) and len(name) <= MAX_NAME and name.isprintable() for name in names):
-        raise ClipError(f"{where} must be printable texts of at most {MAX_NAME} characters")
+        raise ClipError(f"{where} must be printable strings of at most {MAX_NAME} characters")
     return tuple(names)
 
 

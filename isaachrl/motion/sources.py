@@ -44,7 +44,7 @@ class _ListLoader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         if isinstance(node, yaml.ScalarNode) and len(node.value) > MAX_TEXT:
-            raise ValueError(f"it holds a text of more than {MAX_TEXT} characters")
+            raise ValueError(f"it holds a string of more than {MAX_TEXT} characters")
         if isinstance(node, yaml.MappingNode) and len({key.value for key, _ in node.value}) < len(node.value):
             raise ValueError("a key stands twice in one place")
         return node
@@ -175,7 +175,7 @@ def _pairs(clips: Any, path: Path) -> list[tuple[Any, Any]]:
 def _weight(value: Any, file: str, path: Path) -> float:
     """A weight as a number."""
     try:
-        weight = float(value)  # YAML has 1e-3 as a text
+        weight = float(value)  # YAML reads 1e-3 as a string
     except (TypeError, ValueError, OverflowError):
         weight = math.nan
     if isinstance(value, bool) or not 0.0 <= weight <= MAX_WEIGHT:

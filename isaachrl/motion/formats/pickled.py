@@ -1,4 +1,4 @@
-"""Pickles read as data: texts, numbers, lists, dictionaries and arrays of plain numbers. Nothing in them is called.
+"""Pickles read as data: strings, numbers, lists, dictionaries and arrays of plain numbers. Nothing in them is called.
 
 Python's own unpickler is no base for that, even with a `find_class` that resolves nothing: a megabyte takes the process
 down (a deeply nested tuple as a key), and a memo's number makes it fill the memory. So the opcodes that such data is
@@ -192,7 +192,7 @@ class _Machine:
             case "SETITEM" | "SETITEMS":
                 items = self._from(self._marks.pop() if name == "SETITEMS" else len(self._stack) - 2)
                 if not all(isinstance(key, str) for key in items[::2]):  # others might be slow or deep to hash
-                    raise PickleError("a key of a dictionary is no text")
+                    raise PickleError("a key of a dictionary is no string")
                 self._top(dict).update(zip(items[::2], items[1::2], strict=True))
             case "GLOBAL":
                 self._import(arg)
@@ -239,5 +239,5 @@ class _Machine:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise PickleError("a name to import is no text")
+        raise PickleError("a name to import is no string")
     return value
