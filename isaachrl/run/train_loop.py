@@ -76,6 +76,8 @@ class TrainLoop:
         self.learner.env.load_state_dict(state["env_state"])
         self.learner.load_state_dict(state["learner_state"])
         restore_random_state(state["random_state"])
+        if (self.learner.iteration, self.learner.samples) != (checkpoint.iteration, checkpoint.samples):
+            raise ValueError("the counters of the learner are not those of the checkpoint")
         self.wall_s = checkpoint.wall_s
 
     def run(self) -> bool:

@@ -23,8 +23,9 @@ from isaachrl.run.checkpoint import (
 
 def make(iteration=1):
     return Checkpoint(
-        task="Point", learner="greedy", config={"seed": 0, "task": {"name": "Point", "list": [1, 2.5, None]}},
-        iteration=iteration, samples=10 * iteration, learner_state={"w": torch.arange(3.0)}, env_state={"t": [1, 2]},
+        task="Point", learner="greedy", iteration=iteration,
+        config={"seed": 0, "task": {"name": "Point", "list": [1, 2.5, None]}, "train": {"name": "greedy"}},
+        samples=10 * iteration, learner_state={"w": torch.arange(3.0)}, env_state={"t": [1, 2]},
         wall_s=1.5, random_state=random_state(),
     )  # fmt: skip
 
