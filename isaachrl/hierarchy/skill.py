@@ -26,6 +26,7 @@ from isaachrl.tensor_file import read_tensors, write_tensors
 FORMAT = "isaachrl-skill"
 VERSION = 1
 MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motions' space takes the square of their number
+_DTYPES = (torch.float32, torch.float64)  # of weights
 UNITS = {"position": "rad", "torque": "N m"}  # of the actions of each kind of control
 
 _MUST_MATCH = {  # what a skill and a task say of these must be the same; in words
@@ -298,13 +299,11 @@ class Skill(nn.Module):
             weights = _checked_weights(content.get("weights"), contract)
             skill = cls(contract)
             skill.load_state_dict(weights)
-        except SkillError as error:
-            raise SkillError(
-                f"{path} cannot be used: {error}; a pretraining run writes a skill as RUN/skill.pt"
-            ) from error
-        except (RuntimeError, ValueError) as error:  # of PyTorch, about names and sizes
+        except (SkillError, RuntimeError) as error:  # the latter from PyTorch, about names and sizes of weights
             reason = " ".join(str(error).split())[:300]
-            raise SkillError(f"{path} cannot be used: its weights are not those of its contract ({reason})") from error
+            raise SkillError(
+                f"{path} cannot be used: {reason}; a pretraining run writes a skill as RUN/skill.pt"
+            ) from error
         return skill
 
 
@@ -332,15 +331,15 @@ def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]
     Raises:
         SkillError: they are not.
     """
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
         raise SkillError("its weights are not tensors by name")
     for name, value in weights.items():
-        if value.layout is not torch.strided or value.is_meta or not value.is_contiguous() or value.is_quantized:
-            raise SkillError(f"its weight {str(name)[:40]} is no plain tensor")
-        if not value.is_floating_point() or not math.isfinite(value.sum(dtype=torch.float64)):
-            raise SkillError(
-                f"its weight {str(name)[:40]} holds values that are not finite, as of a training that diverged"
-            )
+        if value.layout != torch.strided or value.dtype not in _DTYPES or value.is_meta or not value.is_contiguous():
+            raise SkillError(f"its weight {name[:40]} is no plain tensor")
+        if not math.isfinite(value.sum(dtype=torch.float64)):
+            raise SkillError(f"its weight {name[:40]} holds values that are not finite, as of a training that diverged")
     storages = [value.untyped_storage() for value in weights.values()]  # which tensors may share
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values()) // torch.float32.itemsize
     if stored < contract.least_weights:
