@@ -6,6 +6,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 _INTEGERS = range(-(2**63), 2**63)
 _MAX_DEPTH, _MAX_ITEMS = 16, 100_000  # of plain data
 
@@ -89,3 +91,36 @@ def is_plain(value: Any) -> bool:
             return False
         waiting += [(one, depth + 1) for one in inner]
     return True
+
+
+def state_mismatch(own: Any, stored: Any, place: str = "the state") -> str:
+    """Where a stored state has another type or shape than the state of the object that is to take it; nothing if not.
+
+    What only one of them has is left to the object. A tensor without rows of its own, such as an empty replay, takes
+    any number of them.
+    """
+    if isinstance(own, Mapping) and isinstance(stored, Mapping):
+        pairs = [(f"{place}.{key}", own[key], stored[key]) for key in own if key in stored]
+    elif isinstance(own, list | tuple) and isinstance(stored, list | tuple):
+        pairs = [(f"{place}[{i}]", *pair) for i, pair in enumerate(zip(own, stored, strict=False))]
+    else:
+        return "" if own is None or _alike(own, stored) else f"{place} is {_layout(stored)}, expected {_layout(own)}"
+    return next(filter(None, (state_mismatch(one, other, at) for at, one, other in pairs)), "")
+
+
+def _alike(own: Any, stored: Any) -> bool:
+    """Whether a stored value may take the place of another one that is no container."""
+    if isinstance(own, Tensor):
+        if not isinstance(stored, Tensor) or own.dtype.is_floating_point != stored.dtype.is_floating_point:
+            return False
+        growing = 1 if own.ndim and not len(own) else 0
+        return own.ndim == stored.ndim and own.shape[growing:] == stored.shape[growing:] and not stored.is_complex()
+    if isinstance(own, int | float):
+        return isinstance(stored, int | float)
+    return isinstance(stored, type(own))
+
+
+def _layout(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    return described(value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from isaachrl.schema import is_plain, mismatch
+from isaachrl.schema import is_plain, mismatch, state_mismatch
 
 
 @dataclass
@@ -68,3 +68,37 @@ def test_data_that_no_configuration_is_as_deep_or_as_long_as_are_not_gone_throug
     for _ in range(12):
         laughs = [laughs] * 10  # a file of a few bytes, and 10**12 numbers
     assert not any(is_plain(value) for value in (deep, laughs, [[0] * 1000] * 1000))
+
+
+def test_a_state_of_the_same_layout_fits_with_any_number_of_rows_where_there_are_none_yet():
+    own = {"w": torch.zeros(2, 3), "replay": torch.zeros(0, 3), "n": 1, "lazy": None, "new": 1, "list": [1]}
+    stored = {
+        "w": torch.ones(2, 3).double(),
+        "replay": torch.ones(9, 3),
+        "n": 2.5,
+        "lazy": {},
+        "old": 1,
+        "list": [1, 2],
+    }
+    assert state_mismatch(own, stored) == ""
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ({"w": torch.zeros(3, 2)}, "the state.w is a tensor (3, 2) of float32, expected a tensor (2, 3) of float32"),
+        (
+            {"w": torch.zeros(2, 3).long()},
+            "the state.w is a tensor (2, 3) of int64, expected a tensor (2, 3) of float32",
+        ),
+        ({"w": torch.zeros(2, 3).cfloat()}, "the state.w is a tensor (2, 3) of complex64, expected a ten"),
+        ({"w": None}, "the state.w is None, expected a tensor (2, 3) of float32"),
+        ({"replay": torch.zeros(9, 4)}, "the state.replay is a tensor (9, 4) of float32, expected a tensor (0, 3)"),
+        ({"deep": [{"n": "x"}]}, "the state.deep[0].n is 'x', expected 1"),
+        ({"deep": 5}, "the state.deep is 5, expected list"),
+        ([], "the state is list, expected dict"),
+    ],
+)
+def test_a_state_of_another_layout_is_told_with_its_place(stored, said):
+    own = {"w": torch.zeros(2, 3), "replay": torch.zeros(0, 3), "deep": [{"n": 1}]}
+    assert state_mismatch(own, stored).startswith(said)

@@ -56,15 +56,23 @@ class Checkpoint:
 
     def _out_of_range(self) -> str:
         """Which field has a value that no checkpoint can have, in words."""
-        if not is_plain(self.config):
-            return "config holds more than nested names, numbers and strings"
         for name in ("iteration", "samples", "wall_s"):
             if getattr(self, name) < 0:
                 return f"{name} is {getattr(self, name)}, expected 0 or more"
-        sections = [(self.config.get(key), name) for key, name in (("task", self.task), ("train", self.learner))]
-        if not all(isinstance(section, dict) and section.get("name") == name for section, name in sections):
-            return f"config has no section task named {self.task!r}, or no section train named {self.learner!r}"
         return "" if all(set(one) >= set(_OWN_STATE) for one in self.others) else f"others need {', '.join(_OWN_STATE)}"
+
+    def require_config(self) -> None:
+        """Refuse a configuration from which nothing can be built.
+
+        Raises:
+            CheckpointError: it is no plain data, or has no section of the task or the learner.
+        """
+        if not is_plain(self.config):
+            raise CheckpointError("its config holds more than nested names, numbers and strings")
+        for key, name in (("task", self.task), ("train", self.learner)):
+            section = self.config.get(key)
+            if not isinstance(section, dict) or section.get("name") != name:
+                raise CheckpointError(f"its config has no section {key} with the name {name!r}")
 
     def require(self, task: str | None, learner: str | None) -> None:
         """Refuse to serve another task or learner than these; None accepts any.
@@ -166,15 +174,16 @@ def checked(content: Any, path: Path) -> Checkpoint:
             f"{path} has format version {described(version)}, and this isaachrl reads up to {VERSION}; install the"
             " version that wrote it"
         )
-    fields = {key: value for key, value in content.items() if key not in ("format", "version")}
-    fields.setdefault("others", [])  # there was a time without
+    fields = {"others": []} | content  # there was a time without others
     missing = [key for key in field_names() if key not in fields]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")
     try:
-        return Checkpoint(**{key: fields[key] for key in field_names()})
+        checkpoint = Checkpoint(**{key: fields[key] for key in field_names()})
+        checkpoint.require_config()
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}; take an older one of its folder") from error
+    return checkpoint
 
 
 def random_state() -> dict[str, Any]:
