@@ -52,11 +52,11 @@ def _is_number(value: Any) -> bool:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is of an annotated type, with all that it contains; lists pass as tuples."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
     if hint in (int, float):
         return _is_number(value) and (hint is float or isinstance(value, int))
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is list:
         return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
     if origin is tuple:

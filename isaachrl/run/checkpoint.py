@@ -174,7 +174,7 @@ def checked(content: Any, path: Path) -> Checkpoint:
             f"{path} has format version {described(version)}, and this isaachrl reads up to {VERSION}; install the"
             " version that wrote it"
         )
-    fields = {"others": []} | content  # there was a time without others
+    fields: dict[str, Any] = {"others": []} | content  # there was a time without others
     missing = [key for key in field_names() if key not in fields]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")
