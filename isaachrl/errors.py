@@ -24,6 +24,10 @@ class ClipError(IsaacHRLError):
     """A motion clip cannot be read, or does not fit the robot."""
 
 
+class ReadError(IsaacHRLError):
+    """A file of tensors and plain data cannot be read: it is damaged, or of another kind."""
+
+
 class WriteError(IsaacHRLError):
     """A file could not be written; an older one of that name is intact."""
 

@@ -1,8 +1,9 @@
 """A skill: a frozen low-level controller in a file that stands alone."""
 
 import dataclasses
-import io
+import itertools
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,18 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isaachrl.errors import SkillError, nearest
-from isaachrl.files import write_atomically
+from isaachrl.errors import ReadError, SkillError, nearest
 from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import MotionSpace
 from isaachrl.hierarchy.networks import Actor, Discriminator
 from isaachrl.hierarchy.style import Judgement, style_reward
 from isaachrl.maths.vectors import on_sphere
 from isaachrl.nn import RunningNorm
+from isaachrl.schema import described, mismatch
 from isaachrl.sim.robot import HASH_PREFIX, Robot
+from isaachrl.tensor_file import read_tensors, write_tensors
 
 FORMAT = "isaachrl-skill"
 VERSION = 1
+MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motions' space takes the square of their number
+_DTYPES = (torch.float32, torch.float64)  # of weights
+UNITS = {"position": "rad", "torque": "N m"}  # of the actions of each kind of control
 
 _MUST_MATCH = {  # what a skill and a task say of these must be the same; in words
     "robot": "robot", "body_names": "list of bodies", "dof_names": "list of degrees of freedom", "control": "control",
@@ -54,6 +59,9 @@ class SkillContract:
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
         motions: names of the motions it was trained on; with `motion` latents, one for each place.
         training: summary of how it was made (samples, seed, last signals).
+
+    Raises:
+        SkillError: a field has a value with which there is no skill.
     """
 
     robot: str
@@ -75,6 +83,48 @@ class SkillContract:
     discriminator_hidden: list[int]
     motions: list[str]
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if wrong := self._out_of_range():
+            raise SkillError(f"the contract of the skill is not valid: {wrong}")
+
+    def _out_of_range(self) -> str:
+        """What has a value with which there is no skill, in words."""
+        choices = {
+            "control": UNITS,
+            "judgement": [kind.value for kind in Judgement],
+            "latents": [kind.value for kind in Latents],
+        }
+        for name, valid in choices.items():
+            if getattr(self, name) not in valid:
+                return f"{name} is {getattr(self, name)[:40]!r}, expected {' or '.join(valid)}"
+        parts = {"proprioception": self.proprioception, "style_frame": self.style_frame}
+        widths = {name: [size for _, size, _ in layout] for name, layout in parts.items()}
+        widths |= {name: getattr(self, name) for name in ("actor_hidden", "latent_hidden", "discriminator_hidden")}
+        for name, sizes in (widths | {"style_frames": [self.style_frames]}).items():
+            if not 0 < len(sizes) <= MAX_PARTS or min(sizes) < 1:
+                return f"{name} has sizes {str(sizes)[:40]}, expected 1 to {MAX_PARTS} numbers of at least 1"
+        if self.step_s <= 0 or self.latent_size < (self.latents != Latents.none.value):
+            return f"step_s is {self.step_s} and latent_size {self.latent_size}, expected positive numbers"
+        actions = (len(self.dof_names), len(self.action_offset), len(self.action_scale))
+        if not 0 < actions[0] == actions[1] == actions[2]:
+            return f"dof_names, action_offset and action_scale have {actions} entries, expected as many of each"
+        if not 0 < len(self.motions) <= MAX_MOTIONS:
+            return f"it has {len(self.motions)} motions, expected 1 to {MAX_MOTIONS}"
+        return ""
+
+    @property
+    def least_weights(self) -> int:
+        """How many numbers the networks and the motions' places hold at least: all but the biases and normalisers."""
+        latent = self.latent_size
+        joined, told = (self.latent_hidden[-1], latent) if latent else (0, 0)
+        layers = [
+            (latent, *self.latent_hidden) if latent else (),
+            (self.proprioception_size + joined, *self.actor_hidden, len(self.dof_names)),
+            (self.window_size, *self.discriminator_hidden, 1 + (told if self.latents == Latents.ase.value else 0)),
+            (2 * self.window_size // self.style_frames, len(self.motions)),
+        ]
+        return sum(inputs * outputs for widths in layers for inputs, outputs in itertools.pairwise(widths))
 
     @property
     def proprioception_size(self) -> int:
@@ -200,7 +250,7 @@ class Skill(nn.Module):
 
     def controller_contract(self) -> dict[str, Any]:
         """What the numbers of `controller_module` mean: the skill's contract, and what is done inside already."""
-        unit = {"position": "rad", "torque": "N m"}[self.contract.control]
+        unit = UNITS[self.contract.control]
         use = f"the output is in {unit}, in the order of dof_names; action_offset and action_scale are applied inside"
         if self.latent_size:
             use += "; of the latent only its direction counts"
@@ -209,9 +259,7 @@ class Skill(nn.Module):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the skill to one file, atomically."""
         contract = json.dumps({"version": VERSION, **dataclasses.asdict(self.contract)})
-        buffer = io.BytesIO()
-        torch.save({"format": FORMAT, "contract": contract, "weights": self.state_dict()}, buffer)
-        write_atomically(Path(path), buffer.getbuffer())
+        write_tensors({"format": FORMAT, "contract": contract, "weights": self.state_dict()}, Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> "Skill":
@@ -227,30 +275,76 @@ class Skill(nn.Module):
                 " and pass it with skill=RUN/skill.pt"
             )
         try:
-            content = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:
-            # PyTorch's own words advise to run whatever code the file holds
-            raise SkillError(
-                f"{path} cannot be read as a skill file: it is damaged or of another kind; a pretraining run writes one"
-                " as RUN/skill.pt"
-            ) from error
-        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+            content = read_tensors(path)
+        except ReadError as error:
+            raise SkillError(f"{error}; a pretraining run writes a skill file as RUN/skill.pt") from error
+        return cls.from_content(content, path).to(device)
+
+    @classmethod
+    def from_content(cls, content: Any, path: Path) -> "Skill":
+        """The skill that the content of a file describes.
+
+        Raises:
+            SkillError: it describes none, or one of a newer version, or the weights are not those of its contract.
+        """
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
             hint = (
                 f"it is a checkpoint; type checkpoint={path} to play or evaluate it"
-                if isinstance(content, Mapping) and "learner_state" in content
+                if isinstance(content, dict) and "learner_state" in content
                 else "a pretraining run writes one as RUN/skill.pt"
             )
             raise SkillError(f"{path} is not a skill file: {hint}")
-        values = json.loads(content["contract"])
-        version = values.pop("version", None)
-        if version != VERSION:
-            raise SkillError(f"{path} has skill format {version}, this version of isaachrl reads {VERSION}")
         try:
-            skill = cls(SkillContract(**values)).to(device)
-        except TypeError as error:
-            raise SkillError(f"{path} has a contract that this version of isaachrl does not know: {error}") from error
-        skill.load_state_dict(content["weights"])
+            contract = _read_contract(content.get("contract"))
+            weights = _checked_weights(content.get("weights"), contract)
+            skill = cls(contract)
+            skill.load_state_dict(weights)
+        except (SkillError, RuntimeError) as error:  # the latter from PyTorch, about names and sizes of weights
+            reason = " ".join(str(error).split())[:300]
+            raise SkillError(
+                f"{path} cannot be used: {reason}; a pretraining run writes a skill as RUN/skill.pt"
+            ) from error
         return skill
+
+
+def _read_contract(text: Any) -> SkillContract:
+    """The contract from its JSON.
+
+    Raises:
+        SkillError: it is no JSON object, of another version, or not valid.
+    """
+    try:
+        values = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SkillError("its contract is no JSON") from error
+    version = values.pop("version", None) if isinstance(values, dict) else None
+    if type(version) is not int or version != VERSION:
+        raise SkillError(f"it has skill format {described(version)}, and this version of isaachrl reads {VERSION}")
+    if wrong := mismatch(SkillContract, values):
+        raise SkillError(f"this version of isaachrl does not know its contract: {wrong}")
+    return SkillContract(**values)
+
+
+def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]:
+    """The weights, if they are finite tensors, and not fewer than the contract needs, so that networks can be built.
+
+    Raises:
+        SkillError: they are not.
+    """
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
+        raise SkillError("its weights are not tensors by name")
+    for name, value in weights.items():
+        if value.layout != torch.strided or value.dtype not in _DTYPES or value.is_meta or not value.is_contiguous():
+            raise SkillError(f"its weight {name[:40]} is no plain tensor")
+        if not math.isfinite(value.sum()) and not value.isfinite().all():  # the sum is quick, and may overflow
+            raise SkillError(f"its weight {name[:40]} holds values that are not finite, as of a training that diverged")
+    storages = [value.untyped_storage() for value in weights.values()]  # which tensors may share
+    stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values()) // torch.float32.itemsize
+    if stored < contract.least_weights:
+        raise SkillError(f"its contract needs {contract.least_weights} weights or more, and it has {stored}")
+    return weights
 
 
 class _Controller(nn.Module):

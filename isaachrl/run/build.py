@@ -9,7 +9,7 @@ from isaachrl.envs.env import Env
 from isaachrl.envs.graph import use_graph
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_env import evaluation_cfg
-from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.rollout import RandomPolicy
@@ -87,7 +87,9 @@ def load_weights(learner: Learner, settings: Settings) -> None:
     assert settings.loaded is not None
     try:
         learner.load_weights(settings.loaded.learner_state)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except IsaacHRLError:
+        raise
+    except Exception as error:  # anything can be wrong with what a file holds
         raise CheckpointError(
             f"the weights of the checkpoint do not fit the present configuration ({reason(error)}); leave out the keys"
             " that change sizes of networks or observations"

@@ -1,9 +1,6 @@
 """Checkpoints: a file of plain data and tensors that is written whole or not at all, and checked when read."""
 
-import io
-import pickle
 import random
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from isaachrl.errors import CheckpointError, WriteError
-from isaachrl.files import write_atomically
+from isaachrl.errors import CheckpointError, ReadError, WriteError
+from isaachrl.schema import described, is_plain, mismatch
+from isaachrl.tensor_file import read_tensors, write_tensors
 
 FORMAT = "isaachrl.checkpoint"
 VERSION = 1
 LAST = "last.pt"
+_OWN_STATE = ("learner_state", "env_state", "random_state")  # what each process of a training has of its own
 
 
 @dataclass
@@ -35,6 +34,9 @@ class Checkpoint:
         random_state: of the global generators, see `random_state`.
         others: of a training by several processes, what each but the first has of its own: learner_state,
             env_state and random_state.
+
+    Raises:
+        CheckpointError: a field is of another type, or out of its range.
     """
 
     task: str
@@ -47,6 +49,30 @@ class Checkpoint:
     wall_s: float = 0.0
     random_state: dict[str, Any] = field(default_factory=dict)
     others: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if wrong := mismatch(Checkpoint, vars(self)) or self._out_of_range():
+            raise CheckpointError(f"the content of the checkpoint is not valid: {wrong}")
+
+    def _out_of_range(self) -> str:
+        """Which field has a value that no checkpoint can have, in words."""
+        for name in ("iteration", "samples", "wall_s"):
+            if getattr(self, name) < 0:
+                return f"{name} is {getattr(self, name)}, expected 0 or more"
+        return "" if all(set(one) >= set(_OWN_STATE) for one in self.others) else f"others need {', '.join(_OWN_STATE)}"
+
+    def require_config(self) -> None:
+        """Refuse a configuration from which nothing can be built.
+
+        Raises:
+            CheckpointError: it is no plain data, or has no section of the task or the learner.
+        """
+        if not is_plain(self.config):
+            raise CheckpointError("its config holds more than nested names, numbers and strings")
+        for key, name in (("task", self.task), ("train", self.learner)):
+            section = self.config.get(key)
+            if not isinstance(section, dict) or section.get("name") != name:
+                raise CheckpointError(f"its config has no section {key} with the name {name!r}")
 
     def require(self, task: str | None, learner: str | None) -> None:
         """Refuse to serve another task or learner than these; None accepts any.
@@ -73,11 +99,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         CheckpointError: it could not be written, as on a full disk; an older file of that name is intact.
     """
     content = {"format": FORMAT, "version": VERSION} | {key: getattr(checkpoint, key) for key in field_names()}
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, buffer.getbuffer())
+        write_tensors(content, path)
     except (OSError, WriteError) as error:
         last = path.with_name(LAST)
         kept = f"; the one saved before is intact, continue from it with resume={last}" if last.exists() else ""
@@ -109,17 +133,9 @@ def read_content(path: Path) -> Any:
         CheckpointError: it holds something else, or is damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is no checkpoint of isaachrl, or it is damaged: it does not hold tensors and plain data alone,"
-            " and other files are not opened, since they can run code"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path} is damaged and cannot be read ({first}); take an older one of its folder"
-        ) from error
+        return read_tensors(path)
+    except ReadError as error:
+        raise CheckpointError(f"{error}; give another checkpoint, such as an older one of its folder") from error
 
 
 def find_checkpoint(source: Path) -> Path:
@@ -146,23 +162,28 @@ def checked(content: Any, path: Path) -> Checkpoint:
     Raises:
         CheckpointError: it is none, is incomplete, or of a newer version of this program.
     """
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else None
-        what = f"its format is {found!r}" if found else "it was written by another program"
+    found = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(found, str) or found != FORMAT:
+        what = f"its format is {described(found)}" if isinstance(found, str) else "it was written by another program"
         raise CheckpointError(
             f"{path} is no checkpoint of isaachrl: {what}; give a .pt file of runs/<task>/<time>/checkpoints"
         )
     version = content.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise CheckpointError(
-            f"{path} has format version {version}, and this isaachrl reads up to {VERSION}; install the version"
-            " that wrote it"
+            f"{path} has format version {described(version)}, and this isaachrl reads up to {VERSION}; install the"
+            " version that wrote it"
         )
-    content.setdefault("others", [])  # there was a time without
-    missing = [key for key in field_names() if key not in content]
+    fields: dict[str, Any] = {"others": []} | content  # there was a time without others
+    missing = [key for key in field_names() if key not in fields]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")
-    return Checkpoint(**{key: content[key] for key in field_names()})
+    try:
+        checkpoint = Checkpoint(**{key: fields[key] for key in field_names()})
+        checkpoint.require_config()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; take an older one of its folder") from error
+    return checkpoint
 
 
 def random_state() -> dict[str, Any]:

@@ -226,7 +226,7 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
 def _stored(loaded: Checkpoint, resuming: bool) -> Values:
     """What a checkpoint's own configuration contributes: task and learner; when resuming, the whole run."""
     if not resuming:
-        return {key: loaded.config[key] for key in ("task", "train", "sim")}
+        return {key: loaded.config[key] for key in ("task", "train", "sim") if key in loaded.config}
     known = {item.name for item in fields(RunCfg)} - set(_OF_THE_CALL)
     return {key: value for key, value in loaded.config.items() if key in known}
 

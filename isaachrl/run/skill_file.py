@@ -28,7 +28,7 @@ def load_checkpoint_or_skill(source: Path) -> Checkpoint:
 
 def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     """What a skill file says about itself: enough to play, evaluate and export, not to go on training."""
-    contract = Skill.load(path).contract
+    contract = Skill.from_content(content, path).contract
     training: dict[str, Any] = TRAINED_ON | contract.training
     task = {"motion": training["motion"], "style_frames": contract.style_frames, "control": contract.control}
     task |= {key: training[key] for key in ("substeps", "timestep_s") if key in training}

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
 from isaachrl.learn import distributed
 from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
 from isaachrl.run.checkpoint import LAST
@@ -108,16 +108,18 @@ def _restore(loop: TrainLoop, settings: Settings) -> None:
         )
     try:
         loop.restore(settings.loaded)
-    except (LookupError, TypeError) as error:
-        raise CheckpointError(
-            f"the state in the checkpoint is not laid out as here ({type(error).__name__}: {reason(error)}); leave out"
-            " the keys that change what the learner does; if there are none, another version made the run, and it"
-            f" cannot go on: type checkpoint={settings.run.resume} along with the same task= and train= for a new"
-            " training that starts from its weights"
-        ) from error
+    except IsaacHRLError:
+        raise
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"the state in the checkpoint does not fit the present configuration ({reason(error)}); leave out the keys"
             " that change sizes; if there are none, another version made the run: type"
             f" checkpoint={settings.run.resume} for its weights"
+        ) from error
+    except Exception as error:  # anything can be wrong with what a file holds
+        raise CheckpointError(
+            f"the state in the checkpoint is not laid out as here ({type(error).__name__}: {reason(error)}); leave out"
+            " the keys that change what the learner does; if there are none, another version made the run, and it"
+            f" cannot go on: type checkpoint={settings.run.resume} along with the same task= and train= for a new"
+            " training that starts from its weights"
         ) from error

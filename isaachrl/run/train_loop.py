@@ -21,6 +21,7 @@ from isaachrl.run.metrics import MetricsFile
 from isaachrl.run.periodic import Periodic
 from isaachrl.run.progress import Display
 from isaachrl.run.report import write_report
+from isaachrl.schema import state_mismatch
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +71,20 @@ class TrainLoop:
         self._stop = Stop()
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Put environment, learner and global random state where the checkpoint left them."""
+        """Put environment, learner and global random state where the checkpoint left them.
+
+        Raises:
+            ValueError: what it holds has another layout than what they have. They raise errors of their own, too.
+        """
         number = distributed.rank()
         state = checkpoint.others[number - 1] if number else _own_state(checkpoint)
+        if wrong := state_mismatch(self._state(), state):
+            raise ValueError(wrong)
         self.learner.env.load_state_dict(state["env_state"])
         self.learner.load_state_dict(state["learner_state"])
         restore_random_state(state["random_state"])
+        if (self.learner.iteration, self.learner.samples) != (checkpoint.iteration, checkpoint.samples):
+            raise ValueError("the counters of the learner are not those of the checkpoint")
         self.wall_s = checkpoint.wall_s
 
     def run(self) -> bool:

@@ -23,8 +23,9 @@ from isaachrl.run.checkpoint import (
 
 def make(iteration=1):
     return Checkpoint(
-        task="Point", learner="greedy", config={"seed": 0, "task": {"name": "Point", "list": [1, 2.5, None]}},
-        iteration=iteration, samples=10 * iteration, learner_state={"w": torch.arange(3.0)}, env_state={"t": [1, 2]},
+        task="Point", learner="greedy", iteration=iteration,
+        config={"seed": 0, "task": {"name": "Point", "list": [1, 2.5, None]}, "train": {"name": "greedy"}},
+        samples=10 * iteration, learner_state={"w": torch.arange(3.0)}, env_state={"t": [1, 2]},
         wall_s=1.5, random_state=random_state(),
     )  # fmt: skip
 
@@ -149,3 +150,83 @@ def test_global_random_state_goes_on_where_it_was(tmp_path):
     assert torch.equal(torch.rand(3), expected[0])
     assert (np.random.standard_normal(3) == expected[1]).all()
     assert random.random() == expected[2]
+
+
+def content_with(**changes):
+    """What a checkpoint's file holds, changed; `...` takes a key out."""
+    content = {"format": module.FORMAT, "version": module.VERSION} | vars(make()) | changes
+    return {key: value for key, value in content.items() if value is not ...}
+
+
+def nested(depth):
+    value = {}
+    for _ in range(depth):
+        value = {"x": value}
+    return value
+
+
+SECTIONS = {"task": {"name": "Point"}, "train": {"name": "greedy"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"version": -1}, "format version -1"),
+        ({"version": True}, "format version True"),
+        ({"version": "1"}, "format version '1'"),
+        ({"version": 10**40}, "format version a number beyond 64 bits"),
+        ({"version": ...}, "format version None"),
+        ({"format": 5}, "written by another program"),
+        ({"format": torch.ones(2)}, "written by another program"),
+        ({"task": None}, "task is None, expected str"),
+        ({"task": []}, "task is list, expected str"),
+        ({"task": "Other"}, "no section task with the name .Other."),
+        ({"learner": 5}, "learner is 5, expected str"),
+        ({"config": "x"}, "config is 'x', expected dict"),
+        ({"config": None}, "config is None"),
+        ({"config": {}}, "no section task with the name 'Point'"),
+        ({"config": {1: 2}}, "config is dict, expected dict.str"),
+        ({"config": SECTIONS | {"task": []}}, "no section task with"),
+        ({"config": SECTIONS | {"train": None}}, "no section train with the name 'greedy'"),
+        ({"config": SECTIONS | {"train": {"name": 5}}}, "no section train with the name 'greedy'"),
+        ({"config": SECTIONS | {"more": torch.ones(1)}}, "more than nested names"),
+        ({"config": SECTIONS | nested(20)}, "more than nested names"),
+        ({"iteration": -5}, "iteration is -5, expected 0 or more"),
+        ({"iteration": "x"}, "iteration is 'x', expected int"),
+        ({"iteration": 10**40}, "iteration is a number beyond 64 bits"),
+        ({"samples": 1.5}, "samples is 1.5, expected int"),
+        ({"wall_s": "x"}, "wall_s is 'x', expected float"),
+        ({"wall_s": float("nan")}, "wall_s is nan, expected float"),
+        ({"wall_s": -1.0}, "wall_s is -1.0, expected 0 or more"),
+        ({"learner_state": 5}, "learner_state is 5, expected dict"),
+        ({"learner_state": None}, "learner_state is None, expected dict"),
+        ({"learner_state": ...}, "incomplete: learner_state missing"),
+        ({"env_state": [1]}, "env_state is list, expected dict"),
+        ({"random_state": torch.ones(1)}, "random_state is Tensor, expected dict"),
+        ({"others": 5}, "others is 5, expected list"),
+        ({"others": [5]}, "others is list, expected list"),
+        ({"others": [{"env_state": {}}]}, "others need learner_state, env_state, random_state"),
+    ],
+)
+def test_what_has_another_structure_is_refused(changes, said, tmp_path):
+    path = tmp_path / "last.pt"
+    torch.save(content_with(**changes), path)
+    with pytest.raises(CheckpointError, match=f"{path}.*{said}"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [None, 5, "text", [1], torch.ones(2), {}, {"format": "isaachrl.other"}])
+def test_a_file_that_holds_something_else_is_refused(content, tmp_path):
+    torch.save(content, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="is no checkpoint of isaachrl"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_flipped_bit_of_the_weights_is_noticed(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(make(), path)
+    whole = path.read_bytes()
+    place = whole.index(make().learner_state["w"].numpy().tobytes()) + 5
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(CheckpointError, match="its content is not what was written; give another checkpoint"):
+        load_checkpoint(path)

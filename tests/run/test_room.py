@@ -13,6 +13,7 @@ from isaachrl.run.metrics import read_metrics
 from isaachrl.run.train_loop import Identity, TrainLoop
 from tests.run.point import Greedy, GreedyCfg, Point, PointCfg
 
+SECTIONS = {"task": {"name": "Point"}, "train": {"name": "greedy"}}
 MESSAGE = "task.njmax=8: that is 8 times the room it began with"
 
 
@@ -44,7 +45,7 @@ def begin(tmp_path, monkeypatch):
         for name in ("FIRST_SAVE_S", "SAVE_EVERY_S"):
             monkeypatch.setattr(f"isaachrl.run.train_loop.{name}", every_s)
         learner = Greedy(Crowded(short, limit), GreedyCfg(max_iterations=5), 0)
-        return TrainLoop(learner, RunFolder(tmp_path), Identity("Point", "greedy", {}))
+        return TrainLoop(learner, RunFolder(tmp_path), Identity("Point", "greedy", SECTIONS))
 
     return begin
 

@@ -217,10 +217,21 @@ def test_checkpoint_of_another_task_or_learner_is_refused(launch):
         launch(mode="evaluate", checkpoint="run", train={"name": "lazy"})
 
 
-def test_weights_of_another_size_are_refused(launch):
+@pytest.mark.parametrize(
+    "state", [{}, {"net": 5}, {"net": None}, {"net": {}}, {"net": {"0.weight": torch.zeros(1, 7)}}]
+)
+def test_weights_of_another_size_or_structure_are_refused(launch, state):
     launch(max_iterations=1, run_dir="run")
     content = torch.load("run/checkpoints/last.pt", weights_only=True)
-    content["learner_state"]["net"]["0.weight"] = torch.zeros(1, 7)
+    torch.save(content | {"learner_state": state}, "other.pt")
+    for typed in ({"mode": "evaluate"}, {"mode": "export"}, {"mode": "play", "video": False}, {"run_dir": "new"}):
+        with pytest.raises(CheckpointError, match="do not fit the present configuration"):
+            launch(checkpoint="other.pt", **typed)
+
+
+def test_a_checkpoint_that_does_not_say_its_engine_is_read(launch):
+    launch(max_iterations=1, run_dir="run")
+    content = torch.load("run/checkpoints/last.pt", weights_only=True)
+    del content["config"]["sim"]
     torch.save(content, "other.pt")
-    with pytest.raises(CheckpointError, match="do not fit the present configuration"):
-        launch(mode="evaluate", checkpoint="other.pt")
+    assert launch(mode="evaluate", checkpoint="other.pt", episodes=1)["episodes"] == 1

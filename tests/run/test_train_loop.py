@@ -317,3 +317,48 @@ def test_checkpoint_in_training_gives_the_weights_and_nothing_else(launch):
     first, second = load_checkpoint(Path("first")), load_checkpoint(Path("second"))
     assert second.iteration == 1
     torch.testing.assert_close(first.learner_state["net"], second.learner_state["net"], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "value"),
+    [
+        ("learner_state", ["net"], 5),
+        ("learner_state", ["net"], None),
+        ("learner_state", ["net"], ...),
+        ("learner_state", ["net", "0.weight"], torch.zeros(1, 7)),
+        ("learner_state", ["net", "0.weight"], torch.zeros(1, 2, dtype=torch.complex64)),
+        ("learner_state", ["net", "0.weight"], ...),
+        ("learner_state", ["obs", "place"], torch.zeros(9, 2)),
+        ("learner_state", ["obs", "place"], "x"),
+        ("learner_state", ["optimizer"], {}),
+        ("learner_state", ["optimizer", "param_groups"], 5),
+        ("learner_state", ["optimizer", "param_groups", 0, "lr"], "x"),
+        ("learner_state", ["counters"], [None, None]),
+        ("learner_state", ["counters"], [7, 7]),
+        ("env_state", ["pos"], torch.zeros(5)),
+        ("env_state", ["pos"], torch.zeros(4, 1)),
+        ("env_state", ["time"], torch.zeros(4)),
+        ("env_state", ["generator"], torch.zeros(3, dtype=torch.uint8)),
+        ("env_state", ["generator"], ...),
+        ("random_state", ["numpy"], 5),
+        ("random_state", ["torch"], None),
+        ("random_state", ["python"], [3, [1], None]),
+        ("random_state", ["python"], ...),
+    ],
+)
+def test_a_state_of_another_structure_is_refused_before_anything_is_trained(launch, part, place, value):
+    launch(max_iterations=1, run_dir="run")
+    path = Path("run/checkpoints/last.pt")
+    content = torch.load(path, weights_only=True)
+    *outer, last = place
+    inner = content[part]
+    for key in outer:
+        inner = inner[key]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="the state in the checkpoint (is not laid out as here|does not fit)"):
+        launch(resume="run", max_iterations=2)
+    assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
