@@ -219,12 +219,14 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _memory_message(error: Exception) -> str:
-    """Which keys to lower."""
-    reason = " ".join(str(error).split())[:200]
+    """Which keys to lower: those that were typed with large numbers, if there are any."""
+    asked = re.search(r"allocate (\d+) bytes", str(error))
+    reason = f"{int(asked[1]) / 2**30:.3g} GiB at once were asked for" if asked else " ".join(str(error).split())[:200]
+    large = [argument.lstrip("+") for argument in sys.argv[1:] if re.search(r"=\[?\d{4,}", argument)]
     return (
-        f"ConfigError: there is not enough memory{reason and f' ({reason})'}; lower num_envs, or the size that was"
-        " raised: of the maze (task.layout, task.size, task.maze_bank), of a window (task.style_frames), of the learner"
-        " (train.horizon, batch, replay_steps, hidden)"
+        f"ConfigError: there is not enough memory ({reason or type(error).__name__}); lower"
+        f" {', '.join(large) or 'num_envs'}, or what else has been raised of num_envs, the maze (task.layout, task.size,"
+        " task.maze_bank), task.style_frames and the learner's horizon, batch, replay_steps and hidden"
     )
 
 
