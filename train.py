@@ -24,7 +24,7 @@ def run(cfg: DictConfig) -> None:
     commands.run(values, list(HydraConfig.get().overrides.task))
 
 
-@hydra.main(version_base="1.3", config_path="cfg", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")
 def main(cfg: DictConfig) -> None:
     """Compose and run."""
     cli.guarded(run, cfg)

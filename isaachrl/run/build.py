@@ -12,9 +12,9 @@ from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
-from isaachrl.run.memory import require_room
 from isaachrl.run.rollout import RandomPolicy
 from isaachrl.run.settings import Acting, Mode, Settings
+from isaachrl.run.world_bytes import require_room
 
 
 def seed_everything(seed: int) -> None:

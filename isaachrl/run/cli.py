@@ -225,8 +225,8 @@ def _memory_message(error: Exception) -> str:
     large = [argument.lstrip("+") for argument in sys.argv[1:] if re.search(r"=\[?\d{4,}", argument)]
     return (
         f"ConfigError: there is not enough memory ({reason or type(error).__name__}); lower"
-        f" {', '.join(large) or 'num_envs'}, or what else has been raised of num_envs, the maze (task.layout, task.size,"
-        " task.maze_bank), task.style_frames and the learner's horizon, batch, replay_steps and hidden"
+        f" {', '.join(large) or 'num_envs'}, or what else has been raised of num_envs, the maze (task.layout, size,"
+        " maze_bank), task.style_frames and the learner's horizon, batch, replay_steps and hidden"
     )
 
 
