@@ -266,8 +266,10 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
                 raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
         return argument
     if key.lstrip("+") in ("task.name", "train.name"):
-        section = key.lstrip("+").partition(".")[0]
-        raise ConfigError(f"{argument}: a {section} comes with settings of its own; type {section}={value}")
+        group = key.lstrip("+").partition(".")[0]
+        raise ConfigError(
+            f"{argument}: the file of that name in cfg/{group} has to be read as well; type {group}={value}"
+        )
     if key.startswith(("+", "~", "hydra.", "hydra/")):
         return argument
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key, re.ASCII):

@@ -30,8 +30,8 @@ REFUSED = {
     (AMP, "motion=walk", "task.motion=jog"): "motion=walk and task.motion=jog are one setting; type one of them",
     (MAZE, "skill=a.pt", "task.skill=none"): "skill=a.pt and task.skill=none are one setting",
     (AMP, "test=true", "mode=evaluate"): "test=true is mode=play, and this is mode=evaluate too",
-    (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: a task comes with settings of its own; type task=TaxiFuel",
-    (TAXI, "train.name=ppo"): "train.name=ppo: a train comes with settings of its own; type train=ppo",
+    (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: the file of that name in cfg/task .*; type task=TaxiFuel",
+    (TAXI, "train.name=ppo"): "train.name=ppo: the file of that name in cfg/train .*; type train=ppo",
     # shell variables that are not set
     ("resume=",): "resume= is empty, .*; type resume=PATH or leave resume= out",
     (AMP, "mode=evaluate", "checkpoint="): "checkpoint= is empty",
