@@ -1,11 +1,14 @@
 """The only entry point: configuration -> environment -> learner -> run. Type `python train.py --help` for the keys."""
 
+import os
 import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 import tasks  # noqa: F401 - importing them registers them; the library itself knows no task
 from isaachrl.run import cli, commands
@@ -21,12 +24,21 @@ def run(cfg: DictConfig) -> None:
     commands.run(values, list(HydraConfig.get().overrides.task))
 
 
-@hydra.main(version_base="1.3", config_path="cfg", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")
 def main(cfg: DictConfig) -> None:
     """Compose and run."""
     cli.guarded(run, cfg)
 
 
+def start() -> None:
+    """Compose and run what was typed; what Hydra says about it is put into our words."""
+    sys.argv[1:] = cli.prepare(cli.help_wanted(sys.argv[1:], CFG), CFG)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it found, and prints nothing
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise cli.not_composed(error) from error
+
+
 if __name__ == "__main__":
-    sys.argv[1:] = cli.guarded(cli.prepare, cli.help_wanted(sys.argv[1:], CFG), CFG)
-    main()
+    cli.guarded(start)

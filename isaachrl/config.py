@@ -46,5 +46,7 @@ def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
         full = f"{path}.{key}" if path else str(key)
         if key not in fields:
             raise ConfigError(f"unknown key {full}{nearest(str(key), fields)}")
+        if fields[key] is bool and isinstance(value, int | float) and value not in (0, 1):
+            raise ConfigError(f"{full}={value}: type {full}=true or {full}=false")
         if dataclasses.is_dataclass(fields[key]) and isinstance(value, Mapping):
             _check_keys(typing.cast(type, fields[key]), value, full)

@@ -93,6 +93,9 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task.size={self.size}, task.maze_bank={self.maze_bank}: a random maze has an odd number of inner"
                 " cells, 3 or more, and a bank of at least one maze; type task.size=5"
             )
+        if self.at_random:
+            words = f"task.size={self.size}, task.maze_bank={self.maze_bank}"
+            layouts.check_tables(self.maze_bank, self.size + 2, self.size + 2, words)
         if not (self.cell_m >= 1.0 and self.wall_height_m > 0 and self.goal_radius_m > 0 and self.style_frames >= 0):
             raise ConfigError(
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"

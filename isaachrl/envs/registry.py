@@ -111,6 +111,8 @@ def choose_device(device: str, sim: str = "auto") -> torch.device:
         return torch.device("cpu") if sim == "mujoco" else automatic_device()
     try:
         chosen = torch.device(device)
+        if chosen.type not in ("cpu", "cuda"):
+            raise ConfigError(f"device={device}: worlds live on the CPU or on a CUDA device; type device=cpu or cuda:0")
         torch.zeros(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device={device} cannot be used here ({error}); type device=auto or device=cpu") from error

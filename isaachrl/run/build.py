@@ -14,6 +14,7 @@ from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.rollout import RandomPolicy
 from isaachrl.run.settings import Acting, Mode, Settings
+from isaachrl.run.world_bytes import require_room
 
 
 def seed_everything(seed: int) -> None:
@@ -38,6 +39,16 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
     return use_graph(settings.task.build(task_cfg, world), settings.run.graph)
 
 
+def check_room(settings: Settings, num_envs: int) -> None:
+    """Refuse more environments than memory holds, before any generator is seeded: it may build some to find out.
+
+    Raises:
+        ConfigError: says how many would fit.
+    """
+    device = torch.device("cpu") if settings.run.sim == "mujoco" else settings.device
+    require_room(num_envs, device, lambda count: build_env(settings, count, settings.run.seed))
+
+
 def build_learner(settings: Settings, env: Env) -> Learner:
     """The learner on that environment, untrained."""
     return settings.learner.build(env, settings.learner_cfg, settings.run.seed)
@@ -50,6 +61,7 @@ def actor(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Le
         ConfigError: a trained policy was asked for and no checkpoint was named.
         CheckpointError: its weights do not fit the configuration.
     """
+    check_room(settings, num_envs)
     if settings.run.policy is Acting.random:
         env = build_env(settings, num_envs, seed)
         return env, RandomPolicy(env, seed), None

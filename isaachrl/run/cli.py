@@ -3,20 +3,30 @@
 import logging
 import os
 import re
+import select
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.logging import RichHandler
 
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 
 GROUPS = ("task", "train")
+EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-_PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume", "rescue", "layout")
+EXIT_BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ends
+_PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout")
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|out of memory|failed to allocate|could not allocate|bad_alloc|storage size calculation"
+    r" overflowed|mmap.*cannot allocate",
+    re.IGNORECASE,
+)
 _FLAGS = (  # Hydra's own
     "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
@@ -86,20 +96,53 @@ def prepare(argv: Sequence[str], cfg: Path) -> list[str]:
     Raises:
         ConfigError: an argument is no `key=value`, or names a task or a learner's file that does not exist.
     """
-    result: list[str] = []
+    overrides: list[str] = []
+    flags: list[str] = []  # go last: between settings, some hide those that follow
     awaits_value = False
     own_config = any(argument.startswith(("--config", "-cp", "-cn", "-cd")) for argument in argv)
+    multirun = any(argument in ("--multirun", "-m") for argument in argv)
     for argument in argv:
         if not awaits_value and argument.startswith("-"):
             _check_flag(argument)
         if awaits_value or argument.startswith("-"):
             awaits_value = argument in _FLAGS_WITH_VALUE
-            result.append(argument)
+            flags.append(argument)
             continue
-        result.append(_override(argument, cfg, check_groups=not own_config))
+        overrides.append(_override(argument, cfg, check_groups=not own_config, multirun=multirun))
     if not own_config:
         _check_learner_file(argv, cfg)
-    return result
+    return [*overrides, *flags]
+
+
+def not_composed(error: Exception) -> ConfigError:
+    """What to say instead of Hydra, which could not make a configuration of the arguments.
+
+    Args:
+        error: as Hydra raised it; that of an argument which its grammar does not know has an `override`.
+    """
+    first = next(iter(str(error).splitlines()), "")
+    several = re.match(r"Ambiguous value for argument '\+*(.*)'", first)
+    if several:
+        key, _, value = several[1].partition("=")
+        otherwise = f", {key}=[{value}] for a list, or {_quoted_argument(several[1])} for a text with commas"
+        return ConfigError(
+            f"{several[1]}: several values are several runs; type --multirun {several[1]} for those"
+            f"{'' if key in GROUPS else otherwise}"
+        )
+    if isinstance(typed := getattr(error, "override", None), str):
+        typed = typed.lstrip("+")
+        return ConfigError(
+            f"{typed} cannot be read: every bracket and quote must be closed, and a text with other characters than"
+            f" letters, digits and /._-+%:@ stands in quotes; type {_quoted_argument(typed)}"
+        )
+    return ConfigError(f"the settings cannot be put together ({first}); python train.py --help lists what can be typed")
+
+
+def _quoted_argument(argument: str) -> str:
+    """`key=value` with the value in quotes for Hydra, and all of it in quotes for the shell."""
+    key, _, value = argument.partition("=")
+    text = value.strip('="')
+    return f'"{key}={_quote(text)}"' if text else f"{key}=VALUE"
 
 
 def typed_values(composed: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -126,15 +169,65 @@ def typed_values(composed: Mapping[str, Any], overrides: Sequence[str]) -> dict[
 
 
 def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function; an error of ours ends the program with one clean message and exit code 2."""
+    """Call a function; what it raises ends the program with a message and an exit code.
+
+    An error of ours and a lack of memory are one line and exit code 2. Any other exception is a fault of the program,
+    code 1: its traceback, and what to do with it. Whoever has stopped reading the standard output is told nothing.
+    """
     try:
-        return action(*arguments)
+        result = action(*arguments)
+        sys.stdout.flush()
+        return result
     except IsaacHRLError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         raise SystemExit(EXIT_BAD_INPUT) from None
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         raise SystemExit(EXIT_INTERRUPTED) from None
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise SystemExit(EXIT_BROKEN_PIPE) from None
+        if _lacks_memory(error):
+            sys.stderr.write(f"{_memory_message(error)}\n")
+            raise SystemExit(EXIT_BAD_INPUT) from None
+        traceback.print_exc()
+        sys.stderr.write(
+            "This is a fault of isaachrl, not of what you typed: please report the lines above, the command and the"
+            " versions of isaachrl, PyTorch and MuJoCo\n"
+        )
+        raise SystemExit(EXIT_FAULT) from None
+
+
+def _nobody_reads() -> bool:
+    """Whether the standard output is a pipe that the other side has closed; then nothing more is written there."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file of the system's
+        return False
+    watched = select.poll()
+    watched.register(output, 0)  # errors alone
+    if not watched.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python flushes once more as it ends, and would complain
+    return True
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an exception says that memory cannot be had; most of PyTorch, MuJoCo and Warp have no class for it."""
+    foreign = isinstance(error, RuntimeError | ValueError) and _NO_MEMORY.search(str(error))
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(foreign)
+
+
+def _memory_message(error: Exception) -> str:
+    """Which keys to lower: those that were typed with large numbers, if there are any."""
+    asked = re.search(r"allocate (\d+) bytes", str(error))
+    reason = f"{int(asked[1]) / 2**30:.3g} GiB at once were asked for" if asked else " ".join(str(error).split())[:200]
+    large = [argument.lstrip("+") for argument in sys.argv[1:] if re.search(r"=\[?\d{4,}", argument)]
+    return (
+        f"ConfigError: there is not enough memory ({reason or type(error).__name__}); lower"
+        f" {', '.join(large) or 'num_envs'}, or what else has been raised of num_envs, the maze (task.layout, size,"
+        " maze_bank), task.style_frames and the learner's horizon, batch, replay_steps and hidden"
+    )
 
 
 def set_up_logging(quiet: bool = False) -> None:
@@ -159,7 +252,7 @@ def _check_flag(argument: str) -> None:
         raise ConfigError(f"{flag!r} is no option; settings have no dashes: type {setting}")
 
 
-def _override(argument: str, cfg: Path, check_groups: bool) -> str:
+def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> str:
     """One argument in Hydra's spelling."""
     key, equals, value = argument.partition("=")
     if not equals or not key:
@@ -172,13 +265,18 @@ def _override(argument: str, cfg: Path, check_groups: bool) -> str:
             if check_groups and name not in names:
                 raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
         return argument
+    if key.lstrip("+") in ("task.name", "train.name"):
+        group = key.lstrip("+").partition(".")[0]
+        raise ConfigError(
+            f"{argument}: the file of that name in cfg/{group} has to be read as well; type {group}={value}"
+        )
     if key.startswith(("+", "~", "hydra.", "hydra/")):
         return argument
-    if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key):
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key, re.ASCII):
         raise ConfigError(f"{key!r} is no name of a setting; type key=value, such as num_envs=256 or mode=play")
-    name = key.removeprefix("task.")
-    path = name in _PATHS and not (name == "layout" and "," in value)  # mazes are something to sweep over
-    return f"++{key}={_quote(os.path.expanduser(value)) if path else value}"
+    path = key.removeprefix("task.") in _PATHS and value not in ("", "null")
+    several = multirun and "," in value  # paths are something to sweep over
+    return f"++{key}={_quote(os.path.expanduser(value)) if path and not several else value}"
 
 
 def _names(group: Path) -> list[str]:
@@ -187,11 +285,13 @@ def _names(group: Path) -> list[str]:
 
 
 def _quote(path: str) -> str:
-    """A path with blanks or other characters that Hydra's grammar gives a meaning to, in quotes."""
-    quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
-    if quoted or re.fullmatch(r"[\w./:\\@%+\-]*", path):
+    """A path in quotes, unless it stands in some: there nothing in it means anything in Hydra's grammar, and what
+    looks like a number keeps its zeros.
+    """
+    if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"":
         return path
-    return "'" + path.replace("'", "\\'") + "'"
+    # a backslash stands for itself, unless a quote comes after it
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), path) + "'"
 
 
 def _check_learner_file(argv: Sequence[str], cfg: Path) -> None:

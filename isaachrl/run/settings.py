@@ -26,6 +26,7 @@ Values = dict[str, Any]
 
 SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
 DEFAULT_NUM_ENVS = 256
+LARGEST_SEED = 2**63  # generators of PyTorch take no larger ones, nor do its tensors
 _OWN = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 # how a run was started, as against what it is: not taken over from a stored configuration
 _OF_THE_CALL = (
@@ -119,8 +120,13 @@ class RunCfg:
             raise ConfigError(f"max_iterations={self.max_iterations}: type max_iterations=1 or more")
         if self.episodes < 1:
             raise ConfigError(f"episodes={self.episodes}: type episodes=1 or more")
-        if self.seed < 0:
-            raise ConfigError(f"seed={self.seed}: type seed=0 or more")
+        if not 0 <= self.seed < LARGEST_SEED:
+            raise ConfigError(f"seed={self.seed}: type seed=0 or more, below 2**63")
+        for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
+            if getattr(self, key) == "":  # must not be the same as nothing: a run would begin instead of going on
+                raise ConfigError(
+                    f"{key}= is empty, as a shell variable is that nobody has set; type {key}=PATH or leave {key}= out"
+                )
 
 
 @dataclass(frozen=True)
@@ -174,10 +180,11 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     recipes = dict(values.get("train") or {}).pop("recipes", None) or {}
     values["train"] = {key: value for key, value in (values.get("train") or {}).items() if key != "recipes"}
     values, typed = (_skill_to_look_at(layer, values) for layer in (values, typed))
+    _check_agreement(typed)
     values, typed = _spread(values), _spread(typed)
     _point_to_section(values)
     first = config.build(RunCfg, merge(values, typed))
-    mode = Mode.play if first.test and first.mode is Mode.train else first.mode
+    mode = Mode.play if first.test else first.mode
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
         base = _stored(loaded, resuming=mode is Mode.train)
@@ -280,6 +287,18 @@ def _name(section: Mapping[str, Any], key: str) -> str:
         known = f" ({', '.join(registry.names())})" if key == "task" else ""
         raise ConfigError(f"{key}.name is missing: type {key}=NAME{known}")
     return name
+
+
+def _check_agreement(typed: Values) -> None:
+    """Refuse two spellings of one setting with different values: one would win, and nobody would say which."""
+    mode = typed.get("mode", Mode.play.value)
+    if typed.get("test") and mode != Mode.play.value:
+        raise ConfigError(f"test=true is mode=play, and this is mode={mode} too; type one of them")
+    for section, keys in SHORTHANDS.items():
+        for key in keys:
+            short, long = typed.get(key), (typed.get(section) or {}).get(key)
+            if None not in (short, long) and short != long:
+                raise ConfigError(f"{key}={short} and {section}.{key}={long} are one setting; type one of them")
 
 
 def _spread(layer: Mapping[str, Any]) -> Values:

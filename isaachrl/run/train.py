@@ -5,7 +5,7 @@ from pathlib import Path
 
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
 from isaachrl.learn import distributed
-from isaachrl.run.build import build_env, build_learner, load_weights, reason, seed_everything
+from isaachrl.run.build import build_env, build_learner, check_room, load_weights, reason, seed_everything
 from isaachrl.run.checkpoint import LAST
 from isaachrl.run.evaluate import write_summary
 from isaachrl.run.folder import RunFolder
@@ -21,9 +21,10 @@ def train(settings: Settings) -> Path | None:
     Returns:
         The run's folder; None in the processes of a training that leave the files to the first.
     """
-    seed = settings.run.seed
+    seed, num_envs = settings.run.seed, distributed.own_share(settings.num_envs, "num_envs")
+    check_room(settings, num_envs)
     seed_everything(seed)
-    env = build_env(settings, distributed.own_share(settings.num_envs, "num_envs"), distributed.own_seed(seed))
+    env = build_env(settings, num_envs, distributed.own_seed(seed))
     learner = build_learner(settings, env)
     if distributed.size() > 1:
         if not learner.DISTRIBUTED:

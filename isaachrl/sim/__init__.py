@@ -5,7 +5,10 @@ import logging
 import torch
 
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim import headless  # comes first: MuJoCo reads its choice when it is imported
+from isaachrl.sim import (
+    headless,  # comes first: MuJoCo reads its choice when it is imported
+    messages,
+)
 from isaachrl.sim.base import Sim
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
@@ -21,6 +24,7 @@ __all__ = [
 ENGINES = ("auto", "mujoco", "mujoco_warp")
 INSTALL = 'pip install -e ".[gpu]"'
 log = logging.getLogger(__name__)
+messages.route()
 
 
 def make_sim(scene: Scene, num_envs: int, engine: str, device: torch.device) -> Sim:

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
-from tasks.common.maze import FAR_CELLS, path_cells
+from tasks.common.maze import FAR_CELLS, TABLE_BYTES, path_cells
 
 RANDOM = "random"  # mazes without loops, drawn by lot
 FILE = ".txt"
 MIN_STEPS_TO_GOAL = 2
+LARGEST_TABLES = 2**29  # bytes, and three times that while they are made: one maze of 81 x 81 cells, 128 of 23 x 23
 # as seen from above, y upwards: '#' wall, '.' free, 's' and 'g' free and, if there are any, the only places where
 # episodes start and where goals are
 DRAWN: dict[str, tuple[str, ...]] = {
@@ -97,6 +98,22 @@ def drawing(layout: str) -> str:
     return "/".join(rows)
 
 
+def check_tables(mazes: int, rows: int, columns: int, name: str) -> None:
+    """Refuse mazes in which the tables of the ways from every cell to every cell become too large.
+
+    Raises:
+        ConfigError: says how large they may be, and calls the mazes by `name`.
+    """
+    tables = mazes * (rows * columns) ** 2 * TABLE_BYTES
+    if tables > LARGEST_TABLES:
+        side = int((LARGEST_TABLES / TABLE_BYTES / mazes) ** 0.25)
+        raise ConfigError(
+            f"{name}: {rows} x {columns} cells; the ways between all of them take {tables / 2**30:.3g} GiB, and"
+            f" {LARGEST_TABLES / 2**30:.3g} GiB are the most; type a maze of {side} x {side} cells or fewer, walls"
+            " included" + (", or a smaller task.maze_bank" if mazes > 1 else "")
+        )
+
+
 def read_plan(rows: tuple[str, ...], name: str) -> Plan:
     """The maze drawn in `rows`, the uppermost first, with the marks of `DRAWN`.
 
@@ -114,6 +131,7 @@ def read_plan(rows: tuple[str, ...], name: str) -> Plan:
             f"maze {name}: rows of {', '.join(str(len(row)) for row in rows) or 'no'} cells; expected at least 3 rows,"
             " all of the same length, 3 or more"
         )
+    check_tables(1, len(rows), len(rows[0]), f"maze {name}")
     marks = [list(row) for row in reversed(rows)]
     walls, starts, goals = (torch.tensor([[mark == kind for mark in row] for row in marks]) for kind in "#sg")
     rim = torch.cat((walls[0], walls[-1], walls[:, 0], walls[:, -1]))

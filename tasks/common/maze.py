@@ -13,6 +13,7 @@ from torch import Tensor
 from isaachrl.sim import Box
 
 BORDER_THICKNESS_M = 0.3
+TABLE_BYTES = 12  # of each entry of `MazeBank.paths` and `towards` together
 FAR_CELLS = 1.0e4
 
 
@@ -23,20 +24,22 @@ def path_cells(walls: Tensor) -> Tensor:
     """
     mazes, rows, columns = walls.shape
     cells = rows * columns
-    free = ~walls.unsqueeze(1)
-    reached = torch.eye(cells, dtype=torch.bool, device=walls.device).view(1, cells, rows, columns) & free
+    # where from comes last: a step to a neighbour then moves long rows. A way is as long forth as back
+    free = ~walls.unsqueeze(3)
+    reached = torch.eye(cells, dtype=torch.bool, device=walls.device).view(1, rows, columns, cells) & free
     distance = torch.where(reached, 0.0, FAR_CELLS)
     for steps in range(1, cells):
         spread = reached.clone()
-        spread[..., 1:, :] |= reached[..., :-1, :]
-        spread[..., :-1, :] |= reached[..., 1:, :]
-        spread[..., 1:] |= reached[..., :-1]
-        spread[..., :-1] |= reached[..., 1:]
-        new = spread & free & ~reached
+        spread[:, 1:] |= reached[:, :-1]
+        spread[:, :-1] |= reached[:, 1:]
+        spread[:, :, 1:] |= reached[:, :, :-1]
+        spread[:, :, :-1] |= reached[:, :, 1:]
+        spread &= free
+        new = spread ^ reached
         if not bool(new.any()):
             break
-        distance = torch.where(new, float(steps), distance)
-        reached |= new
+        distance.masked_fill_(new, float(steps))
+        reached = spread
     return distance.view(mazes, cells, cells)
 
 

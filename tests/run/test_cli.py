@@ -1,10 +1,12 @@
 """`train.py` as a process: clean messages, exit codes, and Hydra's own switches."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from isaachrl.errors import ConfigError
 from isaachrl.run.cli import guarded, help_wanted, prepare
@@ -24,6 +26,9 @@ def test_bad_input_is_one_message_and_exit_code_2(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("ConfigError: unknown key nun_envs; did you mean num_envs?")
     assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+    done = train("task=TaxiFuel,AntMaze", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("ConfigError: task=TaxiFuel,AntMaze: several values")
+    assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []  # no folders of Hydra's, no run
 
 
@@ -92,9 +97,66 @@ def test_guarded_turns_our_errors_into_exit_codes(capsys):
     with pytest.raises(SystemExit) as stop:
         guarded(interrupt)
     assert stop.value.code == 130
-    assert guarded(max, 1, 2) == 2
-    with pytest.raises(ZeroDivisionError):  # a fault of the program is not dressed up as one of the input
+    assert guarded(max, 1, 2) == 2 and capsys.readouterr().err == "interrupted\n"
+    with pytest.raises(SystemExit) as stop:  # a fault of the program is not dressed up as one of the input
         guarded(lambda: 1 / 0)
+    said = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 1 and said[0].startswith("Traceback") and said[-2].startswith("ZeroDivisionError")
+    assert said[-1].startswith("This is a fault of isaachrl, not of what you typed: please report")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.00 TiB"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes."),
+        RuntimeError("Failed to allocate 8 bytes on device 'cuda:0'"),
+        ValueError("Could not allocate memory"),
+        RuntimeError("Storage size calculation overflowed with sizes=[100000000000000001, 11, 30]"),
+    ],
+)
+def test_a_lack_of_memory_names_the_keys_to_lower(capsys, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["train.py", "run_dir=r/20000", "++num_envs=20000", "train.hidden=[9000,4]"])
+    with pytest.raises(SystemExit) as stop:
+        guarded(fail)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert "there is not enough memory" in said and "lower num_envs=20000, train.hidden=[9000,4], or what else" in said
+    assert "4294967296" not in str(error) or "(4 GiB at once were asked for)" in said
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("could not convert")])
+def test_other_errors_are_no_lack_of_memory(capsys, error):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        guarded(fail)
+    assert stop.value.code == 1 and "memory" not in capsys.readouterr().err
+
+
+def test_who_stops_reading_the_output_is_told_nothing(capsys, monkeypatch):
+    reading, writing = os.pipe()
+    with open(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as stop:  # of another pipe, such as to an encoder of videos
+            guarded(os.write, broken_pipe(), b"x")
+        assert stop.value.code == 1
+        capsys.readouterr()
+        os.close(reading)
+        with pytest.raises(SystemExit) as stop:
+            guarded(output.write, "x" * 100)  # waits in a buffer until the end
+        assert stop.value.code == 141 and capsys.readouterr().err == ""
+
+
+def broken_pipe():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
 
 
 def test_demo_takes_its_budgets_from_the_command_line():

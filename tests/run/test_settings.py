@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError
@@ -104,6 +105,11 @@ def test_shorthand_reaches_the_task():
 
 def test_test_means_play():
     assert settle(test=True).run.mode.value == "play"
+    assert settle(test=True, mode="play").run.mode.value == "play"
+
+
+def test_two_spellings_that_agree_are_one():
+    assert settle(max_iterations=5, train={"max_iterations": 5}).learner_cfg.max_iterations == 5
 
 
 def test_plain_configuration_writes_every_default_and_enums_by_name():
@@ -135,6 +141,11 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
         ({"device": "cudaa"}, "device=cudaa cannot be used here.*type device=auto"),
         ({"resume": "a", "checkpoint": "b"}, "resume= and checkpoint= exclude each other"),
         ({"resume": "a", "mode": "play"}, "type checkpoint=a"),
+        ({"resume": ""}, "resume= is empty"),
+        ({"seed": 2**63}, "seed=9223372036854775808: "),
+        ({"max_iterations": 2, "train": {"max_iterations": 3}}, "max_iterations=2 and train.max_iterations=3 are one"),
+        ({"skill": "a", "task": {"skill": "b"}}, "skill=a and task.skill=b are one setting; type one of them"),
+        ({"test": True, "mode": "train"}, "test=true is mode=play, and this is mode=train too"),
     ],
 )
 def test_refusals_say_what_to_type(typed, message):
@@ -142,33 +153,45 @@ def test_refusals_say_what_to_type(typed, message):
         settle(**typed)
 
 
-def test_arguments_become_additions_but_groups_and_flags_stay():
+def test_arguments_become_additions_but_groups_stay_and_flags_come_last():
     argv = ["task=HumanoidAMP", "num_envs=4", "train.learning_rate=1e-4", "--multirun", "seed=1,2", "--cfg", "job"]
     assert prepare([*argv, "hydra.verbose=true", "++x=1", "~y"], CFG) == [
-        "task=HumanoidAMP", "++num_envs=4", "++train.learning_rate=1e-4", "--multirun", "++seed=1,2", "--cfg", "job",
-        "hydra.verbose=true", "++x=1", "~y",
+        "task=HumanoidAMP", "++num_envs=4", "++train.learning_rate=1e-4", "++seed=1,2", "hydra.verbose=true", "++x=1",
+        "~y", "--multirun", "--cfg", "job",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    "path",
     [
-        ("runs/A/2024-01-02_03-04-05", "runs/A/2024-01-02_03-04-05"),
-        ("my runs/a=b,(1).pt", "'my runs/a=b,(1).pt'"),
-        ("it's", "'it\\'s'"),
-        ("'quoted already'", "'quoted already'"),
+        "runs/A/2024-01-02_03-04-05", "my runs/a=b,(1).pt", "it's", 'say "no"', "[x", "{x: [", "=5", "007", "1e3",
+        "true", "a\\", "a\\'b\\\\", "läuft", " ", "comma,a.txt", "glob(*)",
     ],
-)
-def test_paths_survive_the_grammar(path, expected):
-    assert prepare([f"checkpoint={path}"], CFG) == [f"++checkpoint={expected}"]
-    for key in ("task.motion", "task.rescue"):
-        assert prepare([f"{key}={path}"], CFG) == [f"++{key}={expected}"]
+)  # fmt: skip
+def test_paths_survive_the_grammar(path):
+    for key in (
+        "checkpoint",
+        "resume",
+        "skill",
+        "motion",
+        "run_dir",
+        "task.layout",
+        "task.rescue",
+        "task.start_motion",
+    ):
+        (override,) = prepare([f"{key}={path}"], CFG)
+        parsed = OverridesParser.create().parse_override(override)
+        assert (parsed.key_or_group, parsed.value()) == (key, path)
 
 
-def test_mazes_are_paths_or_a_list_to_sweep_over():
-    assert prepare(["task.layout=runs/t=1/m (1).txt"], CFG) == ["++task.layout='runs/t=1/m (1).txt'"]
-    assert prepare(["task.layout=~/m.txt"], CFG) == [f"++task.layout={Path.home()}/m.txt"]
-    assert prepare(["task.layout=umaze,m.txt"], CFG) == ["++task.layout=umaze,m.txt"]
+def test_what_is_in_quotes_already_stays():
+    assert prepare(["skill='a b'", "skill=null"], CFG) == ["++skill='a b'", "++skill=null"]
+
+
+def test_paths_are_something_to_sweep_over():
+    assert prepare(["task.layout=~/m.txt"], CFG) == [f"++task.layout='{Path.home()}/m.txt'"]
+    assert prepare(["task.layout=umaze,m.txt"], CFG) == ["++task.layout='umaze,m.txt'"]
+    assert prepare(["--multirun", "task.layout=umaze,m.txt"], CFG) == ["++task.layout=umaze,m.txt", "--multirun"]
 
 
 @pytest.mark.parametrize(

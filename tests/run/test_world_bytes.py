@@ -1,0 +1,89 @@
+"""Environments that memory does not hold are refused before they are built; control groups are limits, too."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from isaachrl import memory
+from isaachrl.errors import ConfigError
+from isaachrl.run import world_bytes
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """Makes environments of 1 MB each, beside 10 MB that all need together; `build.counts` says how many, so far."""
+
+    def build(count):
+        build.counts.append(count)
+        return SimpleNamespace(step=lambda action: None, action_size=1, device=CPU)
+
+    build.counts = []
+    monkeypatch.setattr(world_bytes.gc, "collect", lambda: None)
+    monkeypatch.setattr(world_bytes, "_taken", lambda device: 10**7 + build.counts[-1] * 10**6)
+    return build
+
+
+def test_more_than_memory_holds_are_refused_and_none_of_them_is_built(build, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
+    with pytest.raises(
+        ConfigError, match=r"num_envs=2001: .* needs 1.9 GiB .* 0.9 GiB are free; there is room for 1000, "
+    ):
+        world_bytes.require_room(2001, CPU, build)
+    assert build.counts == [64, 256]  # which showed it
+    world_bytes.require_room(1000, CPU, build)
+
+
+def test_nothing_is_built_to_find_out_what_is_plain(build, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
+    world_bytes.require_room(900, CPU, build)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 10)
+    world_bytes.require_room(64, CPU, build)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: None)
+    world_bytes.require_room(10**20, CPU, build)
+    assert build.counts == []
+
+
+def test_small_worlds_are_built_until_they_show(build, monkeypatch):
+    monkeypatch.setattr(world_bytes, "_taken", lambda device: build.counts[-1] * 1000)
+    assert world_bytes.bytes_per_env(10**20, CPU, build, 10**9) == 1000
+    assert build.counts[-1] == 64 * 4**6  # 2**27 bytes are seen there, not before
+    build.counts.clear()
+    assert world_bytes.bytes_per_env(10**5, CPU, build, 10**11) == 1000  # or until so many surely fit
+    assert build.counts == [64, 256]
+
+
+def group(folder, limit, usage, reclaimable):
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"memory.max": limit, "memory.current": usage, "memory.stat": f"anon 5\ninactive_file {reclaimable}"}
+    for name, text in names.items():
+        (folder / name).write_text(str(text))
+
+
+def test_the_narrowest_limit_counts(monkeypatch, tmp_path):
+    proc, groups = tmp_path / "proc", tmp_path / "groups"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
+    (proc / "self/cgroup").write_text("3:cpuset:/\n0::/user/job\n")
+    monkeypatch.setattr(memory, "PROC", proc)
+    monkeypatch.setattr(memory, "GROUPS", groups)
+    assert memory.available_bytes(CPU) == 8_192_000  # the machine's: no group is to be seen
+    group(groups / "user/job", "max", 10, 0)
+    group(groups / "user", 5_000_000, 3_000_000, 500_000)
+    assert memory.available_bytes(CPU) == 2_500_000
+    (groups / "memory").mkdir()
+    (groups / "memory/memory.limit_in_bytes").write_text("1000000")
+    (groups / "memory/memory.usage_in_bytes").write_text("2000000")
+    (groups / "memory/memory.stat").write_text("inactive_file 0")
+    (proc / "self/cgroup").write_text("4:cpu,memory:/elsewhere\n")
+    assert memory.available_bytes(CPU) == 0
+
+
+def test_what_this_process_holds_is_read():
+    if not memory.PROC.is_dir():
+        pytest.skip("not Linux")
+    before = world_bytes._taken(CPU)
+    held = torch.ones(2**26)
+    assert world_bytes._taken(CPU) - before > 0.9 * held.nbytes
