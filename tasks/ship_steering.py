@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
@@ -49,7 +50,7 @@ class ShipSteeringCfg:
     """
 
     episode_steps: int = 1000
-    substeps: int = 3
+    substeps: int = bounded(3, 0, 1000)
     sampling_s: float = 0.2
     speed_m_s: float = 3.0
     time_constant_s: float = 5.0
