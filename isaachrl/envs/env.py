@@ -10,6 +10,8 @@ from torch import Tensor
 
 from isaachrl.errors import ConfigError
 
+LARGEST_ACTION = 1e6  # no unit makes a command larger: beyond, something upstream has gone wrong
+
 Obs = dict[str, Tensor]
 ObsLayout = dict[str, list[tuple[str, int, str]]]
 
@@ -46,7 +48,7 @@ class StepResult:
 
     @property
     def diverged(self) -> Tensor:
-        """`(N,)` bool: whose world broke in this step (metric `diverged`): what is seen of it is no motion."""
+        """`(N,)` bool: whose world or action broke in this step (metric `diverged`): what is seen is no motion."""
         found = self.metrics.get("diverged")
         return torch.zeros_like(self.terminated) if found is None else found > 0
 
@@ -54,6 +56,14 @@ class StepResult:
     def info(self) -> dict[str, Any]:
         """The extras under the names that users of other suites expect."""
         return {"terminal_obs": self.terminal_obs, "terms": self.terms, "metrics": self.metrics}
+
+
+def broken_rows(action: Tensor) -> Tensor:
+    """`(N,)` bool: rows of an action `(N, A)` that ask for nothing: not a number, infinite, or huge.
+
+    Every environment ends the episode of such a row, pays nothing for it and counts it in the metric `diverged`.
+    """
+    return ~(torch.linalg.vector_norm(action, dim=-1) <= LARGEST_ACTION)  # the norm with the fast kernel
 
 
 class Env(ABC):
@@ -67,7 +77,7 @@ class Env(ABC):
         device: where every tensor lives.
         obs_sizes: size of each observation group.
         policy_groups: the groups that a policy concatenates, in this order.
-        action_size: an action is `(N, action_size)` in [-1, 1].
+        action_size: an action is `(N, action_size)` in [-1, 1]; see `broken_rows` for rows that are none.
         obs_layout: of groups that say more, name, size and unit of each part in order; where there is a tensor `state`
             of continuous columns, its too.
         action_contract: what the numbers of an action do, as plain data: `use` in words, or `actions`, the names of a

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, broken_rows
 from isaachrl.envs.registry import World
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.envs.task_graph import TaskGraph
@@ -204,9 +204,14 @@ class TabularEnv(Env):
         self._move(self._next.index_select(0, row))
         self.progress = self.progress + 1
         kind = self._kind.index_select(0, row)
-        terminated = self._terminated.index_select(0, kind)
+        terminated, outcomes = self._terminated.index_select(0, kind), self._outcomes.index_select(1, kind)
+        counted: dict[str, Tensor] = {}
+        if action.dtype.is_floating_point:  # numbers of actions cannot be broken
+            broken = broken_rows(action)
+            terminated, outcomes = terminated | broken, outcomes.masked_fill(broken, 0.0)
+            counted = {"diverged": broken.float()}
         truncated = (self.progress >= self.episode_steps) & ~terminated
-        reward, *columns = self._outcomes.index_select(1, kind).unbind(0)
+        reward, *columns = outcomes.unbind(0)
         names = len(self.mdp.terms)
         obs = self.observe()
         return StepResult(
@@ -216,7 +221,7 @@ class TabularEnv(Env):
             truncated=truncated,
             terminal_obs=obs,
             terms=dict(zip(self.mdp.terms, columns[:names], strict=True)),
-            metrics=dict(zip(self.mdp.metrics, columns[names:], strict=True)),
+            metrics=dict(zip(self.mdp.metrics, columns[names:], strict=True)) | counted,
             discount_steps=self._ones,
         )
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.disturbance import Disturbance
-from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
 from isaachrl.envs.task import Task
 from isaachrl.envs.threads import small_work
 from isaachrl.errors import ConfigError, nearest
@@ -51,10 +51,12 @@ class TaskEnv(Env):
             return self._advance(action, groups)
 
     def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
-        self.task.apply(action)  # 1. action -> controls
+        broken = broken_rows(action)
+        self.task.apply(action.masked_fill(broken.unsqueeze(-1), 0.0))  # 1. action -> controls
         if self.disturbance is not None:
             self.disturbance.before_physics()
         self.sim.step(self.task.cfg.substeps)  # 2. physics
+        self.sim.diverged.logical_or_(broken)
         self.progress += 1  # 3. time
         self.task.after_physics()  # 4. buffers
         valid = ~self.sim.diverged

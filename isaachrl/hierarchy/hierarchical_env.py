@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
-from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.maths.shapes import with_axes_of
 
@@ -136,6 +136,8 @@ class HierarchicalEnv(Env):
     def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
         """A window; only after its last step are groups looked at that the skill does not need."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
+        # a broken command makes broken actions, whatever the skill would do with its limits: the lowest level answers
+        latent = latent.masked_fill(broken_rows(action).unsqueeze(-1), torch.nan)
         obs, window = self.inner.observe_groups((CONTROLLER_GROUP,)), None
         for left in reversed(range(self.cfg.steps)):
             result = self._inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent), () if left else groups)
