@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
+from isaachrl.envs.boundary import check_state
 from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, broken_rows
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
@@ -175,6 +176,7 @@ class ShipSteering(Env):
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`: uniform over the whole range of every column."""
+        self.check_mask(mask)
         share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
         self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
         self.progress = self.progress.masked_fill(mask, 0)
@@ -197,6 +199,7 @@ class ShipSteering(Env):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        check_state(state, self.state_dict())
         self.state, self.progress = (state[name].to(self.device, copy=True) for name in ("state", "progress"))
         self.generator.set_state(state["generator"].cpu())
 

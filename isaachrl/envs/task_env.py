@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.envs.boundary import check_state
 from isaachrl.envs.disturbance import Disturbance
 from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
 from isaachrl.envs.task import Task
@@ -80,6 +81,7 @@ class TaskEnv(Env):
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
+        self.check_mask(mask)
         with small_work(self.num_envs, self.device):
             self._reset(mask)
             return self.task.observe()
@@ -169,10 +171,14 @@ class TaskEnv(Env):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        own = self.state_dict()
+        if isinstance(state, Mapping) and not (own["disturbance"] and state.get("disturbance")):
+            own["disturbance"] = state.get("disturbance")  # who resumes may switch disturbances on
+        check_state(state, own)
         self.sim.load_state_dict(state["sim"])
         self.task.load_state_dict(state["task"])
         self.progress.copy_(state["progress"])
-        if self.disturbance is not None and state.get("disturbance"):  # who resumes may switch disturbances on
+        if self.disturbance is not None and state["disturbance"]:
             self.disturbance.load_state_dict(state["disturbance"])
         self.generator.set_state(state["generator"].cpu())
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isaachrl.envs.boundary import check_call
 from isaachrl.errors import SkillError, nearest
 from isaachrl.files import write_atomically
 from isaachrl.hierarchy.latents import Latents
@@ -220,6 +221,7 @@ class Skill(nn.Module):
         Raises:
             SkillError: the file is missing, broken, no skill, or of a newer version.
         """
+        check_call("Skill.load", source=path)
         path = Path(path)
         if not path.exists():
             raise SkillError(

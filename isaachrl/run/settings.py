@@ -7,6 +7,7 @@ of the task or the device, the YAML files, the defaults of the dataclasses.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,8 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
         CheckpointError: `resume` or `checkpoint` cannot be read or belongs to another task or learner.
     """
     typed = dict(typed or {})
+    for layer, section in product((composed, typed), ("task", "train")):
+        _mapping(layer.get(section), section)
     values = {key: value for key, value in composed.items() if value is not None}
     values["train"] = dict(_mapping(values.get("train"), "train"))
     recipes = _mapping(values["train"].pop("recipes", None), "train.recipes")
