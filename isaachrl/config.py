@@ -38,7 +38,7 @@ def bounded(default: Any, low: float = -LARGEST, high: float = LARGEST) -> Any:
 
 def layers(*widths: int) -> Any:
     """A field with the widths of a network's layers."""
-    return bounded(list(widths), high=WIDEST_LAYER)
+    return bounded(list(widths), 0, WIDEST_LAYER)
 
 
 def build(schema: type[T], values: Mapping[str, Any], section: str = "") -> T:
