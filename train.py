@@ -18,10 +18,10 @@ CFG = Path(__file__).resolve().parent / "cfg"
 
 def run(cfg: DictConfig) -> None:
     """Hand the composed configuration to the library, together with what the user typed of it."""
-    composed = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(composed, dict)
-    values = {str(key): value for key, value in composed.items()}
-    commands.run(values, list(HydraConfig.get().overrides.task))
+    # nothing is interpolated: a `$` that somebody typed is one
+    composed, overrides = (OmegaConf.to_container(part) for part in (cfg, HydraConfig.get().overrides.task))
+    assert isinstance(composed, dict) and isinstance(overrides, list)
+    commands.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
 
 
 @hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
@@ -40,9 +41,9 @@ class AntGatherCfg(TaskCfg):
         reward: `apples` and `bombs` picked up in a step; `death` 1 on dying (the original benchmark weighs it -10).
     """
 
-    half_size_m: int = 10
-    apples: int = 8
-    bombs: int = 8
+    half_size_m: int = bounded(10, 0, 100)
+    apples: int = bounded(8, 0, 500)
+    bombs: int = bounded(8, 0, 500)
     sensor_span_rad: float = 2.0 * math.pi
     dead_below_m: float = 0.3
     dead_above_m: float = 1.0

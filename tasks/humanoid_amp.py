@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
@@ -76,10 +77,10 @@ class HumanoidAMPCfg(TaskCfg):
 
     motion: str = "locomotion"
     control: Control = Control.position
-    style_frames: int = 2
-    min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
+    style_frames: int = bounded(2, 0, 64)
+    min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
     fallen: FallenCfg = field(default_factory=FallenCfg)
-    track_within_m: float = 0.0
+    track_within_m: float = bounded(0.0, 0.0, 10.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
 
     def __post_init__(self) -> None:

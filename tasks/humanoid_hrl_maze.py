@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.build import NO_SKILL, skill_path
@@ -68,19 +69,19 @@ class HumanoidHRLMazeCfg(TaskCfg):
     layout: str = "umaze"
     size: int = 5
     maze_bank: int = 128
-    cell_m: float = 2.5
-    wall_height_m: float = 1.0
+    cell_m: float = bounded(2.5, 0.0, 100.0)
+    wall_height_m: float = bounded(1.0, 0.0, 100.0)
     goal_radius_m: float = 1.0
     episode_steps: int = 0
     control: Control = Control.position
     start_motion: str = "locomotion"
     start_speed_mps: float = 0.5
-    min_height_m: dict[str, float] = field(default_factory=lambda: {"pelvis": 0.5, "head": 0.85})
+    min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
     guide: bool = False
-    style_frames: int = 0
+    style_frames: int = bounded(0, 0, 64)
     skill: str = "assets/skills/humanoid.pt"
     rescue: str = "none"
-    rise_s: float = 6.0
+    rise_s: float = bounded(6.0, 0.0, 3600.0)
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
     reward: dict[str, float] = field(
         default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0, "time": -0.2, "wall": -1.0}

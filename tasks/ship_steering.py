@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult
+from isaachrl.config import bounded
+from isaachrl.envs.boundary import check_state
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, broken_rows
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
 from isaachrl.errors import ConfigError
@@ -49,7 +51,7 @@ class ShipSteeringCfg:
     """
 
     episode_steps: int = 1000
-    substeps: int = 3
+    substeps: int = bounded(3, 0, 1000)
     sampling_s: float = 0.2
     speed_m_s: float = 3.0
     time_constant_s: float = 5.0
@@ -115,22 +117,25 @@ class ShipSteering(Env):
         self._scale = torch.tensor([1 / half, 1 / half, 1.0, 1 / turn], device=self.device).unsqueeze(-1)
         self._shift = torch.tensor([-1.0, -1.0, 0.0, 0.0], device=self.device).unsqueeze(-1)
         self._pay = torch.tensor([cfg.step_reward, cfg.goal_reward, cfg.out_reward], device=self.device).unsqueeze(-1)
-        self._always = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self._ones = torch.ones(self.num_envs, device=self.device)
+        self._always = self._ones.bool()
         self.state = torch.zeros(4, self.num_envs, device=self.device).T
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.reset()
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s beyond the ship's limits are cut to them."""
-        path, slope = self._sail(action[:, :1].T.clamp(*self.action_extent))
+        broken = broken_rows(action)
+        desired = action[:, :1].T.masked_fill(broken, 0.0)
+        path, slope = self._sail(desired.clamp(*self.action_extent))
         self.progress = self.progress + 1
         passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
         outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
-        terminated = passed | outside
+        terminated = passed | outside | broken
         # one row each for the step itself, the gate and the sea's edge, and what they pay
-        events = torch.stack((self._always, passed, outside)).float()
+        events = torch.stack((self._always, passed, outside)).float().masked_fill(broken, 0.0)
         terms = self._pay * events
-        every, goal, out = events.unbind(0)
+        _, goal, out = events.unbind(0)
         obs = self.observe()
         return StepResult(
             obs=obs,
@@ -139,8 +144,8 @@ class ShipSteering(Env):
             truncated=(self.progress >= self.episode_steps) & ~terminated,
             terminal_obs=obs,
             terms=dict(zip(("step", "goal", "out"), terms.unbind(0), strict=True)),
-            metrics={"success_rate": goal, "out_rate": out},
-            discount_steps=every,
+            metrics={"success_rate": goal, "out_rate": out, "diverged": broken.float()},
+            discount_steps=self._ones,
         )
 
     def _sail(self, desired: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,6 +176,7 @@ class ShipSteering(Env):
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`: uniform over the whole range of every column."""
+        self.check_mask(mask)
         share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
         self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
         self.progress = self.progress.masked_fill(mask, 0)
@@ -193,6 +199,7 @@ class ShipSteering(Env):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        check_state(state, self.state_dict())
         self.state, self.progress = (state[name].to(self.device, copy=True) for name in ("state", "progress"))
         self.generator.set_state(state["generator"].cpu())
 

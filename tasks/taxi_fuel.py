@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from isaachrl.config import bounded
 from isaachrl.envs.registry import World
 from isaachrl.envs.tabular import Factor, TabularEnv, TabularMdp, all_states, strides
 from isaachrl.envs.task_graph import Subtask, TaskGraph
@@ -52,7 +53,7 @@ class TaxiFuelCfg:
     episode_steps: int = 100
     filling_row: int = 3
     filling_column: int = 2
-    capacity: int = 13
+    capacity: int = bounded(13, 0, 1000)
     start_fuel_low: int = 5
     start_fuel_high: int = 12
     fuel_limit: bool = True

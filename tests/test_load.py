@@ -45,5 +45,5 @@ def test_what_cannot_be_loaded_is_refused(tmp_path):
 
 def test_actions_of_another_shape_are_refused():
     env = isaachrl.make("HumanoidAMP", num_envs=2, device="cpu")
-    with pytest.raises(ConfigError, match=r"shape \(2, 1\), expected \(2, 28\)"):
+    with pytest.raises(ConfigError, match=r"shape \(2, 1\) on cpu; expected a tensor of float32 and shape \(2, 28\)"):
         env.step(torch.zeros(2, 1))

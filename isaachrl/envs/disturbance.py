@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.errors import ConfigError
 from isaachrl.maths.shapes import with_axes_of
 from isaachrl.sim import Sim
@@ -26,12 +27,12 @@ class DisturbanceCfg:
         rough_m: height of the floor's bumps above its hollows, a point every 25 cm; the same floor in every world.
     """
 
-    push: float = 0.0
-    push_s: float = 0.5
-    push_every_s: float = 4.0
+    push: float = bounded(0.0, 0.0, 10.0)
+    push_s: float = bounded(0.5, 0.0, 3600.0)
+    push_every_s: float = bounded(4.0, 0.0, 3600.0)
     mass: float = 0.0
     friction: float = 0.0
-    rough_m: float = 0.0
+    rough_m: float = bounded(0.0, 0.0, 1.0)
 
     @property
     def active(self) -> bool:

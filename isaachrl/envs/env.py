@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isaachrl.errors import ConfigError
+from isaachrl.envs.boundary import check_tensor
+
+LARGEST_ACTION = 1e6  # no unit makes a command larger: beyond, something upstream has gone wrong
 
 Obs = dict[str, Tensor]
 ObsLayout = dict[str, list[tuple[str, int, str]]]
@@ -46,7 +48,7 @@ class StepResult:
 
     @property
     def diverged(self) -> Tensor:
-        """`(N,)` bool: whose world broke in this step (metric `diverged`): what is seen of it is no motion."""
+        """`(N,)` bool: whose world or action broke in this step (metric `diverged`): what is seen is no motion."""
         found = self.metrics.get("diverged")
         return torch.zeros_like(self.terminated) if found is None else found > 0
 
@@ -54,6 +56,14 @@ class StepResult:
     def info(self) -> dict[str, Any]:
         """The extras under the names that users of other suites expect."""
         return {"terminal_obs": self.terminal_obs, "terms": self.terms, "metrics": self.metrics}
+
+
+def broken_rows(action: Tensor) -> Tensor:
+    """`(N,)` bool: rows of an action `(N, A)` that ask for nothing: not a number, infinite, or huge.
+
+    Every environment ends the episode of such a row, pays nothing for it and counts it in the metric `diverged`.
+    """
+    return ~(torch.linalg.vector_norm(action, dim=-1) <= LARGEST_ACTION)  # the norm with the fast kernel
 
 
 class Env(ABC):
@@ -67,7 +77,7 @@ class Env(ABC):
         device: where every tensor lives.
         obs_sizes: size of each observation group.
         policy_groups: the groups that a policy concatenates, in this order.
-        action_size: an action is `(N, action_size)` in [-1, 1].
+        action_size: an action is `(N, action_size)` in [-1, 1]; see `broken_rows` for rows that are none.
         obs_layout: of groups that say more, name, size and unit of each part in order; where there is a tensor `state`
             of continuous columns, its too.
         action_contract: what the numbers of an action do, as plain data: `use` in words, or `actions`, the names of a
@@ -108,24 +118,28 @@ class Env(ABC):
 
     @abstractmethod
     def reset_where(self, mask: Tensor) -> Obs:
-        """Start new episodes in the environments of `mask (N,)` and return the observation of all."""
+        """Start new episodes in the environments of `mask (N,)` and return the observation of all.
+
+        Raises:
+            ConfigError: the mask is no bool tensor `(N,)` on the device.
+        """
 
     def step(self, action: Tensor) -> StepResult:
         """Take one step; environments whose episode ended are reset, and `obs` shows their new episode.
 
         Raises:
-            ConfigError: the action has another shape than `(N, action_size)`.
+            ConfigError: the action is no float32 tensor `(N, action_size)` on the device.
         """
-        if not self.takes(action):
-            raise ConfigError(
-                f"the action has shape {tuple(action.shape)}, expected {(self.num_envs, self.action_size)}: one row for"
-                " each environment"
-            )
+        self.check_action(action)
         return self.step_eagerly(action) if self.step_graph is None else self.step_graph(action)
 
-    def takes(self, action: Tensor) -> bool:
-        """Whether an action has the right shape, `(N, action_size)`."""
-        return action.shape == (self.num_envs, self.action_size)
+    def check_action(self, action: Tensor) -> None:
+        """Refuse what is no action; see `step`."""
+        check_tensor(action, "the action", (self.num_envs, self.action_size), torch.float32, self.device)
+
+    def check_mask(self, mask: Tensor) -> None:
+        """Refuse what does not say of each environment whether it is meant: `(N,)` bool on the device."""
+        check_tensor(mask, "the mask", (self.num_envs,), torch.bool, self.device)
 
     def step_eagerly(self, action: Tensor) -> StepResult:
         """`step` in Python, whether or not there is a graph of it."""
@@ -170,7 +184,11 @@ class Env(ABC):
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state taken by `state_dict` of an environment of the same kind and size."""
+        """Continue from a state taken by `state_dict` of an environment of the same kind and size.
+
+        Raises:
+            CheckpointError: it is that of another kind or size; nothing has changed then.
+        """
 
     def policy_input(self, obs: Obs) -> Tensor:
         """The groups a policy sees, concatenated `(N, sum of sizes)`."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from isaachrl import config
+from isaachrl.envs.boundary import check_call
 from isaachrl.envs.env import Env
 from isaachrl.envs.graph import use_graph
 from isaachrl.envs.task import Task
@@ -179,14 +180,15 @@ def make(
     Raises:
         ConfigError: an unknown task, key, engine or device, or a value of the wrong type or range.
     """
+    check_call("make", name=name, num_envs=num_envs, sim=sim, device=device, seed=seed, graph=graph, cfg=cfg)
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
     found = entry(name)
-    chosen = choose_device(device, sim)
+    chosen = choose_device(str(device), sim)
     values = dict(cfg or {})
     unknown = [key for key in values if key != "task"]
     if unknown:
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
     task_cfg = config.build(found.cfg_type, values.get("task", {}), "task")
-    generator = torch.Generator(device=chosen).manual_seed(seed)
-    return use_graph(found.build(task_cfg, World(num_envs, sim, chosen, generator)), graph)
+    generator = torch.Generator(device=chosen).manual_seed(int(seed))
+    return use_graph(found.build(task_cfg, World(int(num_envs), sim, chosen, generator)), graph)

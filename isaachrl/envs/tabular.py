@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult
+from isaachrl.envs.boundary import check_state, check_tensor
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, broken_rows
 from isaachrl.envs.registry import World
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.errors import ConfigError
 
+_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 Picture = Callable[[Tensor], np.ndarray]
 
 
@@ -179,24 +181,22 @@ class TabularEnv(Env):
         """Go to the states of these numbers `(N,)`."""
         self._index, self._lent = index, None
 
-    def takes(self, action: Tensor) -> bool:
-        """See `Env.takes`: numbers of actions will do, `(N,)` or `(N, 1)`."""
-        if not action.dtype.is_floating_point:
-            return tuple(action.shape) in ((self.num_envs,), (self.num_envs, 1))
-        return super().takes(action)
+    def check_action(self, action: Tensor) -> None:
+        """See `Env.check_action`: numbers of actions will do, `(N,)` or `(N, 1)`.
 
-    def step(self, action: Tensor) -> StepResult:
-        """See `Env.step`; on the CPU, where nobody waits for a device, numbers of no action are refused, too.
-
-        Learners, which `advance`, do not pay for that.
+        On the CPU, where nobody waits for a device, numbers of no action are refused, too. Learners, which `advance`,
+        do not pay for that.
         """
-        if action.device.type == "cpu" and not action.dtype.is_floating_point and self.takes(action):
+        if not isinstance(action, Tensor) or action.dtype not in _NUMBERS:
+            return super().check_action(action)
+        shape = (self.num_envs, 1) if action.dim() == 2 else (self.num_envs,)
+        check_tensor(action, "the action, by its number,", shape, action.dtype, self.device)
+        if action.device.type == "cpu":
             least, greatest = (int(bound) for bound in action.aminmax())
             if least < 0 or greatest >= self.action_size:
                 raise ConfigError(
                     f"actions from {least} to {greatest}; expected numbers from 0 to {self.action_size - 1}"
                 )
-        return super().step(action)
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
@@ -204,9 +204,14 @@ class TabularEnv(Env):
         self._move(self._next.index_select(0, row))
         self.progress = self.progress + 1
         kind = self._kind.index_select(0, row)
-        terminated = self._terminated.index_select(0, kind)
+        terminated, outcomes = self._terminated.index_select(0, kind), self._outcomes.index_select(1, kind)
+        counted: dict[str, Tensor] = {}
+        if action.dtype.is_floating_point:  # numbers of actions cannot be broken
+            broken = broken_rows(action)
+            terminated, outcomes = terminated | broken, outcomes.masked_fill(broken, 0.0)
+            counted = {"diverged": broken.float()}
         truncated = (self.progress >= self.episode_steps) & ~terminated
-        reward, *columns = self._outcomes.index_select(1, kind).unbind(0)
+        reward, *columns = outcomes.unbind(0)
         names = len(self.mdp.terms)
         obs = self.observe()
         return StepResult(
@@ -216,7 +221,7 @@ class TabularEnv(Env):
             truncated=truncated,
             terminal_obs=obs,
             terms=dict(zip(self.mdp.terms, columns[:names], strict=True)),
-            metrics=dict(zip(self.mdp.metrics, columns[names:], strict=True)),
+            metrics=dict(zip(self.mdp.metrics, columns[names:], strict=True)) | counted,
             discount_steps=self._ones,
         )
 
@@ -228,6 +233,7 @@ class TabularEnv(Env):
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
+        self.check_mask(mask)
         starts = self.mdp.starts
         drawn = torch.randint(len(starts), (self.num_envs,), generator=self.generator, device=self.device)
         self._move(torch.where(mask, starts.index_select(0, drawn), self.index()))
@@ -253,6 +259,7 @@ class TabularEnv(Env):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        check_state(state, self.state_dict())
         self.state = state["state"]
         self.progress = state["progress"].to(self.device, copy=True)
         self.generator.set_state(state["generator"].cpu())

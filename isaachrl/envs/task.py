@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs.disturbance import DisturbanceCfg
 from isaachrl.envs.env import Obs, ObsLayout
 from isaachrl.errors import ConfigError
@@ -28,12 +29,12 @@ class TaskCfg:
         disturb: pushes, masses, friction and floor that depart from the model; nothing by default.
     """
 
-    episode_steps: int = 300
-    substeps: int = 4
-    timestep_s: float = 1.0 / 120.0
+    episode_steps: int = bounded(300, 0, 10_000_000)
+    substeps: int = bounded(4, 0, 1000)
+    timestep_s: float = bounded(1.0 / 120.0, 0.0, 0.1)
     nconmax: int = 0
     njmax: int = 0
-    reward: dict[str, float] = field(default_factory=dict)
+    reward: dict[str, float] = bounded({}, -1e6, 1e6)
     disturb: DisturbanceCfg = field(default_factory=DisturbanceCfg)
 
     def __post_init__(self) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.envs.boundary import check_state
 from isaachrl.envs.disturbance import Disturbance
-from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
 from isaachrl.envs.task import Task
 from isaachrl.envs.threads import small_work
 from isaachrl.errors import ConfigError, nearest
@@ -51,10 +52,12 @@ class TaskEnv(Env):
             return self._advance(action, groups)
 
     def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
-        self.task.apply(action)  # 1. action -> controls
+        broken = broken_rows(action)
+        self.task.apply(action.masked_fill(broken.unsqueeze(-1), 0.0))  # 1. action -> controls
         if self.disturbance is not None:
             self.disturbance.before_physics()
         self.sim.step(self.task.cfg.substeps)  # 2. physics
+        self.sim.diverged.logical_or_(broken)
         self.progress += 1  # 3. time
         self.task.after_physics()  # 4. buffers
         valid = ~self.sim.diverged
@@ -78,6 +81,7 @@ class TaskEnv(Env):
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
+        self.check_mask(mask)
         with small_work(self.num_envs, self.device):
             self._reset(mask)
             return self.task.observe()
@@ -167,10 +171,14 @@ class TaskEnv(Env):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        own = self.state_dict()
+        if isinstance(state, Mapping) and not (own["disturbance"] and state.get("disturbance")):
+            own["disturbance"] = state.get("disturbance")  # who resumes may switch disturbances on
+        check_state(state, own)
         self.sim.load_state_dict(state["sim"])
         self.task.load_state_dict(state["task"])
         self.progress.copy_(state["progress"])
-        if self.disturbance is not None and state.get("disturbance"):  # who resumes may switch disturbances on
+        if self.disturbance is not None and state["disturbance"]:
             self.disturbance.load_state_dict(state["disturbance"])
         self.generator.set_state(state["generator"].cpu())
 

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.config import bounded
+from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.maths.shapes import with_axes_of
 
@@ -47,7 +48,7 @@ class HierarchyCfg:
         style_weight: weight of the skill's own opinion of the motion; 0 leaves its discriminator alone.
     """
 
-    steps: int = 5
+    steps: int = bounded(5, 0, 10_000)
     task_weight: float = 0.9
     style_weight: float = 0.1
 
@@ -80,6 +81,7 @@ class HierarchicalEnv(Env):
 
     Raises:
         SkillError: the level below does not show what the skill needs to see.
+        ConfigError: a window would be longer than an episode.
     """
 
     def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
@@ -93,6 +95,11 @@ class HierarchicalEnv(Env):
             raise SkillError(
                 "the skill takes no commands (train.latents=none), so there is nothing for a high level to decide;"
                 " train one with train.latents=motion or ase"
+            )
+        if self.cfg.steps > inner.episode_steps:
+            raise ConfigError(
+                f"task.hierarchy.steps={self.cfg.steps}: a window would be longer than an episode, which ends after"
+                f" {inner.episode_steps} steps; type task.hierarchy.steps={min(inner.episode_steps, 5)}"
             )
         self.num_envs, self.device, self.generator = inner.num_envs, inner.device, inner.generator
         self.obs_sizes, self.policy_groups = inner.obs_sizes, inner.policy_groups
@@ -129,6 +136,8 @@ class HierarchicalEnv(Env):
     def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
         """A window; only after its last step are groups looked at that the skill does not need."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
+        # a broken command makes broken actions, whatever the skill would do with its limits: the lowest level answers
+        latent = latent.masked_fill(broken_rows(action).unsqueeze(-1), torch.nan)
         obs, window = self.inner.observe_groups((CONTROLLER_GROUP,)), None
         for left in reversed(range(self.cfg.steps)):
             result = self._inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent), () if left else groups)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isaachrl.envs.boundary import check_call
 from isaachrl.errors import ReadError, SkillError, nearest
 from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.motion_space import MotionSpace
@@ -268,6 +269,7 @@ class Skill(nn.Module):
         Raises:
             SkillError: the file is missing, broken, no skill, or of a newer version.
         """
+        check_call("Skill.load", source=path)
         path = Path(path)
         if not path.exists():
             raise SkillError(

@@ -4,6 +4,8 @@ from enum import IntEnum
 
 import numpy as np
 
+LARGEST_SEED = 2**63 - 1  # that PyTorch's generators and whatever stores whole numbers take alike
+
 
 class Stream(IntEnum):
     """Who draws. The environment itself takes the run's seed as it is; everybody else takes a seed derived from it."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from isaachrl.errors import IsaacHRLError
 from isaachrl.files import remove_leftovers, write_atomically
@@ -56,4 +56,4 @@ class RunFolder:
 
     def write_config(self, plain: dict[str, Any]) -> None:
         """Write the whole resolved configuration as YAML."""
-        write_atomically(self.config, OmegaConf.to_yaml(OmegaConf.create(plain)).encode())
+        write_atomically(self.config, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())

@@ -4,7 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from isaachrl.envs.env import Env
+from torch import Tensor
+
+from isaachrl.envs.boundary import check_call, check_obs
+from isaachrl.envs.env import Env, Obs
 from isaachrl.learn.learner import Policy
 from isaachrl.run.build import actor
 from isaachrl.run.evaluate import evaluation_seed
@@ -34,13 +37,41 @@ def load(
         ConfigError: an unknown key or device, a value of the wrong type or range, or a task that nobody has
             registered (`import tasks` registers the shipped ones).
     """
+    check_call("load", source=source, num_envs=num_envs, sim=sim, device=device, cfg=cfg)
+    check_call("load", **({} if seed is None else {"seed": seed}))
     call: dict[str, Any] = {
-        "checkpoint": os.fspath(source), "mode": Mode.evaluate.value, "num_envs": num_envs, "sim": sim,
-        "device": device,
+        "checkpoint": os.fspath(source), "mode": Mode.evaluate.value, "num_envs": int(num_envs), "sim": sim,
+        "device": str(device),
     }  # fmt: skip
     if seed is not None:
-        call["seed"] = seed
+        call["seed"] = int(seed)
     values = merge(cfg or {}, call)
     settings = resolve(values, values)
-    env, policy, _ = actor(settings, num_envs, evaluation_seed(settings))
-    return env, policy
+    env, policy, _ = actor(settings, settings.num_envs, evaluation_seed(settings))
+    return env, CheckedPolicy(env, policy)
+
+
+class CheckedPolicy:
+    """A policy that says what is wrong with an observation that it cannot act on.
+
+    Args:
+        env: whose observations they are.
+        policy: who acts.
+    """
+
+    def __init__(self, env: Env, policy: Policy) -> None:
+        self.env, self.policy = env, policy
+
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`.
+
+        Raises:
+            ConfigError: a group is missing or no float32 `(N, size)` on the device, or, on the CPU, not finite.
+        """
+        check_obs(obs, self.env.obs_sizes, self.env.policy_groups, self.env.num_envs, self.env.device)
+        return self.policy.act(obs)
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`."""
+        self.env.check_mask(mask)
+        self.policy.restart(mask)

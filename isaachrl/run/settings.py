@@ -5,19 +5,21 @@ of the task or the device, the YAML files, the defaults of the dataclasses.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from isaachrl import config
+from isaachrl.config import bounded
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError, nearest
 from isaachrl.learn import distributed
 from isaachrl.learn.registry import LearnerEntry, learner_entry
+from isaachrl.maths.seeds import LARGEST_SEED
 from isaachrl.run.checkpoint import Checkpoint
 from isaachrl.run.learners import load_learners
 from isaachrl.run.skill_file import is_skill_file, load_checkpoint_or_skill, require_whole
@@ -97,7 +99,7 @@ class RunCfg:
     device: str = "auto"
     graph: str = "auto"
     num_envs: int | None = None
-    seed: int = 0
+    seed: int = bounded(0, 0, LARGEST_SEED)
     max_iterations: int | None = None
     mode: Mode = Mode.train
     checkpoint: str | None = None
@@ -120,8 +122,6 @@ class RunCfg:
             raise ConfigError(f"max_iterations={self.max_iterations}: type max_iterations=1 or more")
         if self.episodes < 1:
             raise ConfigError(f"episodes={self.episodes}: type episodes=1 or more")
-        if not 0 <= self.seed < LARGEST_SEED:
-            raise ConfigError(f"seed={self.seed}: type seed=0 or more, below 2**63")
         for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
             if getattr(self, key) == "":  # must not be the same as nothing: a run would begin instead of going on
                 raise ConfigError(
@@ -176,9 +176,11 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
         CheckpointError: `resume` or `checkpoint` cannot be read or belongs to another task or learner.
     """
     typed = dict(typed or {})
+    for layer, section in product((composed, typed), ("task", "train")):
+        _mapping(layer.get(section), section)
     values = {key: value for key, value in composed.items() if value is not None}
-    recipes = dict(values.get("train") or {}).pop("recipes", None) or {}
-    values["train"] = {key: value for key, value in (values.get("train") or {}).items() if key != "recipes"}
+    values["train"] = dict(_mapping(values.get("train"), "train"))
+    recipes = _mapping(values["train"].pop("recipes", None), "train.recipes")
     values, typed = (_skill_to_look_at(layer, values) for layer in (values, typed))
     _check_agreement(typed)
     values, typed = _spread(values), _spread(typed)
@@ -198,6 +200,13 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
 def _device(run: RunCfg) -> torch.device:
     """Where the tensors of a run live; of several processes, those of this one."""
     return distributed.own_device(registry.choose_device(run.device, run.sim))
+
+
+def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+    """The keys and values that stand at a place of the configuration; none where it is empty."""
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f"{path}={value!r}: expected keys with values, such as {{'key': value}}")
+    return value or {}
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
@@ -256,8 +265,9 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
         raise ConfigError(f"recipe={name} is unknown{nearest(name, [*fitting, 'auto', 'none'])}")
     if name == "auto":
         name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
-    chosen = dict(recipes.get(name) or {})
-    chosen = merge(chosen, (chosen.pop("tasks", None) or {}).get(task) or {})
+    chosen = dict(_mapping(recipes.get(name), f"train.recipes.{name}"))
+    tasks = _mapping(chosen.pop("tasks", None), f"train.recipes.{name}.tasks")
+    chosen = merge(chosen, _mapping(tasks.get(task), f"train.recipes.{name}.tasks.{task}"))
     if mode is not Mode.train:  # the sizes of a training are not those of a look at it
         chosen.pop("num_envs", None)
         chosen.pop("max_iterations", None)
@@ -354,6 +364,8 @@ def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:
 
 def _plain(cfg: Any) -> Values:
     """A configuration object as nested dicts of numbers, strings and lists."""
-    plain = OmegaConf.to_container(OmegaConf.structured(cfg), enum_to_str=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+
+    def pairs(found: list[tuple[str, Any]]) -> Values:
+        return {key: value.name if isinstance(value, Enum) else value for key, value in found}
+
+    return asdict(cfg, dict_factory=pairs)

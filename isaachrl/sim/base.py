@@ -30,7 +30,8 @@ class Sim(ABC):
         ctrl: `(N, A)` controls, written by the caller before `step`.
         mocap_pos_w: `(N, M, 3)` boxes, then markers, in the order of the scene; write through `move_mocap`.
         diverged: `(N,)` bool, worlds whose last `step`, or the `reset` before it, met numbers that are not finite
-            or huge. Such a world is put back to the model's defaults by the engine; its episode must end.
+            or huge. Such a world is put back to the model's defaults by the engine; its episode must end. `TaskEnv`
+            adds the worlds whose action was broken.
         num_diverged: `(N,)` how often that has happened to each world.
         CAPTURABLE: whether the engine works on a GPU, so that a step can be replayed as CUDA graphs.
     """

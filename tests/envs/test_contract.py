@@ -169,3 +169,28 @@ def test_a_stored_state_is_a_copy(build, name):
     straight = play(env, 10)
     env.load_state_dict(state)
     assert equal(straight, play(env, 10))
+
+
+@every_task
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf, 1e30])
+def test_a_broken_action_ends_its_own_episode_and_touches_no_other(build, engine, name, broken):
+    env, twin = build(name, num_envs=5), build(name, num_envs=5)
+    others = torch.arange(5) != 2
+    for step, action in enumerate(actions(env, 4, seed=4)):
+        spoilt = action.clone()
+        if step == 1:
+            spoilt[2, -1] = broken
+        if step == 2:
+            spoilt[2] = broken
+        result, expected = env.advance(spoilt), twin.advance(action)
+        if step in (1, 2):
+            assert result.diverged.tolist() == (~others).tolist()
+            assert result.terminated[2] and not result.truncated[2] and result.reward[2] == 0
+        for shown in (result.obs, result.terminal_obs, result.terms, {"reward": result.reward}):
+            assert all(values.isfinite().all() for values in shown.values())
+        assert equal([result.reward[others], result.done[others]], [expected.reward[others], expected.done[others]])
+        for group, values in result.obs.items():
+            assert torch.equal(values[others], expected.obs[group][others])
+        ended = torch.arange(5) == 2
+        assert all(values.isfinite().all() for values in env.reset_where(ended).values())
+        twin.reset_where(ended)

@@ -13,17 +13,17 @@ from isaachrl.sim import MujocoSim
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 # of one step with the pinned PyTorch; of HumanoidHRLMaze one decision, five control steps
 BUDGET = {
-    "AntFall": 88,
-    "AntFourRooms": 90,
-    "AntGather": 235,
-    "AntMaze": 90,
-    "AntPush": 90,
-    "FourRooms": 19,
-    "HumanoidAMP": 244,
-    "HumanoidHRLMaze": 2922,
-    "HumanoidRise": 425,
-    "ShipSteering": 56,
-    "TaxiFuel": 19,
+    "AntFall": 93,
+    "AntFourRooms": 95,
+    "AntGather": 240,
+    "AntMaze": 95,
+    "AntPush": 95,
+    "FourRooms": 25,
+    "HumanoidAMP": 249,
+    "HumanoidHRLMaze": 2951,
+    "HumanoidRise": 430,
+    "ShipSteering": 63,
+    "TaxiFuel": 25,
 }
 
 

@@ -204,6 +204,14 @@ def test_what_the_skill_needs_must_be_shown():
         HierarchicalEnv(Script([(NEVER, "")], style=False), FakeSkill())
 
 
+def test_windows_longer_than_an_episode_are_refused():
+    assert HierarchicalEnv(Script([(NEVER, "")]), FakeSkill(), HierarchyCfg(steps=8)).episode_steps == 1
+    with pytest.raises(
+        ConfigError, match=r"^task.hierarchy.steps=9: .* ends after 8 steps; type task.hierarchy.steps=5"
+    ):
+        HierarchicalEnv(Script([(NEVER, "")]), FakeSkill(), HierarchyCfg(steps=9))
+
+
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"task_weight": -1.0}, {"style_weight": -0.1}])
 def test_impossible_windows_are_refused(wrong):
     with pytest.raises(ConfigError, match="at least 1 step"):

@@ -308,7 +308,7 @@ def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_
 
 def test_nobody_can_be_tipped_over_who_never_stands() -> None:
     with pytest.raises(ConfigError, match="no moment of motion='walk' is above"):
-        make(2, motion="walk", fallen={"share": 0.5}, min_height_m={"head": 3.0})
+        make(2, motion="walk", fallen={"share": 0.5}, min_height_m={"head": 1.5})
 
 
 def test_getting_up_cannot_be_tracked_where_no_clip_shows_it() -> None:

@@ -6,6 +6,7 @@ from enum import Enum
 from itertools import accumulate
 from typing import Any
 
+from isaachrl.config import bounded, layers
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.connected import Connection, check_weight
 from isaachrl.learn.goals.goals import WorkerReward
@@ -84,7 +85,7 @@ class LevelCfg:
     """
 
     algorithm: Algorithm = Algorithm.td3
-    hidden: list[int] = field(default_factory=lambda: [300, 300])
+    hidden: list[int] = layers(300, 300)
     actor_learning_rate: float = 1e-4
     critic_learning_rate: float = 1e-3
     learning_rate_end: float = 1.0
@@ -92,15 +93,15 @@ class LevelCfg:
     target_rate: float = 0.005
     average_rate: float = 0.0
     policy_delay: int = 2
-    batch: int = 100
-    updates_per_step: float = 1.0
+    batch: int = bounded(100, 0, 65_536)
+    updates_per_step: float = bounded(1.0, 0.0, 10_000.0)
     noise_raw: bool = True
     noise_low: float = 1.0
     noise_high: float = 1.0
     noise_correlation: float = 0.0
     uniform_share: float = 0.0
-    target_noise: float = 0.2
-    target_noise_clip: float = 0.5
+    target_noise: float = bounded(0.2, 0.0)
+    target_noise_clip: float = bounded(0.5, 0.0)
     clip_target_action: bool = False
     action_again: bool = True
     layer_norm: bool = False
@@ -216,11 +217,11 @@ class GoalsCfg:
 
     max_iterations: int = 25_000
     steps_per_iteration: int = 500
-    meta_period: Any = 10
-    goal_size: int = 15
+    meta_period: Any = bounded(10, high=10_000)
+    goal_size: int = bounded(15, 0, 1000)
     absolute_goals: bool = False
     correction: Correction = Correction.hiro
-    pool_sets: int = 0
+    pool_sets: int = bounded(0, 0, 10_000)
     hindsight: bool = False
     subgoal_testing_rate: float = 0.3
     subgoal_tolerance: float = 0.1
@@ -243,7 +244,7 @@ class GoalsCfg:
     freeze_worker_at: float = 1.0
     pretrain_worker_until: float = 0.0
     check_every: int = 100
-    check_episodes: int = 150
+    check_episodes: int = bounded(150, 0, 100_000)
     precision: Precision = Precision.float32
     worker: LevelCfg = field(default_factory=LevelCfg)
     manager: LevelCfg = field(default_factory=manager_defaults)
@@ -344,7 +345,7 @@ class FlatCfg:
     replay_steps: int = 1_000_000
     checkpoint_replay: bool = True
     check_every: int = 100
-    check_episodes: int = 150
+    check_episodes: int = bounded(150, 0, 100_000)
     precision: Precision = Precision.float32
     policy: LevelCfg = field(default_factory=td3_defaults)
 

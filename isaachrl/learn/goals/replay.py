@@ -1,5 +1,6 @@
 """Memory of segments: a goal, the steps it was in force for, and what came of it. All on the device, no host sync."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import IsaacHRLError
+from isaachrl.memory import require_memory
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class SegmentReplay:
             "context": (sizes.context,), "length": (), "terminal": (), "tested": (),
         }  # fmt: skip
         kinds = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool, "tested": torch.bool}
+        row_bytes = sum(math.prod(shape) * kinds.get(name, torch.float32).itemsize for name, shape in shapes.items())
+        what = f"train.replay_steps: a replay of {capacity} segments of {sizes.steps} steps"
+        require_memory(capacity * row_bytes, device, what, "type a smaller train.replay_steps")
         # the row behind the last takes what is not to be kept
         self.data = {
             name: torch.zeros(capacity + 1, *shape, dtype=kinds.get(name, torch.float32), device=device)

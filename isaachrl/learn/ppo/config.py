@@ -1,7 +1,8 @@
 """Configuration of PPO, in the library's own names."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from isaachrl.config import bounded, layers
 from isaachrl.errors import ConfigError
 
 
@@ -31,20 +32,20 @@ class PpoCfg:
     """
 
     max_iterations: int = 300
-    horizon: int = 32
-    epochs: int = 4
+    horizon: int = bounded(32, 0, 10_000)
+    epochs: int = bounded(4, 0, 1000)
     minibatch: int = 4096
-    hidden: list[int] = field(default_factory=lambda: [256, 128])
+    hidden: list[int] = layers(256, 128)
     gamma: float = 0.99
     lam: float = 0.95
     clip: float = 0.2
     learning_rate: float = 3e-4
     kl_target: float = 0.012
     max_learning_rate: float = 1e-3
-    entropy_weight: float = 0.0
-    value_weight: float = 1.0
-    mean_weight: float = 0.0
-    log_std: float = -2.3
+    entropy_weight: float = bounded(0.0, 0.0)
+    value_weight: float = bounded(1.0, 0.0)
+    mean_weight: float = bounded(0.0, 0.0)
+    log_std: float = bounded(-2.3, -20.0, 5.0)
     learn_std: bool = False
     max_grad_norm: float = 1.0
     normalize_obs: bool = True

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from isaachrl.memory import require_memory
+
 
 class Rollout:
     """T steps of N environments, field by field, in memory taken once.
@@ -50,6 +52,8 @@ class Replay:
     """
 
     def __init__(self, size: int, window: int, latent: int, keep: float, device: torch.device) -> None:
+        what = f"train.discriminator.replay_size={size}: a replay of so many windows"
+        require_memory(4 * size * (window + latent), device, what, "type train.discriminator.replay_size=100000")
         self.window = torch.zeros(size, window, device=device)
         self.latent = torch.zeros(size, latent, device=device)
         self.filled, self._keep, self._next = 0, keep, 0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from isaachrl.config import bounded, layers
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.style import Judgement
@@ -45,7 +46,7 @@ class LatentCfg:
         segment_s: (`motion`) clips longer than this are cut into pieces of about this length with a place each.
     """
 
-    size: int = 16
+    size: int = bounded(16, 0, 1024)
     hold_steps_min: int = 5
     hold_steps_max: int = 150
     at_clip: float = 0.6
@@ -87,16 +88,16 @@ class DiscriminatorCfg:
     """
 
     judgement: Judgement = Judgement.least_squares
-    hidden: list[int] = field(default_factory=lambda: [256, 128])
+    hidden: list[int] = layers(256, 128)
     learning_rate: float = 1e-4
-    rows: int = 1024
-    gradient_penalty: float = 5.0
-    logit_decay: float = 0.05
-    weight_decay: float = 1e-4
+    rows: int = bounded(1024, 0, 1_000_000)
+    gradient_penalty: float = bounded(5.0, 0.0)
+    logit_decay: float = bounded(0.05, 0.0)
+    weight_decay: float = bounded(1e-4, 0.0)
     replay_size: int = 100_000
     replay_keep: float = 0.1
     mismatched: float = 1.0
-    demo_windows: int = 2048
+    demo_windows: int = bounded(2048, 0, 100_000)
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot run."""
@@ -160,27 +161,27 @@ class SkillsCfg:
 
     latents: Latents = Latents.motion
     max_iterations: int = 300
-    horizon: int = 16
+    horizon: int = bounded(16, 0, 10_000)
     minibatch: int = 4096
-    epochs: int = 3
-    hidden: list[int] = field(default_factory=lambda: [256, 128])
-    latent_hidden: list[int] = field(default_factory=lambda: [64, 32])
+    epochs: int = bounded(3, 0, 1000)
+    hidden: list[int] = layers(256, 128)
+    latent_hidden: list[int] = layers(64, 32)
     learning_rate: float = 3e-4
-    target_kl: float = 0.015
-    log_std: float = -2.9
-    log_std_end: float = -2.9
+    target_kl: float = bounded(0.015, 0.0)
+    log_std: float = bounded(-2.9, -20.0, 5.0)
+    log_std_end: float = bounded(-2.9, -20.0, 5.0)
     anneal_from: float = 0.3
     anneal_to: float = 0.6
     mean_share: float = 0.05
     discount: float = 0.99
     lam: float = 0.95
     clip: float = 0.2
-    bound_loss: float = 10.0
-    critic_weight: float = 5.0
+    bound_loss: float = bounded(10.0, 0.0)
+    critic_weight: float = bounded(5.0, 0.0)
     gradient_clip: float = 1.0
-    diversity: float = 0.01
+    diversity: float = bounded(0.01, 0.0)
     diversity_in_std: bool = False
-    encoder_weight: float = 1.0
+    encoder_weight: float = bounded(1.0, 0.0)
     exploration_mix: bool = False
     precision: Precision = Precision.auto
     checkpoint_replay: bool = True

@@ -1,7 +1,8 @@
 """Configuration of the two-level policy gradient."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from isaachrl.config import bounded, layers
 from isaachrl.errors import ConfigError, nearest
 
 VARIANTS = ("basic", "baseline", "entropy")
@@ -30,9 +31,9 @@ class SubgoalsCfg:
     """
 
     max_iterations: int = 400
-    horizon: int = 64
+    horizon: int = bounded(64, 0, 10_000)
     variant: str = "baseline+entropy"
-    hidden: list[int] = field(default_factory=lambda: [128, 128])
+    hidden: list[int] = layers(128, 128)
     learning_rate: float = 1e-3
     low_learning_rate: float = 1e-3
     value_learning_rate: float = 1e-3

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from isaachrl.config import bounded
 from isaachrl.errors import ConfigError
 
 
@@ -36,7 +37,7 @@ class GraphCfg:
     """
 
     max_iterations: int = 300
-    horizon: int = 32
+    horizon: int = bounded(32, 0, 10_000)
     abstraction: bool = True
     decay_iterations: int = 0
 

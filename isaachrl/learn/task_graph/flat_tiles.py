@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.statistics import Statistics
 from isaachrl.errors import ConfigError
@@ -32,7 +33,7 @@ class FlatPgCfg:
     """
 
     max_iterations: int = 225
-    horizon: int = 64
+    horizon: int = bounded(64, 0, 10_000)
     goal_reward: float = 100.0
     failure_reward: float = -500.0
     policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(tiles=[20, 20, 36, 5]))
@@ -54,7 +55,7 @@ class ActorCriticCfg(FlatPgCfg):
         critic_rate: share of the critic's error taken up at once.
     """
 
-    critic_tiles: list[int] = field(default_factory=lambda: [5, 5, 36, 5, 30])
+    critic_tiles: list[int] = bounded([5, 5, 36, 5, 30], 1, 1000)
     critic_rate: float = 0.3
 
     def __post_init__(self) -> None:

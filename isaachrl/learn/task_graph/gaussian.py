@@ -1,11 +1,12 @@
 """A Gaussian policy on tiles and its gradient: what the ship's subtasks and its flat learners have in common."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.errors import ConfigError
 from isaachrl.learn.task_graph.algorithms import like
 from isaachrl.learn.task_graph.tiles import tile_step, value_of
@@ -42,8 +43,8 @@ class GaussianCfg:
     normalize: bool = True
     gamma: float = 0.99
     lam: float = 0.95
-    tiles: list[int] = field(default_factory=lambda: [5, 5, 36, 5])
-    tilings: int = 9
+    tiles: list[int] = bounded([5, 5, 36, 5], 1, 1000)
+    tilings: int = bounded(9, 1, 1000)
 
     def __post_init__(self) -> None:
         """Refuse numbers nothing can come of."""

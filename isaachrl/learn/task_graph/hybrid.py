@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.statistics import Statistics
 from isaachrl.errors import ConfigError
@@ -44,8 +45,8 @@ class HybridCfg:
     """
 
     max_iterations: int = 450
-    horizon: int = 32
-    cells: int = 20
+    horizon: int = bounded(32, 0, 10_000)
+    cells: int = bounded(20, 0, 1000)
     learning_rate: float = 0.1
     lam: float = 0.9
     gamma: float = 1.0
@@ -56,7 +57,7 @@ class HybridCfg:
     goal_reward: float = 100.0
     failure_reward: float = -500.0
     call_steps: int = 200
-    trace: int = 16
+    trace: int = bounded(16, 0, 1000)
     policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(learning_rate=1.5, decay_iterations=80))
 
     def __post_init__(self) -> None:

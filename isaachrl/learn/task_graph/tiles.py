@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError
+from isaachrl.memory import require_memory
 
 
 class TileCoder:
@@ -49,6 +50,8 @@ class TileCoder:
         self._strides = torch.cumprod(torch.cat((torch.ones_like(self._counts[:1]), self._counts[:-1])), 0)
         self.tiles = int(self._counts.prod())
         self.size = self.tiles * tilings
+        what = f"one number for each of {counts} tiles in {tilings} tilings"
+        require_memory(4 * self.size, device, what, "type fewer tiles")
         self._base = torch.arange(tilings, device=device) * self.tiles
 
     def middle(self) -> Tensor:

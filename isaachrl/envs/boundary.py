@@ -1,0 +1,122 @@
+"""Checks of what users hand in, by type, shape and place alone: nothing waits for a device."""
+
+import os
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.maths.seeds import LARGEST_SEED
+
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "name": ((str,), "the name of a task, such as 'HumanoidAMP'"),
+    "source": ((str, os.PathLike), "the path of a run, a checkpoint or a skill file"),
+    "num_envs": ((Integral,), "a whole number, such as 1"),
+    "sim": ((str,), "the name of an engine, such as 'auto'"),
+    "device": ((str, torch.device), "the name of a device, such as 'auto' or 'cpu'"),
+    "seed": ((Integral,), f"a whole number from 0 to {LARGEST_SEED}, such as 0"),
+    "graph": ((str,), "'auto' or 'off'"),
+    "cfg": ((Mapping, type(None)), "sections with keys and values, such as {'task': {'episode_steps': 600}}"),
+}
+
+
+def check_call(function: str, **arguments: Any) -> None:
+    """Refuse arguments of another type than a function of the library takes; the names say which.
+
+    Raises:
+        ConfigError: the first that is wrong.
+    """
+    for name, value in arguments.items():
+        kinds, expected = _KINDS[name]
+        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        if not fits or (name == "seed" and not 0 <= value <= LARGEST_SEED):
+            raise ConfigError(f"{function}({name}={value!r}): expected {expected}")
+
+
+def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+    """Refuse what is not a dense tensor of this shape and type on this device.
+
+    Raises:
+        ConfigError: says what came and what was expected.
+    """
+    if isinstance(value, Tensor) and value.layout is torch.strided and value.shape == shape and value.dtype is dtype:
+        at = value.device
+        if at.type == device.type and (device.index is None or at.index == device.index):
+            return
+    expected = f"a tensor of {_name(dtype)} and shape {shape} on {device}"
+    raise ConfigError(
+        f"{what} is {_described(value)}; expected {expected}: type"
+        f" torch.as_tensor(…, dtype={dtype}, device={str(device)!r}), one row for each environment"
+    )
+
+
+def _described(value: object) -> str:
+    """What a value is, in words."""
+    if not isinstance(value, Tensor):
+        return f"of type {type(value).__name__}"
+    layout = "" if value.layout is torch.strided else f"sparse ({value.layout}) "
+    return f"a {layout}tensor of {_name(value.dtype)} and shape {tuple(value.shape)} on {value.device}"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def check_obs(obs: object, sizes: Mapping[str, int], needed: tuple[str, ...], rows: int, device: torch.device) -> None:
+    """Refuse observations that a policy cannot act on.
+
+    On the CPU, where nobody waits for a device, numbers that are not finite are refused, too.
+
+    Args:
+        obs: what was handed in.
+        sizes: width of each group.
+        needed: the groups that have to be there.
+        rows: N.
+        device: where.
+
+    Raises:
+        ConfigError: a group is missing, or is no `(N, size)` float32.
+    """
+    if not isinstance(obs, Mapping):
+        raise ConfigError(f"the observation is {_described(obs)}; expected tensors by group: {', '.join(needed)}")
+    for group in needed:
+        if group not in obs:
+            raise ConfigError(f"the observation has no group {group!r}; it needs {', '.join(needed)}")
+        what = f"the group {group!r} of the observation"
+        check_tensor(obs[group], what, (rows, sizes[group]), torch.float32, device)
+        if device.type == "cpu" and not bool(obs[group].isfinite().all()):
+            broken = (~obs[group].isfinite()).any(-1).nonzero()[:, 0].tolist()
+            raise ConfigError(f"{what} is not finite in environments {broken[:8]}; reset these, or mend the sensor")
+
+
+def check_state(state: object, own: object, place: str = "state") -> None:
+    """Refuse a stored state whose parts are not those of the present one: their names, types and shapes.
+
+    Args:
+        state: what is to be loaded.
+        own: what the object would store now.
+        place: where this part stands, for messages.
+
+    Raises:
+        CheckpointError: the first part that does not fit.
+    """
+    problem = ""
+    if isinstance(own, Mapping):
+        if not isinstance(state, Mapping):
+            problem = f"is {_described(state)}, expected parts by name"
+        elif set(state) != set(own):
+            problem = f"has the parts {', '.join(map(str, state)) or 'none'}; expected {', '.join(map(str, own))}"
+    elif isinstance(own, Tensor):
+        fits = isinstance(state, Tensor) and (state.shape, state.dtype) == (own.shape, own.dtype)
+        problem = "" if fits else f"is {_described(state)}, expected one of {_name(own.dtype)} and {tuple(own.shape)}"
+    if problem:
+        raise CheckpointError(
+            f"the state of the environment does not fit: {place} {problem}; load one of the same task, engine and"
+            " number of environments"
+        )
+    if isinstance(own, Mapping) and isinstance(state, Mapping):
+        for key, part in own.items():
+            check_state(state[key], part, f"{place}[{key!r}]")
