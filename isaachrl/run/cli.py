@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 
 GROUPS = ("task", "train")
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 _PATHS = ("checkpoint", "skill", "motion", "run_dir", "resume", "rescue", "layout")
 _FLAGS = (  # Hydra's own
     "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
@@ -126,15 +126,15 @@ def typed_values(composed: Mapping[str, Any], overrides: Sequence[str]) -> dict[
 
 
 def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function; an error of ours ends the program with one clean message and exit code 2."""
+    """Call a function; an error of ours ends the program with a clean message and code 2, a signal with 128 + n."""
     try:
         return action(*arguments)
     except IsaacHRLError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         raise SystemExit(EXIT_BAD_INPUT) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         sys.stderr.write("interrupted\n")
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        raise SystemExit(128 + getattr(error, "number", signal.SIGINT)) from None
 
 
 def set_up_logging(quiet: bool = False) -> None:
