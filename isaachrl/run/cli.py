@@ -40,6 +40,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   graph=auto|off  recipe=auto|none|NAME (cpu, gpu, parallel, paper)
   run_dir=FOLDER       where the run goes instead of runs/<task>/<time>
   resume=RUN           continue a stopped run (its folder)
+  save_every_s=S       seconds between two saves
   checkpoint=PATH      what play, evaluate and export load; in training, the weights to start from
   policy=random        uniformly random actions instead of a trained policy, as a baseline to evaluate or play
   skill=FILE           the frozen skill of a task that commands one
