@@ -44,9 +44,7 @@ def joined() -> Iterator[None]:
     else:
         dist.init_process_group("gloo")
     yield
-    # not after an error: the others may still wait, and torchrun ends them
-    greatest(0)  # torchrun ends all as soon as one has stopped, and the first is still writing
-    dist.destroy_process_group()
+    dist.destroy_process_group()  # not after an error: the others may still wait, and torchrun ends them
 
 
 def own_device(device: torch.device) -> torch.device:

@@ -29,6 +29,8 @@ def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
         set_up_logging(quiet=distributed.rank() > 0)
         settings = resolve(composed, typed_values(composed, overrides))
         result = dispatch(settings, stop)
+        if stop.number:
+            distributed.greatest(0)  # torchrun ends all when one ends like that, and the first may still be writing
     if stop.number:
         raise SystemExit(128 + stop.number)
     return result

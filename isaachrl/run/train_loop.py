@@ -135,7 +135,9 @@ class TrainLoop:
         last = self.folder.checkpoints / LAST if self.folder else None
         if last is None:
             return "another process of this training has ended, and this one with it"
-        left = f"{last} is intact; add resume={last}" if last.exists() else "nothing had been saved yet; start again"
+        left = "nothing had been saved yet, start it again"
+        if last.exists():
+            left = f"{last} is intact, start as many processes again with resume={last}"
         return f"another process of this training has ended after iteration {self.learner.iteration}; {left}"
 
     def _iterate(self, record: "Record | None") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.errors import CheckpointError, ConfigError, ProcessError
 from isaachrl.run.checkpoint import load_checkpoint
 from isaachrl.run.metrics import read_metrics
 from isaachrl.run.report import write_report
@@ -337,3 +337,25 @@ def test_checkpoint_in_training_gives_the_weights_and_nothing_else(launch):
     first, second = load_checkpoint(Path("first")), load_checkpoint(Path("second"))
     assert second.iteration == 1
     torch.testing.assert_close(first.learner_state["net"], second.learner_state["net"], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("text", ["[gloo/transport/tcp/pair.cc:553] Connection closed by peer", "out of memory"])
+def test_when_another_process_is_gone_the_last_save_is_named_and_other_errors_stay_what_they_are(
+    launch, monkeypatch, text
+):
+    original = point.Greedy.iterate
+
+    def iterate(self):
+        if self.iteration == 3:
+            raise RuntimeError(text)
+        return original(self)
+
+    monkeypatch.setattr(point.Greedy, "iterate", iterate)
+    lost = "gloo" in text
+    left = r"iteration 3; run/checkpoints/last.pt is intact, .* resume=run/checkpoints/last.pt" if lost else text
+    with pytest.raises(ProcessError if lost else RuntimeError, match=left):
+        launch(max_iterations=5, run_dir="run", save_every_s=0)
+    assert load_checkpoint(Path("run")).iteration == 3
+    if lost:
+        with pytest.raises(ProcessError, match="iteration 3; nothing had been saved yet"):
+            launch(max_iterations=50, run_dir="new", save_every_s=1e9)
