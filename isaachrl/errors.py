@@ -32,6 +32,14 @@ class WriteError(IsaacHRLError):
     """A file could not be written; an older one of that name is intact."""
 
 
+class DivergenceError(IsaacHRLError):
+    """What a training has learned is no longer finite; nothing of that has been written."""
+
+
+class ProcessError(IsaacHRLError):
+    """Another process of a training by several has ended before its time."""
+
+
 class RenderError(IsaacHRLError):
     """No renderer works on this machine."""
 

@@ -173,10 +173,15 @@ def gather(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [torch.load(io.BytesIO(data), map_location="cpu", weights_only=True) for data in found[1:] if data]
 
 
-def anyone(*wishes: bool) -> list[bool]:
-    """For each wish, whether some rank has it."""
+def greatest(*numbers: int) -> list[int]:
+    """Each number's greatest value over the ranks; of a yes or no, whether some rank says yes."""
     if size() == 1:
-        return list(wishes)
-    votes = torch.tensor(wishes, dtype=torch.int32)
-    dist.all_reduce(votes, op=dist.ReduceOp.MAX)
-    return [bool(vote) for vote in votes.tolist()]
+        return list(numbers)
+    values = torch.tensor(numbers, dtype=torch.int32)
+    dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return values.tolist()
+
+
+def ended_elsewhere(error: RuntimeError) -> bool:
+    """Whether an error says that another rank is gone: PyTorch has a class for that with NCCL, and a text with gloo."""
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)

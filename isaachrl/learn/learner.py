@@ -73,13 +73,17 @@ class Learner(ABC):
 
     @abstractmethod
     def iterate(self) -> dict[str, float]:
-        """Collect one rollout and learn from it; return the signals of this iteration by name (`group/name`)."""
+        """Collect one rollout and learn from it; return the signals of this iteration by name (`group/name`).
+
+        What did not happen in it is left out. A signal that is not finite is a reason to look at the weights.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, normalisers, replay, counters and the present episode state: all but the environment.
 
-        Tensors, numbers, strings, lists and dicts only, so that it loads without pickled code.
+        Tensors, numbers, strings, lists and dicts only, so that it loads without pickled code. Its floating-point
+        tensors are finite: a training ends that would save others.
         """
 
     @abstractmethod

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,6 @@ from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 GROUPS = ("task", "train")
 EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141  # what a shell shows of a program that SIGPIPE ends
 _PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout")
 _NO_MEMORY = re.compile(
@@ -50,6 +50,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   graph=auto|off  recipe=auto|none|NAME (cpu, gpu, parallel, paper)
   run_dir=FOLDER       where the run goes instead of runs/<task>/<time>
   resume=RUN           continue a stopped run (its folder)
+  save_every_s=S       seconds between two saves
   checkpoint=PATH      what play, evaluate and export load; in training, the weights to start from
   policy=random        uniformly random actions instead of a trained policy, as a baseline to evaluate or play
   skill=FILE           the frozen skill of a task that commands one
@@ -171,8 +172,8 @@ def typed_values(composed: Mapping[str, Any], overrides: Sequence[str]) -> dict[
 def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function; what it raises ends the program with a message and an exit code.
 
-    An error of ours and a lack of memory are one line and exit code 2. Any other exception is a fault of the program,
-    code 1: its traceback, and what to do with it. Whoever has stopped reading the standard output is told nothing.
+    An error of ours and a lack of memory are one line and exit code 2, a signal is code 128 + its number. Any other
+    exception is a fault of the program, code 1: its traceback, and what to do with it. A closed standard output is quiet.
     """
     try:
         result = action(*arguments)
@@ -181,9 +182,9 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
     except IsaacHRLError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         raise SystemExit(EXIT_BAD_INPUT) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         sys.stderr.write("interrupted\n")
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        raise SystemExit(128 + getattr(error, "number", signal.SIGINT)) from None
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             raise SystemExit(EXIT_BROKEN_PIPE) from None

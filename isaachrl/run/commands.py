@@ -9,6 +9,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn import distributed
 from isaachrl.run.cli import set_up_logging, typed_values
 from isaachrl.run.settings import Mode, Settings, resolve
+from isaachrl.run.stop import Stop
 from isaachrl.run.train import train
 
 
@@ -21,11 +22,18 @@ def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
 
     Raises:
         IsaacHRLError: the input cannot be used; the message says what to type.
+        SystemExit: a signal has stopped a training; the code is 128 + its number.
     """
-    with distributed.joined():
+    stop = Stop()
+    with stop.watching(), distributed.joined():
         set_up_logging(quiet=distributed.rank() > 0)
         settings = resolve(composed, typed_values(composed, overrides))
-        return dispatch(settings)
+        result = dispatch(settings, stop)
+        if stop.number:
+            distributed.greatest(0)  # torchrun ends all when one ends like that, and the first may still be writing
+    if stop.number:
+        raise SystemExit(128 + stop.number)
+    return result
 
 
 def list_keys(settings: Settings) -> None:
@@ -55,12 +63,17 @@ def _spelt(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool | dict) else str(value)
 
 
-def dispatch(settings: Settings) -> Any:
-    """Run the command of `settings.run.mode`. What a command needs is imported when it is asked for."""
+def dispatch(settings: Settings, stop: Stop | None = None) -> Any:
+    """Run the command of `settings.run.mode`. What a command needs is imported when it is asked for.
+
+    Args:
+        settings: of the run.
+        stop: tells a training when to stop, and its caller why it did.
+    """
     if settings.run.help:
         return list_keys(settings)
     if settings.run.mode is Mode.train:
-        return train(settings)
+        return train(settings, stop)
     if distributed.size() > 1:
         mode = settings.run.mode.value
         raise ConfigError(

@@ -1,12 +1,15 @@
 """The layout of a run's folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from isaachrl.errors import IsaacHRLError
+from isaachrl.errors import ConfigError, IsaacHRLError, WriteError
 from isaachrl.files import remove_leftovers, write_atomically
 
 CONFIG = "config.yaml"
@@ -48,6 +51,30 @@ class RunFolder:
                 raise IsaacHRLError(f"the folder {path} cannot be created ({error}); type run_dir=FOLDER") from error
             return RunFolder(path)
         raise IsaacHRLError(f"too many runs were started at {stem} under {root / task}; type run_dir=FOLDER")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Inside, no other training writes here. The system ends the lock with the process, however that ends.
+
+        Raises:
+            ConfigError: another one does.
+            WriteError: nothing can be written here.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(
+                f"another training is writing into {self.path}; wait for its end, stop it, or type another run_dir"
+            ) from None
+        except OSError as error:
+            raise WriteError(
+                f"{self.path} cannot be written to ({error.strerror or error}); type run_dir=FOLDER"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def remove_leftovers(self) -> None:
         """Remove what a killed training has left of files that it was just writing."""

@@ -9,16 +9,16 @@ class Periodic:
     """Due every so often, and rarer where it takes long, so that it never takes more than a share of the time.
 
     Args:
-        first_s: seconds from now until it is due for the first time.
-        every_s: seconds from the end of one time to the next, at least.
-        share: most of the time that it may take, in (0, 1].
+        first_s: seconds from now until it is due for the first time; the pause doubles each time up to `every_s`.
+        every_s: seconds from the end of one time to the next, at least, in the long run.
+        share: most of the time that it may take; infinity leaves that out.
         clock: seconds since any moment.
     """
 
     def __init__(
         self, first_s: float, every_s: float, share: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.every_s, self.share, self._clock = every_s, share, clock
+        self.every_s, self.share, self._clock, self._pause_s = every_s, share, clock, first_s
         self._next = clock() + first_s
 
     def due(self) -> bool:
@@ -31,4 +31,5 @@ class Periodic:
         start = self._clock()
         yield
         end = self._clock()
-        self._next = end + max(self.every_s, (end - start) / self.share)
+        self._pause_s = min(2.0 * self._pause_s, self.every_s)
+        self._next = end + max(self._pause_s, (end - start) / self.share)

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ import numpy as np
 from isaachrl.envs.env import Env
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import RenderError
+from isaachrl.files import write_atomically
 from isaachrl.run.stills import Stills
 from isaachrl.sim.cameras import ChaseCamera, View
 from isaachrl.sim.floor_plan import FloorPlan, Rectangle
@@ -32,7 +34,8 @@ Picture = Future[np.ndarray]
 
 
 class VideoWriter:
-    """An mp4 that appears under its name when it is complete. Use it in a `with` statement.
+    """An mp4 that appears under its name when it is complete, and until then grows in the system's folder for temporary
+    files, where what a killed process leaves belongs. Use it in a `with` statement.
 
     Args:
         path: where it goes.
@@ -41,10 +44,16 @@ class VideoWriter:
 
     Raises:
         RenderError: the encoder fails or the disk refuses the file.
+        WriteError: the disk refuses the complete file.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: Fraction | int) -> None:
-        self.path, self._partial, self.frames = path, path.with_name(f".{path.stem}.partial{path.suffix}"), 0
+        self.path, self.frames = path, 0
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="isaachrl-")
+        except OSError as error:
+            raise RenderError(f"the video {path} could not be begun ({error}); type video=false") from error
+        self._partial = Path(self._folder.name) / path.name
         rate: Any = fps  # the encoder takes fractions, its annotations do not
         self._sink: Generator[None, Any, None] = imageio_ffmpeg.write_frames(
             str(self._partial),
@@ -71,10 +80,10 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._sink.close()
-        if kind is None and self.frames and self._partial.exists():
-            self._partial.replace(self.path)
-        self._partial.unlink(missing_ok=True)
+        with self._folder:
+            self._sink.close()
+            if kind is None and self.frames and self._partial.exists():
+                write_atomically(self.path, self._partial.read_bytes())
 
 
 class _AtOnce(Executor):

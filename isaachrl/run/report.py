@@ -19,6 +19,7 @@ from isaachrl.run.metrics import read_metrics
 
 log = logging.getLogger(__name__)
 
+POINTS = 1500  # iterations that a picture is drawn of, more than it has pixels across
 COLUMNS = 3
 LINES_A_PANEL = 4  # more lines in one panel cannot be told apart
 SPREAD = 8.0  # signals whose sizes differ by more get panels of their own
@@ -32,7 +33,7 @@ Series = dict[str, np.ndarray]
 
 def write_report(metrics: Path, picture: Path, title: str) -> None:
     """Draw the metrics file as a PNG, as soon as it has two lines; a full disk costs only the picture."""
-    records = read_metrics(metrics) if metrics.exists() else []
+    records = read_metrics(metrics, POINTS) if metrics.exists() else []
     if len(records) < 2:
         return
     try:
@@ -53,7 +54,7 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
     # by hand: an automatic layout draws everything twice
     figure.subplots_adjust(0.05, 0.55 / height, 0.98, 1.0 - 1.15 / height, wspace=0.22, hspace=0.62)
     took = f"{minutes[-1]:.1f} min" if minutes[-1] >= SHORT_MIN else f"{60.0 * minutes[-1]:.2g} s"
-    heading = f"{title}: {len(records)} iterations, {samples[-1]:,.0f} samples, {took}"
+    heading = f"{title}: {records[-1]['iteration']} iterations, {samples[-1]:,.0f} samples, {took}"
     figure.suptitle(heading, fontsize=12, y=1.0 - 0.2 / height)
     for index, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, COLUMNS, index + 1)

@@ -28,10 +28,9 @@ Values = dict[str, Any]
 
 SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
 DEFAULT_NUM_ENVS = 256
-LARGEST_SEED = 2**63  # generators of PyTorch take no larger ones, nor do its tensors
 _OWN = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 # how a run was started, as against what it is: not taken over from a stored configuration
-_OF_THE_CALL = (
+OF_THE_CALL = (
     "mode",
     "checkpoint",
     "resume",
@@ -85,6 +84,7 @@ class RunCfg:
         motion: shorthand of `task.motion`.
         run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
         resume: run folder to continue from its `checkpoints/last.pt`.
+        save_every_s: seconds from one `checkpoints/last.pt` to the next; nothing goes by what it costs.
         video: whether playing writes a video.
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task or, if there is
             none, after the device; `none` applies none.
@@ -108,6 +108,7 @@ class RunCfg:
     motion: str | None = None
     run_dir: str | None = None
     resume: str | None = None
+    save_every_s: float | None = None
     video: bool = True
     recipe: str = "auto"
     test: bool = False
@@ -120,6 +121,8 @@ class RunCfg:
             raise ConfigError(f"num_envs={self.num_envs}: at least 1 environment is needed, type num_envs=1 or more")
         if self.max_iterations is not None and self.max_iterations < 1:
             raise ConfigError(f"max_iterations={self.max_iterations}: type max_iterations=1 or more")
+        if self.save_every_s is not None and not self.save_every_s >= 0:
+            raise ConfigError(f"save_every_s={self.save_every_s}: type save_every_s=0 (every iteration) or more")
         if self.episodes < 1:
             raise ConfigError(f"episodes={self.episodes}: type episodes=1 or more")
         for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
@@ -243,7 +246,7 @@ def _stored(loaded: Checkpoint, resuming: bool) -> Values:
     """What a checkpoint's own configuration contributes: task and learner; when resuming, the whole run."""
     if not resuming:
         return {key: loaded.config[key] for key in ("task", "train", "sim") if key in loaded.config}
-    known = {item.name for item in fields(RunCfg)} - set(_OF_THE_CALL)
+    known = {item.name for item in fields(RunCfg)} - set(OF_THE_CALL)
     return {key: value for key, value in loaded.config.items() if key in known}
 
 

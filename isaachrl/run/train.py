@@ -1,26 +1,41 @@
 """The command `mode=train`."""
 
 import logging
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
 from isaachrl.learn import distributed
+from isaachrl.learn.learner import Learner
 from isaachrl.run.build import build_env, build_learner, check_room, load_weights, reason, seed_everything
 from isaachrl.run.checkpoint import LAST
 from isaachrl.run.evaluate import write_summary
 from isaachrl.run.folder import RunFolder
-from isaachrl.run.settings import Settings
+from isaachrl.run.settings import DEFAULT_NUM_ENVS, OF_THE_CALL, RunCfg, Settings
+from isaachrl.run.stop import Stop
 from isaachrl.run.train_loop import Identity, TrainLoop
 
 log = logging.getLogger(__name__)
 
+# what a continuation may have otherwise than the run: how long, how and on what it runs, and what it keeps
+_MAY_CHANGE = {*OF_THE_CALL, "max_iterations", "train.max_iterations", "save_every_s", "sim", "train.checkpoint_replay"}
+_WORLDS = {"num_envs", "seed"}  # the environments' state would fit no others
 
-def train(settings: Settings) -> Path | None:
+
+def train(settings: Settings, stop: Stop | None = None) -> Path | None:
     """Train from the beginning, from given weights, or on from where a run stopped.
+
+    Args:
+        settings: of the run.
+        stop: tells when to stop; its `number` stays 0 when the training is complete.
 
     Returns:
         The run's folder; None in the processes of a training that leave the files to the first.
     """
+    if settings.run.resume:
+        _refuse_changes(settings)
     seed, num_envs = settings.run.seed, distributed.own_share(settings.num_envs, "num_envs")
     check_room(settings, num_envs)
     seed_everything(seed)
@@ -31,9 +46,21 @@ def train(settings: Settings) -> Path | None:
             raise ConfigError(f"the learner {settings.learner.name} trains in one process; type python train.py …")
         seed_everything(distributed.own_seed(seed))  # the weights are alike now, what is drawn must not be
     folder = _folder(settings) if distributed.rank() == 0 else None
-    config = settings.plain()
-    loop = TrainLoop(learner, folder, Identity(settings.task.name, settings.learner.name, config))
-    if settings.run.resume:
+    with nullcontext() if folder is None else folder.locked():
+        return _train(settings, learner, folder, stop)
+
+
+def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop: Stop | None) -> Path | None:
+    """What `train` does once it has the folder for itself."""
+    run, config = settings.run, settings.plain()
+    if folder is not None and _new(run) and (folder.checkpoints / LAST).exists():
+        raise ConfigError(
+            f"run_dir={folder.path} holds a training already; type resume={folder.path} to go on with it, another"
+            " run_dir, or remove that folder"
+        )
+    identity = Identity(settings.task.name, settings.learner.name, config)
+    loop = TrainLoop(learner, folder, identity, run.save_every_s, stop)
+    if run.resume:
         _restore(loop, settings)
     elif settings.loaded is not None:
         load_weights(learner, settings)
@@ -48,6 +75,7 @@ def train(settings: Settings) -> Path | None:
         return None
     folder.remove_leftovers()
     folder.write_config(config)
+    env = learner.env
     log.info("%s: %d environments on %s, folder %s", settings.task.name, env.num_envs, env.device, folder.path)
     if learner.iteration == learner.max_iterations:
         log.info("all %d iterations are done; type max_iterations=N for more", learner.iteration)
@@ -62,44 +90,67 @@ def train(settings: Settings) -> Path | None:
 
 
 def _folder(settings: Settings) -> RunFolder:
-    """Where the run goes: a folder that was named, the one it is resumed in, or a fresh one.
-
-    Raises:
-        ConfigError: a new training was to go where another one lies.
-    """
+    """Where the run goes: a folder that was named, the one it is resumed in, or a fresh one."""
     run = settings.run
     if run.run_dir:
-        folder = RunFolder(Path(run.run_dir))
-        if not run.resume and (folder.checkpoints / LAST).exists():
-            raise ConfigError(
-                f"run_dir={run.run_dir} holds a training already; type resume={run.run_dir} to go on with it, another"
-                " run_dir, or remove that folder"
-            )
-        return folder
-    if run.resume:
-        source = Path(run.resume)
-        if source.is_dir():
-            return RunFolder(source)
-        if source.parent.name == "checkpoints":
-            return RunFolder(source.parent.parent)
-    return RunFolder.fresh(settings.task.name)
+        return RunFolder(Path(run.run_dir))
+    resumed = _resumed(run)
+    return RunFolder(resumed) if resumed is not None else RunFolder.fresh(settings.task.name)
+
+
+def _resumed(run: RunCfg) -> Path | None:
+    """The folder of the run that `resume=` names by a folder or a file; None if there is none."""
+    source = Path(run.resume or "")
+    if run.resume and source.is_dir():
+        return source
+    return source.parent.parent if source.parent.name == "checkpoints" else None
+
+
+def _new(run: RunCfg) -> bool:
+    """Whether this is another run than the one it is resumed from, if any: it goes into another folder."""
+    resumed = _resumed(run)
+    return resumed is None or (run.run_dir is not None and Path(run.run_dir).resolve() != resumed.resolve())
+
+
+def _refuse_changes(settings: Settings) -> None:
+    """A run goes on as what it is: with its worlds in any case, and with all that it learns in its own folder.
+
+    Raises:
+        CheckpointError: a key was changed that may not be.
+    """
+    run = settings.run
+    assert settings.loaded is not None and run.resume
+    was, now = _flat(settings.loaded.config), _flat(settings.plain())
+    for values in (was, now):
+        values["num_envs"] = values.get("num_envs") or DEFAULT_NUM_ENVS
+    checked = was.keys() & now.keys() & (_WORLDS if _new(run) else was.keys() - _MAY_CHANGE)
+    changed = sorted(key for key in checked if was[key] != now[key] and not _moved(was[key], now[key]))
+    if changed:
+        named = ", ".join(f"{key}={was[key]}, not {now[key]}" for key in changed)
+        new = "" if _WORLDS & {*changed} else " run_dir=FOLDER along with it for a new run that goes on from here, or"
+        raise CheckpointError(
+            f"the run was made with {named}, and an exact continuation needs the same; leave"
+            f" {', '.join(f'{key}=' for key in changed)} out, or type{new} checkpoint={run.resume} for a new training"
+            " that starts from its weights"
+        )
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested values by their dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return found
+
+
+def _moved(before: Any, after: Any) -> bool:
+    """Whether a file that a run was made with has another path now, being no longer where it was."""
+    return all(isinstance(path, str) and Path(path).suffix for path in (before, after)) and not Path(before).exists()
 
 
 def _restore(loop: TrainLoop, settings: Settings) -> None:
     """Put a run back to where it stopped."""
     assert settings.loaded is not None
-    stored = settings.loaded.config.get("num_envs")
-    if stored is not None and stored != settings.num_envs:
-        raise CheckpointError(
-            f"the run was made with num_envs={stored}, and an exact continuation needs as many, not"
-            f" {settings.num_envs}; leave num_envs= out, or type checkpoint={settings.run.resume} for its weights"
-        )
-    seed = settings.loaded.config.get("seed")
-    if seed is not None and seed != settings.run.seed:
-        raise CheckpointError(
-            f"the run was made with seed={seed}, from which its worlds were drawn, not {settings.run.seed}; leave seed="
-            f" out, or type checkpoint={settings.run.resume} for a new training that starts from its weights"
-        )
     processes = 1 + len(settings.loaded.others)
     if processes != distributed.size():
         raise CheckpointError(

@@ -1,36 +1,34 @@
 """The loop of a training: one iteration after the other, its record, its checkpoints, its orderly end."""
 
-import logging
+import math
 import re
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Self
 
-from torch.utils.tensorboard import SummaryWriter
-
+from isaachrl.errors import DivergenceError, ProcessError
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
 from isaachrl.run.checkpoint import LAST, Checkpoint, random_state, restore_random_state, save_checkpoint
+from isaachrl.run.events import Events
 from isaachrl.run.folder import RunFolder
+from isaachrl.run.guard import Guard
 from isaachrl.run.metrics import MetricsFile
 from isaachrl.run.periodic import Periodic
 from isaachrl.run.progress import Display
 from isaachrl.run.report import write_report
+from isaachrl.run.stop import Stop
 from isaachrl.schema import state_mismatch
 
-log = logging.getLogger(__name__)
-
-# the first is early, so that a crash in the first minutes does not lose everything
-FIRST_SAVE_S, SAVE_EVERY_S, DRAW_EVERY_S = 60.0, 300.0, 60.0
+# early at first, then rarer: a crash loses no more than half of a training
+FIRST_SAVE_S, SAVE_EVERY_S = 5.0, 300.0
+DRAW_EVERY_S = 60.0
 SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # most of a training's time that goes into `last.pt` and into the report
 NUMBERED_KEPT = 5
 NUMBERED = re.compile(r"\d{8}\.pt")
-_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class TrainLoop:
         learner: what learns.
         folder: where the run's files go; None in a process that trains along and leaves them to the first.
         identity: names and configuration for the checkpoints.
+        save_every_s: seconds from one `last.pt` to the next, whatever they cost; None goes by their cost.
+        stop: tells when to stop.
         clock: seconds since any moment.
     """
 
@@ -57,18 +57,23 @@ class TrainLoop:
         learner: Learner,
         folder: RunFolder | None,
         identity: Identity,
+        save_every_s: float | None = None,
+        stop: Stop | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.learner, self.folder, self.identity = learner, folder, identity
         self.wall_s = 0.0
         self._clock = clock
         self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
-        self._drawing = Periodic(FIRST_SAVE_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
+        if save_every_s is not None:
+            self._saving = Periodic(save_every_s, save_every_s, math.inf, clock)
+        self._drawing = Periodic(DRAW_EVERY_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
         # iterations since the last save: of each kind of room that was too small, and all of them
         self._short: Counter[str] = Counter()
         self._since_save = 0
-        self._stop = Stop()
+        self._stop = stop or Stop()
+        self._guard = Guard(learner, folder.checkpoints if folder else None)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Put environment, learner and global random state where the checkpoint left them.
@@ -95,30 +100,59 @@ class TrainLoop:
 
         Raises:
             CheckpointError: a checkpoint could not be written; the one before is intact.
+            DivergenceError: what was learned is not finite; it has not been written.
+            ProcessError: another process of this training has ended before its time.
             ConfigError: contacts are left out in most iterations, however much room there is; all has been saved.
         """
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
         if folder is not None:
             record = Record(learner, folder, self.identity.task)
-        stop = False
-        with self._stop.watching(), record as written:
-            while learner.iteration < learner.max_iterations and not stop:
-                self._iterate(written)
-                self._keep_weights()
-                stop, save = distributed.anyone(self._stop.asked, self._saving.due())
-                if save:
-                    self._make_room_and_save()
-                if self._drawing.due():
-                    self._draw()
-            self._save()
-            self._draw()
-        return learner.iteration >= learner.max_iterations
+        with self._stop.watching(in_order=True), record as written:
+            try:
+                self._train(written)
+            except DivergenceError:
+                self._draw()  # it shows how that came about
+                raise
+            except RuntimeError as error:
+                if not distributed.ended_elsewhere(error):
+                    raise
+                raise ProcessError(self._unfinished()) from error
+        done = learner.iteration >= learner.max_iterations
+        if done:
+            self._stop.number = 0  # it came too late to stop anything
+        return done
+
+    def _train(self, record: "Record | None") -> None:
+        """All iterations, and what is written between them and at the end."""
+        stop = 0
+        while self.learner.iteration < self.learner.max_iterations and not stop:
+            self._iterate(record)
+            self._keep_weights()
+            stop, save = distributed.greatest(self._stop.number, self._saving.due())
+            if stop:
+                self._stop.number = stop  # another process may have got it
+            if save:
+                self._make_room_and_save()
+            if self._drawing.due():
+                self._draw()
+        self._save()
+        self._draw()
+
+    def _unfinished(self) -> str:
+        """What remains after another process has ended."""
+        last = self.folder.checkpoints / LAST if self.folder else None
+        if last is None:
+            return "another process of this training has ended, and this one with it"
+        left = "nothing had been saved yet, start it again"
+        if last.exists():
+            left = f"{last} is intact, start as many processes again with resume={last}"
+        return f"another process of this training has ended after iteration {self.learner.iteration}; {left}"
 
     def _iterate(self, record: "Record | None") -> None:
         """One iteration and its record."""
         before, start = self.learner.samples, self._clock()
-        signals = self.learner.iterate()
+        signals = self._guard.iterate()
         short = self.learner.env.check_capacity()
         self._short.update(short.keys())
         self._since_save += 1
@@ -145,6 +179,7 @@ class TrainLoop:
             return
         with self._saving.measured():
             own = self._state()
+            self._guard.check(own["learner_state"])
             checkpoint = self._checkpoint(**own, others=distributed.gather(own))
             self._saved_iteration = self.learner.iteration
             if self.folder is not None:
@@ -154,12 +189,14 @@ class TrainLoop:
     def _keep_weights(self) -> None:
         """After each fifth of the run, keep the weights alone under the iteration's number; the newest few stay."""
         iteration, total = self.learner.iteration, self.learner.max_iterations
-        if self.folder is None or iteration * NUMBERED_KEPT // total == (iteration - 1) * NUMBERED_KEPT // total:
+        if iteration * NUMBERED_KEPT // total == (iteration - 1) * NUMBERED_KEPT // total:
+            return
+        weights = self.learner.weights()
+        self._guard.check(weights)
+        if self.folder is None:
             return
         folder = self.folder.checkpoints
-        save_checkpoint(
-            self._checkpoint(learner_state=self.learner.weights(), env_state={}), folder / f"{iteration:08d}.pt"
-        )
+        save_checkpoint(self._checkpoint(learner_state=weights, env_state={}), folder / f"{iteration:08d}.pt")
         found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
         kept = [path for path in found if int(path.stem) <= iteration]
         # those from later on belong to a continuation that was given up
@@ -217,7 +254,7 @@ class Record:
         remaining = max(learner.max_iterations - learner.iteration, 0) * learner.samples_per_iteration
         self._metrics = MetricsFile(folder.metrics, keep=learner.iteration)
         self._display = Display(title, learner.samples + remaining, learner.samples, learner.HEADLINE)
-        self._events = SummaryWriter(str(folder.events), purge_step=learner.samples)
+        self._events = Events(folder.events, learner.samples)
 
     def __enter__(self) -> Self:
         self._display.__enter__()
@@ -231,44 +268,5 @@ class Record:
         """Take in an iteration: seconds of training so far, samples a second, and the learner's signals."""
         head = {"iteration": learner.iteration, "samples": learner.samples, "wall_s": wall_s}
         self._metrics.append(head | {"perf/samples_per_s": rate} | signals)
-        for name, value in (signals | {"perf/samples_per_s": rate}).items():
-            self._events.add_scalar(name, value, learner.samples)
+        self._events.add(learner.samples, signals | {"perf/samples_per_s": rate})
         self._display.update(learner.iteration, learner.samples, rate, signals)
-
-
-class Stop:
-    """A wish to stop, raised by Ctrl-C, SIGTERM or, when the terminal closes, SIGHUP.
-
-    The first signal lets the iteration under way finish, so that what is saved stands between two iterations;
-    a second Ctrl-C interrupts at once, and the last checkpoint is then what remains. A closing terminal may send
-    SIGHUP more than once, which does not interrupt.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Take the signals over; outside the main thread Python does not allow it, and nothing is done."""
-        previous: dict[int, Any] = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM, _HANGUP):
-                if number is None or (number == _HANGUP and signal.getsignal(number) == signal.SIG_IGN):
-                    continue  # under nohup a training outlives its terminal
-                previous[number] = signal.signal(number, self._on_signal)
-        except ValueError:
-            pass
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Note the wish; the second one is not to be reasoned with."""
-        if self.asked:
-            if number != _HANGUP:
-                raise KeyboardInterrupt
-            return
-        self.asked = True
-        log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")

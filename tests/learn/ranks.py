@@ -135,7 +135,7 @@ def small_parts():
         "drawn": torch.rand(3, generator=generator),
         "signals": distributed.mean_signals({"both": number, f"only {number:.0f}": 3.0}),
         "gathered": distributed.gather({"rank": distributed.rank(), "x": torch.ones(1)}),
-        "anyone": distributed.anyone(number == 1.0, False),
+        "greatest": distributed.greatest(number == 1.0, 3 + int(number)),
         "part": distributed.own_part(torch.arange(5)),
     }
 

@@ -63,7 +63,7 @@ def test_the_parts_by_hand(found):
         assert parts["gradient"].tolist() == [0.5, 3.5]
         assert parts["weight"] == 7.0
         assert parts["signals"] == {"both": 0.5, "only 0": 3.0, "only 1": 3.0}
-        assert parts["anyone"] == [True, False]
+        assert parts["greatest"] == [1, 4]
         assert parts["part"].tolist() == [[0, 1], [2, 3]][rank]
     assert found[0]["parts"]["gathered"] == [{"rank": 1, "x": torch.ones(1)}]
     assert found[1]["parts"]["gathered"] == []
@@ -150,7 +150,7 @@ def test_alone_everything_is_handed_back(monkeypatch):
     assert (distributed.rank(), distributed.size(), distributed.own_seed(4)) == (0, 1, 4)
     distributed.part_ways(generator)
     assert generator.initial_seed() == 9
-    assert distributed.gather({"a": 1}) == [] and distributed.anyone(True, False) == [True, False]
+    assert distributed.gather({"a": 1}) == [] and distributed.greatest(True, 4) == [1, 4]
     assert distributed.own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
     with distributed.joined():
         assert distributed.size() == 1

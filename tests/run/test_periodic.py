@@ -17,7 +17,7 @@ class Clock:
 @pytest.mark.parametrize(
     ("took", "again"),
     [
-        (1.0, 111.0),  # 100 s after its end at 11
+        (1.0, 31.0),  # twice the first pause after its end at 11
         (6.0, 136.0),  # 6 s are a twentieth of 120 s after its end at 16
     ],
 )
@@ -40,7 +40,19 @@ def test_done_before_it_is_due_it_is_put_off():
     clock.now = 5.0
     with saving.measured():
         clock.now = 6.0
-    clock.now = 105.0
+    clock.now = 25.0
     assert not saving.due()
-    clock.now = 106.0
+    clock.now = 26.0
     assert saving.due()
+
+
+def test_the_pause_doubles_up_to_its_length():
+    clock = Clock()
+    saving = Periodic(first_s=5.0, every_s=30.0, share=1.0, clock=clock)
+    times = []
+    for second in range(130):
+        clock.now = float(second)
+        if saving.due():
+            with saving.measured():
+                times.append(second)
+    assert times == [5, 15, 35, 65, 95, 125]

@@ -279,6 +279,20 @@ def test_without_a_checkpoint_it_says_what_to_type(launch):
         launch(mode="play")
 
 
+def test_a_film_is_in_its_folder_once_it_is_complete_so_that_a_killed_process_leaves_none_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    for folder in ("temporary", "run"):
+        (tmp_path / folder).mkdir()
+    with VideoWriter(tmp_path / "run" / "a.mp4", (64, 64), 30) as writer:
+        writer.add(np.zeros((64, 64, 3), np.uint8))
+        assert list((tmp_path / "run").iterdir()) == []
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.mp4"]
+    assert list((tmp_path / "temporary").iterdir()) == []
+    (tmp_path / "temporary").rmdir()
+    with pytest.raises(RenderError, match="could not be begun .*video=false"):
+        VideoWriter(tmp_path / "run" / "a.mp4", (64, 64), 30)
+
+
 def test_a_film_that_breaks_off_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
         writer.add(np.zeros((64, 64, 3), np.uint8))

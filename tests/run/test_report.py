@@ -1,5 +1,6 @@
 """The report: what goes into which panel, and that a picture comes out."""
 
+import json
 import struct
 
 import numpy as np
@@ -79,3 +80,54 @@ def test_what_json_cannot_hold_becomes_null_at_any_depth():
     assert jsonable({"a": {"b": [1.5, float("nan")]}, "c": float("-inf"), "d": "x"}) == {
         "a": {"b": [1.5, None]}, "c": None, "d": "x",
     }  # fmt: skip
+
+
+def test_a_resumed_run_keeps_its_lines_as_they_are_and_reads_only_the_last(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    kept = "".join(f'{{"iteration":{i},   "x":{i}e-1}}\n' for i in range(1, 50_001))
+    path.write_text(kept + '{"iteration": 50001}\n{"iteration": 50002}\n{"iter\n[3]\n{"iteration": 5')
+    read = []
+    monkeypatch.setattr(
+        "isaachrl.run.metrics.json.loads", lambda line: read.append(line) or json.JSONDecoder().decode(line.decode())
+    )
+    MetricsFile(path, keep=50_000)
+    assert path.read_text() == kept
+    assert len(read) <= 6
+    for keep, left in ((0, ""), (1, kept.splitlines(keepends=True)[0])):
+        path.write_text(kept[:1000])
+        MetricsFile(path, keep=keep)
+        assert path.read_text() == left
+    path.write_text("")
+    MetricsFile(path, keep=7).append({"iteration": 8})
+    assert read_metrics(path) == [{"iteration": 8}]
+
+
+def test_metrics_that_are_a_link_are_not_followed(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine\n")
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "mine.txt")
+    MetricsFile(tmp_path / "metrics.jsonl", keep=0).append({"iteration": 1})
+    assert (tmp_path / "mine.txt").read_text() == "mine\n" and read_metrics(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("width", [1, 3000])  # lines shorter and longer than usual
+@pytest.mark.parametrize("count", [0, 1, 2, 19, 20, 21, 400])
+def test_a_long_record_is_thinned_evenly_from_its_first_to_its_last_line(tmp_path, count, width):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"iteration": i, "x": "y" * width}) + "\n" for i in range(count)) + '{"iter')
+    found = [record["iteration"] for record in read_metrics(path, 20)]
+    assert found == sorted(set(found)) and len(found) <= 23
+    if count < 20:
+        assert found == list(range(count))
+    else:
+        assert found[0] == 0 and found[-1] == count - 1
+        assert max(np.diff(found)) <= max(count / 20 + 2, 2)
+
+
+def test_a_picture_of_many_iterations_is_drawn_of_few_of_them(tmp_path, monkeypatch):
+    path, drawn = tmp_path / "metrics.jsonl", []
+    lines = [json.dumps({"iteration": i, "samples": 9 * i, "wall_s": float(i), "a/b": i % 7}) for i in range(1, 40_001)]
+    path.write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr("isaachrl.run.report.draw", lambda records, title: drawn.extend(records) or b"")
+    write_report(path, tmp_path / "report.png", "Point")
+    assert len(drawn) <= 1502 and drawn[-1]["iteration"] == 40_000
+    assert np.mean([record["a/b"] for record in drawn]) == pytest.approx(3.0, abs=0.2)

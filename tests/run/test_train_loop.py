@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from isaachrl.errors import CheckpointError, ConfigError
+from isaachrl.errors import CheckpointError, ConfigError, ProcessError
 from isaachrl.run.checkpoint import load_checkpoint
 from isaachrl.run.metrics import read_metrics
 from isaachrl.run.report import write_report
@@ -86,13 +86,13 @@ def test_a_total_below_what_is_done_is_refused_before_anything_is_written(launch
 
 def test_resume_with_another_number_of_environments_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
-    with pytest.raises(CheckpointError, match="num_envs=4.*not 5; leave num_envs= out"):
+    with pytest.raises(CheckpointError, match="num_envs=4, not 5.*; leave num_envs= out, or type checkpoint=run"):
         launch(resume="run", max_iterations=2, num_envs=5)
 
 
 def test_resume_with_another_seed_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
-    with pytest.raises(CheckpointError, match="seed=0, from which its worlds were drawn, not 5; leave seed= out"):
+    with pytest.raises(CheckpointError, match="seed=0, not 5, .*; leave seed= out, or type checkpoint=run"):
         launch(resume="run", max_iterations=2, seed=5)
 
 
@@ -235,10 +235,10 @@ class Clock:
 @pytest.mark.parametrize(
     ("saving_s", "expected"),
     [
-        # after a minute, then 300 s after the end of each save, and at the end of the run
-        (2.0, [(6, 60.0), (36, 362.0), (66, 664.0), (70, 706.0)]),
+        # at once, after 3 % of the time, after twice the last pause, and at the end of the run
+        (2.0, [(1, 10.0), (8, 82.0), (15, 154.0), (22, 226.0), (30, 308.0), (46, 470.0), (70, 712.0)]),
         # 12.5 s are 3 % of 417 s
-        (12.5, [(6, 60.0), (48, 492.5), (70, 725.0)]),
+        (12.5, [(1, 10.0), (43, 442.5), (70, 725.0)]),
     ],
 )
 def test_whole_checkpoints_come_early_and_then_every_few_minutes(launch, monkeypatch, saving_s, expected):
@@ -254,6 +254,26 @@ def test_whole_checkpoints_come_early_and_then_every_few_minutes(launch, monkeyp
     monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, clock=clock))
     launch(max_iterations=70)
     assert saved == expected
+
+
+def test_a_save_comes_as_often_as_was_asked_for_whatever_it_takes(launch, monkeypatch):
+    clock, saved = Clock(), []
+
+    def save(checkpoint, path):
+        if path.name == "last.pt":
+            saved.append(checkpoint.iteration)
+            clock.now += 12.5
+
+    monkeypatch.setattr(point.Greedy, "iterate", clock.takes(10.0, point.Greedy.iterate))
+    monkeypatch.setattr("isaachrl.run.train_loop.save_checkpoint", save)
+    monkeypatch.setattr("isaachrl.run.train.TrainLoop", partial(TrainLoop, clock=clock))
+    launch(max_iterations=7, save_every_s=20, run_dir="a")
+    assert saved == [2, 4, 6, 7]
+    saved.clear()
+    launch(max_iterations=3, save_every_s=0, run_dir="b")
+    assert saved == [1, 2, 3]
+    with pytest.raises(ConfigError, match="save_every_s=-1"):
+        launch(max_iterations=3, save_every_s=-1)
 
 
 def test_the_report_is_drawn_while_training_for_a_hundredth_of_the_time(launch, monkeypatch):
@@ -362,3 +382,25 @@ def test_a_state_of_another_structure_is_refused_before_anything_is_trained(laun
     with pytest.raises(CheckpointError, match="the state in the checkpoint (is not laid out as here|does not fit)"):
         launch(resume="run", max_iterations=2)
     assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["[gloo/transport/tcp/pair.cc:553] Connection closed by peer", "out of memory"])
+def test_when_another_process_is_gone_the_last_save_is_named_and_other_errors_stay_what_they_are(
+    launch, monkeypatch, text
+):
+    original = point.Greedy.iterate
+
+    def iterate(self):
+        if self.iteration == 3:
+            raise RuntimeError(text)
+        return original(self)
+
+    monkeypatch.setattr(point.Greedy, "iterate", iterate)
+    lost = "gloo" in text
+    left = r"iteration 3; run/checkpoints/last.pt is intact, .* resume=run/checkpoints/last.pt" if lost else text
+    with pytest.raises(ProcessError if lost else RuntimeError, match=left):
+        launch(max_iterations=5, run_dir="run", save_every_s=0)
+    assert load_checkpoint(Path("run")).iteration == 3
+    if lost:
+        with pytest.raises(ProcessError, match="iteration 3; nothing had been saved yet"):
+            launch(max_iterations=50, run_dir="new", save_every_s=1e9)

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.env import Env, StepResult
-from isaachrl.errors import IsaacHRLError
 
 
 class Tally:
@@ -31,27 +30,16 @@ class Tally:
         self._counts[name] = self._counts[name] + number if name in self._counts else number
 
     def read(self) -> dict[str, float]:
-        """Means since the last call; what never occurred is left out. One copy to the host.
-
-        Raises:
-            IsaacHRLError: a signal is not a finite number: what was learned since is worthless.
-        """
+        """Means since the last call; what never occurred is left out. One copy to the host."""
         if not self._sums:
             return {}
         table = torch.stack([torch.stack((self._sums[n], self._counts[n].float())) for n in self._sums]).tolist()
-        means = {
+        self._sums, self._counts, sums = {}, {}, self._sums
+        return {
             f"{self.prefix}{name}": total / number
-            for name, (total, number) in zip(self._sums, table, strict=True)
+            for name, (total, number) in zip(sums, table, strict=True)
             if number > 0
         }
-        self._sums, self._counts = {}, {}
-        broken = [name for name, value in means.items() if value != value or abs(value) == float("inf")]
-        if broken:
-            raise IsaacHRLError(
-                f"{', '.join(broken)} came out as nan or infinite: a batch held such numbers or the learning rates are"
-                " too high; continue from an earlier checkpoint with lower ones"
-            )
-        return means
 
 
 class EpisodeTally:

@@ -5,10 +5,11 @@ import torch
 from torch.testing import assert_close
 
 from isaachrl import config
-from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.errors import ConfigError, DivergenceError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.schedule import Schedule
+from isaachrl.run.guard import Guard
 from tests.envs.test_no_sync import HostWaits
 from tests.learn.goals.plane import (
     SAC,
@@ -385,12 +386,15 @@ def test_noise_stored_without_its_sizes_is_refused():
         learner.load_state_dict(state)
 
 
-def test_numbers_that_are_not_finite_are_reported():
+def test_a_training_on_numbers_that_are_not_finite_ends():
     learner = make_learner()
-    learner.iterate()
+    guard = Guard(learner, None)
+    guard.iterate()
     learner.replay.data["states"].fill_(torch.nan)
-    with pytest.raises(IsaacHRLError, match="nan or infinite"):
-        learner.iterate()
+    with pytest.raises(
+        DivergenceError, match="after iteration 2, levels.worker.*not finite; signals .*reward.*iteration 2"
+    ):
+        guard.iterate()
 
 
 @pytest.mark.parametrize("levels", [{}, SOFT])
