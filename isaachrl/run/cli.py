@@ -173,7 +173,8 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function; what it raises ends the program with a message and an exit code.
 
     An error of ours and a lack of memory are one line and exit code 2, a signal is code 128 + its number. Any other
-    exception is a fault of the program, code 1: its traceback, and what to do with it. A closed standard output is quiet.
+    exception is a fault of the program, code 1: its traceback, and what to do with it. A closed standard output ends it
+    without a word.
     """
     try:
         result = action(*arguments)
