@@ -97,8 +97,7 @@ def goes_on(folder, tmp_path):
 def test_in_a_save(task, disk, trained, tmp_path, tally):
     folder = trained(task)
     last = (folder / "checkpoints" / "last.pt").stat().st_size
-    arguments = f"resume={folder} max_iterations=1000000"
-    run = child.train(tmp_path / "cwd", arguments, fault=faults.save_always)
+    run = child.train(tmp_path / "cwd", f"resume={folder} save_every_s=0 max_iterations=1000000")
     assert run.until(lambda: len(state.iterations(folder)) >= 4), run.output
     disk.fill(run, room=last // 2)  # for metrics, not for a checkpoint
     refused(run.ended(), run.output)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.chaos import child, faults, state
+from tests.chaos import child, state
 
 TASKS = ("HumanoidAMP", "HumanoidHRLMaze", "TaxiFuel", "AntMaze")
 FURTHER = 2  # iterations after the kill
@@ -19,7 +19,7 @@ def writing(folder):
 
 def killed(folder, arguments, draw, in_write):
     """Start a training, and kill it at a drawn moment."""
-    run = child.train(folder.with_suffix(".cwd"), f"{arguments} run_dir={folder}", fault=faults.save_always)
+    run = child.train(folder.with_suffix(".cwd"), f"{arguments} save_every_s=0 run_dir={folder}")
     lines = draw.randrange(1, 8)
     if not run.until(lambda: len(state.iterations(folder)) >= lines) or (
         in_write and not run.until(lambda: writing(folder))

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.chaos import child, faults, state
+from tests.chaos import child, state
 
 pytestmark = pytest.mark.chaos(quick=1)
 
@@ -26,7 +26,6 @@ def ranks(tmp_path, arguments):
         child.train(
             tmp_path / f"rank{rank}",
             arguments,
-            fault=faults.save_always,
             variables=meeting | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in (0, 1)
@@ -37,7 +36,7 @@ def ranks(tmp_path, arguments):
 @pytest.mark.parametrize("task", ["HumanoidAMP", "HumanoidHRLMaze"])
 def test_a_killed_rank_ends_the_others_and_leaves_a_save(task, victim, tiny, tmp_path, tally):
     folder = tmp_path / "run"
-    both = ranks(tmp_path, f"{tiny[task]} run_dir={folder}")
+    both = ranks(tmp_path, f"{tiny[task]} save_every_s=0 run_dir={folder}")
     assert both[0].until(lambda: (state.saved(folder) or 0) >= 2), "\n".join(run.output for run in both)
     both[victim].send(signal.SIGKILL)
     other = both[1 - victim]

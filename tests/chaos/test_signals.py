@@ -20,9 +20,9 @@ def by_signal(number):
     return (128 + number, -number)
 
 
-def started(folder, arguments, lines=2, **limits):
+def started(folder, arguments, lines=2):
     """A training that has done some iterations."""
-    run = child.train(folder.with_suffix(".cwd"), f"{arguments} {ENDLESS} run_dir={folder}", **limits)
+    run = child.train(folder.with_suffix(".cwd"), f"{arguments} {ENDLESS} run_dir={folder}")
     assert run.until(lambda: len(state.iterations(folder)) >= lines), run.output
     return run
 
@@ -53,7 +53,7 @@ def test_one_signal_saves_and_says_how_to_resume(task, number, tiny, tmp_path, t
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_loses_no_older_save(number, tiny, tmp_path, tally):
     folder = tmp_path / "run"
-    run = started(folder, tiny["TaxiFuel"], fault=faults.save_always)
+    run = started(folder, f"{tiny['TaxiFuel']} save_every_s=0")
     run.until(lambda: state.saved(folder))
     run.send(number)
     run.send(number)
@@ -81,10 +81,10 @@ def test_a_signal_at_the_start_ends_it(number, tiny, tmp_path, draw, tally):
 @pytest.mark.parametrize("number", SIGNALS[:2])
 def test_a_signal_in_a_write_leaves_a_whole_file(number, times, tiny, tmp_path, tally):
     folder, gate = tmp_path / "run", tmp_path / "gate"
-    fault = child.together(faults.save_always, (faults.slow_flush, gate))
+    fault = child.together((faults.slow_flush, gate))
     code, output = child.finished(tmp_path / "cwd", f"{tiny['TaxiFuel']} max_iterations=1 run_dir={folder}")
     assert code == 0, output
-    run = child.train(tmp_path / "cwd", f"resume={folder} {ENDLESS}", fault=fault)
+    run = child.train(tmp_path / "cwd", f"resume={folder} save_every_s=0 {ENDLESS}", fault=fault)
     assert run.until(lambda: list((folder / "checkpoints").glob(".*.tmp"))), run.output
     run.send(number)
     if times == 2:
