@@ -36,7 +36,7 @@ def test_a_changed_file_is_refused_or_means_the_same(source, request, tmp_path, 
     run = child.Child(
         tmp_path / "cwd", mutations.survey, kind, good, target, draw.randrange(2**32), count, memory=2 * child.GIB
     )
-    code = run.ended()
+    code = run.ended(600.0)
     rows = [json.loads(line) for line in (tmp_path / "cwd" / "survey.jsonl").read_text().splitlines()]
     last = {row["number"]: row for row in rows}
     for row in last.values():
