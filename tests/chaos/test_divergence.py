@@ -14,12 +14,12 @@ CASES = {
     "ppo": f"task=HumanoidHRLMaze num_envs=4 {STEEP} train.max_learning_rate=1e30 train.kl_target=1e30",
     "flat ppo": f"task=AntMaze train=ppo num_envs=4 {STEEP} train.max_learning_rate=1e30 train.kl_target=1e30",
     "hpg": f"task=TaxiFuel train=hpg num_envs=4 {STEEP}",
-    "hiro": "task=AntMaze train=hiro num_envs=4 train.warmup_steps=10"
+    "hiro": "task=AntMaze train=hiro num_envs=4 train.warmup_steps=20"
     " train.worker.actor_learning_rate=1e30 train.worker.critic_learning_rate=1e30"
     " train.manager.critic_learning_rate=1e30",
-    "flat td3": "task=AntMaze train=td3 num_envs=4 train.warmup_steps=10"
+    "flat td3": "task=AntMaze train=td3 num_envs=4 train.warmup_steps=20"
     " train.worker.actor_learning_rate=1e30 train.worker.critic_learning_rate=1e30",
-    "sac": "task=AntMaze train=sac num_envs=4 train.warmup_steps=10"
+    "sac": "task=AntMaze train=sac num_envs=4 train.warmup_steps=20"
     " train.worker.actor_learning_rate=1e30 train.worker.critic_learning_rate=1e30",
     "reward": "task=HumanoidHRLMaze num_envs=4 task.reward.progress=1e38 task.reward.time=-1e38",
 }

@@ -12,8 +12,8 @@ STATES = [("qpos", math.nan), ("qpos", math.inf), ("qpos", 1e15), ("qvel", math.
 TASKS = {
     "HumanoidAMP": "task=HumanoidAMP num_envs=4 motion=walk",
     "HumanoidHRLMaze": "task=HumanoidHRLMaze num_envs=4",
-    "AntMaze": "task=AntMaze train=hiro num_envs=4 train.warmup_steps=10",
-    "AntPush": "task=AntPush train=hiro num_envs=4 train.warmup_steps=10",
+    "AntMaze": "task=AntMaze train=hiro num_envs=4 train.warmup_steps=20",
+    "AntPush": "task=AntPush train=hiro num_envs=4 train.warmup_steps=20",
     "ShipSteering": "task=ShipSteering num_envs=4",
 }
 
