@@ -1,10 +1,10 @@
-# make demo | test | test-portable | learn | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | test | test-portable | learn | chaos | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-portable learn check format gpu clean
+.PHONY: demo test test-portable learn chaos check format gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
@@ -22,6 +22,10 @@ test-portable: $(STAMP)
 # tests that train until something is learned; ARGS=--seeds=10 shows how far the seeds lie apart
 learn: $(STAMP)
 	$(BIN)/pytest -q -n auto --maxprocesses=4 -m learn $(ARGS)
+
+# tests that break runs and files on purpose; ARGS=--chaos-seed=2 draws other moments, ARGS=--chaos-quick runs a part
+chaos: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m chaos $(ARGS) tests/chaos
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
