@@ -114,7 +114,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     """
 
     STATE = ("history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps", "_up_steps")
-    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)

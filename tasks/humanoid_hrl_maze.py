@@ -166,9 +166,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
 
     STATE = (
         "history", "maze_id", "goal", "goal_w", "distance_m", "down", "_progress", "_shortest", "_walked", "_last_xy",
-        "_fell", "_up_steps", "_down_steps", "_falls", "_rises",
+        "_fell", "_up_steps", "_down_steps", "_falls", "_rises", "_view_pose", "_view_distance_m",
     )  # fmt: skip
-    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -199,6 +198,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self._shortest, self._walked = torch.zeros(n, device=device), torch.zeros(n, device=device)
         self.down, self._fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
         self._up_steps, self._down_steps, self._falls, self._rises = torch.zeros(4, n, device=device).unbind()
+        self._view_pose, self._view_distance_m = torch.zeros(n, 7, device=device), torch.zeros(n, device=device)
 
     def _load_riser(self) -> Skill:
         """The skill that gets up.
@@ -268,6 +268,9 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.distance_m = distance
         self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
         self._last_xy = xy.clone()
+        # an episode that ended inside the high level's window is observed at the window's end, as it was at its own
+        self._view_pose = torch.where(self.ended.unsqueeze(1), self._view_pose, self.sim.qpos[:, :7])
+        self._view_distance_m = torch.where(self.ended, self._view_distance_m, distance)
         self._see_who_is_down()
         if self.cfg.style_frames > 0:
             frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.layout), self.key_ids)
@@ -324,28 +327,26 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.distance_m = torch.where(mask, distance, self.distance_m)
         self._shortest = torch.where(mask, distance, self._shortest)
         self._last_xy = torch.where(wide, xy, self._last_xy)
+        self._view_pose = torch.where(wide, self.sim.qpos[:, :7], self._view_pose)
+        self._view_distance_m = torch.where(mask, distance, self._view_distance_m)
         self.down, self._fell = self.down & ~mask, self._fell & ~mask
         for name in ("_progress", "_walked", "_up_steps", "_down_steps", "_falls", "_rises"):
             setattr(self, name, getattr(self, name).masked_fill(mask, 0.0))
         self.history = torch.where(wide.unsqueeze(2), self.starts.style[rows], self.history)
 
     def observe(self) -> Obs:
-        """`proprioception`; `task`: goal, rays, map; `style` if its window has a length."""
-        return self.observe_groups(tuple(self.obs_sizes))
+        """`proprioception`; `style` if its window has a length; `task`: goal, rays, map."""
+        return self.observe_within() | {"task": self._sight()}
 
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """See `Task.observe_groups`: between two decisions nobody needs goal, rays and map."""
-        views = {
-            "proprioception": lambda: humanoid.proprioception(self.sim),
-            "task": self._sight,
-            "style": lambda: self.history.flatten(1).clone(),
-        }
-        return {name: views[name]() for name in groups}
+    def observe_within(self) -> Obs:
+        """See `Task.observe_within`: goal, rays and map are observed at decisions only."""
+        obs = {"proprioception": humanoid.proprioception(self.sim)}
+        return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
 
     def _sight(self) -> Tensor:
         """In the heading frame: direction, distance and place of the goal; distances to walls; the map; the way."""
-        xy = self.sim.root_pos_w[:, :2]
-        forward = rotations.axis_x(self.sim.root_quat_w)[:, :2]
+        xy = self._view_pose[:, :2]
+        forward = rotations.axis_x(self._view_pose[:, 3:])[:, :2]
         forward = forward / forward.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         left = torch.stack((-forward[:, 1], forward[:, 0]), dim=-1)
         axes = torch.stack((forward, left), dim=-1)
@@ -359,7 +360,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         if self.cfg.guide:
             points = maze.way_points_m(self.bank, self.maze_id, self.goal, xy, WAY_POINTS)
             points_h = torch.einsum("nki,nij->nkj", points - xy.unsqueeze(1), axes)
-            views += (points_h.flatten(1) / self.cfg.cell_m, self.distance_m.unsqueeze(1) / GOAL_SCALE_M)
+            views += (points_h.flatten(1) / self.cfg.cell_m, self._view_distance_m.unsqueeze(1) / GOAL_SCALE_M)
         return torch.cat(views, dim=-1)
 
     def metrics(self) -> dict[str, Tensor]:

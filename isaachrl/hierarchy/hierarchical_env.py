@@ -84,8 +84,7 @@ class HierarchicalEnv(Env):
 
     def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
         self.inner, self.skill, self.cfg = inner, skill, cfg or HierarchyCfg()
-        self._needed = (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,)
-        for group in self._needed:
+        for group in (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,):
             if group not in inner.obs_sizes:
                 shown = ", ".join(inner.obs_sizes)
                 raise SkillError(f"the skill needs the observation group {group!r}; the task shows {shown}")
@@ -105,33 +104,30 @@ class HierarchicalEnv(Env):
         """See `Env.reset_where`."""
         return self.inner.reset_where(mask)
 
-    def begin_again(self, result: StepResult) -> Obs:
-        """See `Env.begin_again`; where no episode ended, a window shows what the level below showed last."""
-        return self.inner.begin_again(result)
-
     def observe(self) -> Obs:
         """See `Env.observe`."""
         return self.inner.observe()
 
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """See `Env.observe_groups`."""
-        return self.inner.observe_groups(groups)
+    def observe_within(self) -> Obs:
+        """See `Env.observe_within`."""
+        return self.inner.observe_within()
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`. The command is clamped to [-1, 1] and projected by the skill."""
-        return self._advance(action, None)
+        return self._advance(action, self.inner.advance)
 
-    def advance_within(self, action: Tensor, groups: tuple[str, ...]) -> StepResult:
+    def advance_within(self, action: Tensor) -> StepResult:
         """See `Env.advance_within`."""
-        return self._advance(action, groups)
+        return self._advance(action, self.inner.advance_within)
 
     @torch.no_grad()
-    def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
-        """A window; only after its last step are groups looked at that the skill does not need."""
+    def _advance(self, action: Tensor, last_step: Callable[[Tensor], StepResult]) -> StepResult:
+        """A window; only its last step observes more than the skill needs, if it is to observe that."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
-        obs, window = self.inner.observe_groups((CONTROLLER_GROUP,)), None
+        obs, window = self.inner.observe_within(), None
         for left in reversed(range(self.cfg.steps)):
-            result = self._inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent), () if left else groups)
+            inner_step = self.inner.advance_within if left else last_step
+            result = inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent))
             obs = result.obs
             step = self._weigh(result, latent)
             window = step if window is None else _append(window, step)
@@ -143,12 +139,6 @@ class HierarchicalEnv(Env):
         window.terms = {name: term * share for name, term in window.terms.items()}
         window.discount_steps = window.discount_steps * share
         return window
-
-    def _inner_step(self, action: Tensor, shown: tuple[str, ...] | None) -> StepResult:
-        """A step of the level below that shows what the skill needs and these groups, or all if None."""
-        if shown is None:
-            return self.inner.advance(action)
-        return self.inner.advance_within(action, tuple(dict.fromkeys((*self._needed, *shown))))
 
     def _weigh(self, result: StepResult, latent: Tensor) -> StepResult:
         """An inner step with this level's weights and the style term."""
@@ -205,7 +195,11 @@ def _append(window: StepResult, step: StepResult) -> StepResult:
         return total + value.masked_fill(over, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.where(with_axes_of(over, value), kept[name], value) for name, value in new.items()}
+        # a group that only the last step observes shows ended worlds as they were at their end
+        return {
+            name: torch.where(with_axes_of(over, value), kept[name], value) if name in kept else value
+            for name, value in new.items()
+        }
 
     obs = latch(window.terminal_obs, step.terminal_obs)
     return StepResult(

@@ -128,10 +128,6 @@ class MujocoSim(Sim):
         self.ctrl.masked_fill_(mask.unsqueeze(-1), 0.0)
         self.contact_force_w.masked_fill_(mask[:, None, None], 0.0)
 
-    def rows_of(self, mask: Tensor) -> Tensor | None:
-        """See `Sim.rows_of`."""
-        return torch.from_numpy(np.flatnonzero(mask.numpy())) if self.device.type == "cpu" else None
-
     def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
         """See `Sim.move_mocap`."""
         chosen = mask[:, None, None]

@@ -76,7 +76,7 @@ def test_what_does_not_wait_is_let_through():
 @pytest.fixture
 def engine_edges(monkeypatch):
     """Take the CPU engine itself out of the count: it lives on the host, and a GPU engine replaces it whole."""
-    for name in ("step", "reset", "rows_of"):
+    for name in ("step", "reset"):
         original = getattr(MujocoSim, name)
 
         def uncounted(self, *args, original=original):
