@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ STYLE_GROUP = "style"
 
 
 class Controller(Protocol):
-    """What this level needs of a skill: a frozen controller without a state of its own.
+    """What this level needs of a skill or of a choice among several.
 
     Attributes:
         latent_size: d, width of a command.
@@ -34,6 +34,23 @@ class Controller(Protocol):
 
     def style_reward(self, style_window: Tensor, latent: Tensor, /) -> Tensor:
         """How natural the recent motion `(N, W*S)` looks under the latent `(N, d)`: `(N,)`, at least 0."""
+        ...
+
+
+@runtime_checkable
+class StatefulController(Controller, Protocol):
+    """A controller that keeps tensors `(N, …)`, as attributes, from one control step to the next."""
+
+    def restart(self, mask: Tensor, /) -> None:
+        """Forget the state of the worlds of `mask (N,)`: new episodes begin there."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Continue from `state_dict`."""
         ...
 
 
@@ -99,9 +116,12 @@ class HierarchicalEnv(Env):
         self.action_size = skill.latent_size
         self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
         self.observer: Callable[[], None] | None = None
+        self._stateful = skill if isinstance(skill, StatefulController) else None
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
+        if self._stateful is not None:
+            self._stateful.restart(mask)
         return self.inner.reset_where(mask)
 
     def observe(self) -> Obs:
@@ -163,7 +183,7 @@ class HierarchicalEnv(Env):
 
     def parts(self) -> list[object]:
         """See `Env.parts`."""
-        return [self, *self.inner.parts()]
+        return [self, *([] if self._stateful is None else [self._stateful]), *self.inner.parts()]
 
     @property
     def observed(self) -> bool:
@@ -179,11 +199,15 @@ class HierarchicalEnv(Env):
         self.inner.make_room(shares)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Env.state_dict`; this level keeps nothing between two steps."""
-        return self.inner.state_dict()
+        """See `Env.state_dict`; of this level only a controller may keep anything between two steps."""
+        state = self.inner.state_dict()
+        return state if self._stateful is None else {"inner": state, "controller": self._stateful.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        if self._stateful is not None:
+            self._stateful.load_state_dict(state["controller"])
+            state = state["inner"]
         self.inner.load_state_dict(state)
 
 

@@ -189,6 +189,16 @@ class Skill(nn.Module):
         }  # fmt: skip
         refuse_mismatch(dataclasses.asdict(self.contract), task)
 
+    def check_same_robot(self, other: "Skill") -> None:
+        """Refuse to take turns with a skill of another robot, clock or kind of motor.
+
+        Raises:
+            SkillError: both sides of what does not match.
+        """
+        theirs = dataclasses.asdict(other.contract)
+        same = ("robot", "body_names", "dof_names", "control", "step_s", "model_hash")
+        refuse_mismatch(dataclasses.asdict(self.contract), {key: theirs[key] for key in same})
+
     def stamped(self, model_hash: str) -> "Skill":
         """The skill itself, from now on for the robot with this hash, which must be the one of its training."""
         self.contract = dataclasses.replace(self.contract, model_hash=model_hash)

@@ -1,4 +1,4 @@
-"""Groups that a high level alone reads are observed at the end of its window; ended episodes as they were at their end."""
+"""What a high level alone reads is observed at its decisions; ended episodes as they were at their end."""
 
 import pytest
 import torch
