@@ -103,7 +103,7 @@ def make_env(options: Options, folder: str) -> tuple[Env, str]:
     cfg_type = entry(options.task).cfg_type
     if not hasattr(cfg_type, "skill"):
         return isaachrl.make(options.task, num_envs=options.num_envs, sim=options.sim), NO_SKILL
-    skill = options.skill or str(cfg_type().skill)
+    skill = options.skill or str(entry(options.task).configure({}).skill)
     name = skill
     try:
         skill_path(skill)

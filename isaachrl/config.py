@@ -36,6 +36,15 @@ def build(schema: type[T], values: Mapping[str, Any], section: str = "") -> T:
     return result
 
 
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings put together; where both have a value, the second's wins."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     """Refuse keys that the dataclass does not have, at every level."""
     if not isinstance(values, Mapping):

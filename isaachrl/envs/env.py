@@ -63,6 +63,7 @@ class Env(ABC):
     advances several times and resets once, at the end of its own step.
 
     Attributes:
+        name: under which the task is registered; empty for an environment that was built otherwise.
         num_envs: N.
         device: where every tensor lives.
         obs_sizes: size of each observation group.
@@ -78,6 +79,7 @@ class Env(ABC):
         step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.graph`.
     """
 
+    name: str = ""
     num_envs: int
     device: torch.device
     obs_sizes: dict[str, int]

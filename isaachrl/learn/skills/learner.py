@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
-from isaachrl.envs.registry import name_of
 from isaachrl.hierarchy.latents import Latents
 from isaachrl.hierarchy.skill import Skill, refuse_mismatch
 from isaachrl.learn import distributed
@@ -125,7 +124,7 @@ class SkillsLearner(Learner):
     def _note_training(self) -> None:
         """Write into the contract how the skill was made up to now."""
         self.skill.contract.training.update(
-            task=name_of(self.task.cfg), motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
+            task=self.env.name, motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
             substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
             samples=self.samples, iterations=self.iteration, seed=self.seed,
         )  # fmt: skip
@@ -178,7 +177,7 @@ class SkillsLearner(Learner):
     def _observe_episodes(self, result: StepResult, window: Tensor) -> None:
         """Log what ended and was seen, and give new commands where an episode or a command's time ended."""
         newest = window[:, : self.task.style_size]
-        self.monitor.after_step(result, newest, self.held.latent, self.by_mean & ~self.task.down)
+        self.monitor.after_step(result, newest, self.held.latent, self.by_mean & ~self.task.recovering)
         self.held.count_step()
         self.held.restart(result.done)
         self.monitor.restart(result.done | self.held.renew())
@@ -264,7 +263,7 @@ class SkillsLearner(Learner):
 
         Nothing where there are no commands, or where bodies begin on the floor and cannot show a motion.
         """
-        if self.cfg.latents is Latents.none or self.task.some_rise:
+        if self.cfg.latents is Latents.none or self.task.recovery_enabled:
             return {}
         assert isinstance(self.env, TaskEnv)
         return Examination(self.skill, self.env, self.task, self.demos).report(self.commands.draw)

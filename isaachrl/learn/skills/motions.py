@@ -28,8 +28,8 @@ class ImitationTask(Protocol):
     window_s: float
     start_clip: Tensor
     start_time_s: Tensor
-    some_rise: bool
-    down: Tensor
+    recovery_enabled: bool
+    recovering: Tensor
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
