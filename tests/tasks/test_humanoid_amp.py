@@ -226,7 +226,7 @@ def test_who_has_stood_for_a_while_is_up_and_may_fall_like_everybody() -> None:
 
 def test_a_share_of_the_episodes_begins_on_the_floor() -> None:
     env = make(512, motion="walk", fallen={"share": 0.25})
-    down = amp(env)._fallen(env.sim)
+    down = amp(env)._is_low(env.sim)
     assert torch.equal(down, amp(env).recovering) and 0.15 < down.float().mean() < 0.35
     assert torch.equal(amp(env).metrics()["recovery_rate"].isnan(), ~down)
     assert "recovery_rate" not in make().task.metrics()
