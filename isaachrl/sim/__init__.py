@@ -7,10 +7,11 @@ import torch
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import headless  # comes first: MuJoCo reads its choice when it is imported
 from isaachrl.sim.base import Sim
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene
+from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene
 
 __all__ = [
     "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",

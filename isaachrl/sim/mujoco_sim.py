@@ -12,8 +12,9 @@ from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim.base import Sim, floor_distance, require_state
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
-from isaachrl.sim.scene import Scene, compile_scene
+from isaachrl.sim.scene import Scene
 
 _FRESH = mujoco.mjtStage.mjSTAGE_VEL.value  # without a stage, derived fields would lag one substep behind the state
 _BAD_STATE = [

@@ -17,7 +17,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion import clip as clips
 from isaachrl.motion.library import to_qpos_qvel
 from isaachrl.sim import Control, load_robot
-from isaachrl.sim.scene import ASSETS
+from isaachrl.sim.compiler import ASSETS
 from tasks.common import humanoid
 from tasks.humanoid_amp import HumanoidAMP
 
