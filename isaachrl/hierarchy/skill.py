@@ -13,17 +13,21 @@ from torch import Tensor, nn
 
 from isaachrl.errors import SkillError, nearest
 from isaachrl.files import write_atomically
-from isaachrl.hierarchy.latents import Latents
-from isaachrl.hierarchy.motion_space import MotionSpace
-from isaachrl.hierarchy.networks import Actor, Discriminator
-from isaachrl.hierarchy.style import Judgement, style_reward
+from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.maths.vectors import on_sphere
 from isaachrl.nn import RunningNorm
+from isaachrl.nn.motion_embedding import MotionEmbedding
+from isaachrl.nn.skill_networks import Actor, Discriminator
+from isaachrl.nn.style import DiscriminatorLoss, style_reward
 from isaachrl.sim.robot import HASH_PREFIX, Robot
 
 FORMAT = "isaachrl-skill"
-VERSION = 1
+VERSION = 2
 
+_NAMES_OF_VERSION_1 = (
+    ("discriminator.judge.", "discriminator.head."), ("discriminator.guess.", "discriminator.encoder."),
+    ("space.places", "space.prototypes"), ("space.", "embedding."),
+)  # fmt: skip
 _MUST_MATCH = {  # what a skill and a task say of these must be the same; in words
     "robot": "robot", "body_names": "list of bodies", "dof_names": "list of degrees of freedom", "control": "control",
     "step_s": "control interval", "model_hash": "model hash", "motions": "list of motions",
@@ -43,16 +47,16 @@ class SkillContract:
         model_hash: hash of all that decides how the robot moves, see `Robot.model_hash`.
         body_names, dof_names: their order.
         proprioception: name, size and unit of each part of the input, in order.
-        style_frame: the same for one frame of the window that the discriminator judges.
+        style_frame: the same for one frame of the discriminator's window.
         style_frames: length of that window.
         control: `position` (joint targets, rad) or `torque` (N m).
         action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
         step_s: control interval in seconds.
-        judgement: how the discriminator was taught and pays, see `Judgement`.
-        latents: kind of command, the name of one of `Latents`.
-        latent_size: d; commands are unit vectors in d dimensions.
+        discriminator_loss: how the discriminator was trained, the name of one of `DiscriminatorLoss`.
+        latents: kind of latent, the name of one of `LatentKind`.
+        latent_size: d; latents are unit vectors in d dimensions.
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
-        motions: names of the motions it was trained on; with `motion` latents, one for each place.
+        motions: names of the motions it was trained on; with `motion` latents, one per prototype.
         training: summary of how it was made (samples, seed, last signals).
     """
 
@@ -67,7 +71,7 @@ class SkillContract:
     action_offset: list[float]
     action_scale: list[float]
     step_s: float
-    judgement: str
+    discriminator_loss: str
     latents: str
     latent_size: int
     actor_hidden: list[int]
@@ -120,7 +124,7 @@ def _comparable(value: Any) -> Any:
 
 
 class Skill(nn.Module):
-    """A frozen controller: proprioception and a command in, an action out.
+    """A frozen controller: from proprioception and a latent to an action.
 
     Build one with `Skill.load`, or from a contract when it is being trained.
     """
@@ -137,18 +141,18 @@ class Skill(nn.Module):
             contract.actor_hidden,
             contract.latent_hidden,
         )
-        kind = Latents(contract.latents)
+        kind = LatentKind(contract.latents)
         self.discriminator = Discriminator(
             contract.window_size,
-            contract.latent_size if kind is Latents.motion else 0,
-            contract.latent_size if kind is Latents.ase else 0,
+            contract.latent_size if kind is LatentKind.motion else 0,
+            contract.latent_size if kind is LatentKind.ase else 0,
             contract.discriminator_hidden,
         )
-        pieces = len(contract.motions)
+        segments = len(contract.motions)
         style_numbers = 2 * contract.window_size // contract.style_frames
-        # filled with the real places when weights are loaded
-        self.space = MotionSpace(
-            torch.zeros(pieces, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
+        # filled with the real prototypes when weights are loaded
+        self.embedding = MotionEmbedding(
+            torch.zeros(segments, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
         )
         self.requires_grad_(False)
 
@@ -158,24 +162,24 @@ class Skill(nn.Module):
 
     @torch.no_grad()
     def act(self, proprioception: Tensor, latent: Tensor) -> Tensor:
-        """Mean action `(N, A)` for proprioception `(N, P)` and unit commands `(N, d)`."""
+        """Mean action `(N, A)` for proprioception `(N, P)` and unit latents `(N, d)`."""
         return self.actor(self.obs_norm(proprioception), latent)
 
     @torch.no_grad()
     def style_reward(self, window: Tensor, latent: Tensor) -> Tensor:
-        """How well windows `(N, W * S)` match the motions (of the command), by the frozen discriminator: `(N,)`."""
+        """Style reward `(N,)` of windows `(N, W * S)` under latents `(N, d)`, by the frozen discriminator."""
         output = self.discriminator.logit(self.discriminator.norm(window), latent)
-        return style_reward(output, Judgement(self.contract.judgement))
+        return style_reward(output, DiscriminatorLoss(self.contract.discriminator_loss))
 
-    def place_of(self, motion: str) -> Tensor:
-        """The command `(d,)` of a motion by name (`motion` latents).
+    def prototype_of(self, motion: str) -> Tensor:
+        """The prototype `(d,)` of a motion by name (`motion` latents).
 
         Raises:
             SkillError: the skill has no such motion; the nearest names are offered.
         """
-        if self.contract.latents != Latents.motion.value or motion not in self.contract.motions:
-            raise SkillError(f"the skill has no command for {motion!r}{nearest(motion, self.contract.motions)}")
-        return self.space.places[self.contract.motions.index(motion)]
+        if self.contract.latents != LatentKind.motion.value or motion not in self.contract.motions:
+            raise SkillError(f"the skill has no latent for {motion!r}{nearest(motion, self.contract.motions)}")
+        return self.embedding.prototypes[self.contract.motions.index(motion)]
 
     def check(self, robot: Robot, step_s: float, control: str) -> None:
         """Refuse a robot, clock or kind of motor that the skill was not made for.
@@ -253,14 +257,28 @@ class Skill(nn.Module):
             raise SkillError(f"{path} is not a skill file: {hint}")
         values = json.loads(content["contract"])
         version = values.pop("version", None)
-        if version != VERSION:
+        weights = content["weights"]
+        if version == 1:
+            values, weights = _from_version_1(values, weights)
+        elif version != VERSION:
             raise SkillError(f"{path} has skill format {version}, this version of isaachrl reads {VERSION}")
         try:
             skill = cls(SkillContract(**values)).to(device)
         except TypeError as error:
             raise SkillError(f"{path} has a contract that this version of isaachrl does not know: {error}") from error
-        skill.load_state_dict(content["weights"])
+        skill.load_state_dict(weights)
         return skill
+
+
+def _from_version_1(contract: dict[str, Any], weights: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Contract and weights of a file of format 1, whose names were others."""
+    contract = {"discriminator_loss" if key == "judgement" else key: value for key, value in contract.items()}
+    renamed = {}
+    for name, value in weights.items():
+        for old, new in _NAMES_OF_VERSION_1:
+            name = name.replace(old, new)
+        renamed[name] = value
+    return contract, renamed
 
 
 class _Controller(nn.Module):
