@@ -23,6 +23,6 @@ def test_a_file_of_format_1_is_the_same_skill(tmp_path):
     assert {"discriminator.judge.weight", "space.places", "space.width"} <= set(weights)
     torch.save(content | {"contract": json.dumps(contract), "weights": weights}, tmp_path / "old.pt")
     loaded = Skill.load(tmp_path / "old.pt")
-    assert loaded.contract == skill.contract
+    assert loaded.contract == Skill.load(tmp_path / "new.pt").contract
     for name, value in skill.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
