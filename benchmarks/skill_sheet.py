@@ -32,7 +32,7 @@ RISE = "HumanoidRise"
 
 def commanded(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
     """A sheet with a row for each command, a still every 4 control steps."""
-    latent = torch.stack([skill.place_of(motion) for motion in motions])
+    latent = torch.stack([skill.prototype_of(motion) for motion in motions])
     changes = {"style_frames": skill.contract.style_frames, "motion": "locomotion"}
     env = isaachrl.make("HumanoidAMP", num_envs=len(motions), seed=3, cfg={"task": changes})
     return _sheet(env, skill, latent, stills, settle=60, every=4, side_deg=80.0)

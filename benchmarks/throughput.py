@@ -103,7 +103,7 @@ def make_env(options: Options, folder: str) -> tuple[Env, str]:
     cfg_type = entry(options.task).cfg_type
     if not hasattr(cfg_type, "skill"):
         return isaachrl.make(options.task, num_envs=options.num_envs, sim=options.sim), NO_SKILL
-    skill = options.skill or str(cfg_type().skill)
+    skill = options.skill or str(entry(options.task).configure({}).skill)
     name = skill
     try:
         skill_path(skill)
@@ -180,7 +180,7 @@ class Stepping:
     """Steps of an environment as the work to be measured.
 
     Attributes:
-        unit: control steps of every world in one piece of work.
+        unit: control steps of every world in one segment of work.
 
     Args:
         env: the environment, possibly of several levels.
@@ -190,9 +190,9 @@ class Stepping:
         self.env, self.unit = env, control_steps(env)
         self._act = chooser(env)
 
-    def prepare(self, pieces: int) -> Callable[[], None]:
+    def prepare(self, segments: int) -> Callable[[], None]:
         """What is to be timed: so many steps."""
-        actions = [self._act() for _ in range(pieces)]
+        actions = [self._act() for _ in range(segments)]
 
         def work() -> None:
             with torch.no_grad():
@@ -235,12 +235,12 @@ class Training:
 
         setattr(owner, name, timed)
 
-    def prepare(self, pieces: int) -> Callable[[], None]:
+    def prepare(self, segments: int) -> Callable[[], None]:
         """What is to be timed: so many iterations."""
 
         def work() -> None:
             start = time.perf_counter()
-            for _ in range(pieces):
+            for _ in range(segments):
                 self._iterate()
             self._seconds["iterate"] += time.perf_counter() - start
 
@@ -324,18 +324,18 @@ class Duel:
 
         setattr(self.inner.task, "apply", recorded)  # noqa: B010 - one copy of the controls, far below a percent
 
-    def block(self, pieces: int) -> Pair:
-        """Do some pieces of work, then the same physics without it."""
+    def block(self, segments: int) -> Pair:
+        """Do some segments of work, then the same physics without it."""
         self.bare.follow()
         self._ctrl.clear()
-        work = self.work.prepare(pieces)
+        work = self.work.prepare(segments)
         wait(self.env.device)
         start = time.perf_counter()
         work()
         wait(self.env.device)
         env_s = time.perf_counter() - start
         if self.env.step_graph is not None:
-            self._ctrl[:] = [self.inner.sim.ctrl.clone()] * (pieces * self.work.unit)
+            self._ctrl[:] = [self.inner.sim.ctrl.clone()] * (segments * self.work.unit)
         substeps = self.inner.task.cfg.substeps
         start = time.perf_counter()
         for ctrl in self._ctrl:
@@ -350,13 +350,13 @@ class Duel:
         self.block(max(1, SETTLE_STEPS // self.work.unit))
         start = time.perf_counter()
         self.block(1)
-        pieces = round(2 * BLOCK_S / (time.perf_counter() - start))
-        pieces = max(1, min(pieces, BLOCK_CONTROL_STEPS // self.work.unit))
+        segments = round(2 * BLOCK_S / (time.perf_counter() - start))
+        segments = max(1, min(segments, BLOCK_CONTROL_STEPS // self.work.unit))
         end = time.perf_counter() + seconds
         pairs: list[Pair] = []
         rates: list[float] = []
         while len(pairs) < 3 or time.perf_counter() < end:
-            pairs.append(self.block(pieces))
+            pairs.append(self.block(segments))
             if rival is not None:
                 rates.append(rival.block(BLOCK_S))
         return pairs, rates

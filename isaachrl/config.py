@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
@@ -47,7 +47,8 @@ def build(schema: type[T], values: Mapping[str, Any], section: str = "") -> T:
     Strings are taken as they are written: nothing in them is interpolated, wherever they come from.
 
     Args:
-        schema: a dataclass; its fields may be dataclasses, enums, numbers, strings, lists and dicts.
+        schema: a dataclass; its fields may be dataclasses, enums, numbers, strings, lists and dicts. A class constant
+            `RENAMED` maps keys of the last release to their present names, or to "" where they were removed.
         values: nested mapping of changes.
         section: where the values stand in the whole configuration, for messages (`task`, `train`).
 
@@ -84,6 +85,15 @@ def _fields(schema: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
     return ((field, hints[field.name]) for field in dataclasses.fields(schema))
 
 
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings put together; where both have a value, the second's wins."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     """Refuse keys that the dataclass does not have, at every level."""
     if not isinstance(values, Mapping):
@@ -92,11 +102,19 @@ def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     for key, value in values.items():
         full = f"{path}.{key}" if path else str(key)
         if key not in fields:
-            raise ConfigError(f"unknown key {full}{nearest(str(key), fields)}")
+            raise ConfigError(_unknown(schema, str(key), path, fields))
         if fields[key] is bool and isinstance(value, int | float) and value not in (0, 1):
             raise ConfigError(f"{full}={value}: type {full}=true or {full}=false")
         if dataclasses.is_dataclass(fields[key]) and isinstance(value, Mapping):
             _check_keys(typing.cast(type, fields[key]), value, full)
+
+
+def _unknown(schema: type, key: str, path: str, valid: Iterable[str]) -> str:
+    """What to say of an unknown key: its new name, if it had another in the last release."""
+    full, new = (f"{path}.{one}" if path else one for one in (key, getattr(schema, "RENAMED", {}).get(key, "")))
+    if key not in getattr(schema, "RENAMED", {}):
+        return f"unknown key {full}{nearest(key, valid)}"
+    return f"{full} is called {new} now" if schema.RENAMED[key] else f"{full} was removed; leave it out"
 
 
 def _check_numbers(schema: type, values: Any, defaults: Any, path: str) -> None:

@@ -5,7 +5,7 @@ that can be crossed on a block pushed into it; and four rooms (Kreidieh et al. 2
 four rooms). An episode lasts 50 s and ends by time alone: an ant on its back stays there.
 """
 
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
 
@@ -71,12 +71,6 @@ class AntCourseCfg(TaskCfg):
     def for_evaluation(self) -> Self:
         """The same with the evaluation points, unless targets were chosen."""
         return replace(self, targets=Targets.evaluation) if self.targets is Targets.auto else self
-
-
-def course_cfg(name: str, course: Course) -> type[AntCourseCfg]:
-    """The configuration of one course under its own name: `AntCourseCfg` with that default."""
-    entry = ("course", Course, field(default=course))
-    return make_dataclass(name, [entry], bases=(AntCourseCfg,), namespace={"__doc__": f"Configuration of {name}."})
 
 
 class AntCourse(Task[AntCourseCfg]):

@@ -1,4 +1,4 @@
-"""HumanoidAMP: a humanoid learns to move like the clips it is shown; what is learned becomes a skill file."""
+"""HumanoidAMP: a humanoid learns to move like motion clips (AMP); the result is a skill file."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -18,9 +18,9 @@ from isaachrl.sim import Control, Scene, Sim
 from tasks.common import humanoid, starts
 
 START_STATES = 8192  # drawn once from the clips; a reset picks among them
-LYING_M = 0.3  # a body lies if no part of it is above
-ALIKE_STATES = 128  # lying start states that one laid down is compared with
-TRACK_M = 0.2  # distance of all bodies from the clip's (root mean square) at which tracking pays 1/e
+LYING_M = 0.3  # all bodies below this height: lying
+LYING_STATES = 128  # lying start states that a tipped-over one is compared with
+TRACK_M = 0.2  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e
 
 
 @dataclass
@@ -29,10 +29,10 @@ class FallenCfg:
 
     Args:
         share: of all episodes.
-        least_tilt_deg, most_tilt_deg: how far the body is tipped over, drawn evenly. Small angles are what a learner
-            finds first; all the way down is 70 and more.
-        rise_s: how long lying is no fall. Who is on the floor then has failed.
-        up_s: who has stood for so long has risen, and may fall as everybody else.
+        least_tilt_deg, most_tilt_deg: how far the body is tipped over, uniformly distributed. Small angles are easier;
+            from 70 degrees on the body lies.
+        rise_s: time to get up; a body still on the floor after it ends the episode.
+        up_s: a body that has stood for this long has got up; a later fall ends the episode at once.
     """
 
     share: float = 0.0
@@ -42,7 +42,7 @@ class FallenCfg:
     up_s: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Validate ranges."""
         if not 0 <= self.share <= 1:
             raise ConfigError(f"task.fallen.share={self.share}: a share lies between 0 and 1")
         if not 0 <= self.least_tilt_deg <= self.most_tilt_deg <= 110:  # beyond, heads would start in the floor
@@ -59,20 +59,19 @@ class HumanoidAMPCfg(TaskCfg):
     """Configuration of HumanoidAMP.
 
     Args:
-        motion: `locomotion`, the shipped clips of going about; `builtin`, all shipped clips; the name of one of
+        motion: `locomotion`, the shipped locomotion clips; `builtin`, all shipped clips; the name of one of
             them, such as `walk`; a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips
             with weights.
         control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
         style_frames: length W of the window the discriminator sees, newest frame first: 2 in AMP, 10 in ASE.
         min_height_m: a listed body below its height ends the episode.
         fallen: episodes that begin on the floor.
-        track_within_m: in training, whose bodies are further (root mean square) than this from where the clip has got
-            to since the start ends the episode, so that time is spent near the clips (early termination, Peng et al.
-            2018); 0 for never.
-        reward: `alive` pays 1 each step above the limits, `height` how high the head is, from 0 on the floor to 1 at
-            the clips' highest, `track` how close the body is to the clip as it goes on from where the episode began
-            (who was tipped over: from the lying moment that it is most like), 1 at best; imitation without a clock is
-            rewarded by the learner.
+        track_within_m: in training, an episode ends when the bodies' RMS distance from the clip, played on from the
+            start of the episode, exceeds this (early termination, Peng et al. 2018); 0 for never.
+        reward: `alive` 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
+            clips' highest; `track` `exp(-(distance / 0.2 m)^2)` of the RMS distance from the clip played on from the
+            start of the episode (for a tipped-over body: from the lying moment nearest to it). The style reward is the
+            learner's.
     """
 
     motion: str = "locomotion"
@@ -84,7 +83,7 @@ class HumanoidAMPCfg(TaskCfg):
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
 
     def __post_init__(self) -> None:
-        """Refuse windows without a past."""
+        """Validate ranges."""
         super().__post_init__()
         if self.style_frames < 2:
             raise ConfigError(f"task.style_frames={self.style_frames}: a window needs at least 2 frames")
@@ -93,29 +92,37 @@ class HumanoidAMPCfg(TaskCfg):
 
     @property
     def tracks(self) -> bool:
-        """Whether it matters where the clip has got to."""
+        """Whether the reference pose of the clip is needed."""
         return bool(self.reward.get("track")) or self.track_within_m > 0
 
     def for_evaluation(self) -> Self:
-        """The same with episodes that last."""
+        """The same without early termination."""
         return replace(self, track_within_m=0.0)
 
 
 class HumanoidAMP(Task[HumanoidAMPCfg]):
-    """Imitation without a goal: episodes start from a random moment of a random clip and end with a fall or by time.
+    """Imitation without a goal. Episodes start from a random moment of a random clip and end with a fall or by time.
 
     Attributes:
         library: the clips.
         window_s: how far back in time a style window reaches.
-        start_clip, start_time_s: `(N,)` where in the clips each present episode began; of bodies that were tipped over
-            and are paid for tracking, the lying moment that they are most like.
-        lay, down: `(N,)` bool: whether the episode began tipped over (`fallen`); whether it began on the floor, that
-            way or by its clip, and has not risen yet.
-        some_rise: whether any episode begins on the floor.
+        start_clip, start_time_s: `(N,)` where in the clips each present episode began; for tipped-over bodies with a
+            tracking reward, the lying moment nearest to them.
+        started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
+        recovering: `(N,)` bool: the episode began on the floor, tipped over or by its clip, and the body is not up yet.
+        recovery_enabled: whether any episode begins on the floor.
     """
 
-    STATE = ("history", "start_clip", "start_time_s", "lay", "down", "_distance", "_steps", "_up_steps")
-    OBSERVES_BY_WORLD = True
+    STATE = (
+        "history",
+        "start_clip",
+        "start_time_s",
+        "started_fallen",
+        "recovering",
+        "_distance",
+        "_steps",
+        "_upright_steps",
+    )
 
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -137,15 +144,15 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
         self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
         self.action_contract = self.action_map.contract
-        self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
         # the windows of the start states and, after them, the present ones: a reset is one look-up in both
         rows = START_STATES * (2 if cfg.fallen.share > 0 else 1)
         self._windows = torch.zeros(rows + n, cfg.style_frames, self.style_size, device=device)
         self.history = self._windows[rows:]
         self._present = rows + torch.arange(n, device=device)
-        self.lay, self.down = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
-        self._up_steps = torch.zeros(n, device=device)
-        self._astray_m2 = torch.full((n,), torch.inf, device=device)  # of the last step, if anything tracks
+        self.started_fallen, self.recovering = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
+        self._upright_steps = torch.zeros(n, device=device)
+        self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # of the last step, if anything tracks
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -162,26 +169,26 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         ids = self.library.sample_clips(START_STATES, self.generator)
         times = self.library.sample_times(ids, self.generator, self.window_s)
         state = self.library.state(ids, times)
-        self._bank_low = self._fallen.low(state.body_pos_w)
+        self._bank_is_low = self._is_low.low(state.body_pos_w)
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
         head = self.sim.robot.body_index("head").to(ids.device)
         self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
-            self._lay_down(state.body_pos_w)
-        self.some_rise = bool(self._bank_low.any())
+            self._add_fallen_starts(state.body_pos_w)
+        self.recovery_enabled = bool(self._bank_is_low.any())
 
-    def _lay_down(self, body_pos_w: Tensor) -> None:
-        """Add as many start states once more, fallen: of those that stand, since a lying one tipped over may stand."""
+    def _add_fallen_starts(self, body_pos_w: Tensor) -> None:
+        """Double the start states by tipped-over ones, made of standing ones: a lying one tipped over may stand."""
         fallen = self.cfg.fallen
-        stands = (~self._bank_low).nonzero()[:, 0]
-        if not len(stands):
+        standing = (~self._bank_is_low).nonzero()[:, 0]
+        if not len(standing):
             raise ConfigError(
                 f"task.fallen.share={fallen.share} tips standing bodies over, but no moment of"
                 f" motion={self.cfg.motion!r} is above task.min_height_m={self.cfg.min_height_m}"
             )
-        rows = stands[torch.arange(START_STATES, device=stands.device) % len(stands)]
+        rows = standing[torch.arange(START_STATES, device=standing.device) % len(standing)]
         tilt_rad = (math.radians(fallen.least_tilt_deg), math.radians(fallen.most_tilt_deg))
         layout, frames = self.library.layout, self.cfg.style_frames
         bank = starts.fallen_bank(layout, self._bank_qpos[rows], frames, tilt_rad, self.generator)
@@ -189,23 +196,23 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             torch.cat(pair) for pair in ((self._bank_qpos, bank.qpos), (self._bank_qvel, bank.qvel))
         )
         self._windows[START_STATES : 2 * START_STATES] = bank.style
-        self._bank_low = torch.cat((self._bank_low, torch.ones_like(self._bank_low)))
+        self._bank_is_low = torch.cat((self._bank_is_low, torch.ones_like(self._bank_is_low)))
         if self.cfg.tracks:
-            rows = self._most_alike(self._bank_qpos[START_STATES:], body_pos_w)
+            rows = self._nearest_lying(self._bank_qpos[START_STATES:], body_pos_w)
         self._bank_clip, self._bank_time = (torch.cat((of, of[rows])) for of in (self._bank_clip, self._bank_time))
 
-    def _most_alike(self, qpos: Tensor, body_pos_w: Tensor) -> Tensor:
-        """For each of the states `(S, nq)` which of the start states, whose bodies are given, lies most like it."""
+    def _nearest_lying(self, qpos: Tensor, body_pos_w: Tensor) -> Tensor:
+        """Index `(S,)` of the lying start state, given by its bodies, nearest in posture to each of `qpos (S, nq)`."""
         lying = (body_pos_w[..., 2].amax(1) < LYING_M).nonzero()[:, 0]
         if not len(lying):
             raise ConfigError(
-                f"task.reward.track and task.track_within_m want bodies to get up as a clip does, but nobody lies in"
+                f"task.reward.track and task.track_within_m compare fallen bodies with lying ones, and no body lies in"
                 f" motion={self.cfg.motion!r}; type motion=rising, both of them 0, or task.fallen.share=0"
             )
-        lying, layout = lying[:ALIKE_STATES], self.library.layout
+        lying, layout = lying[:LYING_STATES], self.library.layout
         pos, _ = forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat_from_qpos(layout, qpos[:, 7:]))
-        wanted = body_pos_w[lying]
-        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), wanted).argmin(1) for part in pos.split(64)]
+        reference = body_pos_w[lying]
+        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), reference).argmin(1) for part in pos.split(64)]
         return lying[torch.cat(nearest)]
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
@@ -215,7 +222,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return humanoid.style_frame(state, self.key_ids).flatten(1)
 
     def mean_action(self) -> Tensor:
-        """The action `(A,)` that asks for the mean pose of the start states; zero for torques."""
+        """The action `(A,)` whose target is the mean pose of the start states; zero for torques."""
         if self.cfg.control is Control.torque:
             return torch.zeros(self.action_size, device=self.sim.device)
         joint_quat = joint_quat_from_qpos(self.library.layout, self._bank_qpos[:START_STATES, 7:])
@@ -235,40 +242,42 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         linvel = self.sim.root_linvel_w
         self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
-        if self.some_rise:
-            self._up_steps = (self._up_steps + 1).masked_fill(self._fallen(self.sim), 0.0)
-            self.down &= self._up_steps * self.cfg.step_s < self.cfg.fallen.up_s
+        if self.recovery_enabled:
+            self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_low(self.sim), 0.0)
+            self.recovering &= self._upright_steps * self.cfg.step_s < self.cfg.fallen.up_s
         if self.cfg.tracks:
             times = self.start_time_s + self._steps * self.cfg.step_s
-            wanted = self.library.state(self.start_clip, times).body_pos_w
-            self._astray_m2.copy_(humanoid.posture_distance_m2(self.sim.body_pos_w, wanted))
+            reference = self.library.state(self.start_clip, times).body_pos_w
+            self._tracking_error_m2.copy_(humanoid.posture_distance_m2(self.sim.body_pos_w, reference))
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
         head = self.sim.body_pos_w[:, self._head, 2].squeeze(1)
         return {
-            "alive": (~self._fallen(self.sim)).float(),
+            "alive": (~self._is_low(self.sim)).float(),
             "height": (head / self._head_height_m).clamp(0.0, 1.0),
-            "track": torch.exp(-self._astray_m2 / TRACK_M**2),
+            "track": torch.exp(-self._tracking_error_m2 / TRACK_M**2),
         }
 
     def terminated(self) -> Tensor:
-        """A fall; for who began on the floor and has not risen yet, lying there too long; having lost the clip."""
-        still_rising = self.down & (self._steps * self.cfg.step_s < self.cfg.fallen.rise_s)
-        over = self._fallen(self.sim) & ~still_rising
+        """A fall, except within `fallen.rise_s` of an episode that began on the floor; too far from the clip."""
+        may_lie = self.recovering & (self._steps * self.cfg.step_s < self.cfg.fallen.rise_s)
+        fell = self._is_low(self.sim) & ~may_lie
         limit_m2 = self.cfg.track_within_m**2
-        return over | (self._astray_m2 > limit_m2) if limit_m2 > 0 else over
+        return fell | (self._tracking_error_m2 > limit_m2) if limit_m2 > 0 else fell
 
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""
         pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
         if self.cfg.fallen.share > 0:
-            lay = torch.rand(mask.shape, generator=self.generator, device=mask.device) < self.cfg.fallen.share
-            pick = torch.where(lay, START_STATES + pick, pick)
-            self.lay = torch.where(mask, lay, self.lay)
-        if self.some_rise:
-            self.down = torch.where(mask, self._bank_low.index_select(0, pick), self.down)
-            self._up_steps.masked_fill_(mask, 0.0)
+            started_fallen = (
+                torch.rand(mask.shape, generator=self.generator, device=mask.device) < self.cfg.fallen.share
+            )
+            pick = torch.where(started_fallen, START_STATES + pick, pick)
+            self.started_fallen = torch.where(mask, started_fallen, self.started_fallen)
+        if self.recovery_enabled:
+            self.recovering = torch.where(mask, self._bank_is_low.index_select(0, pick), self.recovering)
+            self._upright_steps.masked_fill_(mask, 0.0)
         # `index_select` takes a third of the time of an index in brackets
         self.sim.reset(mask, self._bank_qpos.index_select(0, pick), self._bank_qvel.index_select(0, pick))
         self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._present)))
@@ -282,9 +291,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return {"proprioception": humanoid.proprioception(self.sim), "style": self.history.flatten(1).clone()}
 
     def metrics(self) -> dict[str, Tensor]:
-        """Fall, mean forward speed along the heading in m/s, and of who began on the floor whether it rose."""
+        """Fall, mean forward speed along the heading in m/s, and for fallen starts whether the body got up."""
         time = (self._steps * self.cfg.step_s).clamp_min(self.cfg.step_s)
-        metrics = {"fall_rate": self._fallen(self.sim).float(), "forward_speed_mps": self._distance / time}
+        metrics = {"fall_rate": self._is_low(self.sim).float(), "forward_speed_mps": self._distance / time}
         if self.cfg.fallen.share > 0:
-            metrics["recovery_rate"] = torch.where(self.lay, (~self.down).float(), torch.nan)
+            metrics["recovery_rate"] = torch.where(self.started_fallen, (~self.recovering).float(), torch.nan)
         return metrics

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.envs import Obs, Task, TaskCfg
-from isaachrl.errors import ConfigError, SkillError
-from isaachrl.hierarchy.build import NO_SKILL, skill_path
+from isaachrl.errors import ConfigError
+from isaachrl.hierarchy.build import NO_SKILL
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
-from isaachrl.hierarchy.skill import Skill
+from isaachrl.hierarchy.rescue import STAND_S, track_fall
 from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
@@ -27,7 +27,6 @@ STEPS_PER_CELL = 150  # of the longest way to a goal: time for a detour at walki
 RANDOM_STEPS_PER_CELL = 60
 MAX_SPEED_MPS = 10.0
 NEAR_WALL_M = 0.5
-UP_S = 0.5  # who has stood for so long is up again
 
 
 @dataclass
@@ -55,9 +54,9 @@ class HumanoidHRLMazeCfg(TaskCfg):
             it, the policy finds the way from the map of its surroundings, or learns it by heart.
         style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
         skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
-        rescue: file of a second skill, one that gets up and takes no commands. Who has fallen is in its hands until it
-            has stood for half a second, and then goes on. With `none` a fall ends the episode.
-        rise_s: who is still on the floor after this time has failed.
+        rescue: file of a second skill that gets up and takes no latents. It controls fallen humanoids until they have
+            stood for half a second. With `none` a fall ends the episode.
+        rise_s: with a rescue, seconds after a fall within which the humanoid has to be up.
         hierarchy: the window of the high level and the weights of its reward.
         reward: `progress` in metres along the maze since the last control step (the default weight makes
             walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on each fall,
@@ -109,8 +108,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f" task.cell_m={self.cell_m} goals are as near as {nearest_m:.2f} m; type"
                 f" task.goal_radius_m={0.4 * self.cell_m:g}"
             )
-        if not self.rise_s > UP_S:
-            raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {UP_S} s; type task.rise_s=6")
+        if not self.rise_s > STAND_S:
+            raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
         if self.layout not in (*layouts.DRAWN, layouts.RANDOM):
             self.layout = layouts.drawing(self.layout)
         self._plan = None if self.at_random else layouts.plan(self.layout)
@@ -165,14 +164,13 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         maze_id, goal: `(N,)` the present maze and goal cell.
         goal_w: `(N, 2)` the goal's place, m.
         distance_m: `(N,)` way to the goal along the corridors.
-        down: `(N,)` bool, who has fallen and is not up again.
+        fallen: `(N,)` bool, has fallen and is not up again.
     """
 
     STATE = (
-        "history", "maze_id", "goal", "goal_w", "distance_m", "down", "_progress", "_shortest", "_walked", "_last_xy",
-        "_fell", "_up_steps", "_down_steps", "_falls", "_rises",
+        "history", "maze_id", "goal", "goal_w", "distance_m", "fallen", "_progress", "_shortest", "_walked", "_last_xy",
+        "_fell", "_upright_steps", "_fallen_steps", "_falls", "_rises", "_view_pose", "_view_distance_m",
     )  # fmt: skip
-    OBSERVES_BY_WORLD = True
 
     def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -191,9 +189,9 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.action_size = robot.num_dofs
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
         self.action_contract = self.action_map.contract
-        self._fallen = humanoid.FallDetector(robot, cfg.min_height_m, device)
-        self._riser = None if cfg.rescue == NO_SKILL else self._load_riser()
-        self._most_down_steps = round(cfg.rise_s / cfg.step_s) if self._riser else 1
+        self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        self._rescued = cfg.rescue != NO_SKILL
+        self._max_fallen_steps = round(cfg.rise_s / cfg.step_s) if self._rescued else 1
         angles = torch.arange(RAYS, device=device) * (2 * math.pi / RAYS)
         self._rays_h = torch.stack((angles.cos(), angles.sin()), dim=-1)
         self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
@@ -201,26 +199,9 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.goal_w, self._last_xy = torch.zeros(n, 2, device=device), torch.zeros(n, 2, device=device)
         self.distance_m, self._progress = torch.zeros(n, device=device), torch.zeros(n, device=device)
         self._shortest, self._walked = torch.zeros(n, device=device), torch.zeros(n, device=device)
-        self.down, self._fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
-        self._up_steps, self._down_steps, self._falls, self._rises = torch.zeros(4, n, device=device).unbind()
-
-    def _load_riser(self) -> Skill:
-        """The skill that gets up.
-
-        Raises:
-            SkillError: it is missing, made for another body or clock, or takes commands.
-        """
-        try:
-            skill = Skill.load(skill_path(self.cfg.rescue), self.sim.device)
-            skill.check(self.sim.robot, self.cfg.step_s, self.cfg.control.value)
-            if skill.latent_size:
-                raise SkillError("this one waits for commands")
-        except SkillError as error:
-            raise SkillError(
-                f"task.rescue={self.cfg.rescue}: expected a skill that gets up and takes no commands, as"
-                f" `python train.py task=HumanoidRise` makes one ({error})"
-            ) from error
-        return skill
+        self.fallen, self._fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
+        self._upright_steps, self._fallen_steps, self._falls, self._rises = torch.zeros(4, n, device=device).unbind()
+        self._view_pose, self._view_distance_m = torch.zeros(n, 7, device=device), torch.zeros(n, device=device)
 
     def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
         """Draw the mazes, and where the boxes of each stand."""
@@ -256,10 +237,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         return self.bank.extent_m
 
     def apply(self, action: Tensor) -> None:
-        """See `Task.apply`; who is down does what the rescue says."""
-        if self._riser is not None:
-            rising = self._riser.act(humanoid.proprioception(self.sim), action[:, :0])
-            action = torch.where(self.down.unsqueeze(1), rising, action)
+        """See `Task.apply`."""
         self.sim.ctrl.copy_(self.action_map(action))
 
     def after_physics(self) -> None:
@@ -272,23 +250,25 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.distance_m = distance
         self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
         self._last_xy = xy.clone()
-        self._see_who_is_down()
+        # an episode that ended inside the high level's window is observed at the window's end, as it was at its own
+        self._view_pose = torch.where(self.ended.unsqueeze(1), self._view_pose, self.sim.qpos[:, :7])
+        self._view_distance_m = torch.where(self.ended, self._view_distance_m, distance)
+        self._track_falls()
         if self.cfg.style_frames > 0:
             frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.layout), self.key_ids)
             self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
 
-    def _see_who_is_down(self) -> None:
-        low, before = self._fallen(self.sim), self.down
+    def _track_falls(self) -> None:
+        low, before = self._is_low(self.sim), self.fallen
+        self.fallen, self._upright_steps = track_fall(low, before, self._upright_steps, self.cfg.step_s)
         self._fell = low & ~before
-        self._up_steps = (self._up_steps + 1).masked_fill(low, 0.0)
-        self.down = low | (before & (self._up_steps * self.cfg.step_s < UP_S))
-        self._down_steps = (self._down_steps + 1).masked_fill(~self.down, 0.0)
+        self._fallen_steps = (self._fallen_steps + 1).masked_fill(~self.fallen, 0.0)
         self._falls = self._falls + self._fell
-        self._rises = self._rises + (before & ~self.down)
+        self._rises = self._rises + (before & ~self.fallen)
 
-    def _lost(self) -> Tensor:
-        """`(N,)` bool: on the floor, and down for too long if there is a rescue."""
-        return self._fallen(self.sim) & (self._down_steps >= self._most_down_steps)
+    def _failed(self) -> Tensor:
+        """`(N,)` bool: on the floor, and for too long if there is a rescue."""
+        return self._is_low(self.sim) & (self._fallen_steps >= self._max_fallen_steps)
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
@@ -302,13 +282,13 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         }
 
     def terminated(self) -> Tensor:
-        """A fall from which nobody got up, or the goal."""
-        return self._lost() | self._arrived()
+        """A fall without getting up, or the goal."""
+        return self._failed() | self._arrived()
 
     def _arrived(self) -> Tensor:
         """`(N,)` bool: upright within the goal's radius."""
         near = (self.sim.root_pos_w[:, :2] - self.goal_w).norm(dim=-1) < self.cfg.goal_radius_m
-        return near & ~self._fallen(self.sim)
+        return near & ~self._is_low(self.sim)
 
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""
@@ -328,28 +308,26 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.distance_m = torch.where(mask, distance, self.distance_m)
         self._shortest = torch.where(mask, distance, self._shortest)
         self._last_xy = torch.where(wide, xy, self._last_xy)
-        self.down, self._fell = self.down & ~mask, self._fell & ~mask
-        for name in ("_progress", "_walked", "_up_steps", "_down_steps", "_falls", "_rises"):
+        self._view_pose = torch.where(wide, self.sim.qpos[:, :7], self._view_pose)
+        self._view_distance_m = torch.where(mask, distance, self._view_distance_m)
+        self.fallen, self._fell = self.fallen & ~mask, self._fell & ~mask
+        for name in ("_progress", "_walked", "_upright_steps", "_fallen_steps", "_falls", "_rises"):
             setattr(self, name, getattr(self, name).masked_fill(mask, 0.0))
         self.history = torch.where(wide.unsqueeze(2), self.starts.style[rows], self.history)
 
     def observe(self) -> Obs:
-        """`proprioception`; `task`: goal, rays, map; `style` if its window has a length."""
-        return self.observe_groups(tuple(self.obs_sizes))
+        """`proprioception`; `style` if its window has a length; `task`: goal, rays, map."""
+        return self.observe_within() | {"task": self._sight()}
 
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """See `Task.observe_groups`: between two decisions nobody needs goal, rays and map."""
-        views = {
-            "proprioception": lambda: humanoid.proprioception(self.sim),
-            "task": self._sight,
-            "style": lambda: self.history.flatten(1).clone(),
-        }
-        return {name: views[name]() for name in groups}
+    def observe_within(self) -> Obs:
+        """See `Task.observe_within`: goal, rays and map are observed at decisions only."""
+        obs = {"proprioception": humanoid.proprioception(self.sim)}
+        return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
 
     def _sight(self) -> Tensor:
         """In the heading frame: direction, distance and place of the goal; distances to walls; the map; the way."""
-        xy = self.sim.root_pos_w[:, :2]
-        forward = rotations.axis_x(self.sim.root_quat_w)[:, :2]
+        xy = self._view_pose[:, :2]
+        forward = rotations.axis_x(self._view_pose[:, 3:])[:, :2]
         forward = forward / forward.norm(dim=-1, keepdim=True).clamp_min(1e-6)
         left = torch.stack((-forward[:, 1], forward[:, 0]), dim=-1)
         axes = torch.stack((forward, left), dim=-1)
@@ -363,7 +341,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         if self.cfg.guide:
             points = maze.way_points_m(self.bank, self.maze_id, self.goal, xy, WAY_POINTS)
             points_h = torch.einsum("nki,nij->nkj", points - xy.unsqueeze(1), axes)
-            views += (points_h.flatten(1) / self.cfg.cell_m, self.distance_m.unsqueeze(1) / GOAL_SCALE_M)
+            views += (points_h.flatten(1) / self.cfg.cell_m, self._view_distance_m.unsqueeze(1) / GOAL_SCALE_M)
         return torch.cat(views, dim=-1)
 
     def metrics(self) -> dict[str, Tensor]:
@@ -378,8 +356,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         efficiency = shortest / torch.maximum(self._walked, shortest)
         metrics = {
             "success_rate": success.float(),
-            "fall_rate": self._fallen(self.sim).float(),
+            "fall_rate": self._is_low(self.sim).float(),
             "final_distance_m": self.distance_m.clone(),
             "path_efficiency": torch.where(success, efficiency, torch.nan),
         }
-        return metrics | ({"falls": self._falls.clone(), "rises": self._rises.clone()} if self._riser else {})
+        return metrics | ({"falls": self._falls.clone(), "rises": self._rises.clone()} if self._rescued else {})

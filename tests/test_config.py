@@ -198,3 +198,24 @@ def test_seeds_that_no_generator_takes_are_refused(seed):
     with pytest.raises(ConfigError, match="^seed"):
         config.build(RunCfg, {"seed": seed})
     assert config.build(RunCfg, {"seed": 2**63 - 1}).seed == 2**63 - 1
+
+
+@dataclasses.dataclass
+class _Renamed:
+    RENAMED: typing.ClassVar[dict[str, str]] = {"pace": "velocity", "switch": ""}
+
+    velocity: float = 0.5
+
+
+@dataclasses.dataclass
+class _Holder:
+    reward: _Renamed = dataclasses.field(default_factory=_Renamed)
+
+
+def test_a_renamed_key_is_answered_with_its_new_name():
+    with pytest.raises(ConfigError, match=r"train\.reward\.pace is called train\.reward\.velocity now"):
+        config.build(_Holder, {"reward": {"pace": 1.0}}, "train")
+    with pytest.raises(ConfigError, match=r"reward\.switch was removed; leave it out"):
+        config.build(_Holder, {"reward": {"switch": True}})
+    with pytest.raises(ConfigError, match=r"unknown key reward\.place; .*valid: velocity"):
+        config.build(_Holder, {"reward": {"place": 1.0}})

@@ -50,13 +50,13 @@ def roll(skill: Skill, env: TaskEnv, latent: torch.Tensor) -> tuple[torch.Tensor
 def test_it_fits_the_humanoid(skill: Skill) -> None:
     skill.check(load_robot("humanoid"), 1 / 30, "position")
     assert skill.latent_size == 16
-    assert torch.allclose(skill.space.places.norm(dim=-1), torch.ones(len(skill.contract.motions)), atol=1e-4)
+    assert torch.allclose(skill.embedding.prototypes.norm(dim=-1), torch.ones(len(skill.contract.motions)), atol=1e-4)
     assert not any(parameter.requires_grad for parameter in skill.parameters())
 
 
 def test_its_commands_stand_walk_jog_and_turn_both_ways_without_falling(skill: Skill) -> None:
     motions = ("stand", "walk", "jog", "tight_left", "tight_right")
-    latent = torch.stack([skill.place_of(motion) for motion in motions]).repeat_interleave(4, dim=0)
+    latent = torch.stack([skill.prototype_of(motion) for motion in motions]).repeat_interleave(4, dim=0)
     speed, turn, fell = roll(skill, make_env(skill, 20), latent)
     assert fell.sum().item() <= 1
     stand, walk, jog, left, right = speed.view(5, 4).median(1).values.tolist()
@@ -84,7 +84,7 @@ def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> No
         times = torch.linspace(0.5, 3.0, 64)
         windows = task.style_windows(clip, times)  # type: ignore[attr-defined]
         own, other = (
-            skill.style_reward(windows, skill.space.places[names.index(name)].expand(64, -1)).mean().item()
+            skill.style_reward(windows, skill.embedding.prototypes[names.index(name)].expand(64, -1)).mean().item()
             for name in (motion, wrong)
         )
         assert own > other + 0.3, (motion, wrong)

@@ -35,7 +35,7 @@ def goals(**changes):
 
 LEARNERS = {
     "skills-ase": lambda: small_skill("ase"),
-    "skills-motion": lambda: small_skill("motion", mean_share=0.5),
+    "skills-motion": lambda: small_skill("motion", deterministic_share=0.5),
     "hiro": lambda: goals(check_every=1, check_episodes=2),
     "hindsight": lambda: goals(correction="none", hindsight=True, subgoal_testing_rate=1.0),
     "hrl_cg": lambda: goals(correction="none", connection={"mode": "paper", "target": 0.1}),

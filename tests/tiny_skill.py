@@ -26,7 +26,7 @@ def make_tiny_skill(style_frames: int = 2, step_s: float = 1 / 30, latent_size: 
             action_offset=motors.offset.tolist(),
             action_scale=motors.scale.tolist(),
             step_s=step_s,
-            judgement="least_squares",
+            discriminator_loss="least_squares",
             latents="none",
             latent_size=latent_size,
             actor_hidden=[16],

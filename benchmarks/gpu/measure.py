@@ -20,7 +20,7 @@ def wait(device: torch.device) -> None:
 
 
 def seconds(device: torch.device, work: Callable[[], Any], times: int = 1) -> float:
-    """Seconds on the wall that a piece of work takes, the mean of so many times."""
+    """Seconds on the wall that a segment of work takes, the mean of so many times."""
     wait(device)
     start = time.perf_counter()
     for _ in range(times):
@@ -38,7 +38,7 @@ def used_bytes(device: torch.device) -> int | None:
 
 
 class Stopwatch:
-    """Adds up how long named pieces of work take: between CUDA events on a GPU, by the processor's clock elsewhere.
+    """Adds up how long named segments of work take: between CUDA events on a GPU, by the processor's clock elsewhere.
 
     Args:
         device: where the work is done.
@@ -58,7 +58,7 @@ class Stopwatch:
         return event
 
     def add(self, name: str, start: Any) -> None:
-        """A piece of work began at that moment and ends now."""
+        """A segment of work began at that moment and ends now."""
         self._spans[name].append((start, self.now()))
 
     @contextmanager
@@ -76,7 +76,7 @@ class Stopwatch:
             yield
 
     def totals_ms(self) -> dict[str, float]:
-        """Milliseconds of each piece."""
+        """Milliseconds of each segment."""
         wait(self._device)
         if self._cuda:
             return {name: sum(a.elapsed_time(b) for a, b in spans) for name, spans in self._spans.items()}
@@ -112,7 +112,7 @@ class Operations(TorchDispatchMode):
 
 
 def launches(device: torch.device, work: Callable[[], Any]) -> dict[str, float] | None:
-    """What the profiler sees of a piece of work: launches, kernels, and how long these take; None without a GPU.
+    """What the profiler sees of a segment of work: launches, kernels, and how long these take; None without a GPU.
 
     Kernels of the engine are told from PyTorch's by their names.
     """

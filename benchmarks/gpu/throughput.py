@@ -76,7 +76,7 @@ class Bench:
             engine.step(ctrl, substeps)
         self.measure("bare", 1e3 * seconds(self.device, lambda: engine.step(ctrl, substeps), self.times))
 
-    def pieces(self, env: TaskEnv) -> None:
+    def segments(self, env: TaskEnv) -> None:
         """Where an eager step spends its time; between launches the device may rest."""
         watch = Stopwatch(self.device)
         with ExitStack() as stack:
@@ -117,8 +117,8 @@ def one_size(report: Report, device: torch.device, count: int, profiled: bool) -
     bench = Bench(report, device, count)
     env = bench.env
     bench.whole_steps()
-    with report.part(f"{count} pieces"):
-        bench.pieces(env)
+    with report.part(f"{count} segments"):
+        bench.segments(env)
     with report.part(f"{count} contacts"):
         bench.fullest(env.sim)
     with report.part(f"{count} bare"):

@@ -34,12 +34,12 @@ class Iterations:
         """Milliseconds of an iteration and of its parts."""
         watch, learner = Stopwatch(self.device), self.learner
         began: list[Any] = []
-        opinions = learner.judge.opinions
+        rewards = learner.discriminator.rewards
 
         def after_rollout(*arguments: Any) -> Any:
             watch.add("rollout", began[-1])
             start = watch.now()
-            result = opinions(*arguments)
+            result = rewards(*arguments)
             watch.add("opinions", start)
             return result
 
@@ -50,12 +50,12 @@ class Iterations:
 
         signals: dict[str, float] = {}
         with ExitStack() as stack:
-            stack.enter_context(replaced(learner.judge, "opinions", after_rollout))
+            stack.enter_context(replaced(learner.discriminator, "rewards", after_rollout))
             for owner, method, name in (
                 (learner.env, "step", "env_step"),
                 (learner.policy_update, "step", "policy"),
-                (learner.judge, "learn", "judge"),
-                (learner.judge, "remember", "remember"),
+                (learner.discriminator, "learn", "judge"),
+                (learner.discriminator, "remember", "remember"),
             ):
                 stack.enter_context(watch.watching(owner, method, name))
             iterate()
@@ -85,8 +85,8 @@ class Iterations:
             return call
 
         learner = self.learner
-        policy, judge = counted("policy", learner.policy_update.step), counted("judge", learner.judge.learn)
-        with replaced(learner.policy_update, "step", policy), replaced(learner.judge, "learn", judge):
+        policy, judge = counted("policy", learner.policy_update.step), counted("judge", learner.discriminator.learn)
+        with replaced(learner.policy_update, "step", policy), replaced(learner.discriminator, "learn", judge):
             learner.iterate()
         found = {"policy_operations": counts["policy"], "judge_operations": counts["judge"]}
         self.report.figures(found | {"minibatches": counts["policy_minibatches"]}, prefix)
@@ -117,7 +117,7 @@ def fused(learner: Any) -> Iterator[None]:
         groups = [{"params": group["params"], "lr": group["lr"]} for group in optimizer.param_groups]
         return torch.optim.Adam(groups, fused=True)
 
-    policy, judge = learner.policy_update, learner.judge
+    policy, judge = learner.policy_update, learner.discriminator
     with replaced(policy, "optimizer", anew(policy.optimizer)), replaced(judge, "optimizer", anew(judge.optimizer)):
         yield
 

@@ -69,10 +69,11 @@ def broken_rows(action: Tensor) -> Tensor:
 class Env(ABC):
     """N environments that reset themselves.
 
-    `step` is `advance` followed by `begin_again`, which is `reset_where` on the episodes that ended. A level above
-    calls the two itself: it advances several times and resets once, at its own boundary.
+    `step` is `advance` followed by `reset_where` on the episodes that ended. A level above calls the two itself: it
+    advances several times and resets once, at the end of its own step.
 
     Attributes:
+        name: under which the task is registered; empty for an environment that was built otherwise.
         num_envs: N.
         device: where every tensor lives.
         obs_sizes: size of each observation group.
@@ -88,6 +89,7 @@ class Env(ABC):
         step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.graph`.
     """
 
+    name: str = ""
     num_envs: int
     device: torch.device
     obs_sizes: dict[str, int]
@@ -108,17 +110,13 @@ class Env(ABC):
     def advance(self, action: Tensor) -> StepResult:
         """Take one step `(N, action_size)` and reset nothing: `obs` and `terminal_obs` are the same."""
 
-    def advance_within(self, action: Tensor, groups: tuple[str, ...]) -> StepResult:
-        """`advance` for a level above, in the middle of its window, which looks at these groups alone.
-
-        Other groups need hold something only for episodes that end in this step. The promise is not more than
-        `advance` keeps anyway: an environment that gains nothing leaves this as it is.
-        """
+    def advance_within(self, action: Tensor) -> StepResult:
+        """`advance` in the middle of a step of a level above, see `observe_within`."""
         return self.advance(action)
 
     @abstractmethod
     def reset_where(self, mask: Tensor) -> Obs:
-        """Start new episodes in the environments of `mask (N,)` and return the observation of all.
+        """Start new episodes in the environments of `mask (N,)`; the observation of all, in tensors of its own.
 
         Raises:
             ConfigError: the mask is no bool tensor `(N,)` on the device.
@@ -144,22 +142,15 @@ class Env(ABC):
     def step_eagerly(self, action: Tensor) -> StepResult:
         """`step` in Python, whether or not there is a graph of it."""
         result = self.advance(action)
-        result.obs = self.begin_again(result)
+        result.obs = self.reset_where(result.done)
         return result
-
-    def begin_again(self, result: StepResult) -> Obs:
-        """`reset_where` the episodes that ended in the step just taken: the observation of all, in tensors of its own.
-
-        What `result.obs` shows of the others may be taken from there instead of being looked at again.
-        """
-        return self.reset_where(result.done)
 
     @abstractmethod
     def observe(self) -> Obs:
         """The present observation of all environments, as fresh tensors."""
 
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """`observe` for who needs these groups alone; others may be there, too."""
+    def observe_within(self) -> Obs:
+        """`observe` in the middle of a step of a level above: groups that only that level reads may be left out."""
         return self.observe()
 
     def parts(self) -> list[object]:
@@ -168,7 +159,7 @@ class Env(ABC):
 
     @property
     def observed(self) -> bool:
-        """Whether somebody has to be called in the middle of a step, so that it cannot be replayed as a graph."""
+        """Whether a callback runs in the middle of a step, which then cannot be replayed as a CUDA graph."""
         return False
 
     def check_capacity(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,25 +46,53 @@ Builder = Callable[[Any, World], Env]
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered task: its name, the type of its configuration, and the function that builds it."""
+    """A registered task.
+
+    Args:
+        name: its name.
+        cfg_type: type of its configuration.
+        build: builds it.
+        defaults: values of the configuration that differ from the type's own defaults.
+    """
 
     name: str
     cfg_type: type
     build: Builder
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def configure(self, values: Mapping[str, Any]) -> Any:
+        """The configuration with these values changed.
+
+        Raises:
+            ConfigError: an unknown key, or a value of the wrong type or range.
+        """
+        return config.build(self.cfg_type, config.merge(self.defaults, values), "task")
+
+    def make(self, cfg: Any, world: World, graph: str) -> Env:
+        """The environment of a configuration, with steps as CUDA graphs where `graph=auto` finds that possible."""
+        env = self.build(cfg, world)
+        env.name = self.name
+        return use_graph(env, graph)
 
 
 _ENTRIES: dict[str, Entry] = {}
 
 
-def register(name: str, cfg_type: type, build: Builder) -> None:
+def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None:
     """Make `build(cfg, world) -> Env` known under a name.
+
+    Args:
+        name: what users type.
+        cfg_type: dataclass of the configuration.
+        build: makes the environment.
+        defaults: values that differ from the dataclass's own, so that one task can have several names.
 
     Raises:
         ConfigError: the name is taken.
     """
     if name in _ENTRIES:
         raise ConfigError(f"a task named {name} is registered already")
-    _ENTRIES[name] = Entry(name, cfg_type, build)
+    _ENTRIES[name] = Entry(name, cfg_type, build, defaults)
 
 
 def task_env(task_type: type[Task[Any]]) -> Builder:
@@ -91,11 +119,6 @@ def entry(name: str) -> Entry:
     if name not in _ENTRIES:
         raise ConfigError(f"unknown task {name!r}{nearest(name, _ENTRIES)}; `import tasks` registers the shipped ones")
     return _ENTRIES[name]
-
-
-def name_of(cfg: object) -> str:
-    """The name under which a task with this type of configuration is registered; of an unknown one, the type's."""
-    return next((found.name for found in _ENTRIES.values() if found.cfg_type is type(cfg)), type(cfg).__name__)
 
 
 def choose_device(device: str, sim: str = "auto") -> torch.device:
@@ -189,6 +212,6 @@ def make(
     unknown = [key for key in values if key != "task"]
     if unknown:
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
-    task_cfg = config.build(found.cfg_type, values.get("task", {}), "task")
+    task_cfg = found.configure(values.get("task", {}))
     generator = torch.Generator(device=chosen).manual_seed(int(seed))
-    return use_graph(found.build(task_cfg, World(int(num_envs), sim, chosen, generator)), graph)
+    return found.make(task_cfg, World(int(num_envs), sim, chosen, generator), graph)

@@ -1,9 +1,8 @@
 """The contract of a task: what the scene is, how an episode starts, what is seen, what pays, when it fails."""
 
-import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from isaachrl.config import bounded
 from isaachrl.envs.disturbance import DisturbanceCfg
 from isaachrl.envs.env import Obs, ObsLayout
 from isaachrl.errors import ConfigError
-from isaachrl.sim import Scene, Sim, SomeWorlds
+from isaachrl.sim import Scene, Sim
 
 
 @dataclass
@@ -73,13 +72,11 @@ class Task(ABC, Generic[Cfg]):
         action_size: width of an action.
         obs_layout: of groups that say more, name, size and unit of each part in order; exports carry it along.
         action_contract: what the numbers of an action do, as plain data; exports carry it along.
+        ended: `(N,)` bool, kept by `TaskEnv`: the episode ended earlier in the present step of a level above.
         STATE: names of the attributes (tensors, changed in place or rebound) that must survive a resume.
-        OBSERVES_BY_WORLD: promises that `observe` gives each world's row from tensors of `sim` and of `STATE` alone,
-            all `(N, …)`. After a reset on the CPU engine only the worlds that were reset are then observed again.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
-    OBSERVES_BY_WORLD: ClassVar[bool] = False
 
     obs_sizes: dict[str, int]
     policy_groups: tuple[str, ...]
@@ -92,6 +89,7 @@ class Task(ABC, Generic[Cfg]):
         self.action_contract: dict[str, Any] = {}
         self.sim = sim
         self.generator = generator
+        self.ended = torch.zeros(sim.num_envs, dtype=torch.bool, device=sim.device)
 
     @classmethod
     @abstractmethod
@@ -125,17 +123,13 @@ class Task(ABC, Generic[Cfg]):
     def observe(self) -> Obs:
         """The observation groups, each `(N, size)`, as fresh tensors."""
 
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """These groups of `observe`, and others where leaving them out would save nothing."""
-        return self.observe()
+    def observe_within(self) -> Obs:
+        """What a frozen skill reads at every control step, where a level above decides less often.
 
-    def part(self, rows: Tensor) -> Self:
-        """This task with only the worlds `rows (n,)`, to `observe` them and nothing else."""
-        part = copy.copy(self)
-        part.sim = cast(Sim, SomeWorlds(self.sim, rows))
-        for name in self.STATE:
-            setattr(part, name, getattr(self, name).index_select(0, rows))
-        return part
+        `observe` is then called only at the end of that level's step. What it adds to this has to describe worlds of
+        `ended` as they were when their episode ended. Worth writing for groups that are costly to compute.
+        """
+        return self.observe()
 
     def metrics(self) -> dict[str, Tensor]:
         """What the episode so far amounts to, by name, each `(N,)`; read where an episode ends."""

@@ -1,6 +1,6 @@
 """The only loop over physics: a task on a simulation, as an environment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,14 +44,16 @@ class TaskEnv(Env):
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`. The order of a step is the order of the lines in `_advance`."""
         with small_work(self.num_envs, self.device):
-            return self._advance(action, None)
+            return self._advance(action, self.task.observe)
 
-    def advance_within(self, action: Tensor, groups: tuple[str, ...]) -> StepResult:
-        """See `Env.advance_within`; where the episode goes on, a group that was left out is zero."""
+    def advance_within(self, action: Tensor) -> StepResult:
+        """See `Env.advance_within`."""
         with small_work(self.num_envs, self.device):
-            return self._advance(action, groups)
+            result = self._advance(action, self.task.observe_within)
+            self.task.ended |= result.done
+            return result
 
-    def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
+    def _advance(self, action: Tensor, observe: Callable[[], Obs]) -> StepResult:
         broken = broken_rows(action)
         self.task.apply(action.masked_fill(broken.unsqueeze(-1), 0.0))  # 1. action -> controls
         if self.disturbance is not None:
@@ -67,7 +69,7 @@ class TaskEnv(Env):
         reward = torch.stack(list(terms.values())).sum(0) if terms else torch.zeros(self.num_envs, device=self.device)
         terminated = self.task.terminated() | self.sim.diverged  # 6. ends
         truncated = (self.progress >= self.episode_steps) & ~terminated
-        obs = self._observe(groups, terminated | truncated)  # 7. what is seen, before any reset
+        obs = observe()  # 7. observation, before any reset
         return StepResult(
             obs=obs,
             reward=reward,
@@ -83,61 +85,22 @@ class TaskEnv(Env):
         """See `Env.reset_where`."""
         self.check_mask(mask)
         with small_work(self.num_envs, self.device):
-            self._reset(mask)
+            self.task.reset(mask)
+            if self.disturbance is not None:
+                self.disturbance.reset(mask)
+            self.progress.masked_fill_(mask, 0)
+            self.task.ended.masked_fill_(mask, False)
             return self.task.observe()
-
-    def begin_again(self, result: StepResult) -> Obs:
-        """See `Env.begin_again`: where the host can tell which worlds were reset, only those are looked at."""
-        with small_work(self.num_envs, self.device):
-            done = result.done
-            self._reset(done)
-            rows = self._rows(done)
-            if rows is None:
-                return self.task.observe()
-            obs = {name: seen.clone() for name, seen in result.obs.items()}
-            self._look_at(rows, obs, tuple(obs))
-            return obs
-
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """See `Env.observe_groups`."""
-        with small_work(self.num_envs, self.device):
-            return self.task.observe_groups(groups)
-
-    def _observe(self, groups: tuple[str, ...] | None, ended: Tensor) -> Obs:
-        """All groups, or these and everything of the worlds of `ended (N,)`."""
-        rows = None if groups is None else self._rows(ended)
-        if groups is None or rows is None:
-            return self.task.observe()
-        obs = self.task.observe_groups(groups)
-        left_out = tuple(name for name in self.obs_sizes if name not in obs)
-        for name in left_out:
-            obs[name] = torch.zeros(self.num_envs, self.obs_sizes[name], device=self.device)
-        self._look_at(rows, obs, left_out)
-        return obs
-
-    def _rows(self, mask: Tensor) -> Tensor | None:
-        """The worlds of `mask (N,)` if they can be told and looked at by themselves."""
-        return self.sim.rows_of(mask) if self.task.OBSERVES_BY_WORLD else None
-
-    def _look_at(self, rows: Tensor, obs: Obs, groups: tuple[str, ...]) -> None:
-        """Write into `obs` what these groups show of the worlds `rows (n,)`."""
-        if len(rows) == 0 or not groups:
-            return
-        seen = self.task.part(rows).observe_groups(groups)
-        for name in groups:
-            obs[name].index_copy_(0, rows, seen[name])
-
-    def _reset(self, mask: Tensor) -> None:
-        """Start new episodes in the worlds of `mask (N,)`."""
-        self.task.reset(mask)
-        if self.disturbance is not None:
-            self.disturbance.reset(mask)
-        self.progress.masked_fill_(mask, 0)
 
     def observe(self) -> Obs:
         """See `Env.observe`."""
         with small_work(self.num_envs, self.device):
             return self.task.observe()
+
+    def observe_within(self) -> Obs:
+        """See `Env.observe_within`."""
+        with small_work(self.num_envs, self.device):
+            return self.task.observe_within()
 
     def parts(self) -> list[object]:
         """See `Env.parts`."""
@@ -165,6 +128,7 @@ class TaskEnv(Env):
             "sim": self.sim.state_dict(),
             "task": self.task.state_dict(),
             "progress": self.progress.clone(),
+            "ended": self.task.ended.clone(),
             "generator": self.generator.get_state(),
             "disturbance": {} if self.disturbance is None else self.disturbance.state_dict(),
         }
@@ -178,6 +142,7 @@ class TaskEnv(Env):
         self.sim.load_state_dict(state["sim"])
         self.task.load_state_dict(state["task"])
         self.progress.copy_(state["progress"])
+        self.task.ended.copy_(state["ended"])
         if self.disturbance is not None and state["disturbance"]:
             self.disturbance.load_state_dict(state["disturbance"])
         self.generator.set_state(state["generator"].cpu())

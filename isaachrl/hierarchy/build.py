@@ -1,6 +1,7 @@
 """How a task becomes a high level: the task's environment, commanded through a skill file if one is configured."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, STYLE_GROUP, HierarchicalEnv
+from isaachrl.hierarchy.rescue import RescueController
 from isaachrl.hierarchy.skill import Skill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +37,8 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
     """The builder of a task that is commanded through a skill.
 
     Its configuration has `skill` (a path, or `none` for the bare task, whose actions are motor targets),
-    `hierarchy` (a `HierarchyCfg`), `control`, and `style_frames`, which takes the skill's own length if it is 0.
+    `hierarchy` (a `HierarchyCfg`), `control`, and `style_frames`, which takes the skill's own length if it is 0. If it
+    has `rescue` (a path, or `none`) and `min_height_m` (limits by body), that second skill gets fallen bodies up.
     """
     flat = task_env(task_type)
 
@@ -46,7 +49,10 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
                 f"{type(cfg).__name__} has no {', '.join(missing)}; a task that commands a skill is configured by"
                 f" {', '.join(CFG_KEYS)}: see CONTRIBUTING.md"
             )
+        rescue = getattr(cfg, "rescue", NO_SKILL)
         if cfg.skill == NO_SKILL:
+            if rescue != NO_SKILL:
+                raise ConfigError(f"task.rescue={rescue} takes turns with a skill, and task.skill=none; leave one out")
             return flat(cfg, world)
         skill = Skill.load(skill_path(cfg.skill), world.device)  # before the worlds: a missing file is said at once
         if cfg.hierarchy.style_weight > 0 and cfg.style_frames == 0:
@@ -55,9 +61,25 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
         assert isinstance(env, TaskEnv)
         skill.check(env.sim.robot, cfg.step_s, cfg.control.value)
         _check_widths(skill, env)
-        return HierarchicalEnv(env, skill, cfg.hierarchy)
+        controller = skill if rescue == NO_SKILL else _rescued(skill, rescue, cfg.min_height_m, world)
+        return HierarchicalEnv(env, controller, cfg.hierarchy)
 
     return build
+
+
+def _rescued(skill: Skill, rescue: str, min_height_m: Mapping[str, float], world: World) -> RescueController:
+    """The skill with another one that gets fallen bodies up.
+
+    Raises:
+        SkillError: the second one is missing, takes latents, or was made for another robot or clock.
+    """
+    try:
+        return RescueController(skill, Skill.load(skill_path(rescue), world.device), min_height_m, world.num_envs)
+    except SkillError as error:
+        raise SkillError(
+            f"task.rescue={rescue}: expected a skill that gets up and takes no latents, as"
+            f" `python train.py task=HumanoidRise` makes one ({error})"
+        ) from error
 
 
 def _check_widths(skill: Skill, env: Env) -> None:

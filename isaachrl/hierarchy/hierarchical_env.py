@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ STYLE_GROUP = "style"
 
 
 class Controller(Protocol):
-    """What this level needs of a skill: a frozen controller without a state of its own.
+    """What this level needs of a skill or of a choice among several.
 
     Attributes:
         latent_size: d, width of a command.
@@ -35,6 +35,23 @@ class Controller(Protocol):
 
     def style_reward(self, style_window: Tensor, latent: Tensor, /) -> Tensor:
         """How natural the recent motion `(N, W*S)` looks under the latent `(N, d)`: `(N,)`, at least 0."""
+        ...
+
+
+@runtime_checkable
+class StatefulController(Controller, Protocol):
+    """A controller that keeps tensors `(N, …)`, as attributes, from one control step to the next."""
+
+    def restart(self, mask: Tensor, /) -> None:
+        """Forget the state of the worlds of `mask (N,)`: new episodes begin there."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue exactly."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Continue from `state_dict`."""
         ...
 
 
@@ -86,8 +103,7 @@ class HierarchicalEnv(Env):
 
     def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
         self.inner, self.skill, self.cfg = inner, skill, cfg or HierarchyCfg()
-        self._needed = (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,)
-        for group in self._needed:
+        for group in (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,):
             if group not in inner.obs_sizes:
                 shown = ", ".join(inner.obs_sizes)
                 raise SkillError(f"the skill needs the observation group {group!r}; the task shows {shown}")
@@ -107,40 +123,40 @@ class HierarchicalEnv(Env):
         self.action_size = skill.latent_size
         self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
         self.observer: Callable[[], None] | None = None
+        self._stateful = skill if isinstance(skill, StatefulController) else None
 
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
+        if self._stateful is not None:
+            self._stateful.restart(mask)
         return self.inner.reset_where(mask)
-
-    def begin_again(self, result: StepResult) -> Obs:
-        """See `Env.begin_again`; where no episode ended, a window shows what the level below showed last."""
-        return self.inner.begin_again(result)
 
     def observe(self) -> Obs:
         """See `Env.observe`."""
         return self.inner.observe()
 
-    def observe_groups(self, groups: tuple[str, ...]) -> Obs:
-        """See `Env.observe_groups`."""
-        return self.inner.observe_groups(groups)
+    def observe_within(self) -> Obs:
+        """See `Env.observe_within`."""
+        return self.inner.observe_within()
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`. The command is clamped to [-1, 1] and projected by the skill."""
-        return self._advance(action, None)
+        return self._advance(action, self.inner.advance)
 
-    def advance_within(self, action: Tensor, groups: tuple[str, ...]) -> StepResult:
+    def advance_within(self, action: Tensor) -> StepResult:
         """See `Env.advance_within`."""
-        return self._advance(action, groups)
+        return self._advance(action, self.inner.advance_within)
 
     @torch.no_grad()
-    def _advance(self, action: Tensor, groups: tuple[str, ...] | None) -> StepResult:
-        """A window; only after its last step are groups looked at that the skill does not need."""
+    def _advance(self, action: Tensor, last_step: Callable[[Tensor], StepResult]) -> StepResult:
+        """A window; only its last step observes more than the skill needs, if it is to observe that."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
         # a broken command makes broken actions, whatever the skill would do with its limits: the lowest level answers
         latent = latent.masked_fill(broken_rows(action).unsqueeze(-1), torch.nan)
-        obs, window = self.inner.observe_groups((CONTROLLER_GROUP,)), None
+        obs, window = self.inner.observe_within(), None
         for left in reversed(range(self.cfg.steps)):
-            result = self._inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent), () if left else groups)
+            inner_step = self.inner.advance_within if left else last_step
+            result = inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent))
             obs = result.obs
             step = self._weigh(result, latent)
             window = step if window is None else _append(window, step)
@@ -152,12 +168,6 @@ class HierarchicalEnv(Env):
         window.terms = {name: term * share for name, term in window.terms.items()}
         window.discount_steps = window.discount_steps * share
         return window
-
-    def _inner_step(self, action: Tensor, shown: tuple[str, ...] | None) -> StepResult:
-        """A step of the level below that shows what the skill needs and these groups, or all if None."""
-        if shown is None:
-            return self.inner.advance(action)
-        return self.inner.advance_within(action, tuple(dict.fromkeys((*self._needed, *shown))))
 
     def _weigh(self, result: StepResult, latent: Tensor) -> StepResult:
         """An inner step with this level's weights and the style term."""
@@ -182,7 +192,7 @@ class HierarchicalEnv(Env):
 
     def parts(self) -> list[object]:
         """See `Env.parts`."""
-        return [self, *self.inner.parts()]
+        return [self, *([] if self._stateful is None else [self._stateful]), *self.inner.parts()]
 
     @property
     def observed(self) -> bool:
@@ -198,11 +208,15 @@ class HierarchicalEnv(Env):
         self.inner.make_room(shares)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Env.state_dict`; this level keeps nothing between two steps."""
-        return self.inner.state_dict()
+        """See `Env.state_dict`; of this level only a controller may keep anything between two steps."""
+        state = self.inner.state_dict()
+        return state if self._stateful is None else {"inner": state, "controller": self._stateful.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
+        if self._stateful is not None:
+            self._stateful.load_state_dict(state["controller"])
+            state = state["inner"]
         self.inner.load_state_dict(state)
 
 
@@ -214,7 +228,11 @@ def _append(window: StepResult, step: StepResult) -> StepResult:
         return total + value.masked_fill(over, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.where(with_axes_of(over, value), kept[name], value) for name, value in new.items()}
+        # a group that only the last step observes shows ended worlds as they were at their end
+        return {
+            name: torch.where(with_axes_of(over, value), kept[name], value) if name in kept else value
+            for name, value in new.items()
+        }
 
     obs = latch(window.terminal_obs, step.terminal_obs)
     return StepResult(

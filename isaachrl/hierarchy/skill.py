@@ -14,22 +14,26 @@ from torch import Tensor, nn
 
 from isaachrl.envs.boundary import check_call
 from isaachrl.errors import ReadError, SkillError, nearest
-from isaachrl.hierarchy.latents import Latents
-from isaachrl.hierarchy.motion_space import MotionSpace
-from isaachrl.hierarchy.networks import Actor, Discriminator
-from isaachrl.hierarchy.style import Judgement, style_reward
+from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.maths.vectors import on_sphere
 from isaachrl.nn import RunningNorm
+from isaachrl.nn.motion_embedding import MotionEmbedding
+from isaachrl.nn.skill_networks import Actor, Discriminator
+from isaachrl.nn.style import DiscriminatorLoss, style_reward
 from isaachrl.schema import described, mismatch
 from isaachrl.sim.robot import HASH_PREFIX, Robot
 from isaachrl.tensor_file import read_tensors, write_tensors
 
 FORMAT = "isaachrl-skill"
-VERSION = 1
-MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motions' space takes the square of their number
+VERSION = 2
+MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motion embedding takes the square of their number
 _DTYPES = (torch.float32, torch.float64)  # of weights
 UNITS = {"position": "rad", "torque": "N m"}  # of the actions of each kind of control
 
+_NAMES_OF_VERSION_1 = (
+    ("discriminator.judge.", "discriminator.head."), ("discriminator.guess.", "discriminator.encoder."),
+    ("space.places", "space.prototypes"), ("space.", "embedding."),
+)  # fmt: skip
 _MUST_MATCH = {  # what a skill and a task say of these must be the same; in words
     "robot": "robot", "body_names": "list of bodies", "dof_names": "list of degrees of freedom", "control": "control",
     "step_s": "control interval", "model_hash": "model hash", "motions": "list of motions",
@@ -49,16 +53,16 @@ class SkillContract:
         model_hash: hash of all that decides how the robot moves, see `Robot.model_hash`.
         body_names, dof_names: their order.
         proprioception: name, size and unit of each part of the input, in order.
-        style_frame: the same for one frame of the window that the discriminator judges.
+        style_frame: the same for one frame of the discriminator's window.
         style_frames: length of that window.
         control: `position` (joint targets, rad) or `torque` (N m).
         action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
         step_s: control interval in seconds.
-        judgement: how the discriminator was taught and pays, see `Judgement`.
-        latents: kind of command, the name of one of `Latents`.
-        latent_size: d; commands are unit vectors in d dimensions.
+        discriminator_loss: how the discriminator was trained, the name of one of `DiscriminatorLoss`.
+        latents: kind of latent, the name of one of `LatentKind`.
+        latent_size: d; latents are unit vectors in d dimensions.
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
-        motions: names of the motions it was trained on; with `motion` latents, one for each place.
+        motions: names of the motions it was trained on; with `motion` latents, one per prototype.
         training: summary of how it was made (samples, seed, last signals).
 
     Raises:
@@ -76,7 +80,7 @@ class SkillContract:
     action_offset: list[float]
     action_scale: list[float]
     step_s: float
-    judgement: str
+    discriminator_loss: str
     latents: str
     latent_size: int
     actor_hidden: list[int]
@@ -93,8 +97,8 @@ class SkillContract:
         """What has a value with which there is no skill, in words."""
         choices = {
             "control": UNITS,
-            "judgement": [kind.value for kind in Judgement],
-            "latents": [kind.value for kind in Latents],
+            "discriminator_loss": [kind.value for kind in DiscriminatorLoss],
+            "latents": [kind.value for kind in LatentKind],
         }
         for name, valid in choices.items():
             if getattr(self, name) not in valid:
@@ -105,7 +109,7 @@ class SkillContract:
         for name, sizes in (widths | {"style_frames": [self.style_frames]}).items():
             if not 0 < len(sizes) <= MAX_PARTS or min(sizes) < 1:
                 return f"{name} has sizes {str(sizes)[:40]}, expected 1 to {MAX_PARTS} numbers of at least 1"
-        if self.step_s <= 0 or self.latent_size < (self.latents != Latents.none.value):
+        if self.step_s <= 0 or self.latent_size < (self.latents != LatentKind.none.value):
             return f"step_s is {self.step_s} and latent_size {self.latent_size}, expected positive numbers"
         actions = (len(self.dof_names), len(self.action_offset), len(self.action_scale))
         if not 0 < actions[0] == actions[1] == actions[2]:
@@ -116,13 +120,13 @@ class SkillContract:
 
     @property
     def least_weights(self) -> int:
-        """How many numbers the networks and the motions' places hold at least: all but the biases and normalisers."""
+        """How many numbers the networks and the motion embedding hold at least: all but the biases and normalisers."""
         latent = self.latent_size
-        joined, told = (self.latent_hidden[-1], latent) if latent else (0, 0)
+        joined, encoded = (self.latent_hidden[-1], latent) if latent else (0, 0)
         layers = [
             (latent, *self.latent_hidden) if latent else (),
             (self.proprioception_size + joined, *self.actor_hidden, len(self.dof_names)),
-            (self.window_size, *self.discriminator_hidden, 1 + (told if self.latents == Latents.ase.value else 0)),
+            (self.window_size, *self.discriminator_hidden, 1 + (encoded if self.latents == LatentKind.ase.value else 0)),
             (2 * self.window_size // self.style_frames, len(self.motions)),
         ]
         return sum(inputs * outputs for widths in layers for inputs, outputs in itertools.pairwise(widths))
@@ -171,7 +175,7 @@ def _comparable(value: Any) -> Any:
 
 
 class Skill(nn.Module):
-    """A frozen controller: proprioception and a command in, an action out.
+    """A frozen controller: from proprioception and a latent to an action.
 
     Build one with `Skill.load`, or from a contract when it is being trained.
     """
@@ -188,18 +192,18 @@ class Skill(nn.Module):
             contract.actor_hidden,
             contract.latent_hidden,
         )
-        kind = Latents(contract.latents)
+        kind = LatentKind(contract.latents)
         self.discriminator = Discriminator(
             contract.window_size,
-            contract.latent_size if kind is Latents.motion else 0,
-            contract.latent_size if kind is Latents.ase else 0,
+            contract.latent_size if kind is LatentKind.motion else 0,
+            contract.latent_size if kind is LatentKind.ase else 0,
             contract.discriminator_hidden,
         )
-        pieces = len(contract.motions)
+        segments = len(contract.motions)
         style_numbers = 2 * contract.window_size // contract.style_frames
-        # filled with the real places when weights are loaded
-        self.space = MotionSpace(
-            torch.zeros(pieces, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
+        # filled with the real prototypes when weights are loaded
+        self.embedding = MotionEmbedding(
+            torch.zeros(segments, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
         )
         self.requires_grad_(False)
 
@@ -209,24 +213,24 @@ class Skill(nn.Module):
 
     @torch.no_grad()
     def act(self, proprioception: Tensor, latent: Tensor) -> Tensor:
-        """Mean action `(N, A)` for proprioception `(N, P)` and unit commands `(N, d)`."""
+        """Mean action `(N, A)` for proprioception `(N, P)` and unit latents `(N, d)`."""
         return self.actor(self.obs_norm(proprioception), latent)
 
     @torch.no_grad()
     def style_reward(self, window: Tensor, latent: Tensor) -> Tensor:
-        """How well windows `(N, W * S)` match the motions (of the command), by the frozen discriminator: `(N,)`."""
+        """Style reward `(N,)` of windows `(N, W * S)` under latents `(N, d)`, by the frozen discriminator."""
         output = self.discriminator.logit(self.discriminator.norm(window), latent)
-        return style_reward(output, Judgement(self.contract.judgement))
+        return style_reward(output, DiscriminatorLoss(self.contract.discriminator_loss))
 
-    def place_of(self, motion: str) -> Tensor:
-        """The command `(d,)` of a motion by name (`motion` latents).
+    def prototype_of(self, motion: str) -> Tensor:
+        """The prototype `(d,)` of a motion by name (`motion` latents).
 
         Raises:
             SkillError: the skill has no such motion; the nearest names are offered.
         """
-        if self.contract.latents != Latents.motion.value or motion not in self.contract.motions:
-            raise SkillError(f"the skill has no command for {motion!r}{nearest(motion, self.contract.motions)}")
-        return self.space.places[self.contract.motions.index(motion)]
+        if self.contract.latents != LatentKind.motion.value or motion not in self.contract.motions:
+            raise SkillError(f"the skill has no latent for {motion!r}{nearest(motion, self.contract.motions)}")
+        return self.embedding.prototypes[self.contract.motions.index(motion)]
 
     def check(self, robot: Robot, step_s: float, control: str) -> None:
         """Refuse a robot, clock or kind of motor that the skill was not made for.
@@ -239,6 +243,16 @@ class Skill(nn.Module):
             "step_s": step_s, "model_hash": robot.model_hash,
         }  # fmt: skip
         refuse_mismatch(dataclasses.asdict(self.contract), task)
+
+    def check_same_robot(self, other: "Skill") -> None:
+        """Refuse to take turns with a skill of another robot, clock or kind of motor.
+
+        Raises:
+            SkillError: both sides of what does not match.
+        """
+        theirs = dataclasses.asdict(other.contract)
+        same = ("robot", "body_names", "dof_names", "control", "step_s", "model_hash")
+        refuse_mismatch(dataclasses.asdict(self.contract), {key: theirs[key] for key in same})
 
     def stamped(self, model_hash: str) -> "Skill":
         """The skill itself, from now on for the robot with this hash, which must be the one of its training."""
@@ -297,8 +311,10 @@ class Skill(nn.Module):
             )
             raise SkillError(f"{path} is not a skill file: {hint}")
         try:
-            contract = _read_contract(content.get("contract"))
+            contract, version = _read_contract(content.get("contract"))
             weights = _checked_weights(content.get("weights"), contract)
+            if version == 1:
+                weights = _renamed_of_version_1(weights)
             skill = cls(contract)
             skill.load_state_dict(weights)
         except (SkillError, RuntimeError) as error:  # the latter from PyTorch, about names and sizes of weights
@@ -309,8 +325,8 @@ class Skill(nn.Module):
         return skill
 
 
-def _read_contract(text: Any) -> SkillContract:
-    """The contract from its JSON.
+def _read_contract(text: Any) -> tuple[SkillContract, int]:
+    """The contract from its JSON, and the version of the file's format.
 
     Raises:
         SkillError: it is no JSON object, of another version, or not valid.
@@ -320,11 +336,13 @@ def _read_contract(text: Any) -> SkillContract:
     except (TypeError, ValueError, RecursionError) as error:
         raise SkillError("its contract is no JSON") from error
     version = values.pop("version", None) if isinstance(values, dict) else None
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version not in (1, VERSION):
         raise SkillError(f"it has skill format {described(version)}, and this version of isaachrl reads {VERSION}")
+    if version == 1:
+        values = {"discriminator_loss" if key == "judgement" else key: value for key, value in values.items()}
     if wrong := mismatch(SkillContract, values):
         raise SkillError(f"this version of isaachrl does not know its contract: {wrong}")
-    return SkillContract(**values)
+    return SkillContract(**values), version
 
 
 def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]:
@@ -347,6 +365,16 @@ def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]
     if stored < contract.least_weights:
         raise SkillError(f"its contract needs {contract.least_weights} weights or more, and it has {stored}")
     return weights
+
+
+def _renamed_of_version_1(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a file of format 1 under their present names."""
+    renamed = {}
+    for name, value in weights.items():
+        for old, new in _NAMES_OF_VERSION_1:
+            name = name.replace(old, new)
+        renamed[name] = value
+    return renamed
 
 
 class _Controller(nn.Module):

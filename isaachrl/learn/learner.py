@@ -109,7 +109,7 @@ class Learner(ABC):
     def exports(self) -> list[Exported]:
         """The networks to export, one a level and, for a hierarchy, the fused one."""
 
-    def examine(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """Measures of its own that an evaluation reports beside the episodes' means, as plain data."""
         return {}
 

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from isaachrl.envs.env import Env
-from isaachrl.envs.graph import use_graph
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
@@ -36,7 +35,7 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     world = World(num_envs, settings.run.sim, settings.device, generator)
     task_cfg = settings.task_cfg if settings.run.mode is Mode.train else evaluation_cfg(settings.task_cfg)
-    return use_graph(settings.task.build(task_cfg, world), settings.run.graph)
+    return settings.task.make(task_cfg, world, settings.run.graph)
 
 
 def check_room(settings: Settings, num_envs: int) -> None:

@@ -29,7 +29,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     summary |= {"checkpoint": settings.run.checkpoint, "typed": dict(settings.typed)}
     if learner is not None:
         assert settings.loaded is not None
-        summary |= learner.examine() | {"iteration": settings.loaded.iteration}
+        summary |= learner.evaluate() | {"iteration": settings.loaded.iteration}
     name = "evaluate.json" if learner is not None else "evaluate_random.json"
     write_summary(summary, run_folder(settings).path / name)
     return summary

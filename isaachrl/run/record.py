@@ -20,9 +20,10 @@ from isaachrl.errors import RenderError
 from isaachrl.files import write_atomically
 from isaachrl.run.stills import Stills
 from isaachrl.sim.cameras import ChaseCamera, View
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.floor_plan import FloorPlan, Rectangle
 from isaachrl.sim.render import SceneRenderer, Source, any_thread_draws
-from isaachrl.sim.scene import Scene, compile_scene
+from isaachrl.sim.scene import Scene
 
 log = logging.getLogger(__name__)
 

@@ -114,7 +114,7 @@ def _step(env: Env, action: Tensor, on_step: Callable[[StepResult], None] | None
         return env.step(action)
     result = env.advance(action)
     on_step(result)
-    result.obs = env.begin_again(result)
+    result.obs = env.reset_where(result.done)
     return result
 
 

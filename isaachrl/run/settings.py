@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from isaachrl import config
-from isaachrl.config import bounded
+from isaachrl.config import bounded, merge
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError, nearest
 from isaachrl.learn import distributed
@@ -212,15 +212,6 @@ def _mapping(value: Any, path: str) -> Mapping[str, Any]:
     return value or {}
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
-    """Nested mappings put together; where both have a value, the second's wins."""
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        result[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result
-
-
 def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
     """Read the checkpoint a run names, and compare it with the task and learner that the user named."""
     if run.resume and mode is not Mode.train:
@@ -287,7 +278,7 @@ def _settle(run: RunCfg, device: torch.device, loaded: Checkpoint | None, typed:
     task_values = {key: value for key, value in run.task.items() if key != "name"}
     _check_shorthands(run, task)
     train_values = {key: value for key, value in run.train.items() if key != "name"}
-    task_cfg = config.build(task.cfg_type, task_values, "task")
+    task_cfg = task.configure(task_values)
     learner_cfg = config.build(learner.cfg_type, train_values, "train")
     run.max_iterations = learner_cfg.max_iterations
     return Settings(run, device, task, task_cfg, learner, learner_cfg, loaded, typed)

@@ -28,7 +28,8 @@ def load_checkpoint_or_skill(source: Path) -> Checkpoint:
 
 def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     """What a skill file says about itself: enough to play, evaluate and export, not to go on training."""
-    contract = Skill.from_content(content, path).contract
+    skill = Skill.from_content(content, path)
+    contract = skill.contract
     training: dict[str, Any] = TRAINED_ON | contract.training
     task = {"motion": training["motion"], "style_frames": contract.style_frames, "control": contract.control}
     task |= {key: training[key] for key in ("substeps", "timestep_s") if key in training}
@@ -36,7 +37,7 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
         "latents": contract.latents,
         "hidden": contract.actor_hidden,
         "latent_hidden": contract.latent_hidden,
-        "discriminator": {"hidden": contract.discriminator_hidden, "judgement": contract.judgement},
+        "discriminator": {"hidden": contract.discriminator_hidden, "loss": contract.discriminator_loss},
     }
     if contract.latent_size:
         train["latent"] = {"size": contract.latent_size}
@@ -53,7 +54,7 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
         iteration=training.get("iterations", 0),
         samples=training.get("samples", 0),
         learner_state={
-            "skill": content["weights"],
+            "skill": skill.state_dict(),
             "contract": dataclasses.asdict(contract),
             "iteration": training.get("iterations", 0),
             "samples": training.get("samples", 0),

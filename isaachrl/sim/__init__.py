@@ -10,15 +10,15 @@ from isaachrl.sim import (
     messages,
 )
 from isaachrl.sim.base import Sim
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene, compile_scene
-from isaachrl.sim.some_worlds import SomeWorlds
+from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene
 
 __all__ = [
     "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",
-    "SomeWorlds", "gpu_engine_obstacle", "headless", "load_robot", "make_sim",
+    "gpu_engine_obstacle", "headless", "load_robot", "make_sim",
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")

@@ -107,13 +107,6 @@ class Sim(ABC):
     def apply_model_fields(self) -> None:
         """Make written model fields take effect, with the constants that follow from them."""
 
-    def rows_of(self, mask: Tensor) -> Tensor | None:
-        """The numbers `(n,)` of the worlds of `mask (N,)`, where they can be told without waiting for a device.
-
-        None where that is not so: on a GPU.
-        """
-        return None
-
     def check_capacity(self) -> dict[str, int]:
         """Worlds in which contacts or constraints were left out of the physics since the last call, by what was short.
 

@@ -6,9 +6,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Scene, compile_scene
+from isaachrl.sim.scene import Scene
 
 Floats = NDArray[np.float64]
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim.base import Sim, floor_distance, require_state
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
-from isaachrl.sim.scene import Scene, compile_scene
+from isaachrl.sim.scene import Scene
 
 _FRESH = mujoco.mjtStage.mjSTAGE_VEL.value  # without a stage, derived fields would lag one substep behind the state
 _BAD_STATE = [
@@ -127,10 +128,6 @@ class MujocoSim(Sim):
         self._copy_out(ids)
         self.ctrl.masked_fill_(mask.unsqueeze(-1), 0.0)
         self.contact_force_w.masked_fill_(mask[:, None, None], 0.0)
-
-    def rows_of(self, mask: Tensor) -> Tensor | None:
-        """See `Sim.rows_of`."""
-        return torch.from_numpy(np.flatnonzero(mask.numpy())) if self.device.type == "cpu" else None
 
     def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
         """See `Sim.move_mocap`."""

@@ -8,9 +8,10 @@ import numpy as np
 
 from isaachrl.errors import RenderError
 from isaachrl.sim.cameras import Camera, View
+from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.ground import Rays, floor_and_sky
 from isaachrl.sim.headless import VARIABLE
-from isaachrl.sim.scene import Scene, compile_scene
+from isaachrl.sim.scene import Scene
 from isaachrl.sim.shadows import SUN, Shade, body_shade, box_shade, capsules
 
 INSTALL = (

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim.scene import Scene, compile_scene
+from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.scene import Scene
 
 
 def sole_corners(model: mujoco.MjModel) -> dict[str, Tensor]:

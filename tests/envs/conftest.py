@@ -28,10 +28,10 @@ def engine(request):
 
 
 def builder(skill_file, engine):
-    def make(name, num_envs=8, seed=0, episode_steps=20):
+    def make(name, num_envs=8, seed=0, episode_steps=20, **changes):
         fields = {field.name for field in dataclasses.fields(registry.entry(name).cfg_type)}
         wanted = {"episode_steps": episode_steps, "skill": skill_file}
-        cfg = {key: value for key, value in wanted.items() if key in fields} | OVERRIDES.get(name, {})
+        cfg = {key: value for key, value in wanted.items() if key in fields} | OVERRIDES.get(name, {}) | changes
         return isaachrl.make(name, num_envs, sim=engine, device="cpu", seed=seed, cfg={"task": cfg})
 
     return make

@@ -17,7 +17,7 @@ def returns(engine):
     cfg = {"task": {"layout": "corridor"}}
     env = isaachrl.make("HumanoidHRLMaze", WORLDS, sim=engine, device="cpu", seed=3, cfg=cfg)
     assert isinstance(env, HierarchicalEnv)
-    walk = env.skill.place_of("walk").expand(WORLDS, -1)
+    walk = env.skill.prototype_of("walk").expand(WORLDS, -1)
     total, over = torch.zeros(WORLDS), torch.zeros(WORLDS, dtype=torch.bool)
     for _ in range(DECISIONS):
         result = env.step(walk)

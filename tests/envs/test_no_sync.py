@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import isaachrl
 import tasks
 from isaachrl.envs import registry
 from isaachrl.sim import MujocoSim
@@ -76,7 +75,7 @@ def test_what_does_not_wait_is_let_through():
 @pytest.fixture
 def engine_edges(monkeypatch):
     """Take the CPU engine itself out of the count: it lives on the host, and a GPU engine replaces it whole."""
-    for name in ("step", "reset", "rows_of"):
+    for name in ("step", "reset"):
         original = getattr(MujocoSim, name)
 
         def uncounted(self, *args, original=original):
@@ -96,10 +95,9 @@ def test_no_step_waits_for_the_device(build, engine_edges, name):
     assert waits.found == []
 
 
-def test_nor_does_one_with_a_rescue(engine_edges, tmp_path):
+def test_nor_does_one_with_a_rescue(engine_edges, on_cpu_engine, tmp_path):
     make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
-    changes = {"skill": "none", "start_motion": "stand", "rescue": str(tmp_path / "rise.pt"), "episode_steps": 6}
-    env = isaachrl.make("HumanoidHRLMaze", num_envs=4, device="cpu", cfg={"task": changes})
+    env = on_cpu_engine("HumanoidHRLMaze", num_envs=4, episode_steps=6, rescue=str(tmp_path / "rise.pt"))
     env.reset()
     with HostWaits() as waits:
         for _ in range(8):

@@ -55,7 +55,7 @@ class Dispatched(TorchDispatchMode):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    """The engine itself is not counted, and it cannot tell the host which worlds a mask means."""
+    """The engine itself is not counted."""
     for name in ("step", "reset"):
         original = getattr(MujocoSim, name)
 
@@ -64,7 +64,6 @@ def as_on_a_gpu(monkeypatch):
                 return original(self, *args)
 
         monkeypatch.setattr(MujocoSim, name, uncounted)
-    monkeypatch.setattr(MujocoSim, "rows_of", lambda self, mask: None)
 
 
 @pytest.mark.parametrize("name", registry.names())

@@ -65,7 +65,7 @@ def saved(path, values=None, **changes):
         ({"version": ...}, "it has skill format None"),
         ({"latents": "other"}, "latents is 'other', expected none or ase or motion"),
         ({"latents": ["none"]}, "latents is list, expected str"),
-        ({"judgement": "x"}, "judgement is 'x', expected cross_entropy or least_squares"),
+        ({"discriminator_loss": "x"}, "discriminator_loss is 'x', expected cross_entropy or least_squares"),
         ({"control": "x"}, "control is 'x', expected position or torque"),
         ({"style_frames": 0}, r"style_frames has sizes \[0\], expected 1 to 256 numbers of at least 1"),
         ({"style_frames": 10**9}, "its contract needs [0-9]+ weights or more"),

@@ -45,7 +45,7 @@ def weights(learner):
 
 def one_update():
     """Learn from a rollout that is the same however many ranks share it; weights before and after."""
-    learner = small("ase", epochs=2, diversity=0.0, mean_share=0.25, **WHOLE)
+    learner = small("ase", epochs=2, diversity=0.0, deterministic_share=0.25, **WHOLE)
     mine = slice(distributed.rank() * learner.env.num_envs, (distributed.rank() + 1) * learner.env.num_envs)
     given = torch.Generator().manual_seed(5)
     data, horizon = learner.rollout, learner.cfg.horizon
@@ -56,13 +56,13 @@ def one_update():
     for name in ("obs", "next_obs", "window", "latent", "value", "task_reward"):
         data[name].copy_(random(horizon, ENVS, *data[name].shape[2:])[:, mine])
     data["latent"].copy_(torch.nn.functional.normalize(data["latent"], dim=-1))
-    data["noisy"].copy_((random(horizon, ENVS) > -0.5)[:, mine])  # not equally many on each rank
+    data["explores"].copy_((random(horizon, ENVS) > -0.5)[:, mine])  # not equally many on each rank
     data["terminated"].copy_((random(horizon, ENVS) > 1.5)[:, mine])
     data["truncated"].copy_((random(horizon, ENVS) > 1.5)[:, mine] & ~data["terminated"])
     learner.obs = {"proprioception": random(ENVS, data["obs"].shape[-1])[mine]}
     learner.held.latent = data["latent"][-1].clone()
     answer = random(data["latent"].shape[-1], data["window"].shape[-1])
-    learner.commands.demonstrations = lambda latent: latent @ answer
+    learner.source.demonstrations = lambda latent: latent @ answer
     learner.skill.obs_norm.load_state_dict(RunningNorm(data["obs"].shape[-1]).state_dict())
     distributed.take_in(learner.skill.obs_norm, data["next_obs"])
     with torch.no_grad():
@@ -85,7 +85,7 @@ def some_iterations():
         "signals": signals,
         "qpos": learner.env.sim.qpos.clone(),
         "latent": learner.held.latent.clone(),
-        "replay": learner.judge.replay.window.clone(),
+        "replay": learner.discriminator.replay.window.clone(),
         "samples": learner.samples,
         "log": learner.policy_update.learning_rate,
     }

@@ -16,6 +16,7 @@ from isaachrl.envs.env import Env, StepResult
 from isaachrl.envs.registry import World
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
+from isaachrl.hierarchy.rescue import RescueController
 from isaachrl.learn.ppo import PpoCfg, agent
 from isaachrl.learn.ppo.adapter import EnvAdapter, Statistics
 from isaachrl.learn.ppo.learner import PpoLearner
@@ -310,10 +311,12 @@ def test_a_hierarchy_is_trained_like_any_environment():
     assert [exported.name for exported in learner.exports()] == ["high_level"]
 
 
-@pytest.fixture
-def maze_learner(tmp_path):
+@pytest.fixture(params=["alone", "with_rescue"])
+def maze_learner(request, tmp_path):
     make_tiny_skill().save(tmp_path / "skill.pt")
-    cfg = {"task": {"skill": str(tmp_path / "skill.pt"), "start_motion": "stand", "episode_steps": 20}}
+    make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
+    rescue = {} if request.param == "alone" else {"rescue": str(tmp_path / "rise.pt")}
+    cfg = {"task": {"skill": str(tmp_path / "skill.pt"), "start_motion": "stand", "episode_steps": 20} | rescue}
     return PpoLearner(isaachrl.make("HumanoidHRLMaze", 4, device="cpu", cfg=cfg), PpoCfg(**SMALL), seed=0)
 
 
@@ -333,6 +336,7 @@ def test_both_levels_and_their_fusion_are_exported(maze_learner):
     assert_close(fused.module(seen), low.module(seen[:, :223], latent))
     # what is exported moves the motors as the environment does
     inner, skill = maze_learner.env.inner, maze_learner.env.skill
+    skill = skill.skill if isinstance(skill, RescueController) else skill
     assert_close(low.module(seen[:, :223], latent), inner.task.action_map(skill.act(seen[:, :223], latent)))
     assert (high.contract["action_size"], fused.contract["action_size"]) == (4, 28)
     assert low.contract["use"].startswith("the output is in rad") and "its direction counts" in low.contract["use"]

@@ -6,29 +6,29 @@ import pytest
 import torch
 from torch.nn import functional
 
-from isaachrl.hierarchy.networks import Discriminator
-from isaachrl.hierarchy.style import Judgement, style_reward
 from isaachrl.learn.skills import losses
+from isaachrl.nn.skill_networks import Discriminator
+from isaachrl.nn.style import DiscriminatorLoss, style_reward
 
 
 def test_style_reward_at_the_even_point_and_at_both_ends() -> None:
-    reward = style_reward(torch.tensor([0.0, 50.0, -50.0]), Judgement.cross_entropy)
+    reward = style_reward(torch.tensor([0.0, 50.0, -50.0]), DiscriminatorLoss.cross_entropy)
     assert reward[0].item() == pytest.approx(2 * math.log(2), rel=1e-5)
     assert reward[1].item() == pytest.approx(-2 * math.log(1e-4), rel=1e-5)  # 18.42, the published ceiling
     assert reward[2].item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_discriminator_loss_is_half_of_each_cross_entropy() -> None:
-    loss = losses.discriminator_loss(torch.tensor([0.0, 2.0]), torch.tensor([1.0]), Judgement.cross_entropy)
+    loss = losses.discriminator_loss(torch.tensor([0.0, 2.0]), torch.tensor([1.0]), DiscriminatorLoss.cross_entropy)
     agent = (math.log(2) + math.log(1 + math.exp(2))) / 2
     demo = math.log(1 + math.exp(-1))
     assert loss.item() == pytest.approx(0.5 * (agent + demo), rel=1e-5)
 
 
 def test_least_squares_judge_pays_nothing_for_what_is_clearly_imitated() -> None:
-    reward = style_reward(torch.tensor([1.0, 0.0, -1.0, -3.0, 3.0]), Judgement.least_squares)
+    reward = style_reward(torch.tensor([1.0, 0.0, -1.0, -3.0, 3.0]), DiscriminatorLoss.least_squares)
     assert reward.tolist() == pytest.approx([1.0, 0.75, 0.0, 0.0, 0.0])
-    loss = losses.discriminator_loss(torch.tensor([0.0, -1.0]), torch.tensor([0.5]), Judgement.least_squares)
+    loss = losses.discriminator_loss(torch.tensor([0.0, -1.0]), torch.tensor([0.5]), DiscriminatorLoss.least_squares)
     assert loss.item() == pytest.approx(0.5 * (0.5 + 0.25))
 
 
@@ -62,9 +62,9 @@ def test_diversity_loss_is_zero_where_actions_are_as_far_apart_as_latents() -> N
 
 
 def test_encoder_loss_is_minus_the_cosine() -> None:
-    guess = functional.normalize(torch.tensor([[1.0, 1.0], [1.0, 0.0]]), dim=-1)
+    encoding = functional.normalize(torch.tensor([[1.0, 1.0], [1.0, 0.0]]), dim=-1)
     latent = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
-    assert losses.encoder_loss(guess, latent).item() == pytest.approx(-(math.sqrt(0.5) - 1) / 2, rel=1e-5)
+    assert losses.encoder_loss(encoding, latent).item() == pytest.approx(-(math.sqrt(0.5) - 1) / 2, rel=1e-5)
 
 
 def test_clipped_surrogate_stops_where_the_ratio_leaves_the_range() -> None:
@@ -112,7 +112,7 @@ def test_discriminator_overfits_a_tiny_case() -> None:
     optimizer = torch.optim.Adam(net.parameters(), 1e-2)
     for _ in range(300):
         outputs = net.logit(windows, latents.flip(0)), net.logit(windows, latents)
-        loss = losses.discriminator_loss(*outputs, Judgement.cross_entropy)
+        loss = losses.discriminator_loss(*outputs, DiscriminatorLoss.cross_entropy)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,11 +1,11 @@
-"""The learner's parts one by one: rollout and replay memory, commands, the monitor, the examination."""
+"""The parts of the skill learner: rollout and replay buffers, latents, the monitor, the evaluation."""
 
 import pytest
 import torch
 
 from isaachrl.envs import StepResult
 from isaachrl.learn.skills.buffers import Replay, Rollout
-from isaachrl.learn.skills.monitor import JUDGED_STEPS, SETTLE_STEPS
+from isaachrl.learn.skills.monitor import CLASSIFY_STEPS, SETTLE_STEPS
 from isaachrl.learn.skills.update import Signals
 from tests.small_learner import make_learner
 
@@ -49,22 +49,22 @@ def test_replay_continues_from_its_state() -> None:
 
 def test_commands_are_unit_vectors_of_the_configured_kinds() -> None:
     learner = make_learner("motion", latent={"size": 12, "at_clip": 0.5, "between_clips": 0.3})
-    drawn = learner.commands.draw(4000)
+    drawn = learner.source.draw(4000)
     assert torch.allclose(drawn.norm(dim=-1), torch.ones(4000), atol=1e-5)
-    exact = ((drawn @ learner.commands.space.places.T).amax(-1) > 0.9999).float().mean().item()
+    exact = ((drawn @ learner.source.embedding.prototypes.T).amax(-1) > 0.9999).float().mean().item()
     assert exact == pytest.approx(0.5 + 0.3 / len(learner.demos.names), abs=0.05)  # an arc may begin where it ends
 
 
 def test_short_and_long_holds_are_alike_in_number() -> None:
     learner = make_learner("motion", latent={"hold_steps_min": 5, "hold_steps_max": 150})
-    hold = learner.commands.draw_hold(4000)
+    hold = learner.source.draw_hold(4000)
     assert hold.min().item() == 5 and hold.max().item() == 150
     middle = (5 * 151) ** 0.5  # as many below the geometric middle as above it
     assert (hold < middle).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
 def test_ase_commands_cover_the_sphere() -> None:
-    drawn = make_learner("ase").commands.draw(4000)
+    drawn = make_learner("ase").source.draw(4000)
     assert drawn.mean(0).abs().max().item() < 0.05
 
 
@@ -73,8 +73,8 @@ def test_pieces_of_long_clips_are_told_apart() -> None:
     names = learner.demos.names
     assert {"stand#0", "stand#1"} <= set(names)
     clip = learner.task.library.names.index("stand")
-    pieces = learner.demos.piece_of(torch.tensor([clip, clip, clip]), torch.tensor([0.0, 3.9, 8.0]))
-    assert [names[piece] for piece in pieces] == ["stand#0", "stand#0", "stand#1"]
+    segments = learner.demos.segment_of(torch.tensor([clip, clip, clip]), torch.tensor([0.0, 3.9, 8.0]))
+    assert [names[segment] for segment in segments] == ["stand#0", "stand#0", "stand#1"]
 
 
 def test_monitor_counts_episodes_and_forgets_them_when_read() -> None:
@@ -104,13 +104,13 @@ def _result(terminated: torch.Tensor) -> StepResult:
 
 def test_monitor_recognises_a_motion_that_is_shown_to_it() -> None:
     learner = make_learner("motion", num_envs=2, latent={"size": 12})
-    names, space = learner.demos.names, learner.commands.space
+    names, space = learner.demos.names, learner.source.embedding
     asked = torch.tensor([names.index("jog"), names.index("jog")])
     shown = torch.stack([learner.demos.windows[names.index(name)] for name in ("jog", "stand")])
     none = torch.zeros(2, dtype=torch.bool)
-    for step in range(SETTLE_STEPS + JUDGED_STEPS):
+    for step in range(SETTLE_STEPS + CLASSIFY_STEPS):
         frame = shown[:, step % shown.shape[1], : learner.task.style_size]
-        learner.monitor.after_step(_result(none), frame, space.places[asked], ~none)
+        learner.monitor.after_step(_result(none), frame, space.prototypes[asked], ~none)
     assert learner.monitor.read()["skill/recall"] == 0.5
 
 
@@ -124,10 +124,10 @@ def test_signals_are_means_read_at_once() -> None:
 
 def test_step_size_follows_the_divergence() -> None:
     update = make_learner("none", target_kl=0.01, learning_rate=1e-4).policy_update
-    update.adapt_step_size(0.012)
+    update.adapt_learning_rate(0.012)
     assert update.learning_rate == pytest.approx(1e-4)
-    update.adapt_step_size(0.1)
+    update.adapt_learning_rate(0.1)
     assert update.learning_rate == pytest.approx(1e-4 / 1.2)
     for _ in range(100):
-        update.adapt_step_size(0.0)
+        update.adapt_learning_rate(0.0)
     assert update.learning_rate == pytest.approx(1e-3)

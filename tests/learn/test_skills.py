@@ -53,9 +53,9 @@ def test_without_a_stored_replay_a_new_one_fills_up_from_the_next_rollout_on() -
     state = torch.load(_saved(learner.state_dict()), weights_only=True)
     assert "replay" not in state and "replay" in make_learner("motion").state_dict()
     other.load_state_dict(state)
-    assert other.judge.replay.filled == 0
+    assert other.discriminator.replay.filled == 0
     other.iterate()
-    assert other.judge.replay.filled == 4 * 8
+    assert other.discriminator.replay.filled == 4 * 8
 
 
 def _saved(state: dict[str, Any]) -> Any:
@@ -84,8 +84,8 @@ def test_next_value_is_zero_after_a_fall_and_of_the_last_observation_after_a_tim
 
 def test_new_commands_come_with_new_episodes_and_when_their_time_is_over() -> None:
     learner = make_learner("motion", latent={"size": 4, "hold_steps_min": 2, "hold_steps_max": 2, "match_start": 1.0})
-    pieces = learner.demos.piece_of(learner.task.start_clip, learner.task.start_time_s)
-    assert torch.equal(learner.held.latent, learner.commands.space.places[pieces])
+    segments = learner.demos.segment_of(learner.task.start_clip, learner.task.start_time_s)
+    assert torch.equal(learner.held.latent, learner.source.embedding.prototypes[segments])
     first = learner.held.latent.clone()
     with torch.no_grad():
         learner._step(0)
@@ -97,8 +97,8 @@ def test_new_commands_come_with_new_episodes_and_when_their_time_is_over() -> No
 def test_demonstrations_belong_to_the_command() -> None:
     learner = make_learner("motion", latent={"size": 16}, discriminator={**SMALL["discriminator"], "demo_windows": 64})
     names = learner.demos.names
-    jog = learner.commands.space.places[names.index("jog")].expand(32, -1)
-    speed = learner.commands.demonstrations(jog)[:, 7]  # forward velocity in the newest frame
+    jog = learner.source.embedding.prototypes[names.index("jog")].expand(32, -1)
+    speed = learner.source.demonstrations(jog)[:, 7]  # forward velocity in the newest frame
     assert speed.mean().item() == pytest.approx(2.2, abs=0.2)
 
 
@@ -110,7 +110,8 @@ def test_skill_file_round_trip_and_refusals(tmp_path: Path) -> None:
     obs, latent = learner.env.observe(), learner.held.latent
     assert torch.equal(skill.act(obs["proprioception"], latent), learner.skill.act(obs["proprioception"], latent))
     assert torch.equal(skill.style_reward(obs["style"], latent), learner.skill.style_reward(obs["style"], latent))
-    assert torch.equal(skill.place_of("jog"), learner.commands.space.places[learner.demos.names.index("jog")])
+    prototypes = learner.source.embedding.prototypes
+    assert torch.equal(skill.prototype_of("jog"), prototypes[learner.demos.names.index("jog")])
     assert skill.contract.training["samples"] == learner.samples
     env = learner.env
     assert isinstance(env, TaskEnv)
@@ -118,7 +119,7 @@ def test_skill_file_round_trip_and_refusals(tmp_path: Path) -> None:
     with pytest.raises(SkillError, match="control is position, the task's is torque"):
         skill.check(env.sim.robot, env.task.cfg.step_s, "torque")
     with pytest.raises(SkillError, match="did you mean jog"):
-        skill.place_of("jogg")
+        skill.prototype_of("jogg")
 
 
 def test_weights_hold_no_critic_that_was_never_trained() -> None:
@@ -133,7 +134,7 @@ def test_a_skill_without_motion_commands_may_go_on_with_other_motions() -> None:
     state, other = make_learner("none").state_dict(), make_learner("none", seed=1, motion="walks")
     other.load_weights(state)
     assert torch.equal(other.skill.actor.state_dict()["body.0.weight"], state["skill"]["actor.body.0.weight"])
-    assert len(other.skill.space.features) == len(other.demos.names) == 5
+    assert len(other.skill.embedding.features) == len(other.demos.names) == 5
     with pytest.raises(SkillError, match="its list of motions is"):
         make_learner("motion", motion="walks").load_weights(make_learner("motion").state_dict())
 
@@ -206,4 +207,4 @@ def test_a_world_that_broke_pays_nothing_and_its_leap_is_no_motion_to_learn_from
     assert reward[0, 2] == 0.0 and (reward[0, :2] > 0).all()
     learner.env.step = step  # type: ignore[method-assign]
     learner.iterate()
-    assert learner.judge.replay.window.abs().max() < 100.0
+    assert learner.discriminator.replay.window.abs().max() < 100.0

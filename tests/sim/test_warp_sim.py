@@ -10,7 +10,7 @@ import torch
 
 from isaachrl.errors import CheckpointError, ConfigError, RecordError
 from isaachrl.sim import Control, Scene, gpu_engine_obstacle, make_sim
-from isaachrl.sim.scene import CAPACITY, capacity, compile_scene
+from isaachrl.sim.compiler import CAPACITY, capacity, compile_scene
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from tests.sim.worlds import (
     BOX,

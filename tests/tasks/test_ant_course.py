@@ -7,7 +7,6 @@ from torch.testing import assert_close
 
 import isaachrl
 import tasks
-from isaachrl import config
 from isaachrl.envs import registry
 from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import ConfigError
@@ -75,7 +74,7 @@ def test_boxes_cover_exactly_the_walls(course):
 
 
 def test_the_ant_has_the_published_constants():
-    model = compile_scene(AntCourse.scene(config.build(registry.entry("AntMaze").cfg_type, {})))
+    model = compile_scene(AntCourse.scene(registry.entry("AntMaze").configure({})))
     joints = slice(6, 14)
     assert model.nq == 15 and model.nu == 8
     assert (model.dof_armature[joints] == 1).all() and (model.dof_damping[joints] == 1).all()
@@ -91,13 +90,13 @@ def test_the_ant_has_the_published_constants():
 
 
 def test_worlds_with_a_block_have_the_published_contacts():
-    model = compile_scene(AntCourse.scene(config.build(registry.entry("AntPush").cfg_type, {})))
+    model = compile_scene(AntCourse.scene(registry.entry("AntPush").configure({})))
     assert model.nq == 17
     assert (abs(model.geom_solimp[:, :3] - [0.995, 0.995, 0.01]) < 1e-9).all()
 
 
 def test_the_integrator_is_chosen():
-    cfg = config.build(registry.entry("AntMaze").cfg_type, {"integrator": "rk4"})
+    cfg = registry.entry("AntMaze").configure({"integrator": "rk4"})
     assert compile_scene(AntCourse.scene(cfg)).opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
 
 
@@ -148,7 +147,7 @@ def test_training_targets_fill_the_published_box():
 
 
 def test_evaluation_goes_round_the_points_in_every_environment():
-    cfg = config.build(registry.entry("AntMaze").cfg_type, {"episode_steps": 1})
+    cfg = registry.entry("AntMaze").configure({"episode_steps": 1})
     assert evaluation_cfg(cfg).targets is Targets.evaluation
     env = make(num_envs=2, targets="evaluation", episode_steps=1)
     env.reset()
@@ -163,12 +162,12 @@ def test_evaluation_goes_round_the_points_in_every_environment():
 
 
 def test_a_chosen_distribution_is_kept_in_evaluation():
-    cfg = config.build(registry.entry("AntMaze").cfg_type, {"targets": "training"})
+    cfg = registry.entry("AntMaze").configure({"targets": "training"})
     assert evaluation_cfg(cfg).targets is Targets.training
 
 
 def test_wide_targets_fill_the_course_and_evaluation_stays_at_its_point():
-    cfg = config.build(registry.entry("AntPush").cfg_type, {"wide": True})
+    cfg = registry.entry("AntPush").configure({"wide": True})
     targets = make("AntPush", num_envs=600, wide=True).task.target
     assert_close(targets.amin(0), torch.tensor([-16.0, -4.0]), rtol=0, atol=0.5)
     assert_close(targets.amax(0), torch.tensor([16.0, 20.0]), rtol=0, atol=0.5)

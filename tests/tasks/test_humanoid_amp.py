@@ -17,7 +17,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion import clip as clips
 from isaachrl.motion.library import to_qpos_qvel
 from isaachrl.sim import Control, load_robot
-from isaachrl.sim.scene import ASSETS
+from isaachrl.sim.compiler import ASSETS
 from tasks.common import humanoid
 from tasks.humanoid_amp import HumanoidAMP
 
@@ -214,10 +214,10 @@ def test_who_has_stood_for_a_while_is_up_and_may_fall_like_everybody() -> None:
     env.sim.reset(everyone, stand, torch.zeros_like(env.sim.qvel))
     for _ in range(14):
         task.after_physics()
-    assert task.down.all()
+    assert task.recovering.all()
     env.sim.reset(everyone, torch.stack((stand[0], down[1])), torch.zeros_like(env.sim.qvel))
     task.after_physics()  # half a second is over for the first; the second starts to count anew
-    assert task.down.tolist() == [False, True]
+    assert task.recovering.tolist() == [False, True]
     env.sim.reset(everyone, down, torch.zeros_like(env.sim.qvel))
     task.after_physics()
     assert task.terminated().tolist() == [True, False]
@@ -226,8 +226,8 @@ def test_who_has_stood_for_a_while_is_up_and_may_fall_like_everybody() -> None:
 
 def test_a_share_of_the_episodes_begins_on_the_floor() -> None:
     env = make(512, motion="walk", fallen={"share": 0.25})
-    down = amp(env)._fallen(env.sim)
-    assert torch.equal(down, amp(env).down) and 0.15 < down.float().mean() < 0.35
+    down = amp(env)._is_low(env.sim)
+    assert torch.equal(down, amp(env).recovering) and 0.15 < down.float().mean() < 0.35
     assert torch.equal(amp(env).metrics()["recovery_rate"].isnan(), ~down)
     assert "recovery_rate" not in make().task.metrics()
 
@@ -244,7 +244,7 @@ def test_a_clip_that_begins_on_the_floor_gives_time_to_rise(tmp_path: Path) -> N
     task = amp(env)
     on_the_floor = env.sim.root_pos_w[:, 2] < 0.5
     assert 0.2 < on_the_floor.float().mean() < 0.8
-    assert torch.equal(task.down, on_the_floor) and not task.lay.any()
+    assert torch.equal(task.recovering, on_the_floor) and not task.started_fallen.any()
     result = env.advance(torch.zeros(64, 28))
     assert not result.terminated.any()
     assert "recovery_rate" not in result.metrics
@@ -312,7 +312,7 @@ def test_nobody_can_be_tipped_over_who_never_stands() -> None:
 
 
 def test_getting_up_cannot_be_tracked_where_no_clip_shows_it() -> None:
-    with pytest.raises(ConfigError, match="nobody lies in motion='walk'; type motion=rising"):
+    with pytest.raises(ConfigError, match="no body lies in motion='walk'; type motion=rising"):
         make(2, motion="walk", fallen={"share": 0.5}, reward={"track": 1.0})
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from isaachrl.envs.env import Env
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, HierarchicalEnv
+from isaachrl.hierarchy.rescue import RescueController
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.learner import Exported
 from isaachrl.maths.vectors import on_sphere
@@ -92,11 +93,12 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
     high = LatentPolicy(policy)
     contract |= {"inner_steps": env.cfg.steps, "use": "ask once every step_s and hold the answer over inner_steps"}
     found = [Exported("high_level", high, {"policy_input": seen}, "latent", contract)]
-    if not isinstance(env.skill, Skill):
+    skill = env.skill.skill if isinstance(env.skill, RescueController) else env.skill
+    if not isinstance(skill, Skill):
         return found
     # a copy: moving the skill's own networks to the CPU would take them from the environment
-    low = copy.deepcopy(env.skill.controller_module()).cpu()
-    low_contract = env.skill.controller_contract()
+    low = copy.deepcopy(skill.controller_module()).cpu()
+    low_contract = skill.controller_contract()
     inputs = {"proprioception": obs[CONTROLLER_GROUP], "latent": high(seen)}
     found.append(Exported("low_level", low, inputs, "joint_targets", low_contract))
     if CONTROLLER_GROUP in groups:
@@ -104,7 +106,7 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
         first = sum(groups[group] for group in before)
         fused = FusedPolicy(high, low, first, first + groups[CONTROLLER_GROUP])
         use = "one control step of both; it was trained with the command held over inner_steps, as high_level is"
-        size = len(env.skill.contract.dof_names)
+        size = len(skill.contract.dof_names)
         both = contract | {"low_level": low_contract, "action_size": size, "step_s": env.inner.step_s, "use": use}
         found.append(Exported("fused", fused, {"policy_input": seen}, "joint_targets", both))
     return found

@@ -1,4 +1,4 @@
-"""Adversarial skill learning: AMP, ASE, and skills whose commands come from the motions themselves."""
+"""Adversarial skill learning: AMP, ASE, and skills with a latent for every motion."""
 
 from isaachrl.learn.registry import register_learner
 from isaachrl.learn.skills.config import SkillsCfg

@@ -1,4 +1,4 @@
-"""The rollout, and the replay of earlier windows."""
+"""The rollout buffer, and the replay buffer of the discriminator."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from isaachrl.memory import require_memory
 
 
 class Rollout:
-    """T steps of N environments, field by field, in memory taken once.
+    """Rollout buffer: T steps of N environments, allocated once.
 
     Args:
         horizon, num_envs: T and N.
@@ -44,11 +44,11 @@ class Rollout:
 
 
 class Replay:
-    """A fixed number of windows with their commands; a share of each rollout replaces the oldest ones.
+    """Replay buffer: windows with their latents; a share of each rollout replaces the oldest rows.
 
     Args:
-        size: rows kept.
-        keep: share of a rollout that enters once the memory is full.
+        size: number of rows.
+        keep: share of a rollout that is stored once the buffer is full.
     """
 
     def __init__(self, size: int, window: int, latent: int, keep: float, device: torch.device) -> None:
@@ -59,17 +59,17 @@ class Replay:
         self.filled, self._keep, self._next = 0, keep, 0
 
     def add(self, window: Tensor, latent: Tensor, generator: torch.Generator) -> None:
-        """Take rows `(n, …)`: all of them until the memory is full, then the kept share, over the oldest rows."""
+        """Store rows `(n, …)`: all of them until the buffer is full, then the kept share, over the oldest rows."""
         size, n = len(self.window), len(window)
         count = min(size, n if self.filled < size else max(1, int(n * self._keep)))
         chosen = torch.randperm(n, generator=generator, device=window.device)[:count]
-        place = (self._next + torch.arange(count, device=window.device)) % size
-        self.window[place], self.latent[place] = window[chosen], latent[chosen]
+        index = (self._next + torch.arange(count, device=window.device)) % size
+        self.window[index], self.latent[index] = window[chosen], latent[chosen]
         self._next = (self._next + count) % size
         self.filled = min(size, self.filled + count)
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`n` random rows: windows and commands."""
+        """`n` random rows: windows and latents."""
         row = torch.randint(self.filled, (n,), generator=generator, device=self.window.device)
         return self.window.index_select(0, row), self.latent.index_select(0, row)
 
@@ -79,7 +79,7 @@ class Replay:
         return {"window": self.window[used].clone(), "latent": self.latent[used].clone(), "next": self._next}
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
-        """Write back what `state_dict` gave."""
+        """Continue from `state_dict`."""
         window, latent, position = state["window"], state["latent"], state["next"]
         assert isinstance(window, Tensor) and isinstance(latent, Tensor) and isinstance(position, int)
         self.filled, self._next = len(window), position

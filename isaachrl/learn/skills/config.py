@@ -1,16 +1,17 @@
 """Configuration of adversarial skill learning."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from isaachrl.config import bounded, layers
 from isaachrl.errors import ConfigError
-from isaachrl.hierarchy.latents import Latents
-from isaachrl.hierarchy.style import Judgement
+from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.nn import Precision
+from isaachrl.nn.style import DiscriminatorLoss
 
 
 def require_positive(section: str, **values: float) -> None:
-    """Refuse numbers that must be above 0.
+    """Check that all values are above 0.
 
     Raises:
         ConfigError: one is not.
@@ -21,7 +22,7 @@ def require_positive(section: str, **values: float) -> None:
 
 
 def require_layers(name: str, widths: list[int]) -> None:
-    """Refuse a network without hidden layers, or with one of no width.
+    """Check the widths of hidden layers.
 
     Raises:
         ConfigError: there is none, or one is below 1.
@@ -32,18 +33,17 @@ def require_layers(name: str, widths: list[int]) -> None:
 
 @dataclass
 class LatentCfg:
-    """The command of the skill.
+    """The latent of the skill.
 
     Args:
         size: d, the sphere is in d dimensions; ignored for `none`.
-        hold_steps_min, hold_steps_max: a command is held for a number of steps drawn from this range, evenly on a
-            logarithmic scale.
-        at_clip: (`motion`) share of commands that are the place of a clip.
-        between_clips: (`motion`) share of commands on the arc between two clips; the rest is uniform on the sphere.
-        match_start: (`motion`) share of episodes that begin with the command of the clip they start in.
-        temperature: (`motion`) how far a clip's surroundings reach: demonstrations for a command are drawn from
-            the clips with probability softmax(cosine / temperature).
-        segment_s: (`motion`) clips longer than this are cut into pieces of about this length with a place each.
+        hold_steps_min, hold_steps_max: range of the number of steps that a latent is held for, log-uniform.
+        at_clip: (`motion`) share of latents that are the prototype of a segment.
+        between_clips: (`motion`) share of latents on the arc between two prototypes; the rest is uniform on the sphere.
+        match_start: (`motion`) share of episodes that begin with the latent of the segment that they start in.
+        temperature: (`motion`) demonstrations for a latent are drawn from the segments with probability
+            softmax(cosine / temperature).
+        segment_s: (`motion`) clips longer than this are cut into segments of about this length.
     """
 
     size: int = bounded(16, 0, 1024)
@@ -56,7 +56,7 @@ class LatentCfg:
     segment_s: float = 12.0
 
     def __post_init__(self) -> None:
-        """Refuse ranges that cannot be drawn from."""
+        """Validate ranges."""
         if self.size < 2:
             raise ConfigError(f"train.latent.size={self.size}: a sphere needs at least 2 dimensions")
         if not 1 <= self.hold_steps_min <= self.hold_steps_max:
@@ -71,23 +71,26 @@ class LatentCfg:
 
 @dataclass
 class DiscriminatorCfg:
-    """The judge of style.
+    """The discriminator.
 
     Args:
-        judgement: how it is taught and how its opinion pays, see `Judgement`.
+        loss: how it is trained, and the style reward that goes with it, see `DiscriminatorLoss`.
         hidden: widths of its layers.
         learning_rate: of its own Adam.
-        rows: rows of each minibatch it sees (the first ones).
+        rows: number of rows of each minibatch that it is trained on.
         gradient_penalty: weight of the mean squared gradient on demonstrations, in normalised input space.
         logit_decay: weight of the squared weights of the last layer.
         weight_decay: weight of the squared weights of all layers.
-        replay_size: agent windows kept from earlier rollouts.
-        replay_keep: share of a rollout that enters the replay once it is full.
-        mismatched: (`motion`) demonstrations shown under a wrong command, as a share of `rows`; see `Judge.learn`.
-        demo_windows: windows drawn per piece of motion as demonstrations.
+        replay_size: size of the replay buffer of agent windows.
+        replay_keep: share of a rollout that is stored once the replay buffer is full.
+        mismatched: (`motion`) demonstrations under a wrong latent, as a share of `rows`; see
+            `DiscriminatorTrainer.learn`.
+        demo_windows: windows drawn per motion segment as demonstrations.
     """
 
-    judgement: Judgement = Judgement.least_squares
+    RENAMED: ClassVar[dict[str, str]] = {"judgement": "loss"}
+
+    loss: DiscriminatorLoss = DiscriminatorLoss.least_squares
     hidden: list[int] = layers(256, 128)
     learning_rate: float = 1e-4
     rows: int = bounded(1024, 0, 1_000_000)
@@ -100,7 +103,7 @@ class DiscriminatorCfg:
     demo_windows: int = bounded(2048, 0, 100_000)
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot run."""
+        """Validate ranges."""
         require_layers("train.discriminator.hidden", self.hidden)
         require_positive(
             "train.discriminator", learning_rate=self.learning_rate, rows=self.rows, replay_size=self.replay_size,
@@ -113,18 +116,20 @@ class DiscriminatorCfg:
 
 @dataclass
 class RewardCfg:
-    """What the policy is paid, per step.
+    """Weights of the reward terms.
 
     Args:
-        style: weight of the discriminator's opinion, see `Judgement`.
-        encoder: (`ase`) weight of `max(cosine between the encoder's guess and the command, 0)`.
-        pace: (`motion`) weight of going and turning as fast as the commanded motion, see `PaceReward`.
-        task: weight of the environment's own reward.
+        style: of the style reward, see `DiscriminatorLoss`.
+        encoder: (`ase`) of `max(cosine of encoding and latent, 0)`.
+        velocity: (`motion`) of moving and turning as fast as the commanded motion, see `VelocityReward`.
+        task: of the environment's own reward.
     """
+
+    RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity"}
 
     style: float = 1.0
     encoder: float = 0.5
-    pace: float = 0.5
+    velocity: float = 0.5
     task: float = 0.0
 
 
@@ -133,33 +138,35 @@ class SkillsCfg:
     """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs, not run yet.
 
     Args:
-        latents: kind of command, see `Latents`.
+        latents: kind of latent, see `LatentKind`.
         max_iterations: length of the training.
         horizon: steps of each environment in a rollout.
         minibatch: rows of a minibatch.
         epochs: passes over a rollout.
         hidden: widths of actor and critic.
-        latent_hidden: widths of the network that reads the command (its output passes through tanh).
-        learning_rate: first step size of Adam for actor and critic.
-        target_kl: the step size follows this divergence per iteration; 0 keeps it fixed.
+        latent_hidden: widths of the latent's network (its output passes through tanh).
+        learning_rate: initial learning rate of Adam for actor and critic.
+        target_kl: the learning rate is adapted to this KL divergence per iteration; 0 keeps it fixed.
         log_std: logarithm of the policy's standard deviation, in action units; the same for every action.
-        log_std_end: what it falls to, linearly between `anneal_from` and `anneal_to`, which are shares of
-            `max_iterations`. Noise makes joints jitter, and a discriminator sees jitter before anything else: the
-            less of it, the more the style reward says about the motion itself.
-        mean_share: share of the environments that always act with the policy's mean. The signals about style and
-            commands come from them; they are left out of the policy's loss.
+        log_std_end: its final value, reached linearly between `anneal_from` and `anneal_to`, shares of
+            `max_iterations`. Noise makes joints jitter, and a discriminator detects jitter first: with less of it the
+            style reward depends more on the motion itself.
+        deterministic_share: share of the environments that always act with the policy's mean. Signals about style and
+            latents are measured on them; the policy's loss leaves them out.
         discount, lam, clip, bound_loss, gradient_clip: the usual ones of PPO.
-        critic_weight: of the critic's loss; as the critic shares nothing with the actor and Adam divides by the size of
-            gradients, it only tells from where on they are clipped.
-        diversity: (`ase`) weight of the diversity loss; distances are measured in standard deviations if
+        critic_weight: of the critic's loss; as actor and critic share no weights and Adam normalises gradients, it only
+            sets the scale at which they are clipped.
+        diversity: (`ase`) weight of the diversity loss; action distances are in standard deviations if
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
-        exploration_mix: (`ase`) let a few environments act without noise, see `stochastic_share`.
+        exploration_mix: (`ase`) a few environments act without noise, see `stochastic_share`.
         checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
 
-    latents: Latents = Latents.motion
+    RENAMED: ClassVar[dict[str, str]] = {"mean_share": "deterministic_share"}
+
+    latents: LatentKind = LatentKind.motion
     max_iterations: int = 300
     horizon: int = bounded(16, 0, 10_000)
     minibatch: int = 4096
@@ -172,7 +179,7 @@ class SkillsCfg:
     log_std_end: float = bounded(-2.9, -20.0, 5.0)
     anneal_from: float = 0.3
     anneal_to: float = 0.6
-    mean_share: float = 0.05
+    deterministic_share: float = 0.05
     discount: float = 0.99
     lam: float = 0.95
     clip: float = 0.2
@@ -190,17 +197,17 @@ class SkillsCfg:
     reward: RewardCfg = field(default_factory=RewardCfg)
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot run."""
+        """Validate ranges."""
         for name in ("max_iterations", "horizon", "minibatch", "epochs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: must be at least 1")
         for name in ("hidden", "latent_hidden"):
             require_layers(f"train.{name}", getattr(self, name))
         require_positive("train", learning_rate=self.learning_rate, clip=self.clip, gradient_clip=self.gradient_clip)
-        if not (0 <= self.anneal_from < self.anneal_to and 0 <= self.mean_share < 1):
+        if not (0 <= self.anneal_from < self.anneal_to and 0 <= self.deterministic_share < 1):
             raise ConfigError(
                 f"train.anneal_from={self.anneal_from} must lie below anneal_to={self.anneal_to},"
-                f" and train.mean_share={self.mean_share} in [0, 1)"
+                f" and train.deterministic_share={self.deterministic_share} in [0, 1)"
             )
         if not 0 < self.discount < 1 or not 0 <= self.lam <= 1:
             raise ConfigError(

@@ -11,7 +11,7 @@ from isaachrl.learn.skills.motions import ImitationTask
 def make_contract(
     env: Env, task: ImitationTask, cfg: SkillsCfg, motions: Sequence[str], latent_size: int
 ) -> SkillContract:
-    """Describe what a skill trained on `env` will expect and give."""
+    """The contract of a skill that is trained on `env`."""
     assert isinstance(env, TaskEnv)
     robot = env.sim.robot
     return SkillContract(
@@ -26,7 +26,7 @@ def make_contract(
         action_offset=task.action_offset.tolist(),
         action_scale=task.action_scale.tolist(),
         step_s=task.cfg.step_s,
-        judgement=cfg.discriminator.judgement.value,
+        discriminator_loss=cfg.discriminator.loss.value,
         latents=cfg.latents.value,
         latent_size=latent_size,
         actor_hidden=list(cfg.hidden),

@@ -1,4 +1,4 @@
-"""The critic."""
+"""The critic of a skill's training."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from isaachrl.nn import mlp
 
 
 class Critic(nn.Module):
-    """Normalised value of a normalised observation and a command."""
+    """Normalised value of a normalised observation and a latent."""
 
     def __init__(self, obs_size: int, latent_size: int, hidden: Sequence[int]) -> None:
         super().__init__()

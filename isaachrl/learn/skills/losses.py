@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isaachrl.hierarchy.style import Judgement
+from isaachrl.nn.style import DiscriminatorLoss
 
 
-def discriminator_loss(agent: Tensor, demo: Tensor, judgement: Judgement) -> Tensor:
-    """Loss of a discriminator's outputs on agent rows and demonstration rows, half of each, see `Judgement`.
+def discriminator_loss(agent: Tensor, demo: Tensor, loss: DiscriminatorLoss) -> Tensor:
+    """Mean of the losses on agent rows and on demonstration rows, see `DiscriminatorLoss`.
 
     Cross entropy against 0 and 1, or squared distance from -1 and 1.
     """
-    if judgement is Judgement.least_squares:
+    if loss is DiscriminatorLoss.least_squares:
         return 0.5 * ((agent + 1.0).square().mean() + (demo - 1.0).square().mean())
     return 0.5 * (functional.softplus(agent).mean() + functional.softplus(-demo).mean())
 
@@ -25,19 +25,19 @@ def gradient_penalty(logit: Tensor, inputs: Tensor) -> Tensor:
     return gradient.square().sum(-1).mean()
 
 
-def encoder_loss(guess: Tensor, latent: Tensor) -> Tensor:
-    """Minus the mean cosine of the encoder's unit vectors and the commanded ones, both `(n, d)`."""
-    return -(guess * latent).sum(-1).mean()
+def encoder_loss(encoding: Tensor, latent: Tensor) -> Tensor:
+    """Minus the mean cosine of encodings and latents, unit vectors `(n, d)` (Peng et al. 2022, Eq. 11)."""
+    return -(encoding * latent).sum(-1).mean()
 
 
 def diversity_loss(action: Tensor, other_action: Tensor, latent: Tensor, other_latent: Tensor) -> Tensor:
-    """How far apart actions of two latents are, against how far apart the latents are (Peng et al. 2022, Eq. 15).
+    """Distance of the actions of two latents relative to the distance of the latents (Peng et al. 2022, Eq. 15).
 
     `(1 - mean((a - a')^2) / (0.5 - 0.5 z.z' + 1e-5))^2` per row `(n,)`.
     """
-    apart = (action - other_action).square().mean(-1)
-    latents_apart = 0.5 - 0.5 * (latent * other_latent).sum(-1)
-    return (1.0 - apart / (latents_apart + 1e-5)).square()
+    distance = (action - other_action).square().mean(-1)
+    latent_distance = 0.5 - 0.5 * (latent * other_latent).sum(-1)
+    return (1.0 - distance / (latent_distance + 1e-5)).square()
 
 
 def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float) -> Tensor:
@@ -60,8 +60,7 @@ def gaussian_log_prob(action: Tensor, mean: Tensor, log_std: float) -> Tensor:
 def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None) -> Tensor:
     """Mean of `values (n,)` over the rows of `mask (n,)` (0 or 1); 0 if there are none.
 
-    `count` takes the place of the mask's sum: with the mean of the ranks' sums, the mean of the ranks' results is the
-    mean over all their rows.
+    `count` replaces the mask's sum: with the ranks' mean sum, the mean of the ranks' results is the mean over all rows.
     """
     return (values * mask).sum() / (mask.sum() if count is None else count).clamp_min(1.0)
 

@@ -1,88 +1,88 @@
-"""The honest signals: what the episodes were, and which motion each command really gives."""
+"""Signals of a training: statistics of episodes, and which motion each latent leads to."""
 
 import torch
 from torch import Tensor
 
 from isaachrl.envs import StepResult
-from isaachrl.hierarchy.motion_space import MotionSpace, style_features
 from isaachrl.maths.shapes import with_axes_of
+from isaachrl.nn.motion_embedding import MotionEmbedding, style_features
 
-SETTLE_STEPS = 15  # frames after a change of command that belong to the change
-JUDGED_STEPS = 30  # frames that a judgement needs at the least: about one stride
+SETTLE_STEPS = 15  # frames after a change of latent that are left out
+CLASSIFY_STEPS = 30  # frames from which a motion is classified: about one stride
 
 
 class Monitor:
-    """Counts on the device; read once an iteration.
+    """Accumulates on the device; read once an iteration.
 
-    It tells of ended episodes (length, falls, metrics), of the commands in force (which motion each one is
-    nearest to, by mean and deviation of the style frames since the command settled), and of the speeds reached.
+    Ended episodes: length, falls, the task's metrics. Latents: the motion segment that is nearest to what the body
+    does, by mean and standard deviation of the style frames since the latent settled.
     """
 
-    def __init__(self, num_envs: int, style_size: int, space: MotionSpace, device: torch.device) -> None:
-        self._space = space
-        pieces = len(space.features)
+    def __init__(self, num_envs: int, style_size: int, embedding: MotionEmbedding, device: torch.device) -> None:
+        self._embedding = embedding
+        segments = len(embedding.features)
         zeros = {
             "age": torch.zeros(num_envs),
             "sum": torch.zeros(num_envs, style_size),
             "square": torch.zeros(num_envs, style_size),
             "length": torch.zeros(num_envs),
-            "nearest": torch.zeros(pieces),
+            "nearest": torch.zeros(segments),
             "matches": torch.zeros(2),
             "episodes": torch.zeros(3),
         }
         self._state = {name: value.to(device) for name, value in zeros.items()}
         self._metrics: dict[str, Tensor] = {}
 
-    def after_step(self, result: StepResult, frame: Tensor, latent: Tensor, judged: Tensor) -> None:
-        """Take in one step.
+    def after_step(self, result: StepResult, frame: Tensor, latent: Tensor, counted: Tensor) -> None:
+        """Add one step.
 
         Args:
-            result: what the environment gave.
+            result: of the environment's step.
             frame: `(N, S)` newest style frames, before any reset.
-            latent: `(N, d)` the command in force.
-            judged: `(N,)` bool, the environments whose motion tells of the skill: those that act without noise.
+            latent: `(N, d)` the present latents.
+            counted: `(N,)` bool, environments whose motion is classified: those that act without noise.
         """
         s = self._state
         s["age"] += 1
-        counted = (s["age"] > SETTLE_STEPS).float().unsqueeze(-1)
-        s["sum"] += counted * frame
-        s["square"] += counted * frame.square()
+        settled = (s["age"] > SETTLE_STEPS).float().unsqueeze(-1)
+        s["sum"] += settled * frame
+        s["square"] += settled * frame.square()
         s["length"] += 1
         done = result.done.float()
         s["episodes"] += torch.stack((done.sum(), (done * s["length"]).sum(), result.terminated.sum()))
         s["length"] *= 1 - done
         for name, value in result.metrics.items():
             old = self._metrics.get(name)
-            told = result.done & ~value.isnan()  # nan: the episode has no such number
-            sums = torch.stack((torch.where(told, value, 0.0).sum(), told.sum()))
+            defined = result.done & ~value.isnan()
+            sums = torch.stack((torch.where(defined, value, 0.0).sum(), defined.sum()))
             self._metrics[name] = sums if old is None else old + sums
-        self._judge(judged & (s["age"] == SETTLE_STEPS + JUDGED_STEPS), latent)
+        self._classify(counted & (s["age"] == SETTLE_STEPS + CLASSIFY_STEPS), latent)
 
     def restart(self, mask: Tensor) -> None:
-        """Begin anew in the environments of `mask (N,)`: their command changed."""
+        """Start again in the environments of `mask (N,)`, whose latent changed."""
         for name in ("age", "sum", "square"):
             value = self._state[name]
             value.masked_fill_(with_axes_of(mask, value), 0.0)
 
-    def _judge(self, mask: Tensor, latent: Tensor) -> None:
-        """Which piece of motion the environments of `mask (N,)` have shown, and whether it was the commanded one."""
-        if mask.device.type == "cpu":  # nobody waits for a device: those few alone are looked at
+    def _classify(self, mask: Tensor, latent: Tensor) -> None:
+        """Find the segment nearest to the motion of the environments of `mask (N,)`; compare it with the latent."""
+        if mask.device.type == "cpu":  # here nonzero() waits for no device
             rows = mask.nonzero().squeeze(-1)
             if len(rows) == 0:
                 return
         else:
             rows = torch.arange(len(mask), device=mask.device)
         s, weight, latent = self._state, mask[rows].float(), latent[rows]
-        mean = s["sum"][rows] / JUDGED_STEPS
-        shown = self._space.nearest(style_features(mean, s["square"][rows] / JUDGED_STEPS))
-        s["nearest"].index_add_(0, shown, weight)
-        if self._space.places.shape[-1] == latent.shape[-1]:
-            cosine, asked = (latent @ self._space.places.T).max(-1)
-            exact = weight * (cosine > 0.999)  # the command is the very place of a motion
-            s["matches"] += torch.stack((((shown == asked) * exact).sum(), exact.sum()))
+        mean = s["sum"][rows] / CLASSIFY_STEPS
+        nearest = self._embedding.nearest(style_features(mean, s["square"][rows] / CLASSIFY_STEPS))
+        s["nearest"].index_add_(0, nearest, weight)
+        if self._embedding.prototypes.shape[-1] == latent.shape[-1]:
+            cosine, commanded = (latent @ self._embedding.prototypes.T).max(-1)
+            exact = weight * (cosine > 0.999)  # the latent is a prototype
+            s["matches"] += torch.stack((((nearest == commanded) * exact).sum(), exact.sum()))
 
     def read(self) -> dict[str, float]:
-        """Signals since the last reading, and start counting again."""
+        """Signals since the last call."""
         s = self._state
         episodes, steps, falls = s["episodes"].tolist()
         result: dict[str, float] = {}
@@ -93,23 +93,23 @@ class Monitor:
                 for name, (total, count) in ((name, sums.tolist()) for name, sums in self._metrics.items())
                 if count
             }
-        nearest, (hits, asked) = s["nearest"], s["matches"].tolist()
+        nearest, (hits, commanded) = s["nearest"], s["matches"].tolist()
         total = nearest.sum().item()
         if total:
             result["skill/coverage"] = (nearest >= 0.01 * total).float().mean().item()
-        if asked:
-            result["skill/recall"] = hits / asked
+        if commanded:
+            result["skill/recall"] = hits / commanded
         for name in ("nearest", "matches"):
-            s[name] *= 0.98  # a slowly forgetting average: one iteration judges too few
+            s[name] *= 0.98  # an exponential average: one iteration classifies too few
         s["episodes"].zero_()
         self._metrics = {}
         return result
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All counts."""
+        """All sums."""
         return {name: value.clone() for name, value in self._state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Write back what `state_dict` gave."""
+        """Continue from `state_dict`."""
         for name, value in state.items():
             self._state[name].copy_(value)

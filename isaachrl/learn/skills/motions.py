@@ -1,4 +1,4 @@
-"""The reference motions as the learner uses them: pieces, demonstration windows, features."""
+"""The reference motions of a training: segments, demonstration windows, features."""
 
 from typing import Any, Protocol, cast
 
@@ -7,16 +7,16 @@ from torch import Tensor
 
 from isaachrl.envs import Env, TaskEnv
 from isaachrl.errors import ConfigError
-from isaachrl.hierarchy.motion_space import style_features
 from isaachrl.motion.library import MotionLibrary
+from isaachrl.nn.motion_embedding import style_features
 
-# Numbers that hardly vary in the clips (a still neck) must not be blown up: whatever a simulated body does there
-# would outweigh its gait. In m, m/s, rad/s and entries of unit vectors alike.
-_SMALLEST_DEVIATION = 0.1
+# Features that hardly vary in the clips (a still neck) must not be scaled up: any movement there would outweigh the
+# gait. In m, m/s, rad/s and entries of unit vectors alike.
+_MIN_DEVIATION = 0.1
 
 
 class ImitationTask(Protocol):
-    """What a task must offer so that skills can be learned on it."""
+    """What a task must provide for skills to be learned on it."""
 
     cfg: Any
     library: MotionLibrary
@@ -28,15 +28,13 @@ class ImitationTask(Protocol):
     window_s: float
     start_clip: Tensor
     start_time_s: Tensor
-    some_rise: bool
-    down: Tensor
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
         ...
 
     def mean_action(self) -> Tensor:
-        """The action `(A,)` that asks for the clips' mean pose: where a policy may start."""
+        """The action `(A,)` whose target is the clips' mean pose, to initialise a policy."""
         ...
 
 
@@ -53,20 +51,20 @@ def imitation_task(env: Env) -> ImitationTask:
 
 
 class Demonstrations:
-    """S pieces of motion, each with K windows drawn from it.
+    """S motion segments, each with K windows drawn from it.
 
     Args:
-        task: gives the clips and the windows.
+        task: has the clips.
         windows: K.
-        segment_s: clips longer than this are cut into pieces of about this length.
+        segment_s: clips longer than this are cut into segments of about this length.
         generator: source of randomness.
 
     Attributes:
-        names: name of each piece: the clip's, with a running number where it was cut.
+        names: of the segments: the clip's name, with a running number where it was cut.
         windows: `(S, K, W * style_size)`.
-        weights: `(S,)` share of each piece, summing to one.
-        features: `(S, 2 * style_size)` mean and deviation of the newest frames.
-        scale: `(2 * style_size,)` what features are divided by before they are compared, see `_scale`.
+        weights: `(S,)` share of each segment, summing to one.
+        features: `(S, 2 * style_size)` mean and standard deviation of the newest frames.
+        scale: `(2 * style_size,)` divisor of the features in distances, see `_scale`.
     """
 
     def __init__(self, task: ImitationTask, windows: int, segment_s: float, generator: torch.Generator) -> None:
@@ -85,7 +83,7 @@ class Demonstrations:
         self.weights = library.weights[clip] / counts[clip]
         drawn = torch.rand(len(clip), windows, generator=generator, device=clip.device)
         length = self._lengths[clip]
-        # before the beginning of a clip that does not loop there is nothing for a window to reach back to
+        # a window cannot reach back beyond the beginning of a clip that does not loop
         margin = ((index == 0) & ~library.loops[clip]) * torch.clamp(length, max=task.window_s)
         begin = index * length + margin
         times = begin.unsqueeze(1) + drawn * (length - margin).unsqueeze(1)
@@ -95,24 +93,24 @@ class Demonstrations:
         self.features = style_features(frames.mean(1), frames.square().mean(1))
         self.scale = _scale(frames.flatten(0, 1).std(0), [size for _, size, _ in task.style_layout])
 
-    def piece_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """The piece `(n,)` that a moment of a clip belongs to."""
+    def segment_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
+        """Index `(n,)` of the segment at a time of a clip."""
         index = torch.minimum((times_s / self._lengths[clip_ids]).long(), self._counts[clip_ids] - 1)
         return self._first[clip_ids] + index.clamp_min(0)
 
-    def draw(self, pieces: Tensor, generator: torch.Generator) -> Tensor:
-        """One random window `(n, W * style_size)` of each piece of `pieces (n,)`."""
-        row = torch.randint(self.windows.shape[1], pieces.shape, generator=generator, device=pieces.device)
-        return self.windows.flatten(0, 1).index_select(0, pieces * self.windows.shape[1] + row)
+    def draw(self, segments: Tensor, generator: torch.Generator) -> Tensor:
+        """One random window `(n, W * style_size)` of each segment of `segments (n,)`."""
+        row = torch.randint(self.windows.shape[1], segments.shape, generator=generator, device=segments.device)
+        return self.windows.flatten(0, 1).index_select(0, segments * self.windows.shape[1] + row)
 
 
 def _scale(deviation: Tensor, group_sizes: list[int]) -> Tensor:
-    """What features are divided by `(2 S,)`: deviations `(S,)` of the style numbers, twice, by the groups' sizes.
+    """Divisor `(2 S,)` of features: standard deviations `(S,)` of the style frame, twice, weighted by group sizes.
 
-    Every group of the style frame counts alike. Without that a hundred numbers of joints drown the six that tell where
-    the body goes, and a walk is told from a curve by its elbows.
+    Every group of the style frame gets the same weight. Otherwise a hundred joint features outweigh the six of the
+    root's velocity, and a straight walk differs from a curve mostly by its elbows.
     """
     sizes = torch.tensor(group_sizes, dtype=deviation.dtype, device=deviation.device)
     share = sizes * len(group_sizes) / sizes.sum()
-    scale = deviation.clamp_min(_SMALLEST_DEVIATION) * share.repeat_interleave(sizes.long()).sqrt()
+    scale = deviation.clamp_min(_MIN_DEVIATION) * share.repeat_interleave(sizes.long()).sqrt()
     return torch.cat((scale, scale))

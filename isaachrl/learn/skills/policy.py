@@ -1,17 +1,17 @@
-"""A skill on its own, for play and evaluation: commands are drawn and held as in training."""
+"""A skill without a high level, for play and evaluation: latents are drawn and held as in training."""
 
 import torch
 from torch import Tensor
 
 from isaachrl.envs import Obs
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.learn.skills.commands import HeldCommands
+from isaachrl.learn.skills.latent_source import HeldLatents
 
 
 class SkillPolicy:
-    """Acts with the mean of the skill under commands that change from time to time."""
+    """The mean action of a skill under random latents."""
 
-    def __init__(self, skill: Skill, held: HeldCommands) -> None:
+    def __init__(self, skill: Skill, held: HeldLatents) -> None:
         self._skill, self._held = skill, held
         held.restart(torch.ones_like(held.hold, dtype=torch.bool))
 

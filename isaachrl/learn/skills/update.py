@@ -1,4 +1,4 @@
-"""PPO's step on a minibatch, and the sums of what is logged."""
+"""The PPO update of actor and critic, and the sums of signals."""
 
 import math
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from isaachrl.hierarchy.latents import Latents
+from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn import distributed
 from isaachrl.learn.skills import losses
-from isaachrl.learn.skills.commands import CommandSource
 from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.critic import Critic
+from isaachrl.learn.skills.latent_source import LatentSource
 from isaachrl.nn import Rounding
 
-_STEP_SIZES = (1e-5, 1e-3)  # smallest and largest that the divergence may lead to
+_LEARNING_RATES = (1e-5, 1e-3)  # bounds of the KL-adaptive learning rate
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Signals:
 
     @staticmethod
     def empty() -> "Signals":
-        """Nothing yet."""
+        """Without any."""
         return Signals({}, {})
 
     def add(self, values: dict[str, Tensor]) -> None:
@@ -37,7 +37,7 @@ class Signals:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
-        """Mean of each signal; the one place where they come to the host."""
+        """Mean of each signal, in one copy to the host."""
         if not self.sums:
             return {}
         stacked = torch.stack([self.sums[name] / self.counts[name] for name in self.sums]).tolist()
@@ -45,19 +45,19 @@ class Signals:
 
 
 class PolicyUpdate:
-    """PPO's step on actor and critic.
+    """The PPO update of actor and critic.
 
     Args:
         skill: holds the actor.
         critic: the critic.
-        commands: gives second commands for the diversity loss.
+        source: gives second latents for the diversity loss.
 
     Attributes:
         log_std: logarithm of the policy's present standard deviation.
     """
 
-    def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, commands: CommandSource) -> None:
-        self.cfg, self.skill, self.critic, self.commands = cfg, skill, critic, commands
+    def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, source: LatentSource) -> None:
+        self.cfg, self.skill, self.critic, self.source = cfg, skill, critic, source
         self.log_std = cfg.log_std
         self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
@@ -65,19 +65,19 @@ class PolicyUpdate:
         )
 
     def step(self, rows: dict[str, Tensor], signals: Signals) -> None:
-        """Learn from rows: obs (normalised), latent, action, log_prob, mean, advantage, target, noisy."""
+        """Update on rows of obs (normalised), latent, action, log_prob, mean, advantage, target, explores."""
         cfg = self.cfg
-        diverse = cfg.latents is Latents.ase and cfg.diversity > 0
-        other = [self.commands.draw(len(rows["obs"]))] if diverse else []
+        diverse = cfg.latents is LatentKind.ase and cfg.diversity > 0
+        other = [self.source.draw(len(rows["obs"]))] if diverse else []
         with self._rounding.gradients():
-            mean, *other_mean = self.skill.actor.answers(rows["obs"], rows["latent"], *other)
+            mean, *other_mean = self.skill.actor.forward_multi(rows["obs"], rows["latent"], *other)
         log_prob = losses.gaussian_log_prob(rows["action"], mean, self.log_std)
-        noisy = rows["noisy"]
-        count = distributed.mean(noisy.sum())
+        explores = rows["explores"]
+        count = distributed.mean(explores.sum())
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
-        policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), noisy, count)
+        policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), explores, count)
         if diverse:
-            diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), noisy, count)
+            diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), explores, count)
             signals.add({"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
         with self._rounding.everything():
@@ -94,26 +94,26 @@ class PolicyUpdate:
             signals.add({"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
 
     def anneal(self, iteration: int) -> None:
-        """Set the policy's standard deviation for an iteration; within one it does not change."""
+        """Set the policy's standard deviation for an iteration."""
         cfg = self.cfg
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
         self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
 
-    def adapt_step_size(self, kl: float) -> None:
-        """Follow the target divergence: the step size shrinks above 1.5 times the target, grows below it by as much."""
+    def adapt_learning_rate(self, kl: float) -> None:
+        """KL-adaptive learning rate: smaller above 1.5 times the target KL, larger below the target / 1.5."""
         if self.cfg.target_kl <= 0:
             return
         factor = 1 / 1.2 if kl > 1.5 * self.cfg.target_kl else 1.2 if kl < self.cfg.target_kl / 1.5 else 1.0
         for group in self.optimizer.param_groups:
-            group["lr"] = min(max(group["lr"] * factor, _STEP_SIZES[0]), _STEP_SIZES[1])
+            group["lr"] = min(max(group["lr"] * factor, _LEARNING_RATES[0]), _LEARNING_RATES[1])
 
     @property
     def learning_rate(self) -> float:
-        """The present step size."""
+        """The present learning rate."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def _diversity(self, latent: Tensor, mean: Tensor, other: Tensor, other_mean: Tensor) -> Tensor:
-        """The diversity loss per row, with another random command; its gradient goes through both actions."""
+        """The diversity loss per row, with another random latent; its gradient goes through both actions."""
         unit = math.exp(self.log_std) if self.cfg.diversity_in_std else 1.0
         clipped, other_clipped = mean.clamp(-1, 1) / unit, other_mean.clamp(-1, 1) / unit
         return losses.diversity_loss(clipped, other_clipped, latent, other)

@@ -92,7 +92,7 @@ class GraphLearner(Learner):
         found = table_exports(mdp, graph, self.algorithm.row, self.algorithm.best())
         return found if len(graph.subtasks) == 1 else [*found, ends_export(mdp, self.tables)]
 
-    def examine(self) -> dict[str, Any]:
+    def evaluate(self) -> dict[str, Any]:
         """The greedy policy's means over every start, each played once."""
         mean_return, mean_length = greedy_means(self)
         return {"all_starts": {"mean_return": mean_return, "mean_length": mean_length}}

@@ -77,8 +77,8 @@ class ValueIteration(Learner):
             found["recursive"] = oracle.recursive_optimum(tables)[0].plain()
         return found
 
-    def examine(self) -> dict[str, Any]:
-        """See `Learner.examine`."""
+    def evaluate(self) -> dict[str, Any]:
+        """See `Learner.evaluate`."""
         return {"all_starts": oracle.evaluate(self.world.mdp, self.greedy()).plain()}
 
     def policy(self) -> Policy:

@@ -1,4 +1,4 @@
-"""What a skill can do: every motion asked for by its own command, commands from everywhere, and what came of it."""
+"""Evaluation of a skill: rollouts under the latent of every motion, and under random latents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from isaachrl.envs import TaskEnv
-from isaachrl.hierarchy.latents import Latents
-from isaachrl.hierarchy.motion_space import style_features
+from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths import rotations
 from isaachrl.motion.checks import CONTACT_M
+from isaachrl.nn.motion_embedding import style_features
 from isaachrl.sim.soles import robot_soles
 
 SETTLE_S = 2.0
-JUDGED_S = 5.0
-ANSWER_S = 3.0  # a change of command that takes longer has failed
+MEASURE_S = 5.0
+RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
 SMOOTHING_S = 0.5  # about half a stride
-LEAST_SHARE = 0.01  # of the rollouts, for a motion to count as covered
+MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
 _DIFFERENT = 0.3  # m/s or rad/s by which two motions must differ to time the change between them
 
 
 @dataclass
-class Shown:
-    """What N bodies did while they were judged, each `(N,)`.
+class RolloutStats:
+    """Measurements of N bodies after their latent has settled, each `(N,)`.
 
     Attributes:
-        motion: nearest motion by mean and deviation of the style frames.
+        motion: nearest motion segment by mean and standard deviation of the style frames.
         speed_mps: mean forward speed.
         turn_rate_rad_s: mean turn rate, positive to the left.
-        up: whether they never fell.
+        up: never fell.
         slip_mps: mean horizontal speed of the soles' corners that touch the floor.
         power_w: mean of the motors' mechanical power, each motor's without its sign.
     """
@@ -47,28 +47,28 @@ class Shown:
 
 
 @torch.no_grad()
-def clip_commands(skill: Skill, demos: Demonstrations) -> Tensor:
-    """The command `(S, d)` of each motion: its place, or with `ase` the mean of what the encoder makes of it."""
-    if skill.contract.latents != Latents.ase.value:
-        return skill.space.places
+def clip_latents(skill: Skill, demos: Demonstrations) -> Tensor:
+    """The latent `(S, d)` of each motion segment: its prototype, or with `ase` the mean encoding of its windows."""
+    if skill.contract.latents != LatentKind.ase.value:
+        return skill.embedding.prototypes
     windows = skill.discriminator.norm(demos.windows.flatten(0, 1))
-    _, guess = skill.discriminator.opinions(windows, windows.new_zeros(len(windows), 0))
-    return functional.normalize(guess.unflatten(0, demos.windows.shape[:2]).mean(1), dim=-1)
+    _, encoding = skill.discriminator.logit_and_encoding(windows, windows.new_zeros(len(windows), 0))
+    return functional.normalize(encoding.unflatten(0, demos.windows.shape[:2]).mean(1), dim=-1)
 
 
-class Examination:
-    """Rollouts of a skill, acting by its mean.
+class SkillEvaluation:
+    """Rollouts of a skill's mean action.
 
     Args:
-        skill: whom to examine.
-        env: where; every measure has as many rollouts as this has environments.
+        skill: the skill.
+        env: every measurement has as many rollouts as this has environments.
         task: the imitation task in it.
         demos: the motions and their names.
     """
 
     def __init__(self, skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstrations) -> None:
         self.skill, self.env, self.task, self.names = skill, env, task, demos.names
-        self.commands = clip_commands(skill, demos)
+        self.latents = clip_latents(skill, demos)
         self._soles = {
             env.sim.robot.body_names.index(name): corners.to(env.device)
             for name, corners in robot_soles(env.sim.robot.name).items()
@@ -79,71 +79,71 @@ class Examination:
         """All measures as plain data.
 
         Args:
-            draw: gives commands `(n, d)` from everywhere, as in training.
+            draw: gives random latents `(n, d)`, as in training.
 
         Returns:
-            `clip_recall`: share of motions that more of their rollouts that stayed up are nearest to than to any other;
+            `clip_recall`: share of motions that most of the rollouts under their latent that stayed up are nearest to;
             `clips`: per motion its own `recall`, the motion `nearest` to most rollouts, mean `speed_mps`,
             `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, and `fall_rate`;
-            `coverage`: share of motions that at least 1 % of drawn commands lead to;
-            `speed_range_mps`, `turn_range_rad_s`: least and greatest mean over motions and drawn commands;
-            `latent_response_s`: median time from a change of command to a velocity nearer the new motion's than the
+            `coverage`: share of motions that at least 1 % of random latents lead to;
+            `speed_range_mps`, `turn_range_rad_s`: smallest and largest mean over motions and random latents;
+            `latent_response_s`: median time from a change of latent to a velocity nearer the new motion's than the
             old one's, over pairs of motions that differ in velocity; None where there are none.
         """
         env = self.env
-        asked = torch.arange(env.num_envs, device=env.device) % len(self.names)
-        by_command, drawn = self.show(self.commands[asked]), self.show(draw(env.num_envs))
-        clips = self._by_clip(by_command, asked)
+        commanded = torch.arange(env.num_envs, device=env.device) % len(self.names)
+        by_motion, drawn = self.roll_out(self.latents[commanded]), self.roll_out(draw(env.num_envs))
+        clips = self._by_clip(by_motion, commanded)
         shares = torch.bincount(drawn.motion[drawn.up], minlength=len(self.names)) / env.num_envs
         ranges = {
             name: [float(values.min()), float(values.max())] if len(values) else None
             for name, values in (
-                ("speed_range_mps", torch.cat([shown.speed_mps[shown.up] for shown in (by_command, drawn)])),
-                ("turn_range_rad_s", torch.cat([shown.turn_rate_rad_s[shown.up] for shown in (by_command, drawn)])),
+                ("speed_range_mps", torch.cat([stats.speed_mps[stats.up] for stats in (by_motion, drawn)])),
+                ("turn_range_rad_s", torch.cat([stats.turn_rate_rad_s[stats.up] for stats in (by_motion, drawn)])),
             )
         }
         hits = sum(clip["nearest"] == name for name, clip in clips.items())
         return {
             "clip_recall": hits / len(clips),
-            "coverage": float((shares >= LEAST_SHARE).float().mean()),
+            "coverage": float((shares >= MIN_SHARE).float().mean()),
             **ranges,
             "latent_response_s": self._response(clips),
             "clips": clips,
         }
 
-    def _by_clip(self, shown: Shown, asked: Tensor) -> dict[str, Any]:
-        """Means over the rollouts of each motion that was asked for `(N,)` and stayed up; None where nobody did."""
+    def _by_clip(self, stats: RolloutStats, commanded: Tensor) -> dict[str, Any]:
+        """Means over the rollouts of each commanded motion `(N,)` that stayed up; None where none did."""
         clips: dict[str, Any] = {}
-        for piece, name in enumerate(self.names):
-            mine = asked == piece
-            if not bool(mine.any()):
-                continue  # fewer environments than motions: this one was not asked for
-            standing = mine & shown.up
-            votes = torch.bincount(shown.motion[standing], minlength=len(self.names))
+        for segment, name in enumerate(self.names):
+            own = commanded == segment
+            if not bool(own.any()):
+                continue  # fewer environments than motions
+            standing = own & stats.up
+            votes = torch.bincount(stats.motion[standing], minlength=len(self.names))
             count = int(standing.sum())
             measures = {
-                "speed_mps": shown.speed_mps,
-                "turn_rate_rad_s": shown.turn_rate_rad_s,
-                "foot_slip_mps": shown.slip_mps,
-                "power_w": shown.power_w,
+                "speed_mps": stats.speed_mps,
+                "turn_rate_rad_s": stats.turn_rate_rad_s,
+                "foot_slip_mps": stats.slip_mps,
+                "power_w": stats.power_w,
             }
             clips[name] = {
-                "recall": float(votes[piece]) / max(count, 1),
+                "recall": float(votes[segment]) / max(count, 1),
                 "nearest": self.names[int(votes.argmax())] if count else None,
                 **{key: float(values[standing].mean()) if count else None for key, values in measures.items()},
-                "fall_rate": 1.0 - count / int(mine.sum()),
+                "fall_rate": 1.0 - count / int(own.sum()),
             }
         return clips
 
-    def show(self, latent: Tensor) -> Shown:
-        """Hold commands `(N, d)` from random starts, let them settle, and judge what follows."""
+    def roll_out(self, latent: Tensor) -> RolloutStats:
+        """Hold latents `(N, d)` from random starts, let them settle, and measure."""
         env = self.env
-        settle, judged = (round(time / env.task.cfg.step_s) for time in (SETTLE_S, JUDGED_S))
+        settle, measured = (round(time / env.task.cfg.step_s) for time in (SETTLE_S, MEASURE_S))
         obs = env.reset()
         up = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         frames = torch.zeros(2, env.num_envs, self.task.style_size, device=env.device)
         sums = torch.zeros(5, env.num_envs, device=env.device)
-        for step in range(settle + judged):
+        for step in range(settle + measured):
             result = env.advance(self.skill.act(obs["proprioception"], latent))
             obs = result.obs
             up &= ~result.terminated
@@ -153,9 +153,10 @@ class Examination:
             frames[0] += frame
             frames[1] += frame.square()
             sums += torch.stack((*self._velocity(), *self._slip(), self._power()))
-        motion = self.skill.space.nearest(style_features(frames[0] / judged, frames[1] / judged))
+        motion = self.skill.embedding.nearest(style_features(frames[0] / measured, frames[1] / measured))
         speed, turn, slipped, touching, power = sums
-        return Shown(motion, speed / judged, turn / judged, up, slipped / touching.clamp_min(1.0), power / judged)
+        slip = slipped / touching.clamp_min(1.0)
+        return RolloutStats(motion, speed / measured, turn / measured, up, slip, power / measured)
 
     def _velocity(self) -> tuple[Tensor, Tensor]:
         """Forward speed and turn rate, `(N,)` each."""
@@ -192,18 +193,20 @@ class Examination:
         reached = torch.tensor(
             [[clips[name][key] for key in ("speed_mps", "turn_rate_rad_s")] for name in names], device=env.device
         )
-        commands = torch.stack([self.commands[self.names.index(name)] for name in names])
+        latents = torch.stack([self.latents[self.names.index(name)] for name in names])
         step_s = env.task.cfg.step_s
         keep = 1.0 - step_s / SMOOTHING_S
         obs, up = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
-        smooth, answer = reached[old], torch.full((env.num_envs,), float("inf"), device=env.device)
-        for step in range(-round(SETTLE_S / step_s), round(ANSWER_S / step_s)):
-            latent = commands[old] if step < 0 else commands[new]
+        smooth, response = reached[old], torch.full((env.num_envs,), float("inf"), device=env.device)
+        for step in range(-round(SETTLE_S / step_s), round(RESPONSE_LIMIT_S / step_s)):
+            latent = latents[old] if step < 0 else latents[new]
             result = env.advance(self.skill.act(obs["proprioception"], latent))
             obs, up = result.obs, up & ~result.terminated
             smooth = keep * smooth + (1.0 - keep) * torch.stack(self._velocity(), dim=-1)
             nearer = (smooth - reached[new]).norm(dim=-1) < (smooth - reached[old]).norm(dim=-1)
             if step >= 0:
-                answer = torch.where(nearer, answer.clamp_max((step + 1) * step_s), answer)
-        told = up & ((reached[new] - reached[old]).norm(dim=-1) > _DIFFERENT)
-        return float(answer[told].quantile(0.5, interpolation="higher").clamp_max(ANSWER_S)) if told.any() else None
+                response = torch.where(nearer, response.clamp_max((step + 1) * step_s), response)
+        defined = up & ((reached[new] - reached[old]).norm(dim=-1) > _DIFFERENT)
+        if not defined.any():
+            return None
+        return float(response[defined].quantile(0.5, interpolation="higher").clamp_max(RESPONSE_LIMIT_S))

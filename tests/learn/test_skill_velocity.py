@@ -7,52 +7,52 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.hierarchy.motion_space import MotionSpace
-from isaachrl.learn.skills.pace import PaceReward
+from isaachrl.learn.skills.velocity import VelocityReward
+from isaachrl.nn.motion_embedding import MotionEmbedding
 from tests.small_learner import make_learner
 
 # height, velocity (3), angular velocity (3)
 LAYOUT = [("root_height", 1, "m"), ("root_linvel_h", 3, "m/s"), ("root_angvel_h", 3, "rad/s")]
 
 
-def pace() -> tuple[PaceReward, MotionSpace]:
+def pace() -> tuple[VelocityReward, MotionEmbedding]:
     """Two motions: 1 m/s straight on, and turning at 1 rad/s."""
     features = torch.zeros(2, 14)
     features[0, 1], features[1, 6] = 1.0, 1.0
-    space = MotionSpace(features, torch.ones(14), 4)
+    embedding = MotionEmbedding(features, torch.ones(14), 4)
     task: Any = SimpleNamespace(style_layout=LAYOUT)
-    return PaceReward(task, space, 0.05), space
+    return VelocityReward(task, embedding, 0.05), embedding
 
 
 def test_the_commanded_velocity_pays_one_and_others_less() -> None:
-    reward, space = pace()
+    reward, embedding = pace()
     newest = torch.tensor([[0.9, 1.0, 0.0, 5.0, 5.0, 5.0, 0.0], [0.9, 1.5, 0.0, 0.0, 0.0, 0.0, 0.7]])
     window = torch.cat((newest, torch.full((2, 7), 99.0)), dim=1)  # older frames do not matter
-    paid = reward(window, space.places[:1].expand(2, -1))
+    paid = reward(window, embedding.prototypes[:1].expand(2, -1))
     # 0.5 m/s and 0.7 rad/s off: exp(-1 - 1)
     assert paid.tolist() == pytest.approx([1.0, 0.1353], abs=1e-3)
 
 
 def test_the_same_motion_pays_by_its_command() -> None:
-    reward, space = pace()
+    reward, embedding = pace()
     turning = torch.tensor([[0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
-    assert reward(turning, space.places[1:]).item() == pytest.approx(1.0, abs=1e-3)
+    assert reward(turning, embedding.prototypes[1:]).item() == pytest.approx(1.0, abs=1e-3)
     # under `walk`: 1 m/s and 1 rad/s off: exp(-4) exp(-2.041)
-    assert reward(turning, space.places[:1]).item() == pytest.approx(0.01832 * 0.12993, abs=1e-4)
+    assert reward(turning, embedding.prototypes[:1]).item() == pytest.approx(0.01832 * 0.12993, abs=1e-4)
 
 
 def test_frames_without_velocities_are_refused() -> None:
     task: Any = SimpleNamespace(style_layout=LAYOUT[:2])
-    with pytest.raises(ConfigError, match=r"root_angvel_h.*train\.reward\.pace=0"):
-        PaceReward(task, pace()[1], 0.05)
+    with pytest.raises(ConfigError, match=r"root_angvel_h.*train\.reward\.velocity=0"):
+        VelocityReward(task, pace()[1], 0.05)
 
 
 def test_the_learner_pays_it_to_commanded_motions_only() -> None:
-    paid = make_learner("motion", reward={"pace": 0.5}).iterate()
-    assert 0.0 < paid["reward/pace"] <= 1.0
-    assert paid["reward/total"] == pytest.approx(paid["reward/style"] + 0.5 * paid["reward/pace"], abs=1e-4)
+    paid = make_learner("motion", reward={"velocity": 0.5}).iterate()
+    assert 0.0 < paid["reward/velocity"] <= 1.0
+    assert paid["reward/total"] == pytest.approx(paid["reward/style"] + 0.5 * paid["reward/velocity"], abs=1e-4)
     for latents, weight in (("motion", 0.0), ("none", 0.5), ("ase", 0.5)):
-        assert "reward/pace" not in make_learner(latents, reward={"pace": weight}).iterate()
+        assert "reward/velocity" not in make_learner(latents, reward={"velocity": weight}).iterate()
 
 
 def test_clips_shares_decide_what_is_commanded() -> None:
@@ -60,7 +60,7 @@ def test_clips_shares_decide_what_is_commanded() -> None:
     weights = torch.zeros_like(learner.demos.weights)
     weights[1] = 1.0
     learner.demos.weights = weights
-    assert torch.allclose(learner.commands.draw(50), learner.commands.space.places[1].expand(50, -1), atol=1e-5)
+    assert torch.allclose(learner.source.draw(50), learner.source.embedding.prototypes[1].expand(50, -1), atol=1e-5)
 
 
 def test_every_group_of_the_style_frame_counts_alike() -> None:

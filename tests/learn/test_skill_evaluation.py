@@ -6,25 +6,25 @@ import pytest
 import torch
 
 from isaachrl.envs import TaskEnv
-from isaachrl.learn.skills.examine import Examination, clip_commands
+from isaachrl.learn.skills.evaluation import SkillEvaluation, clip_latents
 from isaachrl.maths import rotations
 from tests.small_learner import SMALL, make_learner
 
 
-def examination(num_envs=11, **changes):
+def make_evaluation(num_envs=11, **changes):
     judge = SMALL["discriminator"] | {"demo_windows": 256}  # enough to know each motion's mean
     learner = make_learner("motion", num_envs=num_envs, latent={"size": 12}, discriminator=judge, **changes)
     assert isinstance(learner.env, TaskEnv)
-    return Examination(learner.skill, learner.env, learner.task, learner.demos), learner
+    return SkillEvaluation(learner.skill, learner.env, learner.task, learner.demos), learner
 
 
-def replay_clips(examined, learner, monkeypatch, slower=1.0):
+def replay_clips(evaluation, learner, monkeypatch, slower=1.0):
     """Let the clip of each command play instead of physics: a perfect skill (at a share of the clips' speeds)."""
-    env, task, space = examined.env, examined.task, examined.skill.space
+    env, task, embedding = evaluation.env, evaluation.task, evaluation.skill.embedding
     clock = {"s": torch.zeros(env.num_envs), "asked": torch.zeros(env.num_envs, dtype=torch.long)}
 
     def act(proprioception, latent):
-        clock["asked"] = (latent @ space.places.T).argmax(-1)
+        clock["asked"] = (latent @ embedding.prototypes.T).argmax(-1)
         return torch.zeros(env.num_envs, env.action_size)
 
     def advance(action):
@@ -40,15 +40,15 @@ def replay_clips(examined, learner, monkeypatch, slower=1.0):
         obs = {"proprioception": torch.zeros(env.num_envs, env.obs_sizes["proprioception"]), "style": style}
         return type("Result", (), {"obs": obs, "terminated": no})()
 
-    monkeypatch.setattr(examined.skill, "act", act)
+    monkeypatch.setattr(evaluation.skill, "act", act)
     monkeypatch.setattr(env, "advance", advance)
     monkeypatch.setattr(env, "reset", lambda: {"proprioception": None})
     return clock
 
 
 def test_whoever_falls_recalls_nothing():
-    examined, learner = examination()
-    result = examined.report(learner.commands.draw)
+    evaluation, learner = make_evaluation()
+    result = evaluation.report(learner.source.draw)
     assert set(result["clips"]) == set(learner.demos.names)
     # an untrained body falls within the seven seconds, and that is said
     assert result["clip_recall"] == result["coverage"] == 0.0
@@ -59,9 +59,9 @@ def test_whoever_falls_recalls_nothing():
 
 
 def test_a_perfect_skill_is_told_so(monkeypatch):
-    examined, learner = examination(num_envs=22)
-    replay_clips(examined, learner, monkeypatch)
-    result = examined.report(lambda n: learner.skill.space.places.repeat(2, 1))
+    evaluation, learner = make_evaluation(num_envs=22)
+    replay_clips(evaluation, learner, monkeypatch)
+    result = evaluation.report(lambda n: learner.skill.embedding.prototypes.repeat(2, 1))
     assert result["clip_recall"] == result["coverage"] == 1.0
     clips = result["clips"]
     assert all(clip["recall"] == 1.0 and clip["fall_rate"] == 0.0 for clip in clips.values())
@@ -76,59 +76,57 @@ def test_a_perfect_skill_is_told_so(monkeypatch):
 def test_the_encoder_says_which_command_a_motion_has():
     judge = SMALL["discriminator"] | {"demo_windows": 8}
     learner = make_learner("ase", num_envs=11, latent={"size": 12}, discriminator=judge)
-    commands = clip_commands(learner.skill, learner.demos)
+    commands = clip_latents(learner.skill, learner.demos)
     assert commands.shape == (11, 12)
     net = learner.skill.discriminator
-    for piece in (0, 7):
-        guesses = [
-            net.opinions(net.norm(window[None]), window.new_zeros(1, 0))[1] for window in learner.demos.windows[piece]
-        ]
-        mean = torch.cat(guesses).mean(0)
-        torch.testing.assert_close(commands[piece], mean / mean.norm())
-    assert set(learner.examine()["clips"]) == set(learner.demos.names)
+    for segment in (0, 7):
+        windows = net.norm(learner.demos.windows[segment])
+        mean = torch.cat([net.logit_and_encoding(one[None], one.new_zeros(1, 0))[1] for one in windows]).mean(0)
+        torch.testing.assert_close(commands[segment], mean / mean.norm())
+    assert set(learner.evaluate()["clips"]) == set(learner.demos.names)
 
 
 def test_commands_to_one_motion_cover_one(monkeypatch):
-    examined, learner = examination(num_envs=22)
-    replay_clips(examined, learner, monkeypatch)
-    result = examined.report(lambda n: learner.skill.space.places[:1].expand(n, -1))
+    evaluation, learner = make_evaluation(num_envs=22)
+    replay_clips(evaluation, learner, monkeypatch)
+    result = evaluation.report(lambda n: learner.skill.embedding.prototypes[:1].expand(n, -1))
     assert result["coverage"] == pytest.approx(1 / len(learner.demos.names))
 
 
 def test_slip_is_the_speed_of_the_soles_on_the_floor():
-    examined, _ = examination(num_envs=2)
-    sim = examined.env.sim
-    feet = list(examined._soles)
+    evaluation, _ = make_evaluation(num_envs=2)
+    sim = evaluation.env.sim
+    feet = list(evaluation._soles)
     sim.body_linvel_w.zero_()
     sim.body_angvel_w.zero_()
     sim.body_quat_w.copy_(rotations.from_yaw(torch.zeros(1)).expand_as(sim.body_quat_w))
-    sole = -min(float(corners[:, 2].min()) for corners in examined._soles.values())
+    sole = -min(float(corners[:, 2].min()) for corners in evaluation._soles.values())
     for foot in feet:
         sim.body_pos_w[:, foot, 2] = sole
     sim.body_pos_w[1, feet[1], 2] = sole + 0.5  # lifted: whatever it does is no slip
     sim.body_linvel_w[0, feet[0], 0] = 0.3
     sim.body_linvel_w[1, feet[1], 0] = 5.0
-    slipped, touching = examined._slip()
+    slipped, touching = evaluation._slip()
     assert touching.tolist() == [8.0, 4.0]
     assert slipped.tolist() == pytest.approx([4 * 0.3, 0.0])
     sim.body_linvel_w.zero_()
     sim.body_angvel_w[0, feet[0], 1] = 2.0  # about the ankle: the sole moves by height times rate
-    assert examined._slip()[0][0].item() == pytest.approx(4 * 2.0 * sole, rel=1e-4)
+    assert evaluation._slip()[0][0].item() == pytest.approx(4 * 2.0 * sole, rel=1e-4)
 
 
 def test_power_is_torque_times_velocity(monkeypatch):
-    examined, _ = examination(num_envs=2)
-    sim = examined.env.sim
+    evaluation, _ = make_evaluation(num_envs=2)
+    sim = evaluation.env.sim
     torque = torch.zeros(2, sim.robot.num_dofs)
     torque[0, 3], torque[0, 5] = 10.0, -4.0
     monkeypatch.setattr(type(sim), "motor_torque", property(lambda self: torque))
     sim.joint_vel.fill_(0.5)
-    assert examined._power().tolist() == pytest.approx([5.0 + 2.0, 0.0])
+    assert evaluation._power().tolist() == pytest.approx([5.0 + 2.0, 0.0])
 
 
 def test_fewer_environments_than_motions_ask_for_fewer(monkeypatch):
-    examined, learner = examination(num_envs=3)
-    replay_clips(examined, learner, monkeypatch)
-    result = examined.report(learner.commands.draw)
+    evaluation, learner = make_evaluation(num_envs=3)
+    replay_clips(evaluation, learner, monkeypatch)
+    result = evaluation.report(learner.source.draw)
     assert list(result["clips"]) == list(learner.demos.names[:3])
     assert result["clip_recall"] == 1.0

@@ -1,0 +1,60 @@
+"""Velocity reward: for moving and turning as fast as the commanded motion does.
+
+A discriminator detects a wrong joint angle much earlier than a wrong speed, which is one number among hundreds: under
+the style reward alone a policy walks briskly where it should jog. This term tracks the velocity explicitly, like the
+velocity tasks of Peng et al. 2021, with the motion's own mean velocity as the target.
+"""
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import ConfigError
+from isaachrl.learn.skills.motions import ImitationTask
+from isaachrl.nn.motion_embedding import MotionEmbedding
+
+_SPEED_SCALE_MPS = 0.5
+_TURN_SCALE_RAD_S = 0.7  # larger: the pelvis yaws by half a radian per second within every stride
+
+
+class VelocityReward:
+    """`exp(-|v - v*|^2 / 0.5^2 - (w - w*)^2 / 0.7^2)`: planar velocity and yaw rate, heading frame.
+
+    A product, not a sum: standing still earns nothing where turning on the spot is commanded.
+
+    Args:
+        task: has the layout of a style frame.
+        embedding: has the segments' mean style frames, and their probabilities for a latent.
+        temperature: of these probabilities, see `MotionEmbedding.segment_probabilities`.
+
+    Raises:
+        ConfigError: the task's style frames contain no velocities.
+    """
+
+    def __init__(self, task: ImitationTask, embedding: MotionEmbedding, temperature: float) -> None:
+        columns = self._columns(task)
+        self._embedding, self._temperature = embedding, temperature
+        self._columns_of_frame = torch.tensor(columns, device=embedding.features.device)
+
+    def __call__(self, window: Tensor, latent: Tensor) -> Tensor:
+        """Reward `(n,)`, 0 to 1, of windows `(n, W * style size)`, newest frame first, under latents `(n, d)`."""
+        # the first half of the features are the frames' means
+        means = self._embedding.features.index_select(1, self._columns_of_frame)
+        target = self._embedding.segment_probabilities(latent, self._temperature) @ means
+        error = (window.index_select(-1, self._columns_of_frame) - target).square()
+        return torch.exp(-error[:, :2].sum(-1) / _SPEED_SCALE_MPS**2 - error[:, 2] / _TURN_SCALE_RAD_S**2)
+
+    @staticmethod
+    def _columns(task: ImitationTask) -> list[int]:
+        """Columns of forward velocity, sideways velocity and yaw rate in a style frame."""
+        first, column = {}, 0
+        for name, size, _ in task.style_layout:
+            first[name] = column
+            column += size
+        try:
+            linvel, angvel = first["root_linvel_h"], first["root_angvel_h"]
+        except KeyError as error:
+            raise ConfigError(
+                f"train.reward.velocity needs {error} in the task's style_layout, which has {list(first)};"
+                " type train.reward.velocity=0"
+            ) from None
+        return [linvel, linvel + 1, angvel + 2]
