@@ -23,8 +23,8 @@ import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.task_graph import make_hpg
-from isaachrl.learn.task_graph.config import HpgCfg
-from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
+from isaachrl.learn.task_graph.tabular.config import HpgCfg
+from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
 
 PAPER: dict[str, Any] = {"natural": False, "normalize": False, "entropy": 0.0, "entropy_end": 0.0}
 POINTS = 10
@@ -51,11 +51,11 @@ class Options:
     baseline: bool = False
 
 
-def refuelling(learner: GraphLearner) -> float:
+def refuelling(learner: TabularLearner) -> float:
     """The root's mean probability of calling `Refuel` over all starts."""
     tables = learner.tables
     child = tables.graph.root.children.index("Refuel")
-    row = tables.row[0, learner.world.mdp.starts]
+    row = tables.row[0, learner.tables.mdp.starts]
     return float(learner.algorithm.probabilities(learner.iteration)[row, child].mean())
 
 
@@ -65,7 +65,7 @@ def run(rate: float, decay: int, seed: int, options: Options) -> dict[str, Any]:
     varied = {"learning_rate": rate, "decay_iterations": decay, "baseline": options.baseline}
     cfg = config.build(HpgCfg, PAPER | varied)
     learner = make_hpg(env, cfg, seed)
-    assert isinstance(learner, GraphLearner)
+    assert isinstance(learner, TabularLearner)
     start, points = time.process_time(), []
     last = max(int(options.million_steps * 1e6) // learner.samples_per_iteration, 1)
     for iteration in range(1, last + 1):

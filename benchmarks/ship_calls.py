@@ -25,9 +25,9 @@ from isaachrl import config
 from isaachrl.envs.task_graph import Frame
 from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.registry import learner_entry
-from isaachrl.learn.task_graph.continuous import ContinuousLearner
-from isaachrl.learn.task_graph.hybrid import Hybrid, HybridCfg
-from isaachrl.learn.task_graph.views import Views
+from isaachrl.learn.task_graph.continuous.frames import SubtaskFrames
+from isaachrl.learn.task_graph.continuous.hybrid import Hybrid, HybridCfg
+from isaachrl.learn.task_graph.continuous.learner import ContinuousLearner
 from tasks.ship_steering import DIAGONAL_GOAL_M, STRAIGHT_GOAL_M, ShipSteering, ShipSteeringCfg, wrap
 
 HEADINGS, RATES = 72, 9  # for which calls are sailed
@@ -70,11 +70,11 @@ def trained(options: Options) -> Steer:
     wanted = {"max_iterations": options.max_iterations} if options.max_iterations else {}
     env = isaachrl.make("ShipSteering", num_envs=options.num_envs, device="cpu", seed=options.seed)
     learner = entry.build(env, config.build(entry.cfg_type, wanted, "train"), options.seed)
-    assert isinstance(learner, ContinuousLearner) and isinstance(learner.method, Hybrid)
+    assert isinstance(learner, ContinuousLearner) and isinstance(learner.algorithm, Hybrid)
     while learner.iteration < learner.max_iterations:
         learner.iterate()
-    method = learner.method
-    return lambda kind, view: method.actor.best(method.tiles(kind, view))
+    hybrid = learner.algorithm
+    return lambda kind, view: hybrid.actor.mean_action(hybrid.tiles(kind, view))
 
 
 @dataclass
@@ -128,9 +128,9 @@ class Calls:
         start = torch.stack((middle, middle, heading.flatten(), rate.flatten()), dim=-1)
         env = isaachrl.make("ShipSteering", num_envs=len(start), device="cpu")
         assert isinstance(env, ShipSteering)
-        views = Views(env.task_graph, env.device)
-        self.turn = torch.tensor([_frame(views, number).turn_rad for number in range(len(views.subtasks))])
-        self.task_kind = views.kind
+        frames = SubtaskFrames(env.task_graph, env.device)
+        self.turn = torch.tensor([_frame(frames, number).turn_rad for number in range(len(frames.subtasks))])
+        self.task_kind = frames.kind
         env.state = start.clone()
         self.lengths = torch.zeros(len(start), dtype=torch.long)
         self.arrived = over = torch.zeros(len(start), dtype=torch.bool)
@@ -138,10 +138,10 @@ class Calls:
         for _ in range(longest):
             # East and NorthEast, the first of each kind, are not turned: their numbers are their kinds'
             before = env.state.clone()
-            env.advance(steer(self.kind, views(self.kind, start, before)).unsqueeze(-1))
+            env.advance(steer(self.kind, frames(self.kind, start, before)).unsqueeze(-1))
             env.state = torch.where(over.unsqueeze(-1), before, env.state)
             self.lengths = self.lengths + ~over
-            over, self.arrived = views.ends(self.kind, views(self.kind, start, env.state))
+            over, self.arrived = frames.ends(self.kind, frames(self.kind, start, env.state))
             ways.append(env.state[:, :2] - start[:, :2])
         self.ways, self.ends = torch.stack(ways, dim=1), env.state[:, 2:].clone()
 
@@ -187,9 +187,9 @@ class Calls:
         return (x < 0.0) | (x > self.cfg.size_m) | (y < 0.0) | (y > self.cfg.size_m)
 
 
-def _frame(views: Views, number: int) -> Frame:
+def _frame(frames: SubtaskFrames, number: int) -> Frame:
     """The frame of a subtask."""
-    frame = views.subtasks[number].frame
+    frame = frames.subtasks[number].frame
     assert frame is not None
     return frame
 

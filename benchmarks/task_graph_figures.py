@@ -33,10 +33,10 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
 from isaachrl.learn.learner import Learner
 from isaachrl.learn.registry import learner_entry
-from isaachrl.learn.task_graph import oracle
-from isaachrl.learn.task_graph.continuous import ContinuousLearner
-from isaachrl.learn.task_graph.hybrid import HybridPolicy
-from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
+from isaachrl.learn.task_graph.continuous.hybrid import HybridPolicy
+from isaachrl.learn.task_graph.continuous.learner import ContinuousLearner
+from isaachrl.learn.task_graph.tabular import oracle
+from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
 from isaachrl.run.report import COLOURS
 from isaachrl.run.rollout import Episodes, run_episodes
 from tasks.ship_steering import HeadingController, ShipSteering, straight_line_steps
@@ -102,7 +102,7 @@ def record(name: str, seed: int, options: Options) -> Record:
     start, cpu = time.perf_counter(), time.process_time()
     while learner.iteration < learner.max_iterations:
         row = learner.iterate()
-        if isinstance(learner, GraphLearner) and learner.iteration % GREEDY_EVERY == 0:
+        if isinstance(learner, TabularLearner) and learner.iteration % GREEDY_EVERY == 0:
             row["greedy/return"], row["greedy/length"] = greedy_means(learner)
         rows.append({"samples": learner.samples} | row)
     found: Record = {"name": name, "seed": seed, "num_envs": learner.env.num_envs, "rows": rows}
@@ -115,7 +115,7 @@ def record(name: str, seed: int, options: Options) -> Record:
 def ship_results(learner: ContinuousLearner) -> Record:
     """The deterministic policy's episodes from uniform starts, and its way from the two sample starts."""
     env = isaachrl.make("ShipSteering", num_envs=EVALUATED, device="cpu", seed=10_000)
-    policy = learner.method.policy(env)
+    policy = learner.algorithm.policy(env)
     calls = torch.zeros(EVALUATED)
 
     def note(result: Any) -> None:
@@ -143,7 +143,7 @@ def track(learner: ContinuousLearner, start: Sequence[float]) -> Record:
     """Places on the way from one start, and the places where subtasks were called."""
     env = isaachrl.make("ShipSteering", num_envs=1, device="cpu")
     assert isinstance(env, ShipSteering)
-    policy = learner.method.policy(env)
+    policy = learner.algorithm.policy(env)
     x, y, heading, rate = start
     env.state = torch.tensor([[x, y, np.deg2rad(heading), np.deg2rad(rate)]], dtype=torch.float32)
     places, called = [env.state[0, :2].tolist()], []
@@ -169,7 +169,7 @@ def yardsticks() -> Record:
     ways = oracle.action_values(rooms, oracle.optimal_values(rooms, 0.9), 0.9)
     shortest = oracle.evaluate(rooms, oracle.greedy(ways))
     ship = {"straight_line_steps": bound, "controller": controller}
-    return {"taxi": best.plain(), "ship": ship, "rooms": shortest.plain()}
+    return {"taxi": best.as_dict(), "ship": ship, "rooms": shortest.as_dict()}
 
 
 def series(records: list[Record], signal: str) -> tuple[np.ndarray, np.ndarray] | None:

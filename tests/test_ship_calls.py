@@ -11,7 +11,7 @@ import torch
 from torch.testing import assert_close
 
 import isaachrl
-from isaachrl.learn.task_graph.views import Views
+from isaachrl.learn.task_graph.continuous.frames import SubtaskFrames
 
 PATH = Path(__file__).resolve().parents[1] / "benchmarks" / "ship_calls.py"
 EAST, NORTH, NORTH_WEST, WEST = 0, 2, 3, 4
@@ -59,15 +59,15 @@ def test_a_call_leads_where_sailing_it_does(script, calls):
     heading, rate = calls.headings[torch.tensor([3, 40, 71])], calls.rates[torch.tensor([1, 4, 8])]
     start = torch.stack((torch.full((3,), 600.0), torch.full((3,), 600.0), heading, rate), dim=-1)
     env = isaachrl.make("ShipSteering", num_envs=3, device="cpu")
-    views, task = Views(env.task_graph, env.device), torch.full((3,), NORTH_WEST)
-    kind, steps, last = views.kind[task], torch.zeros(3), start.clone()
+    frames, task = SubtaskFrames(env.task_graph, env.device), torch.full((3,), NORTH_WEST)
+    kind, steps, last = frames.kind[task], torch.zeros(3), start.clone()
     env.state = start.clone()
     running = torch.ones(3, dtype=torch.bool)
     for _ in range(150):
-        env.advance(script.by_hand(kind, views(task, start, env.state)).unsqueeze(-1))
+        env.advance(script.by_hand(kind, frames(task, start, env.state)).unsqueeze(-1))
         last = torch.where(running.unsqueeze(-1), env.state, last)
         steps = steps + running
-        running = running & ~views.ends(kind, views(task, start, env.state))[0]
+        running = running & ~frames.ends(kind, frames(task, start, env.state))[0]
     found = calls(start, task)
     assert not running.any() and found.steps.tolist() == steps.tolist()
     assert_close(found.after, last, atol=1e-2, rtol=0.0)

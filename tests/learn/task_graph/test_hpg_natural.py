@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.task_graph import make_hpg
-from isaachrl.learn.task_graph.config import HpgCfg
+from isaachrl.learn.task_graph.tabular.config import HpgCfg
 from tests.small_mdp import corridor
 
 
@@ -17,8 +17,7 @@ def hpg(num_envs=1, **values):
 
 def plain_gradient(algorithm, row, child, weight):
     """The plain gradient, all choices made by the present policy."""
-    algorithm.policies = algorithm.probabilities(0).unsqueeze(0)
-    return algorithm.gradient(row, child, weight, torch.zeros_like(row))
+    return algorithm.gradient(row, child, weight, algorithm.probabilities(0).unsqueeze(0), torch.zeros_like(row))
 
 
 def none(learner):
@@ -98,11 +97,11 @@ def test_with_an_entropy_that_stays_it_settles_at_a_softmax_of_the_values():
 
 def test_entropy_falls_below_before_it_falls_above():
     cfg = config.build(HpgCfg, {"entropy": 0.8, "entropy_end": 0.2, "entropy_iterations": 100, "entropy_share": 0.5})
-    assert [cfg.entropy_weight(0, k) for k in (0, 50, 100, 500)] == pytest.approx([0.8, 0.5, 0.2, 0.2])
-    assert [cfg.entropy_weight(1, k) for k in (0, 25, 50)] == pytest.approx([0.8, 0.4, 0.0])
-    assert cfg.entropy_weight(2, 25) == pytest.approx(0.0)
+    assert [cfg.entropy_at(0, k) for k in (0, 50, 100, 500)] == pytest.approx([0.8, 0.5, 0.2, 0.2])
+    assert [cfg.entropy_at(1, k) for k in (0, 25, 50)] == pytest.approx([0.8, 0.4, 0.0])
+    assert cfg.entropy_at(2, 25) == pytest.approx(0.0)
     learner = make_hpg(corridor(1), cfg, 0)
-    weight = learner.algorithm._entropy_weight(25)[learner.tables.row[:, 0], 0]
+    weight = learner.algorithm._entropy_coefficient(25)[learner.tables.row[:, 0], 0]
     # Root; Fetch and Carry below it; ToKey below Fetch
     assert weight.tolist() == pytest.approx([0.65, 0.4, 0.0, 0.4], abs=1e-6)
 

@@ -6,13 +6,14 @@ import torch
 from isaachrl import config
 from isaachrl.envs.task_graph import flat_graph
 from isaachrl.errors import ConfigError
-from isaachrl.learn.task_graph import make_flat_q, make_hpg, make_maxq, make_solver, oracle
-from isaachrl.learn.task_graph.algorithms import epsilon_greedy, mean_step
-from isaachrl.learn.task_graph.config import HpgCfg, SolveCfg, ValueCfg
-from isaachrl.learn.task_graph.hpg import Hpg
-from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
-from isaachrl.learn.task_graph.stack import Chooser, stack_ticks
-from isaachrl.learn.task_graph.tables import GraphTables
+from isaachrl.learn.task_graph import make_flat_q, make_hpg, make_maxq, make_value_iteration
+from isaachrl.learn.task_graph.tabular import oracle
+from isaachrl.learn.task_graph.tabular.algorithm import epsilon_greedy, mean_step
+from isaachrl.learn.task_graph.tabular.config import HpgCfg, ValueCfg, ValueIterationCfg
+from isaachrl.learn.task_graph.tabular.hpg import Hpg
+from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
+from isaachrl.learn.task_graph.tabular.stack import Chooser, stack_ticks
+from isaachrl.learn.task_graph.tabular.tables import GraphTables
 from tests.small_mdp import corridor, corridor_graph
 
 SOBER = {"entropy": 0.0, "entropy_end": 0.0}
@@ -45,7 +46,7 @@ def eq3(learner, ticks, alpha):
                     gradient[row, tick.child[d, n]] += 1.0
                     traces[d, n] = traces.get((d, n), 0.0) + gradient  # z + grad log mu, before the reward
                 if tick.returned[d, n]:
-                    internal = tick.total[d, n] - tick.before[d, n] - tick.reward[d, n]
+                    internal = tick.return_so_far[d, n] - tick.return_before[d, n] - tick.reward[d, n]
                     moved += alpha * (tick.reward[d, n] + internal) * traces[d, n]
                 if tick.ended[d, n]:
                     traces.pop((d, n))  # and only then the reset
@@ -80,13 +81,13 @@ def test_one_call_by_hand():
     theta[row[carry, 7]] = torch.tensor([0.0, 0.0])
     learner.algorithm.theta = theta.clone()
     tick = recorded(learner, 1)[0]
-    assert tick.after.item() == 7 and not tick.ended[0, 0]
+    assert tick.next_state.item() == 7 and not tick.ended[0, 0]
     theta[row[carry, 7]] = torch.tensor([-30.0, 30.0])  # the next step goes right
     rest = learner.algorithm.theta
     learner.algorithm.theta = theta
     last = recorded(learner, 1)[0]
     learner.algorithm.theta = rest
-    assert last.terminated.item() and last.paid.item() == 9.0
+    assert last.terminated.item() and last.step_reward.item() == 9.0
     learner.algorithm.learn(stack_ticks([tick, last]), 0)
     moved = learner.algorithm.theta - rest
     # choice at place 3, reward-to-go 9, both children even: 9 (1 - 1/2) to the right and -9 / 2 to the left
@@ -100,7 +101,7 @@ def test_internal_rewards_stay_in_their_subtask():
     paid = corridor_graph(lambda before, after: torch.full((len(after),), 100.0))
     learner = hpg(graph=paid, horizon=8, **PAPER)
     ticks = stack_ticks(recorded(learner, 200))
-    root, fetch = ticks.total[:, 0, 0], ticks.total[:, 1, 0]
+    root, fetch = ticks.return_so_far[:, 0, 0], ticks.return_so_far[:, 1, 0]
     inside = (ticks.task[:, 1, 0] == 1) & ticks.returned[:, 1, 0]
     assert inside.any() and (fetch[inside] > 50).all(), "Fetch was paid"
     assert (root <= 10).all(), "and the root never heard of it"
@@ -148,7 +149,7 @@ def test_a_call_cut_off_by_time_is_not_paid_for_what_a_later_one_collects():
         tick(place, left)
     for _ in range(4):  # and so is another one
         tick(2, left)
-    assert learner.stack.start[0, 0].item() == 10 and learner.algorithm.theta.abs().max() == 0.0
+    assert learner.stack.started_at[0, 0].item() == 10 and learner.algorithm.theta.abs().max() == 0.0
     tick(3, right)  # Carry is called in tick 10 and earns 9
     tick(2, left)
     row = learner.tables.row[3]
@@ -188,7 +189,7 @@ def test_epsilon_is_shared_by_what_is_allowed():
 
 def test_q_learning_by_hand():
     env = corridor(1)
-    learner = make_flat_q(env, config.build(ValueCfg, {"horizon": 1, "learning_rate": 0.5, "decay_iterations": 0}), 0)
+    learner = make_flat_q(env, config.build(ValueCfg, {"horizon": 1, "learning_rate": 0.5}), 0)
     env.state = torch.tensor([[3, 1]])
     learner.algorithm.q[8 - 1] = torch.tensor([-9.0, 4.0, -9.0])
     learner.algorithm.probabilities = lambda iteration: torch.eye(3)[1].expand(10, 3)  # always right
@@ -199,7 +200,7 @@ def test_q_learning_by_hand():
 @pytest.mark.parametrize("name", ["maxq", "flat_q"])
 def test_values_converge_and_equal_the_return_of_their_policy(name):
     make = make_maxq if name == "maxq" else make_flat_q
-    cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "decay_iterations": 0, "epsilon_iterations": 60})
+    cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "epsilon_iterations": 60})
     learner = make(corridor(64), cfg, 0)
     for _ in range(120):
         learner.iterate()
@@ -213,18 +214,18 @@ def test_values_converge_and_equal_the_return_of_their_policy(name):
 def test_a_pseudo_reward_steers_its_subtask_and_no_other():
     # standing at the key with it is worth nothing more to the root, whatever Fetch tells itself
     internal = lambda before, after: 50.0 * (after[:, 1] == 1).float()  # noqa: E731
-    cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "decay_iterations": 0, "epsilon_iterations": 60})
+    cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "epsilon_iterations": 60})
     learner = make_maxq(corridor(64, graph=corridor_graph(internal)), cfg, 0)
     for _ in range(120):
         learner.iterate()
     assert learner.algorithm.value[0, learner.tables.mdp.starts].mean().item() == pytest.approx(3.5, abs=1e-3)
     row = learner.tables.row[1, 0] * learner.tables.width + 1
-    assert learner.algorithm.inner[row].item() == pytest.approx(50.0)
+    assert learner.algorithm.inner_completion[row].item() == pytest.approx(50.0)
     assert learner.algorithm.completion[row].item() == pytest.approx(0.0)
 
 
 def test_value_iteration_stops_by_itself_and_says_what_is_best():
-    solver = make_solver(corridor(1), SolveCfg(), 0)
+    solver = make_value_iteration(corridor(1), ValueIterationCfg(), 0)
     while solver.iteration < solver.max_iterations:
         solver.iterate()
     assert solver.iteration < 15
@@ -235,7 +236,7 @@ def test_value_iteration_stops_by_itself_and_says_what_is_best():
 
 
 def test_value_iteration_cut_short_does_not_pass_for_the_best():
-    solver = make_solver(corridor(1), SolveCfg(max_iterations=6), 0)
+    solver = make_value_iteration(corridor(1), ValueIterationCfg(max_iterations=6), 0)
     while solver.iteration < solver.max_iterations:
         solver.iterate()
     with pytest.raises(ConfigError, match="after 6 sweeps .* greater max_iterations="):
@@ -245,7 +246,7 @@ def test_value_iteration_cut_short_does_not_pass_for_the_best():
 def test_the_natural_gradient_keeps_no_policies_and_the_plain_one_those_of_the_last_iterations():
     natural = hpg(8, horizon=4)
     natural.iterate()
-    assert natural.algorithm.policies.numel() == 0 and "policies" not in natural.algorithm.state_dict()
+    assert natural.algorithm.policies is None and "policies" not in natural.algorithm.state_dict()
     plain = hpg(8, horizon=4, natural=False)
     algorithm = plain.algorithm
     kept = len(algorithm.policies)
@@ -329,7 +330,7 @@ def test_a_task_without_a_graph_is_refused():
         (HpgCfg, {"entropy": -1.0}),
         (ValueCfg, {"gamma": 1.5}),
         (ValueCfg, {"epsilon": 0.01, "epsilon_end": 0.1}),
-        (SolveCfg, {"gamma": 0.0}),
+        (ValueIterationCfg, {"gamma": 0.0}),
     ],
 )
 def test_impossible_numbers_are_refused(cfg_type, values):
@@ -339,7 +340,7 @@ def test_impossible_numbers_are_refused(cfg_type, values):
 
 def test_learners_share_one_class_and_one_graph():
     flat = make_flat_q(corridor(2), ValueCfg(), 0)
-    assert isinstance(flat, GraphLearner) and flat.tables.graph == flat_graph(flat.env.mdp.actions)
+    assert isinstance(flat, TabularLearner) and flat.tables.graph == flat_graph(flat.env.mdp.actions)
     assert GraphTables(flat.tables.graph, flat.env.mdp).rows == oracle.uniform(flat.env.mdp).shape[0]
 
 
@@ -349,13 +350,13 @@ def test_optimism_lets_a_greedy_learner_try_everything():
     for _ in range(400):
         optimist.iterate()
     assert greedy_means(optimist)[0] == pytest.approx(3.5)
-    reached = ~optimist.tables._dead()
+    reached = ~optimist.tables._unreachable()
     assert (optimist.algorithm.q[reached] < 10.0).any(-1).all(), "no reachable state was left as it was"
 
 
 def test_exploration_falls_with_the_iterations_and_with_the_level():
     cfg = config.build(ValueCfg, {"epsilon": 0.5, "epsilon_end": 0.1, "epsilon_iterations": 10, "epsilon_share": 0.5})
-    assert [cfg.exploring(k) for k in (0, 5, 10, 99)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    assert [cfg.epsilon_at(0, k) for k in (0, 5, 10, 99)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
     learner = make_maxq(corridor(1), cfg, 0)
     table = learner.algorithm.probabilities(0).view(4, 10, -1)
     # Fetch at place 3: two things to do, epsilon (0.5 - 0.1) / 2; ToKey below it half as much
@@ -364,9 +365,9 @@ def test_exploration_falls_with_the_iterations_and_with_the_level():
 
 
 def test_step_sizes_decay_where_that_is_asked_for():
-    cfg = config.build(ValueCfg, {"decay_iterations": 50})
-    assert [cfg.decayed(1.0, k) for k in (0, 50, 150)] == pytest.approx([1.0, 0.5, 0.25])
-    assert config.build(ValueCfg, {"decay_iterations": 0}).decayed(0.3, 1000) == 0.3
+    cfg = config.build(HpgCfg, {"learning_rate": 1.0, "decay_iterations": 50})
+    assert [cfg.decayed_rate(k) for k in (0, 50, 150)] == pytest.approx([1.0, 0.5, 0.25])
+    assert config.build(HpgCfg, {"learning_rate": 0.3}).decayed_rate(1000) == 0.3
 
 
 def test_the_entropy_pulls_towards_even_choices_and_fades():
@@ -374,22 +375,25 @@ def test_the_entropy_pulls_towards_even_choices_and_fades():
     algorithm = learner.algorithm
     row = learner.tables.row[3, 5]
     algorithm.theta[row] = torch.tensor([0.0, 2.0])
-    share = algorithm._entropy_weight(0)
+    share = algorithm._entropy_coefficient(0)
     assert share.shape == (learner.tables.rows, 1) and share[row].item() == 1.0
-    pull = algorithm._entropy(row.unsqueeze(0), torch.ones(1), share)[row]
+    pull = algorithm._entropy_gradient(row.unsqueeze(0), torch.ones(1), share)[row]
     # d H / d theta = -p (log p + H), for p = sigmoid(2)
     p = torch.tensor([1 - 0.8807970, 0.8807970])
     entropy = -(p * p.log()).sum()
     torch.testing.assert_close(pull, -p * (p.log() + entropy), atol=1e-5, rtol=1e-4)
     assert pull[0] > 0 > pull[1]
-    assert algorithm._entropy(row.unsqueeze(0), torch.ones(1), algorithm._entropy_weight(10)).abs().max() == 0.0
+    assert (
+        algorithm._entropy_gradient(row.unsqueeze(0), torch.ones(1), algorithm._entropy_coefficient(10)).abs().max()
+        == 0.0
+    )
 
 
 def test_advantages_are_measured_in_their_subtasks_own_size():
     learner = hpg(learning_rate=1.0, horizon=8, baseline=False, **SOBER)
     algorithm = learner.algorithm
     rows = torch.stack((learner.tables.row[0, 5], learner.tables.row[3, 5]))
-    algorithm.square = torch.tensor([400.0, 1.0, 1.0, 4.0])
+    algorithm.mean_square = torch.tensor([400.0, 1.0, 1.0, 4.0])
     scale = algorithm._scale(rows, torch.tensor([20.0, 2.0]), torch.zeros(2))
     torch.testing.assert_close(scale, torch.tensor([20.0, 2.0]))
 

@@ -6,15 +6,16 @@ import torch
 import isaachrl
 import tasks
 from isaachrl import config
-from isaachrl.learn.task_graph import make_maxq, oracle
-from isaachrl.learn.task_graph.config import ValueCfg
-from isaachrl.learn.task_graph.learner import greedy_means
-from isaachrl.learn.task_graph.stack import CallStack, Chooser, Tick, stack_ticks
+from isaachrl.learn.task_graph import make_maxq
+from isaachrl.learn.task_graph.tabular import oracle
+from isaachrl.learn.task_graph.tabular.config import ValueCfg
+from isaachrl.learn.task_graph.tabular.learner import greedy_means
+from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser, Tick, stack_ticks
 from tests.small_mdp import corridor
 
 assert tasks
 ROOT, FETCH, TO_KEY, CARRY = range(4)
-EAGER = {"learning_rate": 1.0, "decay_iterations": 0}
+EAGER = {"learning_rate": 1.0}
 
 
 def state(place, key):
@@ -103,7 +104,7 @@ def level(rows):
     return torch.tensor(rows).view(-1, 1, 1)
 
 
-def test_along_calls_by_hand():
+def test_completion_targets_by_hand():
     """Two calls of one level: over three ticks and over one; then one that is not over."""
     learner = maxq(gamma=0.5)
     empty = torch.zeros(5, 1, 1, dtype=torch.long)
@@ -113,8 +114,8 @@ def test_along_calls_by_hand():
         "ended": level([False] * 5),
     }
     others = {name: empty for name in Tick.__annotations__ if name not in flags}
-    ticks = Tick(**(others | flags | {"after": empty[:, 0], "terminated": torch.zeros(5, 1, dtype=torch.bool)}))
-    target, counts = learner.algorithm._along_calls(ticks, level([0.0, 0.0, 16.0, 6.0, 99.0]))
+    ticks = Tick(**(others | flags | {"next_state": empty[:, 0], "terminated": torch.zeros(5, 1, dtype=torch.bool)}))
+    target, counts = learner.algorithm._completion_targets(ticks, level([0.0, 0.0, 16.0, 6.0, 99.0]))
     assert target.flatten().tolist()[:4] == [2.0, 4.0, 8.0, 3.0]
     assert counts.flatten().tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
 
@@ -156,9 +157,9 @@ def test_exploration_ends_below_before_it_ends_at_the_root():
     cfg = config.build(
         ValueCfg, {"epsilon": 0.5, "epsilon_end": 0.1, "epsilon_iterations": 10, "epsilon_share": 0.2, "horizon": 4}
     )
-    assert [cfg.exploring_at(0, k) for k in (0, 5, 10, 50)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
-    assert [cfg.exploring_at(1, k) for k in (0, 5, 10, 50)] == pytest.approx([0.08, 0.04, 0.0, 0.0])
-    assert [cfg.exploring_at(2, k) for k in (0, 10)] == pytest.approx([0.016, 0.0])
+    assert [cfg.epsilon_at(0, k) for k in (0, 5, 10, 50)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    assert [cfg.epsilon_at(1, k) for k in (0, 5, 10, 50)] == pytest.approx([0.08, 0.04, 0.0, 0.0])
+    assert [cfg.epsilon_at(2, k) for k in (0, 10)] == pytest.approx([0.016, 0.0])
     learner = make_maxq(corridor(1), cfg, 0)
     table = learner.algorithm.probabilities(10).view(4, 10, -1)
     assert sorted(table[FETCH, state(3, 0), :2].tolist()) == [0.0, 1.0]
