@@ -1,11 +1,11 @@
-"""HPG as in the paper on the taxi: step sizes, with and without decay, over several seeds.
+"""HPG as in the paper on the taxi, over step sizes, decays and seeds.
 
     python benchmarks/hpg_sweep.py [rates=1e-4,3e-4,1e-3] [decays=0,200] [seeds=3] [million_steps=30] [num_envs=1024]
         [baseline=true]
 
-No natural gradient, normalisation or entropy, and no baseline unless one is asked for. One JSON line a run goes to
-standard output: the mean return of the greedy policy over all starts, and the probability of `Refuel` at the root, as
-means over all starts, at ten points of the training.
+Without natural gradient, normalisation and entropy bonus, and by default without a baseline. One JSON line per run goes
+to standard output: the return of the greedy policy, and the probability of `Refuel` at the root, as means over all
+starts, at ten points of the training.
 """
 
 import json
@@ -32,15 +32,15 @@ POINTS = 10
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         rates: alpha_0, separated by commas.
         decays: `decay_iterations`, separated by commas.
-        seeds: how many, from 0.
+        seeds: number of seeds, from 0.
         million_steps: of a run, over all environments.
         num_envs: taxis.
-        baseline: subtract a mean from every reward-to-go; the paper does not.
+        baseline: with a baseline, which the paper does not have.
     """
 
     rates: str = "1e-4,3e-4,1e-3"
@@ -52,7 +52,7 @@ class Options:
 
 
 def refuelling(learner: TabularLearner) -> float:
-    """The root's mean probability of calling `Refuel` over all starts."""
+    """Probability that the root calls `Refuel`, mean over all starts."""
     tables = learner.tables
     child = tables.graph.root.children.index("Refuel")
     row = tables.row[0, learner.tables.mdp.starts]

@@ -1,7 +1,7 @@
 """Small deterministic MDPs as tables, and the environment that runs them in batches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,19 +75,14 @@ class TabularMdp:
 
     def to(self, device: torch.device) -> "TabularMdp":
         """The same tables on a device."""
-        return TabularMdp(
-            self.factors,
-            self.actions,
-            self.next_state.to(device),
-            {name: table.to(device) for name, table in self.terms.items()},
-            self.terminated.to(device),
-            {name: table.to(device) for name, table in self.metrics.items()},
-            self.starts.to(device),
-            self.obs.to(device),
-            self.task_graph,
-            self.picture,
-            self.subgoals,
-            self.layout,
+        return replace(
+            self,
+            next_state=self.next_state.to(device),
+            terms={name: table.to(device) for name, table in self.terms.items()},
+            terminated=self.terminated.to(device),
+            metrics={name: table.to(device) for name, table in self.metrics.items()},
+            starts=self.starts.to(device),
+            obs=self.obs.to(device),
         )
 
 

@@ -10,9 +10,10 @@ from isaachrl import config
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.errors import ConfigError
 from isaachrl.learn.subgoals.config import SubgoalsCfg
-from isaachrl.learn.subgoals.learner import SubgoalLearner, join, open_subgoals, stack_transitions
+from isaachrl.learn.subgoals.learner import SubgoalLearner, join, open_subgoals
 from isaachrl.learn.subgoals.level import Level, standardize
 from isaachrl.maths.returns import known_returns, semi_markov_advantages
+from isaachrl.maths.shapes import stack_steps
 
 assert tasks
 ALL = ["basic", "baseline", "entropy", "baseline+entropy"]
@@ -154,7 +155,7 @@ def test_flaw_10_a_truncated_episode_is_bootstrapped():
     learner.high.learn = lambda *rows: learned.update(target=rows[4]) or {}
     learner.high.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
     learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)
-    log = stack_transitions(rollout(learner, 2))
+    log = stack_steps(rollout(learner, 2))
     learner._learn_high(log)
     assert log.done[1].all() and not log.terminated.any()
     assert learned["target"][2:].tolist() == [pytest.approx(0.99**2 * 10.0)] * 2, "bootstrapped from the value"
@@ -166,7 +167,7 @@ def test_a_subgoal_that_times_out_is_bootstrapped():
     learner.low.learn = lambda *rows: learned.update(target=rows[4]) or {}
     learner.low.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
     learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)  # too far from every subgoal
-    log = stack_transitions(rollout(learner, 2))
+    log = stack_steps(rollout(learner, 2))
     assert log.timed_out[1].all() and not log.done.any()
     learner._learn_low(log)
     # twice the -0.01 of a step, then 10
@@ -177,7 +178,7 @@ def test_without_a_baseline_a_subgoal_that_times_out_is_a_complete_return():
     learner, learned = make(2, variant="basic", subgoal_steps=2, task={"episode_steps": 3}), {}
     learner.low.learn = lambda *rows: learned.update(advantage=rows[3], weight=rows[5]) or {}
     learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)
-    log = stack_transitions(rollout(learner, 4))
+    log = stack_steps(rollout(learner, 4))
     assert log.timed_out[1].all() and log.done[2].all()
     learner._learn_low(log)
     # the first subgoal times out after two steps, the second is cut off after one, the third is open

@@ -1,7 +1,7 @@
 """The two-level policy gradient on N environments, each with a subgoal and a timer of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +18,7 @@ from isaachrl.learn.subgoals.config import SubgoalsCfg
 from isaachrl.learn.subgoals.level import Level
 from isaachrl.maths.returns import generalized_advantages, known_returns, semi_markov_advantages
 from isaachrl.maths.seeds import Stream, sub_seed
+from isaachrl.maths.shapes import stack_steps
 
 USE = (
     "the low level sees the observation and the subgoal, one-hot, and takes the action with the greatest score; the"
@@ -119,7 +120,7 @@ class SubgoalLearner(Stateful, Learner):
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
         with torch.no_grad():
-            rollout = stack_transitions([self._step() for _ in range(self.cfg.horizon)])
+            rollout = stack_steps([self._step() for _ in range(self.cfg.horizon)])
         low, high = self._learn_low(rollout), self._learn_high(rollout)
         signals = {f"low/{name}": signal for name, signal in low.items()}
         signals |= {f"meta/{name}": signal for name, signal in high.items()}
@@ -251,12 +252,6 @@ class SubgoalLearner(Stateful, Learner):
             Exported("low_level", self.low.policy, {"policy_input_and_subgoal": inputs}, "action_scores", contract),
             Exported("achieved", _Achieved(self.subgoals), {"state": state}, "achieved", contract),
         ]
-
-
-def stack_transitions(transitions: list[Transition]) -> Transition:
-    """A rollout: several transitions as one, with the time as a new first axis."""
-    names = [item.name for item in fields(Transition)]
-    return Transition(**{name: torch.stack([getattr(step, name) for step in transitions]) for name in names})
 
 
 def join(obs: Tensor, subgoal: Tensor, count: int) -> Tensor:

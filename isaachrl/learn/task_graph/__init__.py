@@ -1,5 +1,8 @@
 """Hierarchies declared as task graphs: HPG, MAXQ-Q and the hybrid, and the flat learners they are compared with."""
 
+from collections.abc import Callable
+from typing import Any
+
 from isaachrl.envs.env import Env
 from isaachrl.envs.task_graph import Subtask, TaskGraph, flat_graph
 from isaachrl.learn.learner import Learner
@@ -39,30 +42,20 @@ def make_flat_q(env: Env, cfg: ValueCfg, seed: int) -> TabularLearner:
     return TabularLearner(world, tables, FlatQ(tables, cfg), cfg, seed)
 
 
-def make_value_iteration(env: Env, cfg: ValueIterationCfg, seed: int) -> Learner:
+def make_value_iteration(env: Env, cfg: ValueIterationCfg, seed: int) -> ValueIteration:
     """Value iteration on a tabular environment."""
     return ValueIteration(tabular(env, "value_iteration"), cfg)
 
 
-def make_hybrid(env: Env, cfg: HybridCfg, seed: int) -> Learner:
-    """The hierarchical hybrid on an environment with continuous states and a task graph."""
-    return ContinuousLearner(env, Hybrid(env, cfg), cfg.horizon, cfg.max_iterations, seed)
-
-
-def make_flat_pg(env: Env, cfg: FlatPgCfg, seed: int) -> Learner:
-    """The policy gradient on tiles."""
-    return ContinuousLearner(env, FlatPg(env, cfg), cfg.horizon, cfg.max_iterations, seed)
-
-
-def make_actor_critic(env: Env, cfg: KondaActorCriticCfg, seed: int) -> Learner:
-    """Konda's actor-critic on tiles."""
-    return ContinuousLearner(env, KondaActorCritic(env, cfg), cfg.horizon, cfg.max_iterations, seed)
+def _continuous(algorithm: type[Hybrid | FlatPg | KondaActorCritic]) -> Callable[[Env, Any, int], Learner]:
+    """A function that builds the learner of an algorithm for continuous states."""
+    return lambda env, cfg, seed: ContinuousLearner(env, algorithm(env, cfg), cfg.horizon, cfg.max_iterations, seed)
 
 
 register_learner("hpg", HpgCfg, make_hpg)
 register_learner("maxq", ValueCfg, make_maxq)
 register_learner("flat_q", ValueCfg, make_flat_q)
 register_learner("value_iteration", ValueIterationCfg, make_value_iteration)
-register_learner("hybrid", HybridCfg, make_hybrid)
-register_learner("flat_pg", FlatPgCfg, make_flat_pg)
-register_learner("actor_critic", KondaActorCriticCfg, make_actor_critic)
+register_learner("hybrid", HybridCfg, _continuous(Hybrid))
+register_learner("flat_pg", FlatPgCfg, _continuous(FlatPg))
+register_learner("actor_critic", KondaActorCriticCfg, _continuous(KondaActorCritic))

@@ -10,7 +10,8 @@ from isaachrl.learn.task_graph import make_maxq
 from isaachrl.learn.task_graph.tabular import oracle
 from isaachrl.learn.task_graph.tabular.config import ValueCfg
 from isaachrl.learn.task_graph.tabular.learner import greedy_means
-from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser, Tick, stack_ticks
+from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser, Tick
+from isaachrl.maths.shapes import stack_steps
 from tests.small_mdp import corridor
 
 assert tasks
@@ -53,7 +54,7 @@ def test_a_call_teaches_every_state_on_its_way():
     learner.algorithm.value[FETCH, state(0, 0)] = -3.0
     ticks = play(learner, [2, 0], *FETCHING)
     assert [tick.action.item() for tick in ticks] == [0, 0, 2]
-    learner.algorithm.learn(stack_ticks(ticks), 0)
+    learner.algorithm.learn(stack_steps(ticks), 0)
     completion = learner.algorithm.completion
     # Fetch took three steps from place 2, two from place 1, one from the key's
     assert completion[entry(learner, ROOT, state(2, 0), 0)].item() == pytest.approx(0.125 * 8.0)
@@ -69,7 +70,7 @@ def test_a_call_that_is_still_open_teaches_nothing_yet():
     learner = maxq(gamma=1.0)
     learner.algorithm.value[:] = 7.0
     ticks = play(learner, [3, 0], {FETCH: 0}, {FETCH: 0})
-    learner.algorithm.learn(stack_ticks(ticks), 0)
+    learner.algorithm.learn(stack_steps(ticks), 0)
     completion = learner.algorithm.completion
     for place in (3, 2):
         assert completion[entry(learner, ROOT, state(place, 0), 0)].item() == 0.0
@@ -82,7 +83,7 @@ def test_a_call_that_began_earlier_teaches_the_states_it_passed_since():
     learner = maxq(gamma=1.0)
     ticks = play(learner, [3, 0], {FETCH: 0}, *FETCHING)
     learner.algorithm.value[ROOT, state(0, 1)] = 5.0
-    learner.algorithm.learn(stack_ticks(ticks[1:]), 0)
+    learner.algorithm.learn(stack_steps(ticks[1:]), 0)
     completion = learner.algorithm.completion
     assert completion[entry(learner, ROOT, state(2, 0), 0)].item() == 5.0
     assert completion[entry(learner, ROOT, state(3, 0), 0)].item() == 0.0, "that was before the first tick"
@@ -94,7 +95,7 @@ def test_a_call_cut_off_by_time_teaches_nothing_above_it():
     learner.env.reset()
     ticks = play(learner, [3, 0], {FETCH: 0}, {FETCH: 0})
     assert not ticks[-1].terminated.item() and ticks[-1].ended[0].item(), "the episode was truncated"
-    learner.algorithm.learn(stack_ticks(ticks), 0)
+    learner.algorithm.learn(stack_steps(ticks), 0)
     assert learner.algorithm.completion[entry(learner, ROOT, state(3, 0), 0)].item() == 0.0
     assert learner.algorithm.completion[entry(learner, FETCH, state(3, 0), 0)].item() == 0.0
 
@@ -179,7 +180,7 @@ def test_the_recursive_optimum_is_learned_from_every_start():
 def test_an_environment_learns_the_same_beside_others_that_stand_still(many):
     """The update of one corridor's ticks is not changed by those of others that pass other states."""
     alone, among = maxq(1, gamma=1.0), maxq(many, gamma=1.0)
-    ticks = stack_ticks(play(alone, [2, 0], *FETCHING))
+    ticks = stack_steps(play(alone, [2, 0], *FETCHING))
     wide = {}
     for name in Tick.__annotations__:
         value = getattr(ticks, name)

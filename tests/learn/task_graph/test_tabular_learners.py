@@ -12,8 +12,9 @@ from isaachrl.learn.task_graph.tabular.algorithm import epsilon_greedy, mean_ste
 from isaachrl.learn.task_graph.tabular.config import HpgCfg, ValueCfg, ValueIterationCfg
 from isaachrl.learn.task_graph.tabular.hpg import Hpg
 from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
-from isaachrl.learn.task_graph.tabular.stack import Chooser, stack_ticks
+from isaachrl.learn.task_graph.tabular.stack import Chooser
 from isaachrl.learn.task_graph.tabular.tables import GraphTables
+from isaachrl.maths.shapes import stack_steps
 from tests.small_mdp import corridor, corridor_graph
 
 SOBER = {"entropy": 0.0, "entropy_end": 0.0}
@@ -66,7 +67,7 @@ def test_the_update_is_equation_3_with_resting_parameters(internal):
     assert not left
     fresh = Hpg(learner.tables, config.build(HpgCfg, {"learning_rate": 0.01, **PAPER}), 1, len(ticks))
     fresh.theta = theta.clone()
-    fresh.learn(stack_ticks(ticks), 0)
+    fresh.learn(stack_steps(ticks), 0)
     torch.testing.assert_close(fresh.theta - theta, expected, rtol=1e-3, atol=1e-5)
 
 
@@ -88,7 +89,7 @@ def test_one_call_by_hand():
     last = recorded(learner, 1)[0]
     learner.algorithm.theta = rest
     assert last.terminated.item() and last.step_reward.item() == 9.0
-    learner.algorithm.learn(stack_ticks([tick, last]), 0)
+    learner.algorithm.learn(stack_steps([tick, last]), 0)
     moved = learner.algorithm.theta - rest
     # choice at place 3, reward-to-go 9, both children even: 9 (1 - 1/2) to the right and -9 / 2 to the left
     assert moved[row[carry, 7]].tolist() == [-4.5, 4.5]
@@ -100,7 +101,7 @@ def test_one_call_by_hand():
 def test_internal_rewards_stay_in_their_subtask():
     paid = corridor_graph(lambda before, after: torch.full((len(after),), 100.0))
     learner = hpg(graph=paid, horizon=8, **PAPER)
-    ticks = stack_ticks(recorded(learner, 200))
+    ticks = stack_steps(recorded(learner, 200))
     root, fetch = ticks.return_so_far[:, 0, 0], ticks.return_so_far[:, 1, 0]
     inside = (ticks.task[:, 1, 0] == 1) & ticks.returned[:, 1, 0]
     assert inside.any() and (fetch[inside] > 50).all(), "Fetch was paid"
@@ -139,7 +140,7 @@ def test_a_call_cut_off_by_time_is_not_paid_for_what_a_later_one_collects():
         env.state = torch.tensor([[place, 1]])  # with the key in hand: the root calls Carry, which moves
         ticks.append(learner._tick(choose))
         if len(ticks) == 4:
-            learner.algorithm.learn(stack_ticks(ticks), 0)
+            learner.algorithm.learn(stack_steps(ticks), 0)
             ticks.clear()
 
     env.progress[:] = 2
@@ -165,11 +166,11 @@ def test_a_choice_has_the_gradient_of_the_policy_that_made_it():
     algorithm, row = learner.algorithm, learner.tables.row[3]
     learner.env.state = torch.tensor([[2, 1]])
     right = sure(learner, (0, 1), (3, 1))
-    algorithm.learn(stack_ticks([learner._tick(right)]), 0)
+    algorithm.learn(stack_steps([learner._tick(right)]), 0)
     assert algorithm.theta.abs().max() == 0.0, "the call is open"
     odds = torch.tensor([0.0, 3.0])
     algorithm.theta[row[5]], algorithm.theta[row[7]] = odds, odds
-    algorithm.learn(stack_ticks([learner._tick(right)]), 1)
+    algorithm.learn(stack_steps([learner._tick(right)]), 1)
     moved = algorithm.theta[row[torch.tensor([5, 7])]] - odds
     # rewards-to-go 8 and 9; probabilities 1/2 then, and sigmoid(3) = 0.9526 for the choice made under the odds
     torch.testing.assert_close(moved[0], torch.tensor([-4.0, 4.0]))

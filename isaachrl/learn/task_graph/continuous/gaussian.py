@@ -10,6 +10,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.continuous.tiles import tile_step, value_of
 from isaachrl.maths.returns import generalized_advantages, known_returns
+from isaachrl.maths.shapes import stack_steps
 
 
 @dataclass
@@ -124,15 +125,15 @@ class GaussianTiles(Stateful):
         The gradient of log N(a; w.phi, 1) is noise times phi.
         """
         cfg = self.cfg
-        log = {name: torch.stack([getattr(step, name) for step in self.steps]) for name in Step.__annotations__}
-        weight = self._pop_learnable(log["done"], log["final"])
+        log = stack_steps(self.steps)
+        weight = self._pop_learnable(log.done, log.final)
         # loaded weights may come from a training with a baseline
         table = self.value if cfg.baseline else torch.zeros_like(self.value)
-        value = value_of(table, log["tiles"])
-        next_value = value_of(table, log["next_tiles"]).masked_fill(log["final"], 0.0)
+        value = value_of(table, log.tiles)
+        next_value = value_of(table, log.next_tiles).masked_fill(log.final, 0.0)
         lam = cfg.lam if cfg.baseline else 1.0
-        advantage = weight * generalized_advantages(log["reward"], value, next_value, log["done"], cfg.gamma, lam)
-        tiles, noise, weight = log["tiles"].flatten(0, 1), log["noise"].flatten(), weight.flatten()
+        advantage = weight * generalized_advantages(log.reward, value, next_value, log.done, cfg.gamma, lam)
+        tiles, noise, weight = log.tiles.flatten(0, 1), log.noise.flatten(), weight.flatten()
         if cfg.baseline:
             self.value = tile_step(self.value, tiles, advantage.flatten(), cfg.value_rate, counts=weight)
         scale = (advantage.square().sum() / weight.sum().clamp_min(1.0)).sqrt()

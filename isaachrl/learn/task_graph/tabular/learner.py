@@ -13,9 +13,10 @@ from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.tabular.algorithm import TabularAlgorithm
 from isaachrl.learn.task_graph.tabular.config import TabularCfg
 from isaachrl.learn.task_graph.tabular.exports import ends_export, table_exports
-from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser, Tick, stack_ticks
+from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser, Tick
 from isaachrl.learn.task_graph.tabular.tables import GraphTables
 from isaachrl.maths.seeds import Stream, sub_seed
+from isaachrl.maths.shapes import stack_steps
 
 MAX_EVALUATION_STEPS = 10_000
 
@@ -57,7 +58,7 @@ class TabularLearner(Stateful, Learner):
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
         choose = Chooser(self.algorithm.row, self.algorithm.probabilities(self.iteration))
-        ticks = stack_ticks([self._tick(choose) for _ in range(self.cfg.horizon)])
+        ticks = stack_steps([self._tick(choose) for _ in range(self.cfg.horizon)])
         signals = self.algorithm.learn(ticks, self.iteration)
         self.iteration += 1
         self.samples += self.samples_per_iteration

@@ -1,6 +1,6 @@
 """The call stacks of N environments as tensors, and the record of what happened on them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -72,11 +72,6 @@ class Tick:
     step_reward: Tensor
     next_state: Tensor
     terminated: Tensor
-
-
-def stack_ticks(ticks: list[Tick]) -> Tick:
-    """A rollout: several ticks as one, with the time as a new first axis."""
-    return Tick(**{item.name: torch.stack([getattr(tick, item.name) for tick in ticks]) for item in fields(Tick)})
 
 
 class CallStack(Stateful):
