@@ -90,7 +90,7 @@ class TaskGraph:
         known = [*names, *self.actions]
         for name in known:
             if known.count(name) > 1:
-                raise ConfigError(f"task graph: the name {name} stands for two nodes; give each its own")
+                raise ConfigError(f"task graph: two nodes have the name {name}; give each its own")
         for subtask in self.subtasks:
             if not subtask.children:
                 raise ConfigError(f"task graph: {subtask.name} has no children; name subtasks or actions it may call")
@@ -110,7 +110,7 @@ class TaskGraph:
         called = {child for subtask in self.subtasks for child in subtask.children}
         for name in names[1:]:
             if name not in called:
-                raise ConfigError(f"task graph: nobody calls {name}; name it among the children of another subtask")
+                raise ConfigError(f"task graph: {name} is never called; name it among the children of another subtask")
 
     @property
     def root(self) -> Subtask:

@@ -237,8 +237,8 @@ def test_a_stored_state_continues_bit_for_bit(variant):
 
 def test_the_policy_keeps_its_subgoal_until_it_is_over():
     learner = make(4, subgoal_steps=3)
-    wanted, there = torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.bool)
-    learner.high.best = lambda inputs, allowed: wanted
+    best, there = torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.bool)
+    learner.high.best = lambda inputs, allowed: best
     learner.subgoals = Subgoals(
         learner.subgoals.names, lambda state, subgoal: there if len(subgoal) == 4 else torch.zeros(20, dtype=torch.bool)
     )
@@ -246,7 +246,7 @@ def test_the_policy_keeps_its_subgoal_until_it_is_over():
     policy.restart(torch.ones(4, dtype=torch.bool))
     chosen = []
     for step in range(8):
-        wanted = torch.full((4,), step % 5)  # what the high level would choose now
+        best = torch.full((4,), step % 5)  # what the high level would choose now
         there = torch.tensor([False, step == 2, False, False])  # the second one's subgoal is achieved before step 2
         if step == 4:
             policy.restart(torch.tensor([False, False, True, False]))

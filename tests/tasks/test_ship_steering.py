@@ -176,8 +176,8 @@ def test_internal_rewards_by_hand():
     after = torch.tensor(
         [[40.0, 75.0, 0.0, 0.0], [40.0, 75.0, 30 * DEG, 0.0], [131.0, 75.0, 0.0, 0.0], [-1.0, 75.0, 0.0, 0.0]]
     )
-    paid = frames.internal_reward(straight, after, after)
-    assert_close(paid, torch.tensor([0.0, math.exp(-1) - 1, 100.0, -100.0]))
+    reward = frames.internal_reward(straight, after, after)
+    assert_close(reward, torch.tensor([0.0, math.exp(-1) - 1, 100.0, -100.0]))
     done, succeeded = frames.ends(straight, after)
     assert done.tolist() == [False, False, True, True] and succeeded.tolist() == [False, False, True, False]
 

@@ -23,23 +23,23 @@ __all__ = ["Subtask", "TaskGraph", "flat_graph", "make_flat_q", "make_hpg", "mak
 
 def make_hpg(env: Env, cfg: HpgCfg, seed: int) -> TabularLearner:
     """Hierarchical policy gradient on a tabular environment with a task graph."""
-    world = tabular(env, "hpg")
-    tables = GraphTables(graph_of(world, "hpg"), world.mdp, cfg.abstraction)
-    return TabularLearner(world, tables, Hpg(tables, cfg, env.num_envs, env.episode_steps), cfg, seed)
+    tabular_env = tabular(env, "hpg")
+    tables = GraphTables(graph_of(tabular_env, "hpg"), tabular_env.mdp, cfg.abstraction)
+    return TabularLearner(tabular_env, tables, Hpg(tables, cfg, env.num_envs, env.episode_steps), cfg, seed)
 
 
 def make_maxq(env: Env, cfg: ValueCfg, seed: int) -> TabularLearner:
     """MAXQ-Q on a tabular environment with a task graph."""
-    world = tabular(env, "maxq")
-    tables = GraphTables(graph_of(world, "maxq"), world.mdp, cfg.abstraction)
-    return TabularLearner(world, tables, Maxq(tables, cfg), cfg, seed)
+    tabular_env = tabular(env, "maxq")
+    tables = GraphTables(graph_of(tabular_env, "maxq"), tabular_env.mdp, cfg.abstraction)
+    return TabularLearner(tabular_env, tables, Maxq(tables, cfg), cfg, seed)
 
 
 def make_flat_q(env: Env, cfg: ValueCfg, seed: int) -> TabularLearner:
     """Q-learning on a tabular environment."""
-    world = tabular(env, "flat_q")
-    tables = GraphTables(flat_graph(world.mdp.actions), world.mdp, cfg.abstraction)
-    return TabularLearner(world, tables, FlatQ(tables, cfg), cfg, seed)
+    tabular_env = tabular(env, "flat_q")
+    tables = GraphTables(flat_graph(tabular_env.mdp.actions), tabular_env.mdp, cfg.abstraction)
+    return TabularLearner(tabular_env, tables, FlatQ(tables, cfg), cfg, seed)
 
 
 def make_value_iteration(env: Env, cfg: ValueIterationCfg, seed: int) -> ValueIteration:

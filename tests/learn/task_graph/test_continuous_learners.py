@@ -1,4 +1,4 @@
-"""Tile coding, the Gaussian policy on it, traces, and the learners of the ship."""
+"""Tile coding, the Gaussian policy on tiles, traces, and the learners of the ship."""
 
 import math
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def test_tilings_are_shifted_against_each_other():
     assert len({tuple(row) for row in coder(torch.linspace(0, 7.9, 400).unsqueeze(-1)).tolist()}) == 16
 
 
-def test_angles_wrap_and_places_do_not():
+def test_angles_wrap_and_positions_do_not():
     coder = TileCoder(((-math.pi, math.pi), (0.0, 1.0)), [36, 5], 9, (0,), CPU)
     near = torch.tensor([[math.pi - 1e-4, 0.5], [-math.pi + 1e-4, 0.5], [math.pi + 1e-4, 0.5]])
     left, right, beyond = coder(near)
@@ -65,8 +65,8 @@ def test_a_tile_step_changes_the_value_by_the_mean_amount():
     tiles = torch.tensor([[0, 3], [0, 3], [1, 4]])
     moved = tile_step(weights, tiles, torch.tensor([2.0, 4.0, 10.0]), rate=1.0, prior=0.0 + 1e-9)
     assert_close(value_of(moved, tiles), torch.tensor([3.0, 3.0, 10.0]))
-    shy = tile_step(weights, tiles[2:], torch.tensor([10.0]), rate=1.0, prior=1.0)
-    assert value_of(shy, tiles[2:]).item() == pytest.approx(5.0)
+    damped = tile_step(weights, tiles[2:], torch.tensor([10.0]), rate=1.0, prior=1.0)
+    assert value_of(damped, tiles[2:]).item() == pytest.approx(5.0)
     amount, counts = torch.tensor([2.0, 0.0, 10.0]), torch.tensor([1.0, 0.0, 1.0])
     assert value_of(tile_step(weights, tiles, amount, 1.0, counts=counts), tiles).tolist() == [1.0, 1.0, 5.0]
 
@@ -115,12 +115,12 @@ def note(policy, noise, reward, over, final):
 
 
 def test_without_baseline_and_normalisation_it_is_equation_3():
-    """Calls over several iterations, by hand; `lam` has no say."""
+    """Calls over several iterations, by hand; `lam` is not used."""
     policy = actor(normalize=False, **PLAIN)
     note(policy, [0.3, 0.5], [1.0, 5.0], [False, True], [False, True])
     note(policy, [0.7, 0.9], [2.0, 1.0], [False, False], [False, False])
     policy.learn(0)
-    # the second environment's first call is over: 0.1 * 5 * 0.5; the others are open and teach nothing
+    # the second environment's first call is over: 0.1 * 5 * 0.5; the others are open and not learned from yet
     assert policy.mean.tolist() == pytest.approx([0.0, 0.25, 0.0, 0.25])
     note(policy, [-1.0, 0.4], [-3.0, 1.0], [True, True], [True, False])  # the second is cut off by time
     policy.learn(1)
@@ -137,28 +137,28 @@ def test_without_baseline_and_normalisation_it_is_equation_3():
     assert len(policy.steps) == 1
 
 
-def test_an_open_call_teaches_nothing_without_a_baseline():
+def test_without_a_baseline_open_calls_are_not_learned_from():
     policy = actor(**PLAIN)
     for t in range(3):
         note(policy, [0.3, -0.2], [-1.0, -1.0], [False, t == 1], [False, False])
     assert policy.learn(0)["loss/advantage"] == 0.0 and policy.mean.abs().max() == 0.0
     note(policy, [0.5, -0.2], [6.0, -1.0], [True, False], [True, False])
     policy.learn(1)
-    # rewards-to-go 3, 4, 5 and 6, in their root mean square; visits that teach nothing do not count
+    # rewards-to-go 3, 4, 5 and 6, in their root mean square; visits of open calls do not count
     moved = 0.1 / 2 * (0.3 * (3 + 4 + 5) + 0.5 * 6) / 21.5**0.5 / (4 + 1)
     assert policy.mean.tolist() == pytest.approx([moved, 0.0, moved, 0.0])
 
 
-def test_without_a_baseline_a_table_of_values_that_was_loaded_has_no_say():
+def test_without_a_baseline_a_loaded_value_table_is_not_used():
     policy = actor(normalize=False, **PLAIN)
     policy.load_weights({"mean": torch.zeros(4), "value": torch.full((4,), 2.5)})  # 5 at either pair of tiles
     note(policy, [1.0, 0.0], [2.0, 0.0], [True, True], [True, True])
     policy.learn(0)
     assert policy.mean.tolist() == pytest.approx([0.2, 0.0, 0.2, 0.0])  # 0.1 * 2 * 1
-    assert policy.value.tolist() == [2.5] * 4, "kept for who goes on with one"
+    assert policy.value.tolist() == [2.5] * 4, "kept for a continuation with a baseline"
 
 
-def test_open_calls_outlive_a_checkpoint():
+def test_open_calls_are_part_of_the_state():
     first, second = actor(**PLAIN), actor(**PLAIN)
     note(first, [0.3, -0.2], [-1.0, -1.0], [False, True], [False, True])
     first.learn(0)
@@ -188,7 +188,7 @@ def test_cells_of_the_grid():
     assert grid(states).tolist() == [0, 1, 20, 399]
 
 
-def test_traces_replace_fade_and_are_forgotten():
+def test_traces_replace_decay_and_are_cleared():
     traces = Traces(2, 4, CPU)
     both = torch.tensor([True, True])
     traces.add(both, torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
@@ -228,8 +228,8 @@ def test_q_lambda_by_hand():
     assert root.q[3].item() == pytest.approx(-2.0), "no call was over"
 
 
-def test_what_a_state_is_worth_moves_no_actor():
-    """A critic that holds all actions of a state for equally good, and states for different."""
+def test_the_value_of_a_state_alone_does_not_change_the_actor():
+    """A critic with equal values for all actions of a state, and different values for states."""
     found = learner("actor_critic", horizon=4).algorithm
     of_state = torch.linspace(-50.0, 50.0, found.coder.tiles // 30)  # 30 tiles along the action, the last column
     found.critic = of_state.expand(found.coder.tilings, 30, -1).flatten()
@@ -250,7 +250,7 @@ def test_what_a_state_is_worth_moves_no_actor():
     assert moved() > 0.0
 
 
-def test_only_the_environments_reward_goes_up():
+def test_internal_rewards_do_not_reach_the_root():
     hybrid = learner("hybrid", 64)
     for _ in range(20):
         hybrid.iterate()
@@ -295,7 +295,7 @@ def test_policies_act_and_exports_agree(name):
 
 
 def sail(exported, env, steps):
-    """Sail as the exports' JSON says, one ship at a time would; yields the actions of every step."""
+    """Act with the exported networks as their contract says, one ship at a time; yields the actions of every step."""
     networks = {item.name: item.module for item in exported}
     contract = exported[0].contract
     count, kinds = env.num_envs, contract["kinds"]
@@ -318,11 +318,11 @@ def sail(exported, env, steps):
         yield action
 
 
-def test_the_hybrids_exports_alone_sail_as_its_policy_does():
+def test_the_exported_hybrid_acts_as_its_policy():
     found = learner("hybrid", horizon=32, call_steps=25)
     for _ in range(6):
         found.iterate()
-    found.algorithm.q.normal_(generator=torch.Generator().manual_seed(0))  # so that cells differ in what they call
+    found.algorithm.q.normal_(generator=torch.Generator().manual_seed(0))  # so that cells call different subtasks
     env, policy, exported = found.env, found.policy(), found.exports()
     assert [item.name for item in exported] == ["root", "view", "ends", "straight", "diagonal"]
     env.reset()
@@ -336,7 +336,7 @@ def test_the_hybrids_exports_alone_sail_as_its_policy_does():
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.5])
-def test_a_critic_cannot_take_up_more_than_its_error(rate):
+def test_a_critic_rate_out_of_range_is_refused(rate):
     with pytest.raises(ConfigError, match=f"train.critic_rate={rate}"):
         KondaActorCriticCfg(critic_rate=rate)
 

@@ -1,4 +1,4 @@
-"""Stacks, tables and exact solutions on a corridor that can be solved by hand."""
+"""Call stacks, tables and exact solutions on a corridor that can be solved by hand."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_what_may_be_called_where(tables):
     assert tables.primitives(FETCH) == [0, 1, 2]
 
 
-def test_states_that_a_subtask_cannot_tell_apart_share_a_row(tables):
+def test_states_with_the_same_abstract_state_share_a_row(tables):
     assert tables.row[TO_KEY, state(2, 0)] == tables.row[TO_KEY, state(2, 1)]
     assert tables.row[TO_KEY, state(2, 0)] != tables.row[TO_KEY, state(3, 0)]
     assert tables.rows == 10 + 10 + 5 + 10
@@ -38,7 +38,7 @@ def test_states_that_a_subtask_cannot_tell_apart_share_a_row(tables):
     assert whole.rows == 40 and whole.row[TO_KEY, state(2, 0)] != whole.row[TO_KEY, state(2, 1)]
 
 
-def test_a_subtask_that_some_state_cannot_end_is_refused():
+def test_a_subtask_that_cannot_end_from_some_state_is_refused():
     stuck = TaskGraph(
         (Subtask("Root", ("Go", "Take")), Subtask("Go", ("Left",), lambda s: s[:, 0] == 3)), ACTIONS
     )  # from the left of place 3, walking left never gets there
@@ -95,7 +95,7 @@ def test_a_policy_that_never_ends_is_refused():
         oracle.evaluate(mdp, left)
 
 
-def test_endless_policies_are_known_without_following_them(monkeypatch):
+def test_endless_policies_are_found_without_iteration(monkeypatch):
     mdp = corridor_mdp()
     best = oracle.greedy(oracle.action_values(mdp, oracle.optimal_values(mdp)))
     assert not oracle.endless(mdp, best)[mdp.starts].any()

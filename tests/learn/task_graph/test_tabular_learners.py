@@ -1,4 +1,4 @@
-"""HPG, MAXQ-Q and flat Q: their updates by hand, and that they learn the corridor."""
+"""HPG, MAXQ-Q and flat Q: updates by hand, and learning on the corridor."""
 
 import pytest
 import torch
@@ -17,8 +17,8 @@ from isaachrl.learn.task_graph.tabular.tables import GraphTables
 from isaachrl.maths.shapes import stack_steps
 from tests.small_mdp import corridor, corridor_graph
 
-SOBER = {"entropy": 0.0, "entropy_end": 0.0}
-PAPER = SOBER | {"natural": False, "baseline": False, "normalize": False, "decay_iterations": 0}
+NO_ENTROPY = {"entropy": 0.0, "entropy_end": 0.0}
+PAPER = NO_ENTROPY | {"natural": False, "baseline": False, "normalize": False, "decay_iterations": 0}
 
 
 def hpg(num_envs=1, graph=None, **values):
@@ -26,13 +26,13 @@ def hpg(num_envs=1, graph=None, **values):
 
 
 def recorded(learner, ticks):
-    """Ticks of a learner whose parameters rest."""
+    """Ticks under constant parameters."""
     choose = Chooser(learner.algorithm.row, learner.algorithm.probabilities(0))
     return [learner._tick(choose) for _ in range(ticks)]
 
 
 def eq3(learner, ticks, alpha):
-    """Eq. 3 of the paper as it is written, with a trace for every open call; parameters rest meanwhile."""
+    """Eq. 3 of the paper literally, with a trace for every open call, under constant parameters."""
     tables, theta = learner.tables, learner.algorithm.theta
     policy = learner.algorithm.probabilities(0)
     moved = torch.zeros_like(theta)
@@ -55,7 +55,7 @@ def eq3(learner, ticks, alpha):
 
 
 @pytest.mark.parametrize("internal", [None, lambda before, after: 0.5 * (after[:, 0] - before[:, 0]).float()])
-def test_the_update_is_equation_3_with_resting_parameters(internal):
+def test_the_update_is_equation_3_under_constant_parameters(internal):
     learner = hpg(graph=corridor_graph(internal), learning_rate=0.01, horizon=64, **PAPER)
     learner.algorithm.theta = torch.randn(learner.algorithm.theta.shape, generator=torch.Generator().manual_seed(1))
     theta = learner.algorithm.theta.clone()
@@ -72,7 +72,7 @@ def test_the_update_is_equation_3_with_resting_parameters(internal):
 
 
 def test_one_call_by_hand():
-    """A root with two choices that pays -1 and then 9: the first choice's reward-to-go is 8, the second's 9."""
+    """Two decisions with rewards -1 and then 9: their rewards-to-go are 8 and 9."""
     learner = hpg(learning_rate=1.0, horizon=8, **PAPER)
     tables = learner.tables
     carry, row = 3, learner.tables.row
@@ -99,16 +99,16 @@ def test_one_call_by_hand():
 
 
 def test_internal_rewards_stay_in_their_subtask():
-    paid = corridor_graph(lambda before, after: torch.full((len(after),), 100.0))
-    learner = hpg(graph=paid, horizon=8, **PAPER)
+    graph = corridor_graph(lambda before, after: torch.full((len(after),), 100.0))
+    learner = hpg(graph=graph, horizon=8, **PAPER)
     ticks = stack_steps(recorded(learner, 200))
     root, fetch = ticks.return_so_far[:, 0, 0], ticks.return_so_far[:, 1, 0]
     inside = (ticks.task[:, 1, 0] == 1) & ticks.returned[:, 1, 0]
-    assert inside.any() and (fetch[inside] > 50).all(), "Fetch was paid"
-    assert (root <= 10).all(), "and the root never heard of it"
+    assert inside.any() and (fetch[inside] > 50).all(), "Fetch has it"
+    assert (root <= 10).all(), "and the root does not"
 
 
-def test_calls_cut_off_by_time_teach_nothing():
+def test_truncated_calls_are_not_learned_from():
     env = corridor(1, episode_steps=3)
     learner = make_hpg(env, config.build(HpgCfg, {"horizon": 3, "learning_rate": 1.0, **PAPER}), 0)
     env.state = torch.tensor([[3, 0]])
@@ -120,7 +120,7 @@ def test_calls_cut_off_by_time_teach_nothing():
 
 
 def sure(learner, *choices):
-    """A chooser that takes the first child everywhere, except where `(subtask, column, child)` says otherwise."""
+    """A chooser of the first child everywhere, except in the subtasks of `(subtask, child)`."""
     table = torch.zeros_like(learner.algorithm.theta)
     table[:, 0] = 1.0
     for subtask, child in choices:
@@ -128,8 +128,8 @@ def sure(learner, *choices):
     return Chooser(learner.algorithm.row, table)
 
 
-def test_a_call_cut_off_by_time_is_not_paid_for_what_a_later_one_collects():
-    """The later call begins one window after the first: on the same place of the ring."""
+def test_a_truncated_call_is_not_credited_with_the_rewards_of_a_later_one():
+    """The later call begins one window after the first, in the same slot of the ring."""
     env = corridor(1, episode_steps=4)
     learner = make_hpg(env, config.build(HpgCfg, {"horizon": 4, "learning_rate": 1.0, **PAPER}), 0)
     assert learner.algorithm.open.window == 8
@@ -157,7 +157,7 @@ def test_a_call_cut_off_by_time_is_not_paid_for_what_a_later_one_collects():
     earned = learner.algorithm.theta[row[7]].clone()
     assert earned.tolist() == [-4.5, 4.5]  # both choices even: 9 (1 - 1/2) to the right, -9 / 2 to the left
     learner.algorithm.theta[row[7]] = 0.0
-    assert learner.algorithm.theta.abs().max() == 0.0, "nothing else was ever paid"
+    assert learner.algorithm.theta.abs().max() == 0.0, "no other decision changed"
 
 
 def test_a_choice_has_the_gradient_of_the_policy_that_made_it():
@@ -212,8 +212,8 @@ def test_values_converge_and_equal_the_return_of_their_policy(name):
         assert value[1, 2 * 3].item() == pytest.approx(-4.0, abs=1e-3)  # Fetch from place 3: three steps and the taking
 
 
-def test_a_pseudo_reward_steers_its_subtask_and_no_other():
-    # standing at the key with it is worth nothing more to the root, whatever Fetch tells itself
+def test_an_internal_reward_affects_its_subtask_alone():
+    # the internal reward of Fetch for having the key must not change the values of the root
     internal = lambda before, after: 50.0 * (after[:, 1] == 1).float()  # noqa: E731
     cfg = config.build(ValueCfg, {"horizon": 16, "learning_rate": 1.0, "epsilon_iterations": 60})
     learner = make_maxq(corridor(64, graph=corridor_graph(internal)), cfg, 0)
@@ -225,7 +225,7 @@ def test_a_pseudo_reward_steers_its_subtask_and_no_other():
     assert learner.algorithm.completion[row].item() == pytest.approx(0.0)
 
 
-def test_value_iteration_stops_by_itself_and_says_what_is_best():
+def test_value_iteration_stops_when_it_has_converged():
     solver = make_value_iteration(corridor(1), ValueIterationCfg(), 0)
     while solver.iteration < solver.max_iterations:
         solver.iterate()
@@ -236,7 +236,7 @@ def test_value_iteration_stops_by_itself_and_says_what_is_best():
     assert outcome["random"]["mean_return"] < -20
 
 
-def test_value_iteration_cut_short_does_not_pass_for_the_best():
+def test_value_iteration_that_has_not_converged_has_no_outcome():
     solver = make_value_iteration(corridor(1), ValueIterationCfg(max_iterations=6), 0)
     while solver.iteration < solver.max_iterations:
         solver.iterate()
@@ -299,14 +299,14 @@ def test_exported_tables_alone_act_as_the_policy_does():
     obs, done, open_calls, deepest = env.reset(), True, [], 0
     for _ in range(60):
         policy.restart(torch.tensor([done]))
-        seen = obs["state"]
+        observed = obs["state"]
         open_calls = [names[0]] if done else open_calls
-        ended = dict(zip(names, exported["ends"].module(seen)[0] > 0, strict=True))
+        ended = dict(zip(names, exported["ends"].module(observed)[0] > 0, strict=True))
         over = [level for level, name in enumerate(open_calls) if ended[name]]
         open_calls = open_calls[: over[0]] if over else open_calls
         while (name := open_calls[-1]) in files:
             network = exported[files[name]]
-            open_calls.append(network.contract["children"][int(network.module(seen).argmax())])
+            open_calls.append(network.contract["children"][int(network.module(observed).argmax())])
         action = exported["ends"].contract["action"]["actions"].index(open_calls.pop())
         deepest = max(deepest, len(open_calls))
         chosen = policy.act(obs)
@@ -345,14 +345,14 @@ def test_learners_share_one_class_and_one_graph():
     assert GraphTables(flat.tables.graph, flat.env.mdp).rows == oracle.uniform(flat.env.mdp).shape[0]
 
 
-def test_optimism_lets_a_greedy_learner_try_everything():
+def test_optimistic_initial_values_explore():
     values = {"horizon": 8, "learning_rate": 1.0, "epsilon": 0.0, "epsilon_end": 0.0}
     optimist = make_flat_q(corridor(32), config.build(ValueCfg, values | {"initial": 10.0}), 0)
     for _ in range(400):
         optimist.iterate()
     assert greedy_means(optimist)[0] == pytest.approx(3.5)
     reached = ~optimist.tables._unreachable()
-    assert (optimist.algorithm.q[reached] < 10.0).any(-1).all(), "no reachable state was left as it was"
+    assert (optimist.algorithm.q[reached] < 10.0).any(-1).all(), "every reachable state was tried"
 
 
 def test_exploration_falls_with_the_iterations_and_with_the_level():
@@ -365,7 +365,7 @@ def test_exploration_falls_with_the_iterations_and_with_the_level():
     assert sorted(table[2, 6, :2].tolist()) == pytest.approx([0.05, 0.95])
 
 
-def test_step_sizes_decay_where_that_is_asked_for():
+def test_step_sizes_decay():
     cfg = config.build(HpgCfg, {"learning_rate": 1.0, "decay_iterations": 50})
     assert [cfg.decayed_rate(k) for k in (0, 50, 150)] == pytest.approx([1.0, 0.5, 0.25])
     assert config.build(HpgCfg, {"learning_rate": 0.3}).decayed_rate(1000) == 0.3
@@ -391,7 +391,7 @@ def test_the_entropy_pulls_towards_even_choices_and_fades():
 
 
 def test_advantages_are_measured_in_their_subtasks_own_size():
-    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, **SOBER)
+    learner = hpg(learning_rate=1.0, horizon=8, baseline=False, **NO_ENTROPY)
     algorithm = learner.algorithm
     rows = torch.stack((learner.tables.row[0, 5], learner.tables.row[3, 5]))
     algorithm.mean_square = torch.tensor([400.0, 1.0, 1.0, 4.0])
@@ -417,7 +417,7 @@ def test_weights_serve_any_number_of_environments():
     assert policy.act(other.env.observe()).shape == (2,)
 
 
-def test_a_policy_forgets_its_calls_with_the_episode():
+def test_a_new_episode_clears_the_call_stack_of_a_policy():
     learner = hpg(2)
     policy = learner.policy()
     policy.restart(torch.ones(2, dtype=torch.bool))
