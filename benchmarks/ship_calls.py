@@ -30,8 +30,8 @@ from isaachrl.learn.task_graph.continuous.hybrid import Hybrid, HybridCfg
 from isaachrl.learn.task_graph.continuous.learner import ContinuousLearner
 from tasks.ship_steering import DIAGONAL_GOAL_M, STRAIGHT_GOAL_M, ShipSteering, ShipSteeringCfg, wrap
 
-HEADINGS, RATES = 72, 9  # of the simulated calls
-PLACES, COURSES = 50, 24  # of value iteration: positions along x and y, and headings
+CALL_HEADINGS, CALL_RATES = 72, 9  # of the simulated calls
+POSITIONS, HEADINGS = 50, 24  # of value iteration: positions along x and y, and headings
 SWEEPS = 15
 STARTS = 4000
 BATCH = 8192  # calls evaluated at a time
@@ -121,8 +121,8 @@ class Calls:
 
     def __init__(self, steer: Steer, longest: int = 150) -> None:
         self.cfg = ShipSteeringCfg()
-        self.headings = (torch.arange(HEADINGS) + 0.5) / HEADINGS * 2 * math.pi - math.pi
-        self.rates = ((torch.arange(RATES) + 0.5) / RATES * 2 - 1) * self.cfg.max_turn_rad_s
+        self.headings = (torch.arange(CALL_HEADINGS) + 0.5) / CALL_HEADINGS * 2 * math.pi - math.pi
+        self.rates = ((torch.arange(CALL_RATES) + 0.5) / CALL_RATES * 2 - 1) * self.cfg.max_turn_rad_s
         kind, heading, rate = torch.meshgrid(torch.arange(2.0), self.headings, self.rates, indexing="ij")
         self.kind, middle = kind.flatten().long(), torch.full((kind.numel(),), MIDDLE_M)
         start = torch.stack((middle, middle, heading.flatten(), rate.flatten()), dim=-1)
@@ -160,9 +160,9 @@ class Calls:
     def __call__(self, state: Tensor, task: Tensor) -> Outcome:
         """Outcomes of subtasks `(n,)` called at states `(n, 4)`."""
         turn = self.turn[task]
-        heading = ((wrap(state[:, 2] - turn) / (2 * math.pi) + 0.5) * HEADINGS).long().clamp(0, HEADINGS - 1)
-        rate = ((0.5 * state[:, 3] / self.cfg.max_turn_rad_s + 0.5) * RATES).long().clamp(0, RATES - 1)
-        row = (self.task_kind[task] * HEADINGS + heading) * RATES + rate
+        heading = ((wrap(state[:, 2] - turn) / (2 * math.pi) + 0.5) * CALL_HEADINGS).long().clamp(0, CALL_HEADINGS - 1)
+        rate = ((0.5 * state[:, 3] / self.cfg.max_turn_rad_s + 0.5) * CALL_RATES).long().clamp(0, CALL_RATES - 1)
+        row = (self.task_kind[task] * CALL_HEADINGS + heading) * CALL_RATES + rate
         cos, sin = turn.cos().unsqueeze(-1), turn.sin().unsqueeze(-1)
         dx, dy = self.paths[row].unbind(-1)
         x = torch.cat((state[:, :1], state[:, :1] + cos * dx - sin * dy), dim=-1)
@@ -205,23 +205,25 @@ class Root:
 
     Args:
         calls: of the subtasks.
-        places: grid points along x and y.
-        courses: grid points of the heading.
+        positions: grid points along x and y.
+        headings: grid points of the heading.
         sweeps: of value iteration, at least the number of calls of an episode.
     """
 
-    def __init__(self, calls: Calls, places: int = PLACES, courses: int = COURSES, sweeps: int = SWEEPS) -> None:
-        self.calls, self.places, self.courses = calls, places, courses
-        self._unit_m = calls.cfg.size_m / places
-        along = (torch.arange(places) + 0.5) * self._unit_m
-        heading = (torch.arange(courses) + 0.5) / courses * 2 * math.pi - math.pi
+    def __init__(
+        self, calls: Calls, positions: int = POSITIONS, headings: int = HEADINGS, sweeps: int = SWEEPS
+    ) -> None:
+        self.calls, self.positions, self.headings = calls, positions, headings
+        self._unit_m = calls.cfg.size_m / positions
+        along = (torch.arange(positions) + 0.5) * self._unit_m
+        heading = (torch.arange(headings) + 0.5) / headings * 2 * math.pi - math.pi
         columns = [column.flatten() for column in torch.meshgrid(along, along, heading, indexing="ij")]
         states = torch.stack((*columns, torch.zeros_like(columns[0])), dim=-1)
         outcomes = [self._outcome(states, number) for number in range(len(calls.turn))]
-        self.values = torch.full((places, places, courses), -0.5 * calls.cfg.size_m / calls.cfg.step_m)
+        self.values = torch.full((positions, positions, headings), -0.5 * calls.cfg.size_m / calls.cfg.step_m)
         for _ in range(sweeps):
             values = torch.stack([self._q(outcome) for outcome in outcomes]).amax(0)
-            self.values = values.view(places, places, courses)
+            self.values = values.view(positions, positions, headings)
 
     def _outcome(self, states: Tensor, task: int) -> Outcome:
         """Outcomes of one subtask from states `(n, 4)`, in batches."""
@@ -234,15 +236,15 @@ class Root:
 
     def value(self, state: Tensor) -> Tensor:
         """Values `(n,)` of states `(n, 4)`, interpolated linearly between grid points."""
-        place = (state[:, :2] / self._unit_m - 0.5).clamp(0.0, self.places - 1.001)
-        point = torch.cat((place, state[:, 2:3] / (2 * math.pi) * self.courses + 0.5 * self.courses - 0.5), dim=-1)
+        position = (state[:, :2] / self._unit_m - 0.5).clamp(0.0, self.positions - 1.001)
+        point = torch.cat((position, state[:, 2:3] / (2 * math.pi) * self.headings + 0.5 * self.headings - 0.5), dim=-1)
         low = point.floor()
         share, low = point - low, low.long()
         total = torch.zeros(len(state))
         for corner in product((0, 1), repeat=3):
             weight = torch.stack([share[:, i] if up else 1.0 - share[:, i] for i, up in enumerate(corner)]).prod(0)
-            x, y, course = (low + torch.tensor(corner)).unbind(-1)
-            total = total + weight * self.values[x, y, course % self.courses]
+            x, y, heading = (low + torch.tensor(corner)).unbind(-1)
+            total = total + weight * self.values[x, y, heading % self.headings]
         return total
 
     def best(self, state: Tensor) -> Tensor:

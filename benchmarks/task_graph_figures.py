@@ -234,18 +234,18 @@ def draw_ship(groups: dict[str, list[Record]], marks: Record, path: Path) -> Non
     """The paper's Figures 7 to 11, and the sample paths of Figure 12."""
     figure = Figure(figsize=(15.0, 7.5), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.subplots(2, 3).flatten()
+    panels = figure.subplots(2, 3).flatten()
     hybrid = {"hybrid": groups.get("hybrid", [])}
-    curve(places[0], groups, "episode/success_rate", "share of episodes that pass the gate")
-    level(places[0], marks["controller"]["success_rate"], "controller")
-    curve(places[1], hybrid, "episode/calls", "subtask calls an episode")
-    curve(places[2], groups, "episode/steps_to_goal", "steps to the gate")
-    level(places[2], marks["straight_line_steps"], "straight line", ":")
-    level(places[2], marks["controller"]["steps_to_goal"], "controller")
-    curve(places[3], hybrid, "subtask/diagonal", "share of diagonal calls that arrive")
-    curve(places[4], hybrid, "subtask/straight", "share of straight calls that arrive")
+    curve(panels[0], groups, "episode/success_rate", "share of episodes that pass the gate")
+    level(panels[0], marks["controller"]["success_rate"], "controller")
+    curve(panels[1], hybrid, "episode/calls", "subtask calls an episode")
+    curve(panels[2], groups, "episode/steps_to_goal", "steps to the gate")
+    level(panels[2], marks["straight_line_steps"], "straight line", ":")
+    level(panels[2], marks["controller"]["steps_to_goal"], "controller")
+    curve(panels[3], hybrid, "subtask/diagonal", "share of diagonal calls that arrive")
+    curve(panels[4], hybrid, "subtask/straight", "share of straight calls that arrive")
     for record_ in hybrid["hybrid"][:1]:
-        draw_tracks(places[5], record_["tracks"])
+        draw_tracks(panels[5], record_["tracks"])
     save(figure, path)
 
 
@@ -253,12 +253,12 @@ def draw_rooms(groups: dict[str, list[Record]], best: Record, path: Path) -> Non
     """The variants of the two-level policy gradient in the rooms, in training."""
     figure = Figure(figsize=(15.0, 4.0), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.subplots(1, 3)
+    panels = figure.subplots(1, 3)
     named = {name.removeprefix("rooms_"): records for name, records in groups.items()}
-    curve(places[0], named, "episode/success_rate", "share of episodes that reach the goal")
-    curve(places[1], named, "episode/length", "steps an episode")
-    level(places[1], best["mean_length"], "shortest way")
-    curve(places[2], named, "subgoal/achieved", "share of subgoals that are achieved")
+    curve(panels[0], named, "episode/success_rate", "share of episodes that reach the goal")
+    curve(panels[1], named, "episode/length", "steps an episode")
+    level(panels[1], best["mean_length"], "shortest way")
+    curve(panels[2], named, "subgoal/achieved", "share of subgoals that are achieved")
     save(figure, path)
 
 

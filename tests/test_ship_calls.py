@@ -34,7 +34,7 @@ def calls(script):
 
 @pytest.fixture(scope="module")
 def root(script, calls):
-    return script.Root(calls, places=20, courses=8, sweeps=8)
+    return script.Root(calls, positions=20, headings=8, sweeps=8)
 
 
 def outcome(calls, place, heading_deg, task):
@@ -86,7 +86,7 @@ def test_the_first_true_one_of_each_row(script):
 
 def test_values_are_linear_between_the_points_of_the_grid(script, root):
     other = object.__new__(script.Root)
-    other.places, other.courses, other._unit_m = root.places, root.courses, root._unit_m
+    other.positions, other.headings, other._unit_m = root.positions, root.headings, root._unit_m
     column = torch.arange(20.0).view(20, 1, 1)
     other.values = (column + 10.0 * column.view(1, 20, 1)).expand(20, 20, 8)
     states = torch.tensor([[525.0, 25.0, 3.1, 0.0], [512.5, 75.0, -3.1, 0.0], [0.0, 500.0, 0.0, 0.0]])
