@@ -1,11 +1,11 @@
-"""HPG as in the paper on the taxi: step sizes, with and without decay, over several seeds.
+"""HPG as in the paper on the taxi, over step sizes, decays and seeds.
 
     python benchmarks/hpg_sweep.py [rates=1e-4,3e-4,1e-3] [decays=0,200] [seeds=3] [million_steps=30] [num_envs=1024]
         [baseline=true]
 
-No natural gradient, normalisation or entropy, and no baseline unless one is asked for. One JSON line a run goes to
-standard output: the mean return of the greedy policy over all starts, and the probability of `Refuel` at the root, as
-means over all starts, at ten points of the training.
+Without natural gradient, normalisation and entropy bonus, and by default without a baseline. One JSON line per run goes
+to standard output: the return of the greedy policy, and the probability of `Refuel` at the root, as means over all
+starts, at ten points of the training.
 """
 
 import json
@@ -23,8 +23,8 @@ import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.task_graph import make_hpg
-from isaachrl.learn.task_graph.config import HpgCfg
-from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
+from isaachrl.learn.task_graph.tabular.config import HpgCfg
+from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
 
 PAPER: dict[str, Any] = {"natural": False, "normalize": False, "entropy": 0.0, "entropy_end": 0.0}
 POINTS = 10
@@ -32,15 +32,15 @@ POINTS = 10
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         rates: alpha_0, separated by commas.
         decays: `decay_iterations`, separated by commas.
-        seeds: how many, from 0.
+        seeds: number of seeds, from 0.
         million_steps: of a run, over all environments.
         num_envs: taxis.
-        baseline: subtract a mean from every reward-to-go; the paper does not.
+        baseline: with a baseline, which the paper does not have.
     """
 
     rates: str = "1e-4,3e-4,1e-3"
@@ -51,11 +51,11 @@ class Options:
     baseline: bool = False
 
 
-def refuelling(learner: GraphLearner) -> float:
-    """The root's mean probability of calling `Refuel` over all starts."""
+def refuelling(learner: TabularLearner) -> float:
+    """Probability that the root calls `Refuel`, mean over all starts."""
     tables = learner.tables
     child = tables.graph.root.children.index("Refuel")
-    row = tables.row[0, learner.world.mdp.starts]
+    row = tables.row[0, learner.tables.mdp.starts]
     return float(learner.algorithm.probabilities(learner.iteration)[row, child].mean())
 
 
@@ -65,7 +65,7 @@ def run(rate: float, decay: int, seed: int, options: Options) -> dict[str, Any]:
     varied = {"learning_rate": rate, "decay_iterations": decay, "baseline": options.baseline}
     cfg = config.build(HpgCfg, PAPER | varied)
     learner = make_hpg(env, cfg, seed)
-    assert isinstance(learner, GraphLearner)
+    assert isinstance(learner, TabularLearner)
     start, points = time.process_time(), []
     last = max(int(options.million_steps * 1e6) // learner.samples_per_iteration, 1)
     for iteration in range(1, last + 1):

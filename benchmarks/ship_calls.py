@@ -1,11 +1,11 @@
-"""What the ship's task graph can reach at best: its calls sailed by hand, under a root that knows the whole state.
+"""Upper bound of the ship's task graph: its calls, sailed by a hand-written controller, under an optimal root.
 
     python benchmarks/ship_calls.py [train=true] [seed=0]
 
-The way of a call depends on nothing but how the ship lies to its direction, and on its turn rate. So it is sailed once
-for each of some hundreds of these, and then turned and moved to wherever it begins. Value iteration over places and
-headings gives the best root. With `train=true` the hybrid is trained first, and its subtasks do the steering. One JSON
-line goes to standard output.
+The path of a call depends only on the heading relative to its direction and on the turn rate. It is simulated once for
+each of some hundred combinations, then rotated and translated to the start of the call. Value iteration over positions
+and headings gives the optimal root. With `train=true` the subtasks are those of a hybrid, trained first. One JSON line
+goes to standard output.
 """
 
 import json
@@ -25,30 +25,30 @@ from isaachrl import config
 from isaachrl.envs.task_graph import Frame
 from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.registry import learner_entry
-from isaachrl.learn.task_graph.continuous import ContinuousLearner
-from isaachrl.learn.task_graph.hybrid import Hybrid, HybridCfg
-from isaachrl.learn.task_graph.views import Views
+from isaachrl.learn.task_graph.continuous.frames import SubtaskFrames
+from isaachrl.learn.task_graph.continuous.hybrid import Hybrid, HybridCfg
+from isaachrl.learn.task_graph.continuous.learner import ContinuousLearner
 from tasks.ship_steering import DIAGONAL_GOAL_M, STRAIGHT_GOAL_M, ShipSteering, ShipSteeringCfg, wrap
 
-HEADINGS, RATES = 72, 9  # for which calls are sailed
-PLACES, COURSES = 50, 24  # of value iteration, along x and y and in a full turn
+CALL_HEADINGS, CALL_RATES = 72, 9  # of the simulated calls
+POSITIONS, HEADINGS = 50, 24  # of value iteration: positions along x and y, and headings
 SWEEPS = 15
 STARTS = 4000
-AT_ONCE = 8192  # ships whose ways are looked at together
-MIDDLE_M = 700.0  # far from the gate and from the sea's edge
+BATCH = 8192  # calls evaluated at a time
+MIDDLE_M = 700.0  # far from the gate and from the edge of the sea
 
 Steer = Callable[[Tensor, Tensor], Tensor]  # kinds (n,) and views (n, 4) -> actions (n,)
 
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
-        train: let the trained hybrid's subtasks steer.
+        train: use the subtasks of a trained hybrid.
         seed: of the training.
-        num_envs: ships in it.
-        max_iterations: iterations of it; 0 takes the learner's own.
+        num_envs: ships of the training.
+        max_iterations: of the training; 0: the default.
     """
 
     train: bool = False
@@ -58,34 +58,34 @@ class Options:
 
 
 def by_hand(kind: Tensor, view: Tensor) -> Tensor:
-    """Turn towards the subtask's goal; no other gains were quicker on a grid of 25."""
+    """Turn towards the subtask's goal; the gains are the fastest of a grid of 25."""
     goal = torch.tensor([STRAIGHT_GOAL_M, DIAGONAL_GOAL_M])[kind]
     off = wrap(torch.atan2(goal[:, 1] - view[:, 1], goal[:, 0] - view[:, 0]) - view[:, 2])
     return 2.0 * off - 3.0 * view[:, 3]
 
 
 def trained(options: Options) -> Steer:
-    """The mean actions of a hybrid's subtasks."""
+    """The mean actions of a trained hybrid's subtasks."""
     entry = learner_entry("hybrid")
-    wanted = {"max_iterations": options.max_iterations} if options.max_iterations else {}
+    train = {"max_iterations": options.max_iterations} if options.max_iterations else {}
     env = isaachrl.make("ShipSteering", num_envs=options.num_envs, device="cpu", seed=options.seed)
-    learner = entry.build(env, config.build(entry.cfg_type, wanted, "train"), options.seed)
-    assert isinstance(learner, ContinuousLearner) and isinstance(learner.method, Hybrid)
+    learner = entry.build(env, config.build(entry.cfg_type, train, "train"), options.seed)
+    assert isinstance(learner, ContinuousLearner) and isinstance(learner.algorithm, Hybrid)
     while learner.iteration < learner.max_iterations:
         learner.iterate()
-    method = learner.method
-    return lambda kind, view: method.actor.best(method.tiles(kind, view))
+    hybrid = learner.algorithm
+    return lambda kind, view: hybrid.actor.mean_action(hybrid.tiles(kind, view))
 
 
 @dataclass
 class Outcome:
-    """What calls lead to, each `(n, …)`.
+    """Outcomes of calls, each `(n, …)`.
 
     Args:
-        steps: taken until the call, or the episode, ended.
-        passed: the gate.
-        lost: left the sea.
-        after: `(n, 4)` state in which the call ended, if the episode went on.
+        steps: until the call, or the episode, ended.
+        passed: the episode ended at the gate.
+        lost: the episode ended at the edge of the sea.
+        after: `(n, 4)` state at the end of the call, if the episode continues.
     """
 
     steps: Tensor
@@ -100,53 +100,53 @@ class Outcome:
 
     @property
     def reward(self) -> Tensor:
-        """`(n,)` that the hybrid's root gets."""
+        """Reward of the hybrid's root `(n,)`."""
         cfg = HybridCfg()
         return cfg.goal_reward * self.passed + cfg.failure_reward * self.lost - self.steps
 
 
 class Calls:
-    """Every call's way, sailed once for each heading and turn rate.
+    """Simulated calls for all headings and turn rates.
 
     Attributes:
-        ways: `(K, T, 2)` metres from where it began after each step; where it ended, from then on.
+        paths: `(K, T, 2)` metres from the start after each step, constant after the end.
         lengths: `(K,)` steps.
         ends: `(K, 2)` heading and turn rate at the end.
         arrived: `(K,)` bool.
 
     Args:
         steer: the subtasks.
-        longest: steps T after which a call is cut off.
+        longest: time limit T of a call.
     """
 
     def __init__(self, steer: Steer, longest: int = 150) -> None:
         self.cfg = ShipSteeringCfg()
-        self.headings = (torch.arange(HEADINGS) + 0.5) / HEADINGS * 2 * math.pi - math.pi
-        self.rates = ((torch.arange(RATES) + 0.5) / RATES * 2 - 1) * self.cfg.max_turn_rad_s
+        self.headings = (torch.arange(CALL_HEADINGS) + 0.5) / CALL_HEADINGS * 2 * math.pi - math.pi
+        self.rates = ((torch.arange(CALL_RATES) + 0.5) / CALL_RATES * 2 - 1) * self.cfg.max_turn_rad_s
         kind, heading, rate = torch.meshgrid(torch.arange(2.0), self.headings, self.rates, indexing="ij")
         self.kind, middle = kind.flatten().long(), torch.full((kind.numel(),), MIDDLE_M)
         start = torch.stack((middle, middle, heading.flatten(), rate.flatten()), dim=-1)
         env = isaachrl.make("ShipSteering", num_envs=len(start), device="cpu")
         assert isinstance(env, ShipSteering)
-        views = Views(env.task_graph, env.device)
-        self.turn = torch.tensor([_frame(views, number).turn_rad for number in range(len(views.subtasks))])
-        self.task_kind = views.kind
+        frames = SubtaskFrames(env.task_graph, env.device)
+        self.turn = torch.tensor([_frame(frames, number).turn_rad for number in range(len(frames.subtasks))])
+        self.task_kind = frames.kind
         env.state = start.clone()
         self.lengths = torch.zeros(len(start), dtype=torch.long)
         self.arrived = over = torch.zeros(len(start), dtype=torch.bool)
-        ways = []
+        paths = []
         for _ in range(longest):
-            # East and NorthEast, the first of each kind, are not turned: their numbers are their kinds'
+            # East and NorthEast, the first of each kind, are not rotated, and their numbers are those of their kinds
             before = env.state.clone()
-            env.advance(steer(self.kind, views(self.kind, start, before)).unsqueeze(-1))
+            env.advance(steer(self.kind, frames(self.kind, start, before)).unsqueeze(-1))
             env.state = torch.where(over.unsqueeze(-1), before, env.state)
             self.lengths = self.lengths + ~over
-            over, self.arrived = views.ends(self.kind, views(self.kind, start, env.state))
-            ways.append(env.state[:, :2] - start[:, :2])
-        self.ways, self.ends = torch.stack(ways, dim=1), env.state[:, 2:].clone()
+            over, self.arrived = frames.ends(self.kind, frames(self.kind, start, env.state))
+            paths.append(env.state[:, :2] - start[:, :2])
+        self.paths, self.ends = torch.stack(paths, dim=1), env.state[:, 2:].clone()
 
     def summary(self) -> dict[str, Any]:
-        """Share that arrives, and steps of those, by kind; all headings and turn rates alike."""
+        """Success rate and steps of the successful calls, by kind, over uniform headings and turn rates."""
         found = {}
         for number, name in enumerate(("straight", "diagonal")):
             mine = self.kind == number
@@ -158,13 +158,13 @@ class Calls:
         return found
 
     def __call__(self, state: Tensor, task: Tensor) -> Outcome:
-        """What subtasks `(n,)` called at states `(n, 4)` lead to."""
+        """Outcomes of subtasks `(n,)` called at states `(n, 4)`."""
         turn = self.turn[task]
-        heading = ((wrap(state[:, 2] - turn) / (2 * math.pi) + 0.5) * HEADINGS).long().clamp(0, HEADINGS - 1)
-        rate = ((0.5 * state[:, 3] / self.cfg.max_turn_rad_s + 0.5) * RATES).long().clamp(0, RATES - 1)
-        row = (self.task_kind[task] * HEADINGS + heading) * RATES + rate
+        heading = ((wrap(state[:, 2] - turn) / (2 * math.pi) + 0.5) * CALL_HEADINGS).long().clamp(0, CALL_HEADINGS - 1)
+        rate = ((0.5 * state[:, 3] / self.cfg.max_turn_rad_s + 0.5) * CALL_RATES).long().clamp(0, CALL_RATES - 1)
+        row = (self.task_kind[task] * CALL_HEADINGS + heading) * CALL_RATES + rate
         cos, sin = turn.cos().unsqueeze(-1), turn.sin().unsqueeze(-1)
-        dx, dy = self.ways[row].unbind(-1)
+        dx, dy = self.paths[row].unbind(-1)
         x = torch.cat((state[:, :1], state[:, :1] + cos * dx - sin * dy), dim=-1)
         y = torch.cat((state[:, 1:2], state[:, 1:2] + sin * dx + cos * dy), dim=-1)
         to_gate, to_edge = _first(self._passes(x, y)), _first(self._outside(x[:, 1:], y[:, 1:]))
@@ -187,71 +187,73 @@ class Calls:
         return (x < 0.0) | (x > self.cfg.size_m) | (y < 0.0) | (y > self.cfg.size_m)
 
 
-def _frame(views: Views, number: int) -> Frame:
+def _frame(frames: SubtaskFrames, number: int) -> Frame:
     """The frame of a subtask."""
-    frame = views.subtasks[number].frame
+    frame = frames.subtasks[number].frame
     assert frame is not None
     return frame
 
 
 def _first(flags: Tensor) -> Tensor:
-    """Number, from 1, of the first true one in each row of `(n, T)`; more than T where there is none."""
+    """Position, from 1, of the first true entry in each row of `(n, T)`; T + 1 where there is none."""
     number = torch.arange(1, flags.shape[1] + 1)
     return torch.where(flags, number, flags.shape[1] + 1).amin(-1)
 
 
 class Root:
-    """The best root there is for these calls: values over a grid of places and headings, and a look one call ahead.
+    """The optimal root for these calls: values on a grid of positions and headings, and a one-step look-ahead.
 
     Args:
         calls: of the subtasks.
-        places: along x and y.
-        courses: headings.
-        sweeps: of value iteration; an episode needs about as many calls at most.
+        positions: grid points along x and y.
+        headings: grid points of the heading.
+        sweeps: of value iteration, at least the number of calls of an episode.
     """
 
-    def __init__(self, calls: Calls, places: int = PLACES, courses: int = COURSES, sweeps: int = SWEEPS) -> None:
-        self.calls, self.places, self.courses = calls, places, courses
-        self._unit_m = calls.cfg.size_m / places
-        along = (torch.arange(places) + 0.5) * self._unit_m
-        heading = (torch.arange(courses) + 0.5) / courses * 2 * math.pi - math.pi
+    def __init__(
+        self, calls: Calls, positions: int = POSITIONS, headings: int = HEADINGS, sweeps: int = SWEEPS
+    ) -> None:
+        self.calls, self.positions, self.headings = calls, positions, headings
+        self._unit_m = calls.cfg.size_m / positions
+        along = (torch.arange(positions) + 0.5) * self._unit_m
+        heading = (torch.arange(headings) + 0.5) / headings * 2 * math.pi - math.pi
         columns = [column.flatten() for column in torch.meshgrid(along, along, heading, indexing="ij")]
         states = torch.stack((*columns, torch.zeros_like(columns[0])), dim=-1)
         outcomes = [self._outcome(states, number) for number in range(len(calls.turn))]
-        self.values = torch.full((places, places, courses), -0.5 * calls.cfg.size_m / calls.cfg.step_m)
+        self.values = torch.full((positions, positions, headings), -0.5 * calls.cfg.size_m / calls.cfg.step_m)
         for _ in range(sweeps):
-            worth = torch.stack([self._worth(outcome) for outcome in outcomes]).amax(0)
-            self.values = worth.view(places, places, courses)
+            values = torch.stack([self._q(outcome) for outcome in outcomes]).amax(0)
+            self.values = values.view(positions, positions, headings)
 
     def _outcome(self, states: Tensor, task: int) -> Outcome:
-        """What one subtask leads to from states `(n, 4)`, a part of them at a time."""
-        parts = [self.calls(part, torch.full((len(part),), task)) for part in states.split(AT_ONCE)]
+        """Outcomes of one subtask from states `(n, 4)`, in batches."""
+        parts = [self.calls(part, torch.full((len(part),), task)) for part in states.split(BATCH)]
         return Outcome(*(torch.cat([getattr(part, name) for part in parts]) for name in Outcome.__annotations__))
 
-    def _worth(self, outcome: Outcome) -> Tensor:
-        """Return `(n,)` after these outcomes."""
+    def _q(self, outcome: Outcome) -> Tensor:
+        """Value `(n,)` of calls with these outcomes."""
         return outcome.reward + self.value(outcome.after).masked_fill(outcome.over, 0.0)
 
     def value(self, state: Tensor) -> Tensor:
-        """Values `(n,)` of states `(n, 4)`, linear between the grid's points."""
-        place = (state[:, :2] / self._unit_m - 0.5).clamp(0.0, self.places - 1.001)
-        point = torch.cat((place, state[:, 2:3] / (2 * math.pi) * self.courses + 0.5 * self.courses - 0.5), dim=-1)
+        """Values `(n,)` of states `(n, 4)`, interpolated linearly between grid points."""
+        position = (state[:, :2] / self._unit_m - 0.5).clamp(0.0, self.positions - 1.001)
+        point = torch.cat((position, state[:, 2:3] / (2 * math.pi) * self.headings + 0.5 * self.headings - 0.5), dim=-1)
         low = point.floor()
         share, low = point - low, low.long()
         total = torch.zeros(len(state))
         for corner in product((0, 1), repeat=3):
             weight = torch.stack([share[:, i] if up else 1.0 - share[:, i] for i, up in enumerate(corner)]).prod(0)
-            x, y, course = (low + torch.tensor(corner)).unbind(-1)
-            total = total + weight * self.values[x, y, course % self.courses]
+            x, y, heading = (low + torch.tensor(corner)).unbind(-1)
+            total = total + weight * self.values[x, y, heading % self.headings]
         return total
 
     def best(self, state: Tensor) -> Tensor:
-        """Numbers `(n,)` of the subtasks to call."""
-        every = [self._worth(self._outcome(state, number)) for number in range(len(self.calls.turn))]
-        return torch.stack(every).argmax(0)
+        """Optimal subtasks `(n,)`."""
+        q = [self._q(self._outcome(state, number)) for number in range(len(self.calls.turn))]
+        return torch.stack(q).argmax(0)
 
     def play(self, starts: int = STARTS) -> dict[str, float]:
-        """Success, and steps and calls of those that succeed, from uniform starts."""
+        """Success rate, and steps and calls of the successful episodes, from uniform starts."""
         env = isaachrl.make("ShipSteering", num_envs=starts, device="cpu", seed=10_000)
         assert isinstance(env, ShipSteering)
         state, steps, count = env.state.clone(), torch.zeros(starts), torch.zeros(starts)
@@ -271,7 +273,7 @@ class Root:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Sail, solve, print."""
+    """Simulate, solve, print."""
     options = config.build(Options, {key: value for key, _, value in (word.partition("=") for word in arguments)})
     torch.set_num_threads(1)
     calls = Calls(trained(options) if options.train else by_hand)

@@ -2,13 +2,12 @@
 
     python benchmarks/tabular.py [num_envs=4096] [seconds=5] [threads=0] [clock=wall|cpu]
 
-Four ways in one run, in turns. `ours`: `Env.step` on all environments. `python`: a loop over environments, each an
-object of plain Python with the same contract: an action in; the observation as an array, reward, terminated, truncated,
-reward terms, metrics and the last observation out; a random start after each end. `gymnasium`: its Taxi where it is
-installed, which has no fuel and is seen as one number. `bare`: the plain loop with nothing but the state's arithmetic
-and a reward, the least that Python needs, from which nobody could learn. Actions are random and drawn beforehand for
-all. `ratio` is ours over the faster of `python` and `gymnasium`, `ratio_to_bare` ours over that one. One JSON line goes
-to standard output.
+Four implementations in one run, alternating. `ours`: `Env.step` on all environments. `python`: a loop over environments
+in plain Python with the same interface: an action in; the observation as an array, reward, terminated, truncated,
+reward terms, metrics and the last observation out; a random start after each end. `gymnasium`: its Taxi, if installed,
+which has no fuel and a number as observation. `bare`: the plain loop with only the state and the reward, a lower bound
+for Python, without observations to learn from. All actions are random and drawn beforehand. `ratio` is ours over the
+faster of `python` and `gymnasium`, `ratio_to_bare` ours over `bare`. One JSON line goes to standard output.
 """
 
 import importlib.util
@@ -35,33 +34,32 @@ from isaachrl.errors import IsaacHRLError
 from tasks.taxi_fuel import STATIONS, STEPS, WALLS
 
 BLOCK_S = 0.25
-PLAIN_ENVS = 64  # of the plain loops: more would only cost memory
-ROUNDS = 64  # steps with actions drawn beforehand
+PLAIN_ENVS = 64  # of the plain loops; more would only use more memory
+ROUNDS = 64  # steps whose actions are drawn beforehand
 
 Stepper = Callable[[int], None]
 
 
 class Clock(Enum):
-    """What a second is."""
+    """The clock to measure with."""
 
     wall = "wall"
     cpu = "cpu"
 
     def __call__(self) -> float:
-        """Seconds since some moment."""
+        """Seconds from an arbitrary origin."""
         return time.perf_counter() if self is Clock.wall else time.process_time()
 
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         num_envs: taxis, and ships, at once.
         seconds: of each measurement.
-        threads: threads of PyTorch; 0 leaves them as they are.
-        clock: `wall`, or `cpu` to count only the time that this process really ran, over all its threads: for a
-            machine that others use too.
+        threads: threads of PyTorch; 0: its default.
+        clock: `wall`, or `cpu` for the CPU time of this process over all its threads, on a machine that is shared.
     """
 
     num_envs: int = 4096
@@ -71,10 +69,10 @@ class Options:
 
 
 class BareTaxi:
-    """One taxi with fuel, as one would write it without tensors: no observation, no time limit, no extras.
+    """One taxi with fuel in plain Python, without observation, time limit and extras.
 
     Args:
-        seed: of its own random numbers.
+        seed: of its random numbers.
     """
 
     stations = tuple(STATIONS.values())
@@ -123,10 +121,10 @@ class BareTaxi:
 
 
 class BareShip:
-    """One ship, as one would write it without tensors: no observation, no time limit, no extras.
+    """One ship in plain Python, without observation, time limit and extras.
 
     Args:
-        seed: of its own random numbers.
+        seed: of its random numbers.
     """
 
     def __init__(self, seed: int) -> None:
@@ -164,7 +162,7 @@ class BareShip:
 
 
 class PlainTaxi(BareTaxi):
-    """The same taxi with the contract of ours: what is seen, the time limit, reward terms and metrics."""
+    """The same taxi with the interface of ours: observation, time limit, reward terms and metrics."""
 
     def reset(self) -> np.ndarray:
         """Start anew; the observation `(20,)`."""
@@ -173,11 +171,11 @@ class PlainTaxi(BareTaxi):
         return self.observe()
 
     def observe(self) -> np.ndarray:
-        """One entry a row, column, passenger's place and destination, and the share of fuel `(20,)`."""
-        seen = np.zeros(20, dtype=np.float32)
-        seen[[self.row, 5 + self.column, 10 + self.passenger, 15 + self.destination]] = 1.0
-        seen[19] = self.fuel / 13.0
-        return seen
+        """Observation `(20,)`: row, column, passenger and destination, one-hot, and the share of a full tank."""
+        obs = np.zeros(20, dtype=np.float32)
+        obs[[self.row, 5 + self.column, 10 + self.passenger, 15 + self.destination]] = 1.0
+        obs[19] = self.fuel / 13.0
+        return obs
 
     def step(self, action: int) -> Any:
         """Observation after any reset, reward, terminated, truncated and extras."""
@@ -196,7 +194,7 @@ class PlainTaxi(BareTaxi):
 
 
 class PlainShip(BareShip):
-    """The same ship with the contract of ours."""
+    """The same ship with the interface of ours."""
 
     def reset(self) -> np.ndarray:
         """Start anew; the observation `(5,)`."""
@@ -205,10 +203,10 @@ class PlainShip(BareShip):
         return self.observe()
 
     def observe(self) -> np.ndarray:
-        """Place and turn rate in [-1, 1], heading as cosine and sine `(5,)`."""
+        """Observation `(5,)`: position and turn rate in [-1, 1], cosine and sine of the heading."""
         turn = self.rate / math.radians(15.0)
-        seen = (self.x / 500.0 - 1.0, self.y / 500.0 - 1.0, math.cos(self.heading), math.sin(self.heading), turn)
-        return np.array(seen, dtype=np.float32)
+        obs = (self.x / 500.0 - 1.0, self.y / 500.0 - 1.0, math.cos(self.heading), math.sin(self.heading), turn)
+        return np.array(obs, dtype=np.float32)
 
     def step(self, action: float) -> Any:
         """Observation after any reset, reward, terminated, truncated and extras."""
@@ -225,7 +223,7 @@ class PlainShip(BareShip):
 
 
 def ours(task: str, num_envs: int) -> Stepper:
-    """Blocks of steps of our environment."""
+    """A function that takes steps with our environment."""
     env = isaachrl.make(task, num_envs=num_envs)
     generator = torch.Generator().manual_seed(0)
     if task == "TaxiFuel":
@@ -241,7 +239,7 @@ def ours(task: str, num_envs: int) -> Stepper:
 
 
 def plain(kind: type[BareTaxi] | type[BareShip]) -> Stepper:
-    """Blocks of steps of the plain loop over environments."""
+    """A function that takes steps with the plain loop over environments."""
     envs: list[Any] = [kind(seed) for seed in range(PLAIN_ENVS)]
     draw = random.Random(0)
     action = (lambda: draw.randrange(7)) if issubclass(kind, BareTaxi) else (lambda: draw.uniform(-0.25, 0.25))
@@ -256,7 +254,7 @@ def plain(kind: type[BareTaxi] | type[BareShip]) -> Stepper:
 
 
 def gymnasium_taxi() -> Stepper | None:
-    """Blocks of steps of Gymnasium's Taxi with nothing wrapped around it; None where it is not installed."""
+    """A function that takes steps with Gymnasium's Taxi without wrappers; None where it is not installed."""
     if importlib.util.find_spec("gymnasium") is None:
         return None
     import gymnasium
@@ -279,12 +277,12 @@ def gymnasium_taxi() -> Stepper | None:
 
 
 def race(steppers: dict[str, tuple[Stepper, int]], seconds: float, clock: Clock) -> dict[str, float]:
-    """Steps of all environments a second, by name: the median over blocks taken in turns.
+    """Steps per second over all environments, by name: the median over alternating blocks.
 
     Args:
-        steppers: a function that takes so many steps, and how many environments each step moves.
-        seconds: of each, at least three blocks.
-        clock: what a second is.
+        steppers: a function that takes a number of steps, and its number of environments.
+        seconds: of each; at least three blocks.
+        clock: to measure with.
     """
     lengths, rates = {}, {name: list[float]() for name in steppers}
     for name, (block, _) in steppers.items():
@@ -325,9 +323,9 @@ def main(arguments: Sequence[str]) -> None:
     }
     for name, steppers in (("taxi", taxi), ("ship", ship)):
         rates = race(steppers, options.seconds, options.clock)
-        others = max(rate for who, rate in rates.items() if who not in ("ours", "bare"))
+        others = max(rate for other, rate in rates.items() if other not in ("ours", "bare"))
         ratios = {"ratio": rates["ours"] / others, "ratio_to_bare": rates["ours"] / rates["bare"]}
-        result[name] = {f"{who}_steps_per_s": rate for who, rate in rates.items()}
+        result[name] = {f"{other}_steps_per_s": rate for other, rate in rates.items()}
         result[name] |= {key: float(f"{ratio:.3g}") for key, ratio in ratios.items()}
     print(json.dumps(result))
 

@@ -1,12 +1,12 @@
-"""The figures of the task graphs: learning curves of several seeds, with the optimum or the bounds as lines.
+"""Figures of the task graphs: learning curves over several seeds, with optimum or bounds as lines.
 
     python benchmarks/task_graph_figures.py run=maxq,hpg,flat_q seeds=5 [folder=runs/figures] [max_iterations=600]
     python benchmarks/task_graph_figures.py run=rooms_basic,rooms_baseline,rooms_entropy,rooms_baseline+entropy
     python benchmarks/task_graph_figures.py run=yardsticks
     python benchmarks/task_graph_figures.py draw=docs/results
 
-A run writes one JSON file a learner and seed, and is skipped where that file exists; drawing takes what there is.
-One JSON line of what was measured goes to standard output.
+A run writes one JSON file per learner and seed, and is skipped if the file exists; figures show the files there are.
+One JSON line with the results goes to standard output.
 """
 
 import io
@@ -33,10 +33,10 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
 from isaachrl.learn.learner import Learner
 from isaachrl.learn.registry import learner_entry
-from isaachrl.learn.task_graph import oracle
-from isaachrl.learn.task_graph.continuous import ContinuousLearner
-from isaachrl.learn.task_graph.hybrid import HybridPolicy
-from isaachrl.learn.task_graph.learner import GraphLearner, greedy_means
+from isaachrl.learn.task_graph.continuous.hybrid import HybridPolicy
+from isaachrl.learn.task_graph.continuous.learner import ContinuousLearner
+from isaachrl.learn.task_graph.tabular import oracle
+from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
 from isaachrl.run.report import COLOURS
 from isaachrl.run.rollout import Episodes, run_episodes
 from tasks.ship_steering import HeadingController, ShipSteering, straight_line_steps
@@ -56,15 +56,15 @@ Record = dict[str, Any]
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         run: learners to run, or `yardsticks`, separated by commas.
-        draw: folder for the figures; nothing draws none.
-        seeds: how many, from 0.
-        folder: of the records.
-        num_envs: environments; 0 takes those of the learner's recipe for a CPU.
-        max_iterations: 0 takes the learner's own.
+        draw: folder for the figures; empty: none are drawn.
+        seeds: number of seeds, from 0.
+        folder: of the JSON files.
+        num_envs: environments; 0: those of the learner's `cpu` recipe.
+        max_iterations: 0: the learner's default.
         threads: of PyTorch.
     """
 
@@ -78,31 +78,31 @@ class Options:
 
 
 def make_learner(name: str, seed: int, options: Options) -> Learner:
-    """The learner as `train.py` would build it; `rooms_` stands before a variant of the subgoal learner."""
+    """The learner as `train.py` builds it; `rooms_NAME` is a variant of the subgoal learner."""
     file, _, variant = name.replace("rooms_", "subgoals ").partition(" ")
     entry = learner_entry(file)
     values = OmegaConf.to_container(OmegaConf.load(CFG / f"{file}.yaml"))
     assert isinstance(values, dict)
-    wanted = {str(key): value for key, value in values.items() if key not in ("name", "recipes")}
+    train = {str(key): value for key, value in values.items() if key not in ("name", "recipes")}
     if options.max_iterations:
-        wanted["max_iterations"] = options.max_iterations
+        train["max_iterations"] = options.max_iterations
     if variant:
-        wanted["variant"] = variant
+        train["variant"] = variant
     task = "FourRooms" if variant else "TaxiFuel" if name in TAXI else "ShipSteering"
     usual = values["recipes"]["cpu"]["num_envs"]
     cfg = ROOMS_CFG if variant else None
     env = isaachrl.make(task, num_envs=options.num_envs or usual, device="cpu", seed=seed, cfg=cfg)
-    return entry.build(env, config.build(entry.cfg_type, wanted, "train"), seed)
+    return entry.build(env, config.build(entry.cfg_type, train, "train"), seed)
 
 
 def record(name: str, seed: int, options: Options) -> Record:
-    """Train one learner and keep its signals."""
+    """Train one learner and record its signals."""
     learner = make_learner(name, seed, options)
     rows: list[Record] = []
     start, cpu = time.perf_counter(), time.process_time()
     while learner.iteration < learner.max_iterations:
         row = learner.iterate()
-        if isinstance(learner, GraphLearner) and learner.iteration % GREEDY_EVERY == 0:
+        if isinstance(learner, TabularLearner) and learner.iteration % GREEDY_EVERY == 0:
             row["greedy/return"], row["greedy/length"] = greedy_means(learner)
         rows.append({"samples": learner.samples} | row)
     found: Record = {"name": name, "seed": seed, "num_envs": learner.env.num_envs, "rows": rows}
@@ -113,9 +113,9 @@ def record(name: str, seed: int, options: Options) -> Record:
 
 
 def ship_results(learner: ContinuousLearner) -> Record:
-    """The deterministic policy's episodes from uniform starts, and its way from the two sample starts."""
+    """Evaluation of the deterministic policy from uniform starts, and its trajectories from the two sample starts."""
     env = isaachrl.make("ShipSteering", num_envs=EVALUATED, device="cpu", seed=10_000)
-    policy = learner.method.policy(env)
+    policy = learner.algorithm.policy(env)
     calls = torch.zeros(EVALUATED)
 
     def note(result: Any) -> None:
@@ -129,7 +129,7 @@ def ship_results(learner: ContinuousLearner) -> Record:
 
 
 def summarize(episodes: Episodes) -> Record:
-    """Success, and steps of those that succeeded."""
+    """Success rate, and steps of the successful episodes."""
     success = episodes.metrics["success_rate"][:, 0] > 0
     return {
         "episodes": len(success),
@@ -140,10 +140,10 @@ def summarize(episodes: Episodes) -> Record:
 
 
 def track(learner: ContinuousLearner, start: Sequence[float]) -> Record:
-    """Places on the way from one start, and the places where subtasks were called."""
+    """Trajectory from one start, and the positions at which subtasks were called."""
     env = isaachrl.make("ShipSteering", num_envs=1, device="cpu")
     assert isinstance(env, ShipSteering)
-    policy = learner.method.policy(env)
+    policy = learner.algorithm.policy(env)
     x, y, heading, rate = start
     env.state = torch.tensor([[x, y, np.deg2rad(heading), np.deg2rad(rate)]], dtype=torch.float32)
     places, called = [env.state[0, :2].tolist()], []
@@ -158,7 +158,7 @@ def track(learner: ContinuousLearner, start: Sequence[float]) -> Record:
 
 
 def yardsticks() -> Record:
-    """What is best in the taxi's world and in the rooms, and for the ship a bound and a controller made by hand."""
+    """The optima of the taxi and the rooms, and for the ship a lower bound and a hand-written controller."""
     mdp = getattr(isaachrl.make("TaxiFuel", device="cpu"), "mdp")  # noqa: B009 - a tabular environment
     best = oracle.evaluate(mdp, oracle.greedy(oracle.action_values(mdp, oracle.optimal_values(mdp))))
     env = isaachrl.make("ShipSteering", num_envs=20_000, device="cpu", seed=10_000)
@@ -166,21 +166,21 @@ def yardsticks() -> Record:
     bound = float(straight_line_steps(env.cfg, env.state).mean())
     controller = summarize(run_episodes(env, HeadingController(env), 1))
     rooms = getattr(isaachrl.make("FourRooms", device="cpu", cfg=ROOMS_CFG), "mdp")  # noqa: B009 - a tabular environment
-    ways = oracle.action_values(rooms, oracle.optimal_values(rooms, 0.9), 0.9)
-    shortest = oracle.evaluate(rooms, oracle.greedy(ways))
+    values = oracle.action_values(rooms, oracle.optimal_values(rooms, 0.9), 0.9)
+    shortest = oracle.evaluate(rooms, oracle.greedy(values))
     ship = {"straight_line_steps": bound, "controller": controller}
-    return {"taxi": best.plain(), "ship": ship, "rooms": shortest.plain()}
+    return {"taxi": best.as_dict(), "ship": ship, "rooms": shortest.as_dict()}
 
 
 def series(records: list[Record], signal: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Samples `(T,)` and values `(seeds, T)` of a signal, smoothed; None where nobody has it."""
+    """Samples `(T,)` and smoothed values `(seeds, T)` of a signal; None if it is missing."""
     grid, rows = None, []
     for found in records:
         points = [(row["samples"], row[signal]) for row in found["rows"] if row.get(signal) is not None]
         if not points:
             return None
         samples, values = np.array(points, dtype=float).T
-        width = SMOOTH if len(values) > 10 * SMOOTH else 1  # what is measured seldom is exact
+        width = SMOOTH if len(values) > 10 * SMOOTH else 1  # signals that are rarely measured are exact
         padded = np.pad(values, (width // 2, (width - 1) // 2), mode="edge")
         grid = samples if grid is None else grid
         rows.append(np.interp(grid, samples, np.convolve(padded, np.ones(width) / width, mode="valid")))
@@ -188,7 +188,7 @@ def series(records: list[Record], signal: str) -> tuple[np.ndarray, np.ndarray] 
 
 
 def curve(axes: Axes, groups: dict[str, list[Record]], signal: str, title: str) -> None:
-    """One panel: mean over seeds within the band from the lowest to the highest."""
+    """One panel: mean over seeds, and the band from the lowest to the highest."""
     for colour, (name, records) in zip(COLOURS, groups.items(), strict=False):
         found = series(records, signal) if records else None
         if found is None:
@@ -203,7 +203,7 @@ def curve(axes: Axes, groups: dict[str, list[Record]], signal: str, title: str) 
 
 
 def level(axes: Axes, value: float, name: str, style: str = "--") -> None:
-    """A line to compare with."""
+    """A horizontal line for comparison."""
     axes.axhline(value, color="#555555", linestyle=style, linewidth=1.0, label=f"{name} {value:.3g}")
 
 
@@ -218,7 +218,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def draw_taxi(groups: dict[str, list[Record]], best: Record, path: Path) -> None:
-    """Average reward per step while learning (the paper's Figure 6), and the greedy policy over all starts."""
+    """Average reward per step in training (the paper's Figure 6), and the return of the greedy policy."""
     figure = Figure(figsize=(11.0, 4.0), dpi=90, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
@@ -234,36 +234,36 @@ def draw_ship(groups: dict[str, list[Record]], marks: Record, path: Path) -> Non
     """The paper's Figures 7 to 11, and the sample paths of Figure 12."""
     figure = Figure(figsize=(15.0, 7.5), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.subplots(2, 3).flatten()
+    panels = figure.subplots(2, 3).flatten()
     hybrid = {"hybrid": groups.get("hybrid", [])}
-    curve(places[0], groups, "episode/success_rate", "share of episodes that pass the gate")
-    level(places[0], marks["controller"]["success_rate"], "controller")
-    curve(places[1], hybrid, "episode/calls", "subtask calls an episode")
-    curve(places[2], groups, "episode/steps_to_goal", "steps to the gate")
-    level(places[2], marks["straight_line_steps"], "straight line", ":")
-    level(places[2], marks["controller"]["steps_to_goal"], "controller")
-    curve(places[3], hybrid, "subtask/diagonal", "share of diagonal calls that arrive")
-    curve(places[4], hybrid, "subtask/straight", "share of straight calls that arrive")
+    curve(panels[0], groups, "episode/success_rate", "share of episodes that pass the gate")
+    level(panels[0], marks["controller"]["success_rate"], "controller")
+    curve(panels[1], hybrid, "episode/calls", "subtask calls an episode")
+    curve(panels[2], groups, "episode/steps_to_goal", "steps to the gate")
+    level(panels[2], marks["straight_line_steps"], "straight line", ":")
+    level(panels[2], marks["controller"]["steps_to_goal"], "controller")
+    curve(panels[3], hybrid, "subtask/diagonal", "share of diagonal calls that arrive")
+    curve(panels[4], hybrid, "subtask/straight", "share of straight calls that arrive")
     for record_ in hybrid["hybrid"][:1]:
-        draw_tracks(places[5], record_["tracks"])
+        draw_tracks(panels[5], record_["tracks"])
     save(figure, path)
 
 
 def draw_rooms(groups: dict[str, list[Record]], best: Record, path: Path) -> None:
-    """The variants of the two-level policy gradient in the rooms, while they explore."""
+    """The variants of the two-level policy gradient in the rooms, in training."""
     figure = Figure(figsize=(15.0, 4.0), dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.subplots(1, 3)
+    panels = figure.subplots(1, 3)
     named = {name.removeprefix("rooms_"): records for name, records in groups.items()}
-    curve(places[0], named, "episode/success_rate", "share of episodes that reach the goal")
-    curve(places[1], named, "episode/length", "steps an episode")
-    level(places[1], best["mean_length"], "shortest way")
-    curve(places[2], named, "subgoal/achieved", "share of subgoals that are achieved")
+    curve(panels[0], named, "episode/success_rate", "share of episodes that reach the goal")
+    curve(panels[1], named, "episode/length", "steps an episode")
+    level(panels[1], best["mean_length"], "shortest way")
+    curve(panels[2], named, "subgoal/achieved", "share of subgoals that are achieved")
     save(figure, path)
 
 
 def draw_tracks(axes: Axes, tracks: list[Record]) -> None:
-    """Two ways to the gate; small circles where subtasks were called."""
+    """The two sample trajectories; small circles where subtasks were called."""
     for colour, found in zip(COLOURS, tracks, strict=False):
         axes.plot(*np.array(found["places"]).T, color=colour)
         axes.plot(*np.array(found["places"][0]), "o", color=colour, markersize=9)
@@ -281,7 +281,7 @@ def load(folder: Path, names: Sequence[str]) -> dict[str, list[Record]]:
 
 
 def final(found: Record) -> Any:
-    """What a record says of the learner at its end."""
+    """The final result of a record."""
     last = found["rows"][-1]
     rooms = {key: last[key] for key in ("episode/success_rate", "episode/length") if key in last}
     return found.get("evaluation") or last.get("greedy/return") or rooms
@@ -293,12 +293,12 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(options.threads)
     folder = Path(options.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [name for name in options.run.split(",") if name]
-    if "yardsticks" in wanted:
-        wanted.remove("yardsticks")
+    names = [name for name in options.run.split(",") if name]
+    if "yardsticks" in names:
+        names.remove("yardsticks")
         write_atomically(folder / "yardsticks.json", json.dumps(yardsticks()).encode())
     for seed in range(options.seeds):
-        for name in wanted:
+        for name in names:
             path = folder / f"{name}_{seed}.json"
             if not path.exists():
                 write_atomically(path, json.dumps(record(name, seed, options)).encode())

@@ -1,4 +1,4 @@
-"""FourRooms: find the goal in a grid of four rooms, which pays only there.
+"""FourRooms: reach the goal in a grid of four rooms, with a reward only there.
 
 The map of Sutton, Precup and Singh (1999), with deterministic moves. State: row and column, and those of the goal.
 """
@@ -32,18 +32,18 @@ MAP = (
 SIZE = len(MAP)
 ACTIONS = ("North", "South", "East", "West")
 STEPS = ((-1, 0), (1, 0), (0, 1), (0, -1))
-COLUMNS = {"row": "top", "column": "left", "goal_row": "top", "goal_column": "left"}  # and where they count from
+COLUMNS = {"row": "top", "column": "left", "goal_row": "top", "goal_column": "left"}  # with the edge they count from
 HALLWAYS = {"north": (2, 5), "east": (6, 8), "south": (9, 5), "west": (5, 1)}
 
 
 @dataclass
 class FourRoomsCfg:
-    """The rooms and what they pay.
+    """The rooms and the rewards.
 
     Args:
-        episode_steps: steps until an episode is truncated.
-        random_goal: the goal is another cell in every episode; off, it is always the same.
-        goal_row, goal_column: that cell.
+        episode_steps: time limit.
+        random_goal: draw a goal for every episode; if off, it is always the same.
+        goal_row, goal_column: cell of the fixed goal.
         goal_reward: for reaching the goal.
         step_reward: for every step.
     """
@@ -56,7 +56,7 @@ class FourRoomsCfg:
     step_reward: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a goal in a wall."""
+        """Validate the goal."""
         inside = 0 <= self.goal_row < SIZE and 0 <= self.goal_column < SIZE
         if not inside or MAP[self.goal_row][self.goal_column] == "#":
             raise ConfigError(f"task: the goal ({self.goal_row}, {self.goal_column}) is in a wall, or off the map")
@@ -72,9 +72,9 @@ def four_rooms_mdp(cfg: FourRoomsCfg) -> TabularMdp:
     factors = tuple(Factor(name, 0, SIZE) for name in COLUMNS)
     states = all_states(factors)
     wall = torch.tensor([[cell == "#" for cell in line] for line in MAP])
-    place, goal = states[:, None, :2], states[:, None, 2:]
-    moved = (place + torch.tensor(STEPS)).clamp(0, SIZE - 1)
-    moved = torch.where(wall[moved[..., 0], moved[..., 1]].unsqueeze(-1), place, moved)
+    cell, goal = states[:, None, :2], states[:, None, 2:]
+    moved = (cell + torch.tensor(STEPS)).clamp(0, SIZE - 1)
+    moved = torch.where(wall[moved[..., 0], moved[..., 1]].unsqueeze(-1), cell, moved)
     reached = (moved == goal).all(-1)
     after = torch.cat((moved, goal.expand_as(moved)), dim=-1)
     free = ~wall[states[:, 0], states[:, 1]] & ~wall[states[:, 2], states[:, 3]]
@@ -100,16 +100,16 @@ def four_rooms_mdp(cfg: FourRoomsCfg) -> TabularMdp:
 
 
 def achieved(states: Tensor, subgoal: Tensor) -> Tensor:
-    """`(n,)` bool: states `(n, 4)` stand in the hallway, or on the goal, of these numbers `(n,)`."""
+    """`(n,)` bool: at states `(n, 4)` the subgoals of these numbers `(n,)`, hallways or the goal, are achieved."""
     row, column, goal_row, goal_column = states.unbind(-1)
-    # compared with plain numbers: a table of them would have to be brought to the device in every step
-    there = [(row == r) & (column == c) for r, c in HALLWAYS.values()]
-    there.append((row == goal_row) & (column == goal_column))
-    return torch.stack(there, dim=-1).gather(-1, subgoal.unsqueeze(-1)).squeeze(-1)
+    # compared with plain numbers: a tensor of them would be copied to the device in every step
+    achieved = [(row == r) & (column == c) for r, c in HALLWAYS.values()]
+    achieved.append((row == goal_row) & (column == goal_column))
+    return torch.stack(achieved, dim=-1).gather(-1, subgoal.unsqueeze(-1)).squeeze(-1)
 
 
 def draw(track: Tensor) -> np.ndarray:
-    """The rooms with the goal and the way walked `(T, 4)`, as an image."""
+    """An image of the rooms with the goal and the trajectory `(T, 4)`."""
     canvas = Canvas(SIZE, SIZE, 32)
     for row, line in enumerate(MAP):
         for column, cell in enumerate(line):

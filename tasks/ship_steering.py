@@ -1,8 +1,8 @@
-"""ShipSteering: turn a ship of constant speed so that it passes a gate.
+"""ShipSteering: steer a ship of constant speed through a gate.
 
 The ship of Miller, Sutton and Werbos (1990) with the constants of Ghavamzadeh and Mahadevan (2003). State: x and y in
-metres, heading in radians from the x axis, turn rate in rad/s. The one action is the desired turn rate in rad/s, which
-the ship takes on with a lag; it is held over several sampling intervals.
+metres, heading in radians from the x axis, turn rate in rad/s. The only action is the desired turn rate in rad/s, which
+the ship follows with a lag; it is held for several sampling intervals.
 """
 
 import math
@@ -22,7 +22,7 @@ from isaachrl.errors import ConfigError
 from tasks.common.canvas import BLUE, GREEN, GREY, ORANGE, RED, Canvas
 
 DIRECTIONS = ("East", "NorthEast", "North", "NorthWest", "West", "SouthWest", "South", "SouthEast")
-LOCAL_M = 150.0  # side of the square in which a subtask sails
+LOCAL_M = 150.0  # side of the square of a subtask
 STRAIGHT_START_M, STRAIGHT_GOAL_M = (40.0, 75.0), (140.0, 75.0)
 DIAGONAL_START_M, DIAGONAL_GOAL_M = (40.0, 40.0), (140.0, 140.0)
 REACH_M = 10.0
@@ -35,18 +35,18 @@ class ShipSteeringCfg:
     """The ship and its sea.
 
     Args:
-        episode_steps: control steps until an episode is truncated.
-        substeps: sampling intervals in which an action is held.
+        episode_steps: time limit, in control steps.
+        substeps: sampling intervals per control step.
         sampling_s: length of a sampling interval.
-        speed_m_s: of the ship, always.
+        speed_m_s: constant speed of the ship.
         time_constant_s: of the lag between desired and actual turn rate.
-        max_turn_deg_s: greatest turn rate, desired and at the start.
-        size_m: side of the square sea; who leaves it has failed.
+        max_turn_deg_s: limit of the desired and the initial turn rate.
+        size_m: side of the square sea; leaving it is a failure.
         gate_from_m, gate_to_m: x of the gate's two ends.
         gate_y_m: y of both.
-        heading_from_y: measure the heading from the y axis, clockwise; the mirror image of the same world.
+        heading_from_y: measure headings from the y axis, clockwise: the mirror image of the same task.
         step_reward: for every control step.
-        goal_reward: for passing the gate; learners with a reward of their own for it leave this at 0.
+        goal_reward: for passing the gate; 0 for learners that add a reward of their own.
         out_reward: for leaving the sea.
     """
 
@@ -66,7 +66,7 @@ class ShipSteeringCfg:
     out_reward: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse ships that cannot sail."""
+        """Validate ranges."""
         for name in ("episode_steps", "substeps", "sampling_s", "speed_m_s", "time_constant_s", "max_turn_deg_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"task.{name}={getattr(self, name)}: expected more than 0")
@@ -78,7 +78,7 @@ class ShipSteeringCfg:
 
     @property
     def step_m(self) -> float:
-        """Way of one control step."""
+        """Distance per control step."""
         return self.substeps * self.sampling_s * self.speed_m_s
 
     @property
@@ -91,14 +91,14 @@ class ShipSteering(Env):
     """N ships.
 
     Attributes:
-        state: `(N, 4)` x m, y m, heading rad, turn rate rad/s; may be written, in place or as a whole. It is kept
-            column by column, since sines of scattered numbers are slow on the CPU.
-        task_graph: eight ways to sail, in two kinds that share what they learn.
+        state: `(N, 4)` x m, y m, heading rad, turn rate rad/s; writable, in place or as a whole. It is stored by
+            columns, since sines of strided numbers are slow on the CPU.
+        task_graph: eight directions to sail in, of two kinds that share a policy each.
         action_extent: least and greatest action, rad/s.
 
     Args:
         cfg: see `ShipSteeringCfg`.
-        world: where the environment is built; the engine plays no part.
+        world: number of environments, device and generator; the engine is not used.
     """
 
     def __init__(self, cfg: ShipSteeringCfg, world: World) -> None:
@@ -116,7 +116,8 @@ class ShipSteering(Env):
         half, turn = 0.5 * cfg.size_m, cfg.max_turn_rad_s
         self._scale = torch.tensor([1 / half, 1 / half, 1.0, 1 / turn], device=self.device).unsqueeze(-1)
         self._shift = torch.tensor([-1.0, -1.0, 0.0, 0.0], device=self.device).unsqueeze(-1)
-        self._pay = torch.tensor([cfg.step_reward, cfg.goal_reward, cfg.out_reward], device=self.device).unsqueeze(-1)
+        rewards = [[cfg.step_reward], [cfg.goal_reward], [cfg.out_reward]]
+        self._rewards = torch.tensor(rewards, device=self.device)
         self._ones = torch.ones(self.num_envs, device=self.device)
         self._always = self._ones.bool()
         self.state = torch.zeros(4, self.num_envs, device=self.device).T
@@ -124,7 +125,7 @@ class ShipSteering(Env):
         self.reset()
 
     def advance(self, action: Tensor) -> StepResult:
-        """See `Env.advance`; actions `(N, 1)` in rad/s beyond the ship's limits are cut to them."""
+        """See `Env.advance`; actions `(N, 1)` in rad/s are clamped to the limits of the ship."""
         broken = broken_rows(action)
         desired = action[:, :1].T.masked_fill(broken, 0.0)
         path, slope = self._sail(desired.clamp(*self.action_extent))
@@ -132,9 +133,9 @@ class ShipSteering(Env):
         passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
         outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
         terminated = passed | outside | broken
-        # one row each for the step itself, the gate and the sea's edge, and what they pay
+        # three rows: the step itself, the gate, and the edge of the sea
         events = torch.stack((self._always, passed, outside)).float().masked_fill(broken, 0.0)
-        terms = self._pay * events
+        terms = self._rewards * events
         _, goal, out = events.unbind(0)
         obs = self.observe()
         return StepResult(
@@ -151,11 +152,11 @@ class ShipSteering(Env):
     def _sail(self, desired: Tensor) -> tuple[Tensor, Tensor]:
         """Sail through K sampling intervals under desired turn rates `(1, N)`.
 
-        The turn rate's lag is linear, so that the headings of all intervals follow from the first (see `response`).
+        The lag of the turn rate is linear, so that all headings are linear in the initial state (see `response`).
 
         Returns:
-            The places `(2, K + 1, N)` at the ends of the intervals, x before y, and by how much x grows with y
-            between them `(K, N)`, which is infinite along the x axis.
+            The positions `(2, K + 1, N)` at the ends of the intervals, x before y, and the slope dx/dy of each interval
+            `(K, N)`, which is infinite along the x axis.
         """
         start, count = self.state.T, self.cfg.substeps
         driven = self._turning @ torch.cat((start[2:], desired))
@@ -166,16 +167,16 @@ class ShipSteering(Env):
         return path, east / north
 
     def _passed(self, path: Tensor, slope: Tensor) -> Tensor:
-        """`(N,)` bool: a way crosses the gate, in either direction; arguments as `_sail` returns them."""
+        """`(N,)` bool: the path crosses the gate, in either direction; arguments as returned by `_sail`."""
         cfg, x, y = self.cfg, path[0, :-1], path[1] - self.cfg.gate_y_m
         low = y < 0.0
         crosses = low[1:] != low[:-1]
-        at = x - y[:-1] * slope  # of no meaning where it crosses no line
+        at = x - y[:-1] * slope  # meaningless where the line of the gate is not crossed
         middle, half = 0.5 * (cfg.gate_from_m + cfg.gate_to_m), 0.5 * (cfg.gate_to_m - cfg.gate_from_m)
         return any_row(crosses & ((at - middle).abs() <= half))
 
     def reset_where(self, mask: Tensor) -> Obs:
-        """See `Env.reset_where`: uniform over the whole range of every column."""
+        """See `Env.reset_where`: uniform over the range of every column."""
         self.check_mask(mask)
         share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
         self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
@@ -183,13 +184,13 @@ class ShipSteering(Env):
         return self.observe()
 
     def observe(self) -> Obs:
-        """See `Env.observe`: place and turn rate in [-1, 1], heading as cosine and sine."""
+        """See `Env.observe`: position and turn rate in [-1, 1], cosine and sine of the heading."""
         state = self.state.T
         scaled = self._shift + self._scale * state
         return {"ship": torch.cat((scaled[:2], state[2:3].cos(), state[2:3].sin(), scaled[3:])).T}
 
     def picture(self, track: Tensor) -> np.ndarray:
-        """An image `(height, width, 3)` of a track `(T, 4)` from its start to the present."""
+        """An image `(height, width, 3)` of a trajectory `(T, 4)`."""
         return draw(self.cfg, track)
 
     def state_dict(self) -> dict[str, Any]:
@@ -205,16 +206,16 @@ class ShipSteering(Env):
 
 
 def layout(cfg: ShipSteeringCfg) -> ObsLayout:
-    """Names and units of what is seen, and of the state's columns."""
+    """Names and units of the columns of the observation and the state."""
     half, turn = f"halves of {cfg.size_m:g} m from the middle", f"shares of {cfg.max_turn_rad_s:.4g} rad/s"
     heading = "clockwise from y" if cfg.heading_from_y else "counterclockwise from x"
-    seen = [("x, y", 2, half), ("cosine, sine of the heading", 2, heading), ("turn rate", 1, turn)]
+    observation = [("x, y", 2, half), ("cosine, sine of the heading", 2, heading), ("turn rate", 1, turn)]
     state = [("x, y", 2, "m"), ("heading", 1, f"rad, {heading}"), ("turn rate", 1, "rad/s")]
-    return {"ship": seen, "state": state}
+    return {"ship": observation, "state": state}
 
 
 def any_row(flags: Tensor) -> Tensor:
-    """Whether any of K rows is true, `(N,)` bool of `(K, N)`; for few rows faster on the CPU than `any`."""
+    """`flags.any(0)`, `(N,)` bool of `(K, N)`; for few rows this is faster on the CPU than `any`."""
     found, *others = flags.unbind(0)
     for row in others:
         found = found | row
@@ -222,16 +223,16 @@ def any_row(flags: Tensor) -> Tensor:
 
 
 def wrap(angle: Tensor) -> Tensor:
-    """An angle in radians brought into [-pi, pi)."""
-    turns = ((angle + math.pi) * (0.5 / math.pi)).floor()  # many times as fast on the CPU as `remainder`
+    """An angle in radians, wrapped to [-pi, pi)."""
+    turns = ((angle + math.pi) * (0.5 / math.pi)).floor()  # much faster on the CPU than `remainder`
     return torch.sub(angle, turns, alpha=2 * math.pi)
 
 
 def response(cfg: ShipSteeringCfg) -> Tensor:
-    """How a held action shows: weights `(K + 2, 3)` of the first heading, the first turn rate and the desired one.
+    """Response to a held action: weights `(K + 2, 3)` of the initial heading and turn rate and the desired turn rate.
 
-    From rate' = rate + dt (desired - rate) / T and heading' = heading + dt rate, all right sides old values. The rows
-    are the headings after 0 to K intervals, and the turn rate after K.
+    Euler steps of rate' = (desired - rate) / T and heading' = rate. The rows are the headings after 0 to K intervals
+    and the turn rate after K.
     """
     keep = 1.0 - cfg.sampling_s / cfg.time_constant_s
     rates = [(keep**k, 1.0 - keep**k) for k in range(cfg.substeps + 1)]
@@ -242,21 +243,21 @@ def response(cfg: ShipSteeringCfg) -> Tensor:
 
 
 def odometry(cfg: ShipSteeringCfg) -> Tensor:
-    """How a way adds up: weights `(2 K + 2, 2 K + 2)` of x, y, and the K directions' x and then y.
+    """Integration of a path: weights `(2 K + 2, 2 K + 2)` of the initial x and y and the K directions, x before y.
 
-    The rows are x at the ends of the intervals, the start first, and then y.
+    The rows are x at the ends of the intervals, from 0 to K, and then y.
     """
     count, interval_m = cfg.substeps, cfg.sampling_s * cfg.speed_m_s
     sums = interval_m * torch.ones(count + 1, count).tril(-1)
     own, other = torch.ones(count + 1, 1), torch.zeros(count + 1, 1)
-    nothing = torch.zeros_like(sums)
-    return torch.cat((torch.cat((own, other, sums, nothing), 1), torch.cat((other, own, nothing, sums), 1)))
+    zeros = torch.zeros_like(sums)
+    return torch.cat((torch.cat((own, other, sums, zeros), 1), torch.cat((other, own, zeros, sums), 1)))
 
 
 def ship_graph(cfg: ShipSteeringCfg) -> TaskGraph:
-    """Root chooses one of eight directions; the four straight ones share a policy, and so do the four diagonal ones.
+    """Root calls one of eight directions; the four straight ones share a policy, and so do the four diagonal ones.
 
-    Each sails in a square of its own, turned so that all of a kind look alike.
+    Each subtask sails in a square of its own, rotated so that all of a kind are equal.
     """
     turn = cfg.max_turn_rad_s
     angles = ((-math.pi, math.pi), (-turn, turn))
@@ -267,14 +268,14 @@ def ship_graph(cfg: ShipSteeringCfg) -> TaskGraph:
     for number, name in enumerate(DIRECTIONS):
         diagonal = number % 2 == 1
         start, goal = (DIAGONAL_START_M, DIAGONAL_GOAL_M) if diagonal else (STRAIGHT_START_M, STRAIGHT_GOAL_M)
-        way = _Way(goal, cfg.heading_from_y)
+        sail = _SailTo(goal, cfg.heading_from_y)
         subtasks.append(
             Subtask(
                 name,
                 ("Turn",),
-                done=way.done,
-                succeeded=way.arrived,
-                internal_reward=way.internal_reward,
+                done=sail.done,
+                succeeded=sail.arrived,
+                internal_reward=sail.internal_reward,
                 frame=Frame((number // 2) * 0.5 * math.pi, start, sign),
                 shares="diagonal" if diagonal else "straight",
                 extent=(*local, *angles),
@@ -284,8 +285,8 @@ def ship_graph(cfg: ShipSteeringCfg) -> TaskGraph:
     return TaskGraph(tuple(subtasks), ("Turn",))
 
 
-class _Way:
-    """What it is to sail to a point of a subtask's own square; states `(n, 4)` are in its frame.
+class _SailTo:
+    """The functions of a subtask that sails to a point in its square; views `(n, 4)` are in its frame.
 
     Args:
         goal: the point, metres.
@@ -305,11 +306,11 @@ class _Way:
         return ((view[:, :2] < 0.0) | (view[:, :2] > LOCAL_M)).any(-1)
 
     def done(self, view: Tensor) -> Tensor:
-        """`(n,)` bool: one of the two."""
+        """`(n,)` bool: arrived or lost."""
         return self.arrived(view) | self.lost(view)
 
     def internal_reward(self, before: Tensor, after: Tensor) -> Tensor:
-        """`(n,)`: 100 for arriving, -100 for leaving the square, and up to -1 for not heading for the point."""
+        """`(n,)`: 100 for arriving, -100 for leaving the square, 0 to -1 for the heading's deviation."""
         dx, dy = self.goal[0] - after[:, 0], self.goal[1] - after[:, 1]
         bearing = torch.atan2(dx, dy) if self.heading_from_y else torch.atan2(dy, dx)
         off = wrap(after[:, 2] - bearing) / HEADING_WIDTH_RAD
@@ -318,18 +319,18 @@ class _Way:
 
 
 def straight_line_steps(cfg: ShipSteeringCfg, state: Tensor) -> Tensor:
-    """Fewest control steps `(n,)` in which any ship at `state (n, 4)` could reach the gate: the straight way there."""
+    """Lower bound `(n,)` of the control steps to the gate from `state (n, 4)`: along a straight line."""
     dx = state[:, 0] - state[:, 0].clamp(cfg.gate_from_m, cfg.gate_to_m)
     return torch.ceil(torch.hypot(dx, state[:, 1] - cfg.gate_y_m) / cfg.step_m).clamp_min(1.0)
 
 
 class HeadingController:
-    """Steers by hand: towards a point behind the gate's middle, with some margin to its ends; a yardstick.
+    """A hand-written policy for comparison: heads for a point behind the gate, with a margin to its ends.
 
     Args:
         env: whose state it reads.
-        gain_1_s: desired turn rate for each radian off the bearing, per second.
-        damping: how much of the present turn rate is taken off, in the same unit.
+        gain_1_s: desired turn rate per radian of deviation from the bearing.
+        damping: factor of the present turn rate that is subtracted.
     """
 
     def __init__(self, env: ShipSteering, gain_1_s: float = 0.5, damping: float = 1.5) -> None:
@@ -340,22 +341,22 @@ class HeadingController:
         cfg, (x, y, heading, rate) = self.env.cfg, self.env.state.unbind(-1)
         margin = 0.15 * (cfg.gate_to_m - cfg.gate_from_m)
         aim = x.clamp(cfg.gate_from_m + margin, cfg.gate_to_m - margin)
-        # from the side the gate is a thin line: first come before it, so that it can be crossed at an angle
+        # from the side the gate is a thin line: head for a point in front of it first, to cross it at an angle
         beside = (x - aim).abs()
         away = y - cfg.gate_y_m
         side = torch.where(away < 0.0, -1.0, 1.0)
         before = side * torch.minimum(0.5 * beside, torch.full_like(beside, 60.0))
         dx, dy = aim - x, cfg.gate_y_m + torch.where(beside > 30.0, before, -2.0 * side) - y
         bearing = torch.atan2(dx, dy) if cfg.heading_from_y else torch.atan2(dy, dx)
-        wanted = self.gain_1_s * wrap(bearing - heading) - self.damping * rate
-        return wanted.unsqueeze(-1)
+        desired = self.gain_1_s * wrap(bearing - heading) - self.damping * rate
+        return desired.unsqueeze(-1)
 
     def restart(self, mask: Tensor) -> None:
-        """See `Policy.restart`: nothing is remembered."""
+        """See `Policy.restart`: there is no state."""
 
 
 def draw(cfg: ShipSteeringCfg, track: Tensor) -> np.ndarray:
-    """The sea with its gate and a track `(T, 4)`, as an image."""
+    """An image of the sea with the gate and a trajectory `(T, 4)`."""
     canvas = Canvas(cfg.size_m, cfg.size_m, 400.0 / cfg.size_m)
     unit = cfg.size_m / 100.0
     for i in range(1, 4):

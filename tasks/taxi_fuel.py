@@ -1,8 +1,8 @@
-"""TaxiFuel: fetch a passenger and bring him to his destination before the fuel runs out.
+"""TaxiFuel: fetch a passenger and bring them to their destination before the fuel runs out.
 
-The taxi of Dietterich (1998) with fuel, on his map of five by five cells. State: row and column from the upper left
-corner, the passenger's station or 4 in the taxi, the destination's station, and the fuel, which is -1 when it has run
-out. Stations: 0 red (0, 0), 1 green (0, 4), 2 yellow (4, 0), 3 blue (4, 3).
+The taxi of Dietterich (1998) with fuel, on the map of 5 by 5 cells. State: row and column from the upper left corner,
+the passenger's station or 4 in the taxi, the destination's station, and the fuel, -1 after it has run out. Stations:
+0 red (0, 0), 1 green (0, 4), 2 yellow (4, 0), 3 blue (4, 3).
 """
 
 from dataclasses import dataclass
@@ -24,30 +24,30 @@ NORTH, SOUTH, EAST, WEST, PICKUP, DROPOFF, FILLUP = range(7)
 STATIONS = {"red": (0, 0), "green": (0, 4), "yellow": (4, 0), "blue": (4, 3)}
 SIZE = 5
 IN_TAXI = 4
-WALLS = ((0, 1), (1, 1), (3, 0), (4, 0), (3, 2), (4, 2))  # cells with a wall on their right
-STEPS = ((-1, 0), (1, 0), (0, 1), (0, -1))  # rows and columns by which the four moves lead on
+WALLS = ((0, 1), (1, 1), (3, 0), (4, 0), (3, 2), (4, 2))  # cells with a wall on the right
+STEPS = ((-1, 0), (1, 0), (0, 1), (0, -1))  # change of row and column by the four moves
 
 
 @dataclass
 class TaxiFuelCfg:
-    """The taxi's world. The defaults are those of the task graph paper where it says them.
+    """The taxi's world. The defaults are those of the HPG paper (Ghavamzadeh and Mahadevan 2003) where it gives them.
 
     Args:
-        episode_steps: steps until an episode is truncated.
+        episode_steps: time limit.
         filling_row, filling_column: cell of the filling station.
-        capacity: fuel of a full tank; every action uses one unit, and `Fillup` leaves the tank full.
-        start_fuel_low, start_fuel_high: range of the fuel at the start, both ends included.
-        fuel_limit: off, fuel is never used up.
-        dies_at_zero: the fuel has run out at 0 already, not below it.
-        delivery_first: who delivers on the last drop has delivered; off, he has run dry.
+        capacity: fuel of a full tank. Every action uses one unit; `Fillup` fills the tank.
+        start_fuel_low, start_fuel_high: range of the initial fuel, both ends included.
+        fuel_limit: actions use fuel.
+        dies_at_zero: the fuel has run out at 0, instead of below 0.
+        delivery_first: a delivery in the step in which the fuel runs out is a success, instead of a failure.
         drop_anywhere: the passenger may be dropped at any station, and waits there.
         step_reward: for every action.
         delivery_reward: for a delivery.
-        illegal_reward: for picking up or dropping off where that cannot be done.
+        illegal_reward: for picking up or dropping off where that is not possible.
         dry_reward: for running out of fuel.
-        delivery_replaces, dry_replaces, illegal_adds: whether these three stand in the place of the step's reward or
-            beside it. By default only the illegal one replaces it.
-        illegal_fillup: filling up elsewhere is illegal too, not only in vain.
+        delivery_replaces, dry_replaces: this reward replaces the step's reward, instead of adding to it.
+        illegal_adds: this reward adds to the step's reward, instead of replacing it.
+        illegal_fillup: filling up away from the station is illegal, instead of without effect.
     """
 
     episode_steps: int = 100
@@ -70,7 +70,7 @@ class TaxiFuelCfg:
     illegal_fillup: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse worlds that are none."""
+        """Validate ranges."""
         if not (0 <= self.filling_row < SIZE and 0 <= self.filling_column < SIZE):
             raise ConfigError(f"task: the cell ({self.filling_row}, {self.filling_column}) is not on the 5 by 5 map")
         if not 0 <= self.start_fuel_low <= self.start_fuel_high <= self.capacity:
@@ -127,7 +127,7 @@ def taxi_mdp(cfg: TaxiFuelCfg) -> TabularMdp:
 
 
 def _transitions(cfg: TaxiFuelCfg, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of all states `(S, 5)`: states after each action `(S, 7, 5)`; delivered, illegal and dry, each `(S, 7)` bool."""
+    """From all states `(S, 5)`: next states `(S, 7, 5)`, and delivered, illegal and dry, each `(S, 7)` bool."""
     row, column, passenger, destination, fuel = states.unsqueeze(1).expand(-1, len(ACTIONS), -1).unbind(-1)
     action = torch.arange(len(ACTIONS)).expand_as(row)
     wall = torch.zeros(SIZE, SIZE + 1, dtype=torch.bool)  # on the left of each cell
@@ -139,15 +139,15 @@ def _transitions(cfg: TaxiFuelCfg, states: Tensor) -> tuple[Tensor, Tensor, Tens
     new_row = (row + move[..., 0]).clamp(0, SIZE - 1)
     new_column = torch.where(blocked, column, column + move[..., 1]).clamp(0, SIZE - 1)
 
-    stand = station_at(row, column)
-    picked = (action == PICKUP) & (stand == passenger)
-    may_drop = (stand >= 0) if cfg.drop_anywhere else (stand == destination)
+    here = station_at(row, column)
+    picked = (action == PICKUP) & (here == passenger)
+    may_drop = (here >= 0) if cfg.drop_anywhere else (here == destination)
     dropped = (action == DROPOFF) & (passenger == IN_TAXI) & may_drop
-    delivered = dropped & (stand == destination)
+    delivered = dropped & (here == destination)
     filled = (action == FILLUP) & (row == cfg.filling_row) & (column == cfg.filling_column)
     illegal = ((action == PICKUP) & ~picked) | ((action == DROPOFF) & ~dropped)
     illegal = illegal | ((action == FILLUP) & ~filled & cfg.illegal_fillup)
-    new_passenger = torch.where(picked, IN_TAXI, torch.where(dropped, stand, passenger))
+    new_passenger = torch.where(picked, IN_TAXI, torch.where(dropped, here, passenger))
 
     used = (fuel - int(cfg.fuel_limit)).clamp_min(-1)
     new_fuel = torch.where(filled, cfg.capacity, used)
@@ -168,14 +168,14 @@ def station_at(row: Tensor, column: Tensor) -> Tensor:
 
 
 def _starts(cfg: TaxiFuelCfg, states: Tensor) -> Tensor:
-    """Numbers of the states to start from: passenger at one station, destination another, fuel in its range."""
+    """Numbers of the start states: the passenger and the destination at different stations, the fuel in its range."""
     _, _, passenger, destination, fuel = states.unbind(-1)
     filled = (fuel >= cfg.start_fuel_low) & (fuel <= cfg.start_fuel_high)
     return torch.nonzero((passenger < IN_TAXI) & (passenger != destination) & filled).flatten()
 
 
 def _observations(cfg: TaxiFuelCfg, states: Tensor) -> Tensor:
-    """What is seen `(S, 20)`: an entry a row, column, passenger's place and destination, and the share of fuel left."""
+    """Observations `(S, 20)`: row, column, passenger and destination, one-hot; and the share of a full tank."""
     row, column, passenger, destination, fuel = states.unbind(-1)
     sizes = ((row, SIZE), (column, SIZE), (passenger, IN_TAXI + 1), (destination, len(STATIONS)))
     hot = [functional.one_hot(values, size) for values, size in sizes]
@@ -183,10 +183,9 @@ def _observations(cfg: TaxiFuelCfg, states: Tensor) -> Tensor:
 
 
 def taxi_graph(cfg: TaxiFuelCfg) -> TaskGraph:
-    """Root calls Get, Put and Refuel; these navigate to a place and act there. Navigation sees only cell and fuel."""
-    places = STATIONS | {"filling": (cfg.filling_row, cfg.filling_column)}
-
-    navigate = [_navigation(name, row, column) for name, (row, column) in places.items()]
+    """Root calls Get, Put and Refuel; these navigate and then act. Navigation observes cell and fuel only."""
+    cells = STATIONS | {"filling": (cfg.filling_row, cfg.filling_column)}
+    navigate = [_navigation(name, row, column) for name, (row, column) in cells.items()]
     stations = tuple(subtask.name for subtask in navigate[:-1])
     cell = ("row", "column")
     subtasks = (
@@ -204,10 +203,10 @@ def taxi_graph(cfg: TaxiFuelCfg) -> TaskGraph:
     return TaskGraph(subtasks, ACTIONS)
 
 
-def _navigation(place: str, row: int, column: int) -> Subtask:
+def _navigation(name: str, row: int, column: int) -> Subtask:
     """Drive to a cell."""
     return Subtask(
-        f"Navigate({place})",
+        f"Navigate({name})",
         ACTIONS[:4],
         lambda states: (states[:, 0] == row) & (states[:, 1] == column),
         sees=("row", "column", "fuel"),
@@ -215,7 +214,7 @@ def _navigation(place: str, row: int, column: int) -> Subtask:
 
 
 def draw(cfg: TaxiFuelCfg, state: list[int]) -> np.ndarray:
-    """The map with the taxi, its passenger and its fuel as an image."""
+    """An image of the map with the taxi, the passenger and the fuel."""
     row, column, passenger, destination, fuel = state
     canvas = Canvas(SIZE, SIZE + 0.6, 64)
     for i in range(1, SIZE):

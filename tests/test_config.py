@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -200,16 +200,16 @@ def test_seeds_that_no_generator_takes_are_refused(seed):
     assert config.build(RunCfg, {"seed": 2**63 - 1}).seed == 2**63 - 1
 
 
-@dataclasses.dataclass
+@dataclass
 class _Renamed:
-    RENAMED: typing.ClassVar[dict[str, str]] = {"pace": "velocity", "switch": ""}
+    RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity", "switch": ""}
 
     velocity: float = 0.5
 
 
-@dataclasses.dataclass
+@dataclass
 class _Holder:
-    reward: _Renamed = dataclasses.field(default_factory=_Renamed)
+    reward: _Renamed = field(default_factory=_Renamed)
 
 
 def test_a_renamed_key_is_answered_with_its_new_name():

@@ -10,7 +10,7 @@ import pytest
 import isaachrl
 import tasks
 from isaachrl.learn.task_graph import make_hpg
-from isaachrl.learn.task_graph.config import HpgCfg
+from isaachrl.learn.task_graph.tabular.config import HpgCfg
 
 assert tasks
 PATH = Path(__file__).resolve().parents[1] / "benchmarks" / "hpg_sweep.py"
@@ -28,7 +28,7 @@ def script():
 
 def test_the_probability_of_refuelling_is_that_of_the_root(script):
     learner = make_hpg(isaachrl.make("TaxiFuel", num_envs=1, device="cpu"), HpgCfg(), 0)
-    starts = learner.world.mdp.starts
+    starts = learner.tables.mdp.starts
     may = learner.tables.allowed[0, starts]  # Get, Put, Refuel
     assert script.refuelling(learner) == pytest.approx((may[:, 2] / may.sum(-1)).mean().item())
     learner.algorithm.theta[learner.tables.row[0], 2] = 50.0

@@ -11,7 +11,7 @@ import torch
 from torch.testing import assert_close
 
 import isaachrl
-from isaachrl.learn.task_graph.views import Views
+from isaachrl.learn.task_graph.continuous.frames import SubtaskFrames
 
 PATH = Path(__file__).resolve().parents[1] / "benchmarks" / "ship_calls.py"
 EAST, NORTH, NORTH_WEST, WEST = 0, 2, 3, 4
@@ -34,7 +34,7 @@ def calls(script):
 
 @pytest.fixture(scope="module")
 def root(script, calls):
-    return script.Root(calls, places=20, courses=8, sweeps=8)
+    return script.Root(calls, positions=20, headings=8, sweeps=8)
 
 
 def outcome(calls, place, heading_deg, task):
@@ -59,15 +59,15 @@ def test_a_call_leads_where_sailing_it_does(script, calls):
     heading, rate = calls.headings[torch.tensor([3, 40, 71])], calls.rates[torch.tensor([1, 4, 8])]
     start = torch.stack((torch.full((3,), 600.0), torch.full((3,), 600.0), heading, rate), dim=-1)
     env = isaachrl.make("ShipSteering", num_envs=3, device="cpu")
-    views, task = Views(env.task_graph, env.device), torch.full((3,), NORTH_WEST)
-    kind, steps, last = views.kind[task], torch.zeros(3), start.clone()
+    frames, task = SubtaskFrames(env.task_graph, env.device), torch.full((3,), NORTH_WEST)
+    kind, steps, last = frames.kind[task], torch.zeros(3), start.clone()
     env.state = start.clone()
     running = torch.ones(3, dtype=torch.bool)
     for _ in range(150):
-        env.advance(script.by_hand(kind, views(task, start, env.state)).unsqueeze(-1))
+        env.advance(script.by_hand(kind, frames(task, start, env.state)).unsqueeze(-1))
         last = torch.where(running.unsqueeze(-1), env.state, last)
         steps = steps + running
-        running = running & ~views.ends(kind, views(task, start, env.state))[0]
+        running = running & ~frames.ends(kind, frames(task, start, env.state))[0]
     found = calls(start, task)
     assert not running.any() and found.steps.tolist() == steps.tolist()
     assert_close(found.after, last, atol=1e-2, rtol=0.0)
@@ -86,7 +86,7 @@ def test_the_first_true_one_of_each_row(script):
 
 def test_values_are_linear_between_the_points_of_the_grid(script, root):
     other = object.__new__(script.Root)
-    other.places, other.courses, other._unit_m = root.places, root.courses, root._unit_m
+    other.positions, other.headings, other._unit_m = root.positions, root.headings, root._unit_m
     column = torch.arange(20.0).view(20, 1, 1)
     other.values = (column + 10.0 * column.view(1, 20, 1)).expand(20, 20, 8)
     states = torch.tensor([[525.0, 25.0, 3.1, 0.0], [512.5, 75.0, -3.1, 0.0], [0.0, 500.0, 0.0, 0.0]])

@@ -35,7 +35,7 @@ def test_learners_are_those_of_train_py(figures, name):
 def test_rooms_are_learned_by_every_variant(figures, variant):
     learner = figures.make_learner(f"rooms_{variant}", 0, figures.Options(num_envs=4))
     assert learner.cfg.variant == variant and learner.subgoals.names[-1] == "goal"
-    assert (learner.above.baseline is not None) == ("baseline" in variant)
+    assert (learner.high.baseline is not None) == ("baseline" in variant)
 
 
 def test_a_series_is_smoothed_and_put_on_one_grid(figures):

@@ -1,4 +1,4 @@
-"""Subgoals that a task offers to a learner of two levels."""
+"""Subgoals that a task declares for a two-level learner."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ Achieved = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Subgoals:
-    """K things worth reaching on the way.
+    """K subgoals.
 
     Args:
-        names: of the K subgoals.
-        achieved: states `(n, F)` and numbers of subgoals `(n,)` -> `(n,)` bool: reached there.
+        names: of the subgoals.
+        achieved: states `(n, F)` and numbers of subgoals `(n,)` -> `(n,)` bool, the subgoal is achieved.
     """
 
     names: tuple[str, ...]

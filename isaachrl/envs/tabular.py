@@ -1,7 +1,7 @@
-"""Small deterministic MDPs written out as tables, and the environment that looks its steps up in them."""
+"""Small deterministic MDPs as tables, and the environment that runs them in batches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ Picture = Callable[[Tensor], np.ndarray]
 
 @dataclass(frozen=True)
 class Factor:
-    """One column of a state: its name, its least value, and how many values it has."""
+    """One column of the state: its name, its least value, and the number of its values."""
 
     name: str
     low: int
@@ -33,18 +33,18 @@ class TabularMdp:
     """A deterministic MDP of S states and A actions.
 
     Args:
-        factors: the columns of a state; the states are all combinations, the last column running fastest.
+        factors: the columns of the state. The states are all combinations of their values, the last column fastest.
         actions: names of the actions.
-        next_state: `(S, A)` long, number of the state that follows.
-        terms: the reward terms by name, each `(S, A)`; they sum to the reward.
+        next_state: `(S, A)` long, number of the next state.
+        terms: reward terms by name, each `(S, A)`; the reward is their sum.
         terminated: `(S, A)` bool, the step ends the episode.
-        metrics: what a step amounts to, by name, each `(S, A)`; read where an episode ends.
-        starts: `(K,)` long, the states in which episodes start, all equally likely.
-        obs: `(S, size)` what is seen of each state.
-        task_graph: how the task may be decomposed, if it was declared.
-        picture: draws a track of states `(T, F)` as an image `(height, width, 3)` uint8.
-        subgoals: what is worth reaching on the way, if it was declared.
-        layout: name, size and unit of each part of `obs` in order, for those who use an exported policy.
+        metrics: metrics by name, each `(S, A)`; those of an episode are the metrics of its last step.
+        starts: `(K,)` long, the start states, all equally likely.
+        obs: `(S, size)` observation of each state.
+        task_graph: decomposition of the task, if declared.
+        picture: draws a trajectory of states `(T, F)` as an image `(height, width, 3)` uint8.
+        subgoals: if declared.
+        layout: name, size and unit of each part of `obs` in order, for users of an exported policy.
     """
 
     factors: tuple[Factor, ...]
@@ -62,7 +62,7 @@ class TabularMdp:
     reward: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Add the reward `(S, A)`, and refuse tables of other sizes."""
+        """Validate the sizes of the tables, and compute the reward `(S, A)`."""
         shape = (number_of_states(self.factors), len(self.actions))
         tables = {"next_state": self.next_state, "terminated": self.terminated} | self.terms | self.metrics
         for name, table in tables.items():
@@ -77,51 +77,46 @@ class TabularMdp:
 
     def to(self, device: torch.device) -> "TabularMdp":
         """The same tables on a device."""
-        return TabularMdp(
-            self.factors,
-            self.actions,
-            self.next_state.to(device),
-            {name: table.to(device) for name, table in self.terms.items()},
-            self.terminated.to(device),
-            {name: table.to(device) for name, table in self.metrics.items()},
-            self.starts.to(device),
-            self.obs.to(device),
-            self.task_graph,
-            self.picture,
-            self.subgoals,
-            self.layout,
+        return replace(
+            self,
+            next_state=self.next_state.to(device),
+            terms={name: table.to(device) for name, table in self.terms.items()},
+            terminated=self.terminated.to(device),
+            metrics={name: table.to(device) for name, table in self.metrics.items()},
+            starts=self.starts.to(device),
+            obs=self.obs.to(device),
         )
 
 
 def number_of_states(factors: tuple[Factor, ...]) -> int:
-    """How many combinations the factors have."""
+    """Number of combinations of the factors' values."""
     return int(np.prod([factor.count for factor in factors]))
 
 
 def all_states(factors: tuple[Factor, ...]) -> Tensor:
-    """Every combination of the factors `(S, F)` long, the last one running fastest."""
+    """All combinations of the factors' values `(S, F)` long, the last factor fastest."""
     ranges = [torch.arange(factor.low, factor.low + factor.count) for factor in factors]
     return torch.cartesian_prod(*ranges).reshape(-1, len(factors))
 
 
 def strides(factors: tuple[Factor, ...]) -> Tensor:
-    """`(F,)` how far apart two states are whose numbers differ by one in that factor alone."""
+    """`(F,)` by how much the number of a state increases with each factor."""
     counts = [factor.count for factor in factors]
     return torch.tensor([int(np.prod(counts[i + 1 :])) for i in range(len(counts))])
 
 
 class TabularEnv(Env):
-    """N episodes of a tabular MDP; a step is a look-up.
+    """N copies of a tabular MDP; a step is a table look-up.
 
-    An action is its number, as integers `(N,)` or `(N, 1)`, or `(N, A)` floats of which the greatest is taken.
+    Actions are numbers, integers `(N,)` or `(N, 1)`, or scores, floats `(N, A)` of which the greatest is taken.
 
     Attributes:
         mdp: the tables.
 
     Args:
         mdp: the tables.
-        episode_steps: steps until an episode is truncated.
-        world: where the environment is built; the engine plays no part.
+        episode_steps: time limit.
+        world: number of environments, device and generator; the engine is not used.
     """
 
     def __init__(self, mdp: TabularMdp, episode_steps: int, world: World) -> None:
@@ -138,54 +133,54 @@ class TabularEnv(Env):
         states = self.mdp.states
         self._states, self._next = states, self.mdp.next_state.flatten()
         columns = [self.mdp.reward, *self.mdp.terms.values(), *self.mdp.metrics.values(), self.mdp.terminated]
-        # few outcomes differ, and a table of these stays in the cache; looked up by `index_select`, which is several
-        # times as fast on the CPU as indexing
-        every = torch.stack([column.flatten().float() for column in columns], dim=-1)
-        outcomes, kind = torch.unique(every, dim=0, return_inverse=True)
+        # a table of the few distinct outcomes stays in the cache; on the CPU `index_select` is several times as fast as
+        # indexing
+        table = torch.stack([column.flatten().float() for column in columns], dim=-1)
+        outcomes, kind = torch.unique(table, dim=0, return_inverse=True)
         self._kind, self._outcomes = kind.int(), outcomes[:, :-1].T.contiguous()
         self._terminated = outcomes[:, -1] > 0.0
         self._ones = torch.ones(self.num_envs, device=self.device)
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self._index: Tensor = self.progress
-        self._lent: Tensor | None = None
+        self._state: Tensor | None = None
         self.reset()
 
     @property
     def state(self) -> Tensor:
-        """Present states `(N, F)` long; may be written, in place or as a whole, in the range of the factors."""
-        if self._lent is None:
-            self._lent = self._states.index_select(0, self._index)
-        return self._lent
+        """Present states `(N, F)` long; writable, in place or as a whole, within the range of the factors."""
+        if self._state is None:
+            self._state = self._states.index_select(0, self._index)
+        return self._state
 
     @state.setter
     def state(self, value: Tensor) -> None:
-        self._lent = value.to(self.device, torch.long, copy=True)
+        self._state = value.to(self.device, torch.long, copy=True)
 
     @property
     def task_graph(self) -> TaskGraph | None:
-        """How the task may be decomposed, if it was declared."""
+        """Decomposition of the task, if declared."""
         return self.mdp.task_graph
 
     @property
     def subgoals(self) -> Subgoals | None:
-        """What is worth reaching on the way, if it was declared."""
+        """Subgoals, if declared."""
         return self.mdp.subgoals
 
     def index(self) -> Tensor:
-        """Number `(N,)` of the present states."""
-        if self._lent is not None:  # whoever has it may have written to it
-            self._index = (self._lent * self._strides).sum(-1) - self._base
+        """Numbers `(N,)` of the present states."""
+        if self._state is not None:  # a caller of `state` may have written to it
+            self._index = (self._state * self._strides).sum(-1) - self._base
         return self._index
 
     def _move(self, index: Tensor) -> None:
-        """Go to the states of these numbers `(N,)`."""
-        self._index, self._lent = index, None
+        """Set the present states by number `(N,)`."""
+        self._index, self._state = index, None
 
     def check_action(self, action: Tensor) -> None:
-        """See `Env.check_action`: numbers of actions will do, `(N,)` or `(N, 1)`.
+        """See `Env.check_action`; also takes numbers of actions, `(N,)` or `(N, 1)`.
 
-        On the CPU, where nobody waits for a device, numbers of no action are refused, too. Learners, which `advance`,
-        do not pay for that.
+        On the CPU, where it needs no synchronisation, numbers out of range are refused. Learners call `advance`, which
+        does not check.
         """
         if not isinstance(action, Tensor) or action.dtype not in _NUMBERS:
             return super().check_action(action)
@@ -200,7 +195,7 @@ class TabularEnv(Env):
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
-        row = self.index() * self.action_size + self._chosen(action)
+        row = self.index() * self.action_size + self._action_number(action)
         self._move(self._next.index_select(0, row))
         self.progress = self.progress + 1
         kind = self._kind.index_select(0, row)
@@ -225,8 +220,8 @@ class TabularEnv(Env):
             discount_steps=self._ones,
         )
 
-    def _chosen(self, action: Tensor) -> Tensor:
-        """Number `(N,)` of the action."""
+    def _action_number(self, action: Tensor) -> Tensor:
+        """Numbers `(N,)` of the actions."""
         if action.dtype.is_floating_point:
             return action.argmax(-1)
         return action.reshape(self.num_envs)
@@ -246,7 +241,7 @@ class TabularEnv(Env):
 
     @property
     def picture(self) -> Picture | None:
-        """Draws the states `(T, F)` of an episode so far as an image `(height, width, 3)`; None without pictures."""
+        """Draws the states `(T, F)` of an episode so far as an image `(height, width, 3)`; None if not declared."""
         return self.mdp.picture
 
     def state_dict(self) -> dict[str, Any]:

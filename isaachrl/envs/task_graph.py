@@ -1,7 +1,7 @@
 """Task graphs: a task split into subtasks that call each other, declared as data.
 
-A subtask chooses among its children, which are subtasks again or primitive actions, until it is done; then control
-returns to who called it, as from a subroutine. The state that its functions see is the environment's `state` tensor.
+A subtask chooses among its children, which are subtasks or primitive actions, until it is done; then control returns to
+its caller, as from a subroutine (Dietterich 2000). Its functions take the environment's `state` tensor.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ Between = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Frame:
-    """Coordinates of a subtask on a plane, in which it always begins at the same place.
+    """A coordinate frame on the plane in which a subtask always starts at the same point.
 
-    The state's first columns are x, y and a heading. The place of the call becomes `origin`, and the plane is turned
-    back about it.
+    The first columns of the state are x, y and heading. The point of the call is translated to `origin`, and the plane
+    is rotated about it by -`turn_rad`.
 
     Args:
-        turn_rad: by which the plane is turned back, counterclockwise being positive.
-        origin: where the call began, in the subtask's coordinates.
-        heading_sign: 1 where headings grow counterclockwise, -1 where they grow clockwise.
+        turn_rad: direction of the frame, counterclockwise.
+        origin: starting point in the frame.
+        heading_sign: 1 if headings increase counterclockwise, -1 if clockwise.
     """
 
     turn_rad: float
@@ -40,19 +40,19 @@ class Subtask:
 
     Args:
         name: of the subtask.
-        children: names of subtasks and primitive actions it may call.
-        done: states `(n, F)` -> `(n,)` bool, it has ended there; None is for the root, which only the end of the
-            episode ends. A subtask cannot be called where it is done.
-        may_start: states `(n, F)` -> `(n,)` bool, where it may be called; None: wherever it is not done.
-        internal_reward: states before and after a child's call, both `(n, F)` -> `(n,)`: paid inside this subtask
-            alone, never passed on to who called it.
-        sees: names of the state's columns that its policy depends on; empty: all.
-        frame: coordinates of its own, in which several subtasks look alike; the functions above then take the state as
-            seen in them, its view.
-        shares: name under which its parameters are kept; subtasks of the same name share them. Empty: its own.
-        succeeded: view `(n, F)` -> `(n,)` bool, it ended as it should; None: always when it is done.
-        extent: least and greatest value of each column of its view, where these are continuous.
-        wraps: numbers of the columns whose greatest value is the same as the least, as of an angle.
+        children: names of the subtasks and primitive actions it may call.
+        done: states `(n, F)` -> `(n,)` bool, the termination condition. A subtask cannot be called where it is done.
+            None for the root, which ends with the episode.
+        may_start: states `(n, F)` -> `(n,)` bool, the states it may be called in; None: all in which it is not done.
+        internal_reward: states before and after a child's call, both `(n, F)` -> `(n,)`; a reward for this subtask
+            alone, which its callers do not get.
+        sees: names of the columns of the state that its policy depends on (state abstraction); empty: all.
+        frame: its coordinate frame, which makes several subtasks equal; the functions then take views, the states in
+            this frame.
+        shares: name of its policy; subtasks with the same name share one. Empty: a policy of its own.
+        succeeded: views `(n, F)` -> `(n,)` bool, a subtask that is done has reached its goal; None: always.
+        extent: least and greatest value of each column of its views, if these are continuous.
+        wraps: numbers of the columns that are periodic over their extent, such as angles.
     """
 
     name: str
@@ -70,16 +70,15 @@ class Subtask:
 
 @dataclass(frozen=True)
 class TaskGraph:
-    """Subtasks by their calls; the first one is the root.
+    """A hierarchy of subtasks.
 
     Args:
         subtasks: all of them, the root first.
         actions: names of the primitive actions.
 
     Raises:
-        ConfigError: two nodes of one name, a child that does not exist, a subtask without children or that nobody
-            calls, one below the root that is never done, a root that is, or a subtask that calls itself, directly or
-            through others.
+        ConfigError: two nodes with one name, a child that does not exist, a subtask without children or callers, a
+            subtask other than the root without `done`, a root with `done`, or a cycle of calls.
     """
 
     subtasks: tuple[Subtask, ...]
@@ -91,7 +90,7 @@ class TaskGraph:
         known = [*names, *self.actions]
         for name in known:
             if known.count(name) > 1:
-                raise ConfigError(f"task graph: the name {name} stands for two nodes; give each its own")
+                raise ConfigError(f"task graph: two nodes have the name {name}; give each its own")
         for subtask in self.subtasks:
             if not subtask.children:
                 raise ConfigError(f"task graph: {subtask.name} has no children; name subtasks or actions it may call")
@@ -111,11 +110,11 @@ class TaskGraph:
         called = {child for subtask in self.subtasks for child in subtask.children}
         for name in names[1:]:
             if name not in called:
-                raise ConfigError(f"task graph: nobody calls {name}; name it among the children of another subtask")
+                raise ConfigError(f"task graph: {name} is never called; name it among the children of another subtask")
 
     @property
     def root(self) -> Subtask:
-        """The subtask that solves the whole task."""
+        """The subtask that represents the whole task."""
         return self.subtasks[0]
 
     @cached_property
@@ -124,7 +123,7 @@ class TaskGraph:
         return {subtask.name: subtask for subtask in self.subtasks}
 
     def _walk(self, name: str, above: tuple[str, ...]) -> None:
-        """Follow every chain of calls, refusing one that comes back to where it was."""
+        """Follow all chains of calls from a node, and raise if there is a cycle."""
         if name in above:
             cycle = " -> ".join((*above[above.index(name) :], name))
             raise ConfigError(f"task graph: the calls run in a cycle, {cycle}; a subtask may not call one above it")
@@ -140,20 +139,20 @@ class TaskGraph:
 
     @property
     def depth(self) -> int:
-        """Most subtasks that can be open at once."""
+        """Maximum number of calls that can be open at once."""
         return max(len(path) for path in self.paths())
 
     def bottom_up(self) -> list[Subtask]:
-        """All subtasks, each after those it calls."""
+        """All subtasks, each after its children."""
         longest = {subtask.name: 0 for subtask in self.subtasks}
         for path in self.paths():
             longest[path[-1]] = max(longest[path[-1]], len(path))
         return sorted(self.subtasks, key=lambda subtask: -longest[subtask.name])
 
     def text(self) -> str:
-        """The graph as an indented list, every subtask written out where it is first met."""
+        """The graph as an indented list; the children of a subtask are listed where it occurs first."""
         lines: list[str] = []
-        shown: set[str] = set()
+        written: set[str] = set()
 
         def write(name: str, level: int) -> None:
             subtask = self.by_name.get(name)
@@ -161,10 +160,10 @@ class TaskGraph:
             if subtask is not None:
                 note = "" if not subtask.sees else f"  (sees {', '.join(subtask.sees)})"
                 note += "" if not subtask.shares else f"  (policy shared: {subtask.shares})"
-                note += "  (above)" if name in shown else ""
+                note += "  (above)" if name in written else ""
             lines.append(f"{'  ' * level}{name}{note}")
-            if subtask is not None and name not in shown:
-                shown.add(name)
+            if subtask is not None and name not in written:
+                written.add(name)
                 for child in subtask.children:
                     write(child, level + 1)
 
@@ -173,5 +172,5 @@ class TaskGraph:
 
 
 def flat_graph(actions: tuple[str, ...]) -> TaskGraph:
-    """The graph without a hierarchy: a root that calls the primitive actions."""
+    """The graph without a hierarchy: the root calls the primitive actions."""
     return TaskGraph((Subtask("Root", actions),), actions)

@@ -1,4 +1,4 @@
-"""Task graphs are refused where no stack can execute them, and say what they are."""
+"""Task graphs: validation, order, and text."""
 
 import pytest
 import torch
@@ -22,9 +22,9 @@ def graph(*subtasks):
         ([Subtask("Root", ("Sub",))], "Root calls 'Sub'"),
         ([Subtask("Root", ())], "Root has no children"),
         ([Subtask("Root", ("Sub",)), Subtask("Sub", ("a",))], "Sub cannot terminate"),
-        ([Subtask("Root", ("a",)), Subtask("Sub", ("a",), always)], "nobody calls Sub"),
+        ([Subtask("Root", ("a",)), Subtask("Sub", ("a",), always)], "Sub is never called"),
         ([Subtask("Root", ("a",), always)], "Root is the root, which ends with the episode"),
-        ([Subtask("Root", ("a",)), Subtask("a", ("b",), always)], "the name a stands for two nodes"),
+        ([Subtask("Root", ("a",)), Subtask("a", ("b",), always)], "two nodes have the name a"),
         (
             [Subtask("Root", ("One",)), Subtask("One", ("Two",), always), Subtask("Two", ("a", "One"), always)],
             "cycle, One -> Two -> One",

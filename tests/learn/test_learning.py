@@ -13,8 +13,8 @@ from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.registry import learner_entry
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.task_graph import make_hpg
-from isaachrl.learn.task_graph.config import HpgCfg
-from isaachrl.learn.task_graph.learner import greedy_means
+from isaachrl.learn.task_graph.tabular.config import HpgCfg
+from isaachrl.learn.task_graph.tabular.learner import greedy_means
 from tests.learn import test_ppo, test_subgoals
 from tests.small_mdp import corridor
 

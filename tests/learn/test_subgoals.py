@@ -1,4 +1,4 @@
-"""The two-level policy gradient: what it learns from, by hand, and the flaws of its model, each absent."""
+"""The two-level policy gradient: its samples by hand, and a regression test for each flaw of the published code."""
 
 import pytest
 import torch
@@ -10,9 +10,10 @@ from isaachrl import config
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.errors import ConfigError
 from isaachrl.learn.subgoals.config import SubgoalsCfg
-from isaachrl.learn.subgoals.learner import Moment, SubgoalLearner, join, open_subgoals
+from isaachrl.learn.subgoals.learner import SubgoalLearner, join, open_subgoals
 from isaachrl.learn.subgoals.level import Level, standardize
 from isaachrl.maths.returns import known_returns, semi_markov_advantages
+from isaachrl.maths.shapes import stack_steps
 
 assert tasks
 ALL = ["basic", "baseline", "entropy", "baseline+entropy"]
@@ -24,9 +25,9 @@ def make(num_envs=8, seed=0, intrinsic=None, task=None, **values):
     return SubgoalLearner(env, config.build(SubgoalsCfg, SMALL | values), seed, intrinsic)
 
 
-def moments(learner, steps):
+def rollout(learner, steps):
     with torch.no_grad():
-        return [learner._moment() for _ in range(steps)]
+        return [learner._step() for _ in range(steps)]
 
 
 def weights(level):
@@ -39,21 +40,21 @@ def values(level):
 
 def test_flaw_1_subgoals_are_one_hot_everywhere():
     learner = make(4)
-    seen = join(torch.zeros(4, 44), torch.tensor([0, 1, 4, 2]), 5)
-    assert seen.shape == (4, 49) and seen[:, 44:].sum(-1).tolist() == [1.0] * 4 and seen[2, 48] == 1.0
-    assert learner.below.policy[0].in_features == 49
+    inputs = join(torch.zeros(4, 44), torch.tensor([0, 1, 4, 2]), 5)
+    assert inputs.shape == (4, 49) and inputs[:, 44:].sum(-1).tolist() == [1.0] * 4 and inputs[2, 48] == 1.0
+    assert learner.low.policy[0].in_features == 49
     learner.iterate()  # acting and learning take the same input
 
 
 @pytest.mark.parametrize("variant", ALL)
 def test_flaws_2_and_11_both_levels_and_their_baselines_learn(variant):
     learner = make(64, variant=variant, horizon=60, subgoal_steps=4, task={"episode_steps": 30})
-    before = [weights(learner.above), weights(learner.below)]
-    held = [values(level) for level in (learner.above, learner.below)] if "baseline" in variant else []
+    before = [weights(learner.high), weights(learner.low)]
+    held = [values(level) for level in (learner.high, learner.low)] if "baseline" in variant else []
     for _ in range(6):
         learner.iterate()
-    after = [weights(learner.above), weights(learner.below)]
-    after_held = [values(level) for level in (learner.above, learner.below)] if held else []
+    after = [weights(learner.high), weights(learner.low)]
+    after_held = [values(level) for level in (learner.high, learner.low)] if held else []
     for old, new in zip(before + held, after + after_held, strict=True):
         assert not torch.equal(old, new)
 
@@ -67,31 +68,31 @@ def test_flaw_3_achieving_depends_on_the_subgoal_not_on_standing_still():
 
 def test_flaw_4_subgoals_and_timers_begin_with_the_episode():
     learner = make(16, subgoal_steps=50, task={"episode_steps": 5})
-    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 16)  # too far to arrive anywhere
+    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 16)  # too far from every subgoal
     for step in range(12):
-        moment = moments(learner, 1)[0]
-        assert torch.equal(learner.choosing, moment.over)
-        assert (learner.timer[~moment.over] <= 5).all(), "no timer outlives its episode"
+        transition = rollout(learner, 1)[0]
+        assert torch.equal(learner.choosing, transition.ended)
+        assert (learner.timer[~transition.ended] <= 5).all(), "no timer outlives its episode"
         if step == 4:
-            assert moment.done.all()
+            assert transition.done.all()
         if step == 5:
             assert (learner.timer == 1).all()
 
 
-def test_flaw_5_the_level_above_remembers_where_it_chose():
+def test_flaw_5_the_high_level_learns_from_the_state_of_its_decision():
     learner = make(1, subgoal_steps=4, task={"episode_steps": 50})
     learner.env.state = torch.tensor([[0, 0, 10, 10]])
-    learner._seen = learner.env.policy_input(learner.env.observe())
-    start = learner._seen.clone()
-    last = moments(learner, 4)[-1]
-    assert last.over.item() and torch.equal(last.chosen_at, start)
+    learner.obs = learner.env.policy_input(learner.env.observe())
+    start = learner.obs.clone()
+    last = rollout(learner, 4)[-1]
+    assert last.ended.item() and torch.equal(last.start_obs, start)
 
 
 def test_flaw_6_discounts_are_those_of_a_semi_markov_problem():
     learner = make(1, subgoal_steps=3, gamma=0.5, task={"step_reward": -1.0, "episode_steps": 50})
     learner.env.state = torch.tensor([[0, 0, 10, 10]])
-    last = moments(learner, 3)[-1]
-    assert last.over.item()
+    last = rollout(learner, 3)[-1]
+    assert last.ended.item()
     assert last.reward.item() == pytest.approx(-1 - 0.5 - 0.25) and last.discount.item() == pytest.approx(0.125)
     # two decisions of two and one steps, then the end: 3 + 0.25 * (7 + 0.5 * 0), less the values of 1 and 2
     column = lambda *entries: torch.tensor(entries).unsqueeze(-1)  # noqa: E731
@@ -102,20 +103,20 @@ def test_flaw_6_discounts_are_those_of_a_semi_markov_problem():
     assert_close(advantage, column(0.0, 3.0 + 0.25 * 7.0 - 1.0, 7.0 - 2.0))
 
 
-def test_flaw_7_the_level_below_is_paid_for_its_subgoal():
+def test_flaw_7_the_low_level_has_a_reward_for_its_subgoal():
     learner = make(2, achieved_reward=5.0, low_step_reward=-0.5)
     after = torch.tensor([[2, 5, 8, 8], [2, 5, 8, 8]])
     assert learner.intrinsic(after, after, torch.tensor([0, 1])).tolist() == [4.5, -0.5]
     closer = lambda before, after, subgoal: (after - before)[:, 0].float()  # noqa: E731
     assert make(2, intrinsic=closer).intrinsic is closer
-    log = moments(make(4, intrinsic=lambda before, after, subgoal: torch.full((4,), 3.0)), 1)[0]
+    log = rollout(make(4, intrinsic=lambda before, after, subgoal: torch.full((4,), 3.0)), 1)[0]
     assert log.intrinsic.tolist() == [3.0] * 4
 
 
 def test_flaw_8_nothing_is_learned_from_twice():
-    learner, noted, learned = make(4), [], {"above": [], "below": []}
-    moment = learner._moment
-    learner._moment = lambda: noted.append(moment()) or noted[-1]
+    learner, noted, learned = make(4), [], {"high": [], "low": []}
+    step = learner._step
+    learner._step = lambda: noted.append(step()) or noted[-1]
     for part, kept in learned.items():
         learn = getattr(learner, part).learn
         getattr(learner, part).learn = lambda *rows, kept=kept, learn=learn: kept.append(rows) or learn(*rows)
@@ -123,10 +124,10 @@ def test_flaw_8_nothing_is_learned_from_twice():
         learner.iterate()
     for number in range(3):
         own = noted[number * 8 : (number + 1) * 8]
-        assert torch.equal(learned["below"][number][0], torch.cat([m.seen for m in own]))
-        assert torch.equal(learned["below"][number][2], torch.cat([m.action for m in own]))
-        assert torch.equal(learned["above"][number][0], torch.cat([m.chosen_at for m in own]))
-        assert torch.equal(learned["above"][number][5] > 0, torch.cat([m.over for m in own])), "once, when it is over"
+        assert torch.equal(learned["low"][number][0], torch.cat([m.inputs for m in own]))
+        assert torch.equal(learned["low"][number][2], torch.cat([m.action for m in own]))
+        assert torch.equal(learned["high"][number][0], torch.cat([m.start_obs for m in own]))
+        assert torch.equal(learned["high"][number][5] > 0, torch.cat([m.ended for m in own])), "once, when it is over"
     assert [len(kept) for kept in learned.values()] == [3, 3]
 
 
@@ -140,53 +141,49 @@ def test_flaw_9_one_sample_gives_no_nan():
     learner = make(1, horizon=1)
     for _ in range(5):
         learner.iterate()
-    assert weights(learner.above).isfinite().all() and weights(learner.below).isfinite().all()
+    assert weights(learner.high).isfinite().all() and weights(learner.low).isfinite().all()
 
 
-def test_flaw_10_being_out_of_time_is_no_end():
+def test_flaw_10_a_truncated_episode_is_bootstrapped():
     column = lambda *entries: torch.tensor(entries).unsqueeze(-1)  # noqa: E731
     cut = column(False, True, False, True, False)
     final = column(False, False, False, True, False)
     # without a baseline: the first two belong to a return that was cut off, the last is still open
     assert known_returns(cut, final).flatten().tolist() == [False, False, True, True, False]
     learner = make(2, variant="baseline", task={"episode_steps": 2})
-    seen = {}
-    learner.above.learn = lambda *rows: seen.update(target=rows[4]) or {}
-    learner.above.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
+    learned = {}
+    learner.high.learn = lambda *rows: learned.update(target=rows[4]) or {}
+    learner.high.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
     learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)
-    log = stacked(moments(learner, 2))
-    learner._learn_above(log)
+    log = stack_steps(rollout(learner, 2))
+    learner._learn_high(log)
     assert log.done[1].all() and not log.terminated.any()
-    assert seen["target"][2:].tolist() == [pytest.approx(0.99**2 * 10.0)] * 2, "the value of what would have come"
+    assert learned["target"][2:].tolist() == [pytest.approx(0.99**2 * 10.0)] * 2, "bootstrapped from the value"
 
 
-def stacked(moments):
-    return Moment(**{name: torch.stack([getattr(m, name) for m in moments]) for name in Moment.__annotations__})
-
-
-def test_the_level_below_knows_nothing_of_the_time_that_is_left():
-    """A subgoal that is given up is no end: the value of what would have come stands for it."""
-    learner, seen = make(2, variant="baseline", subgoal_steps=2, lam=1.0), {}
-    learner.below.learn = lambda *rows: seen.update(target=rows[4]) or {}
-    learner.below.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
-    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)  # too far to arrive anywhere
-    log = stacked(moments(learner, 2))
-    assert log.given_up[1].all() and not log.done.any()
-    learner._learn_below(log)
+def test_a_subgoal_that_times_out_is_bootstrapped():
+    """The low level does not observe the time left, so that running out of time is a truncation."""
+    learner, learned = make(2, variant="baseline", subgoal_steps=2, lam=1.0), {}
+    learner.low.learn = lambda *rows: learned.update(target=rows[4]) or {}
+    learner.low.value = lambda obs: torch.full(obs.shape[:-1], 10.0)
+    learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)  # too far from every subgoal
+    log = stack_steps(rollout(learner, 2))
+    assert log.timed_out[1].all() and not log.done.any()
+    learner._learn_low(log)
     # twice the -0.01 of a step, then 10
-    assert seen["target"].tolist() == pytest.approx([-0.01 - 0.99 * 0.01 + 0.99**2 * 10.0] * 2 + [-0.01 + 9.9] * 2)
+    assert learned["target"].tolist() == pytest.approx([-0.01 - 0.99 * 0.01 + 0.99**2 * 10.0] * 2 + [-0.01 + 9.9] * 2)
 
 
-def test_without_a_value_a_subgoals_steps_are_the_whole_task():
-    learner, seen = make(2, variant="basic", subgoal_steps=2, task={"episode_steps": 3}), {}
-    learner.below.learn = lambda *rows: seen.update(advantage=rows[3], weight=rows[5]) or {}
+def test_without_a_baseline_a_subgoal_that_times_out_is_a_complete_return():
+    learner, learned = make(2, variant="basic", subgoal_steps=2, task={"episode_steps": 3}), {}
+    learner.low.learn = lambda *rows: learned.update(advantage=rows[3], weight=rows[5]) or {}
     learner.env.state = torch.tensor([[0, 0, 10, 10]] * 2)
-    log = stacked(moments(learner, 4))
-    assert log.given_up[1].all() and log.done[2].all()
-    learner._learn_below(log)
-    # the first subgoal is given up after two steps, the second is cut off after one, the third is open
-    assert seen["weight"].view(4, 2)[:, 0].tolist() == [1.0, 1.0, 0.0, 0.0]
-    assert seen["advantage"].view(4, 2)[:2, 0].tolist() == pytest.approx([-0.01 - 0.99 * 0.01, -0.01])
+    log = stack_steps(rollout(learner, 4))
+    assert log.timed_out[1].all() and log.done[2].all()
+    learner._learn_low(log)
+    # the first subgoal times out after two steps, the second is cut off after one, the third is open
+    assert learned["weight"].view(4, 2)[:, 0].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert learned["advantage"].view(4, 2)[:2, 0].tolist() == pytest.approx([-0.01 - 0.99 * 0.01, -0.01])
 
 
 def test_flaw_11_shapes_hold_for_a_single_row():
@@ -194,36 +191,36 @@ def test_flaw_11_shapes_hold_for_a_single_row():
     assert level.value(torch.zeros(1, 5)).shape == (1,) and level.value(torch.zeros(7, 1, 5)).shape == (7, 1)
 
 
-@pytest.mark.parametrize("part", ["above", "below"])
+@pytest.mark.parametrize("part", ["high", "low"])
 def test_flaw_12_entropy_counts_at_both_levels(part):
     learner = make(4, variant="entropy", entropy_weight=1.0)
     level = getattr(learner, part)
     size = level.policy[0].in_features
     level.policy[-1].bias.data = torch.linspace(-2, 2, level.policy[-1].out_features)
-    seen, allowed = torch.zeros(6, size), torch.ones(6, level.policy[-1].out_features, dtype=torch.bool)
+    inputs, allowed = torch.zeros(6, size), torch.ones(6, level.policy[-1].out_features, dtype=torch.bool)
     zero = torch.zeros(6)
-    first = level.learn(seen, allowed, zero.long(), zero, zero, torch.ones(6))["entropy"]
+    first = level.learn(inputs, allowed, zero.long(), zero, zero, torch.ones(6))["entropy"]
     for _ in range(20):
-        last = level.learn(seen, allowed, zero.long(), zero, zero, torch.ones(6))["entropy"]
+        last = level.learn(inputs, allowed, zero.long(), zero, zero, torch.ones(6))["entropy"]
     assert last > first, "with no advantage at all, only the entropy moves the policy"
 
 
 def test_flaw_13_a_network_is_called_once_a_step_for_all_environments():
     learner = make(32, horizon=4)
-    calls = {"above": [], "below": []}
+    calls = {"high": [], "low": []}
     for part, sizes in calls.items():
-        draw = getattr(learner, part).draw
-        getattr(learner, part).draw = lambda *args, sizes=sizes, draw=draw: sizes.append(len(args[0])) or draw(*args)
+        draw = getattr(learner, part).sample
+        getattr(learner, part).sample = lambda *args, sizes=sizes, draw=draw: sizes.append(len(args[0])) or draw(*args)
     learner.iterate()
-    assert calls == {"above": [32] * 4, "below": [32] * 4}
+    assert calls == {"high": [32] * 4, "low": [32] * 4}
 
 
 def test_a_subgoal_that_is_achieved_already_is_not_chosen():
     learner = make(64)
     learner.env.state = torch.tensor([[2, 5, 8, 8]] * 64)
-    learner._seen = learner.env.policy_input(learner.env.observe())
+    learner.obs = learner.env.policy_input(learner.env.observe())
     assert open_subgoals(learner.subgoals, learner.env.state)[0].tolist() == [False, True, True, True, True]
-    assert (moments(learner, 1)[0].subgoal != 0).all()
+    assert (rollout(learner, 1)[0].subgoal != 0).all()
 
 
 @pytest.mark.parametrize("variant", ALL)
@@ -240,8 +237,8 @@ def test_a_stored_state_continues_bit_for_bit(variant):
 
 def test_the_policy_keeps_its_subgoal_until_it_is_over():
     learner = make(4, subgoal_steps=3)
-    wanted, there = torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.bool)
-    learner.above.best = lambda seen, allowed: wanted
+    best, there = torch.zeros(4, dtype=torch.long), torch.zeros(4, dtype=torch.bool)
+    learner.high.best = lambda inputs, allowed: best
     learner.subgoals = Subgoals(
         learner.subgoals.names, lambda state, subgoal: there if len(subgoal) == 4 else torch.zeros(20, dtype=torch.bool)
     )
@@ -249,7 +246,7 @@ def test_the_policy_keeps_its_subgoal_until_it_is_over():
     policy.restart(torch.ones(4, dtype=torch.bool))
     chosen = []
     for step in range(8):
-        wanted = torch.full((4,), step % 5)  # what the level above would choose now
+        best = torch.full((4,), step % 5)  # what the high level would choose now
         there = torch.tensor([False, step == 2, False, False])  # the second one's subgoal is achieved before step 2
         if step == 4:
             policy.restart(torch.tensor([False, False, True, False]))
@@ -262,9 +259,9 @@ def test_the_policy_keeps_its_subgoal_until_it_is_over():
 
 def test_two_levels_are_exported():
     learner = make(2)
-    above, below, achieved = learner.exports()
-    assert above.module(*above.inputs.values()).shape == (1, 5) and above.contract["subgoals"][-1] == "goal"
-    assert below.module(*below.inputs.values()).shape == (1, 4)
+    high, low, achieved = learner.exports()
+    assert high.module(*high.inputs.values()).shape == (1, 5) and high.contract["subgoals"][-1] == "goal"
+    assert low.module(*low.inputs.values()).shape == (1, 4)
     # hallways north (2, 5) and west (5, 1); the goal at (8, 8)
     states = torch.tensor([[2.0, 5.0, 8.0, 8.0], [5.0, 1.0, 8.0, 8.0], [8.0, 8.0, 8.0, 8.0], [0.0, 0.0, 8.0, 8.0]])
     found = [dict(zip(achieved.contract["subgoals"], row, strict=True)) for row in achieved.module(states).tolist()]

@@ -6,7 +6,7 @@ import torch
 import isaachrl
 import tasks
 from isaachrl.errors import ConfigError
-from isaachrl.learn.task_graph import oracle
+from isaachrl.learn.task_graph.tabular import oracle
 from tasks.four_rooms import achieved
 
 assert tasks

@@ -10,7 +10,7 @@ import isaachrl
 import tasks
 from isaachrl.envs.env import Env
 from isaachrl.errors import ConfigError
-from isaachrl.learn.task_graph.views import Views
+from isaachrl.learn.task_graph.continuous.frames import SubtaskFrames
 from isaachrl.run.rollout import run_episodes
 from tasks.ship_steering import (
     HeadingController,
@@ -153,32 +153,32 @@ WAYS = {
 @pytest.mark.parametrize("from_y", [False, True])
 def test_all_directions_of_a_kind_look_alike(name, from_y):
     graph = ship_graph(ShipSteeringCfg(heading_from_y=from_y))
-    views = Views(graph, torch.device("cpu"))
-    task = torch.tensor([[subtask.name for subtask in views.subtasks].index(name)])
+    frames = SubtaskFrames(graph, torch.device("cpu"))
+    task = torch.tensor([[subtask.name for subtask in frames.subtasks].index(name)])
     east, north = WAYS[name]
     entry = torch.tensor([[500.0, 400.0, 0.3, 0.1]])
     ahead = math.atan2(east, north) if from_y else math.atan2(north, east)
     there = torch.tensor([[500.0 + east, 400.0 + north, ahead, 0.1]])
     diagonal = abs(east) == abs(north)
     start, goal = ((40.0, 40.0), (140.0, 140.0)) if diagonal else ((40.0, 75.0), (140.0, 75.0))
-    assert_close(views(task, entry, entry)[0, :2], torch.tensor(start))
-    view = views(task, entry, there)
+    assert_close(frames(task, entry, entry)[0, :2], torch.tensor(start))
+    view = frames(task, entry, there)
     assert_close(view[0, :2], torch.tensor(goal), atol=1e-3, rtol=0)
     straight = (math.pi / 4 if diagonal else 0.0) if not from_y else (math.pi / 4 if diagonal else math.pi / 2)
     assert view[0, 2].item() == pytest.approx(straight, abs=1e-5)
-    done, succeeded = views.ends(views.kind[task], view)
+    done, succeeded = frames.ends(frames.kind[task], view)
     assert done.all() and succeeded.all()
 
 
 def test_internal_rewards_by_hand():
-    views = Views(ship_graph(ShipSteeringCfg()), torch.device("cpu"))
+    frames = SubtaskFrames(ship_graph(ShipSteeringCfg()), torch.device("cpu"))
     straight = torch.zeros(4, dtype=torch.long)
     after = torch.tensor(
         [[40.0, 75.0, 0.0, 0.0], [40.0, 75.0, 30 * DEG, 0.0], [131.0, 75.0, 0.0, 0.0], [-1.0, 75.0, 0.0, 0.0]]
     )
-    paid = views.internal_reward(straight, after, after)
-    assert_close(paid, torch.tensor([0.0, math.exp(-1) - 1, 100.0, -100.0]))
-    done, succeeded = views.ends(straight, after)
+    reward = frames.internal_reward(straight, after, after)
+    assert_close(reward, torch.tensor([0.0, math.exp(-1) - 1, 100.0, -100.0]))
+    done, succeeded = frames.ends(straight, after)
     assert done.tolist() == [False, False, True, True] and succeeded.tolist() == [False, False, True, False]
 
 

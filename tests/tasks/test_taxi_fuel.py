@@ -1,4 +1,4 @@
-"""The taxi's world by hand: moves, walls, fuel, pay, and every switch."""
+"""The taxi's world by hand: moves, walls, fuel, rewards, and every switch."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_delivery_and_what_is_none():
     assert one_step([0, 4, 4, 1, 9], DROPOFF) == ([0, 4, 1, 1, 8], 19.0, True, 1.0)
     assert one_step([0, 4, 4, 1, 9], DROPOFF, delivery_replaces=True)[1] == 20.0
     assert one_step([0, 4, 4, 2, 9], DROPOFF) == ([0, 4, 4, 2, 8], -10.0, False, 0.0)
-    assert one_step([0, 4, 1, 1, 9], DROPOFF)[1:3] == (-10.0, False)  # nobody in the taxi
+    assert one_step([0, 4, 1, 1, 9], DROPOFF)[1:3] == (-10.0, False)  # no passenger in the taxi
     assert one_step([0, 4, 4, 2, 9], DROPOFF, drop_anywhere=True) == ([0, 4, 1, 2, 8], -1.0, False, 0.0)
     assert one_step([0, 3, 4, 2, 9], DROPOFF, drop_anywhere=True)[1] == -10.0  # no station here
 
@@ -60,7 +60,7 @@ def test_fuel_runs_out_below_zero():
     assert one_step([2, 2, 0, 1, 0], NORTH, dry_replaces=True)[1] == -20.0
     assert one_step([2, 2, 0, 1, 1], NORTH, dies_at_zero=True)[1:3] == (-21.0, True)
     assert one_step([2, 2, 0, 1, 0], NORTH, fuel_limit=False)[:3] == ([1, 2, 0, 1, 0], -1.0, False)
-    assert one_step([2, 2, 0, 1, 0], PICKUP)[1] == -30.0  # an illegal action on the last drop pays for both
+    assert one_step([2, 2, 0, 1, 0], PICKUP)[1] == -30.0  # illegal, and out of fuel
 
 
 def test_delivery_on_the_last_drop():

@@ -1,4 +1,4 @@
-"""Two levels of policy gradient: one chooses subgoals, the other reaches them."""
+"""The two-level policy gradient: the high level chooses subgoals, the low level reaches them."""
 
 from isaachrl.learn.registry import register_learner
 from isaachrl.learn.subgoals.config import SubgoalsCfg

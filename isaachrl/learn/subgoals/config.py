@@ -10,24 +10,24 @@ VARIANTS = ("basic", "baseline", "entropy")
 
 @dataclass
 class SubgoalsCfg:
-    """A policy over subgoals above a policy over actions.
+    """A policy over subgoals (high level) and a policy over actions (low level).
 
     Args:
-        max_iterations: iterations, each one rollout and one update of both levels.
-        horizon: steps of every environment in a rollout.
+        max_iterations: iterations of one rollout and one update of both levels.
+        horizon: steps of every environment per rollout.
         variant: `basic`, or `baseline`, `entropy` or `baseline+entropy`: what is added to it, at both levels. Without
-            a baseline only returns that the rollout holds in full are learned from; with one, what is missing is
-            the baseline's value.
+            a baseline only returns that are complete within the rollout are learned from; with one they are
+            bootstrapped.
         hidden: widths of the layers of every network.
-        learning_rate, low_learning_rate: of the level above and below.
+        learning_rate, low_learning_rate: of the high and the low level's policy.
         value_learning_rate: of both baselines.
         gamma: discount of a step.
-        lam: lambda of the advantages, with a baseline; without one they are plain returns.
-        subgoal_steps: a subgoal is given up after so many steps.
-        entropy_weight: of the entropy, at both levels.
-        achieved_reward: what the level below gets for reaching its subgoal.
-        low_step_reward: and for every step.
-        max_grad_norm: gradients are scaled down to this norm.
+        lam: lambda of the advantages with a baseline; without one they are plain returns.
+        subgoal_steps: time limit of a subgoal.
+        entropy_weight: coefficient of the entropy bonus, at both levels.
+        achieved_reward: intrinsic reward of the low level for reaching its subgoal.
+        low_step_reward: intrinsic reward for every step.
+        max_grad_norm: gradients are clipped to this norm.
     """
 
     max_iterations: int = 400
@@ -46,7 +46,7 @@ class SubgoalsCfg:
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse numbers and variants nothing can come of."""
+        """Validate ranges and the variant."""
         for name in ("max_iterations", "horizon", "subgoal_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
@@ -66,15 +66,15 @@ class SubgoalsCfg:
 
     @property
     def parts(self) -> list[str]:
-        """The variant's parts."""
+        """The names that `variant` joins by `+`."""
         return self.variant.split("+")
 
     @property
     def with_baseline(self) -> bool:
-        """Whether both levels learn a value."""
+        """Whether both levels have a baseline."""
         return "baseline" in self.parts
 
     @property
     def entropy(self) -> float:
-        """Weight of the entropy in this variant."""
+        """Coefficient of the entropy bonus in this variant."""
         return self.entropy_weight if "entropy" in self.parts else 0.0

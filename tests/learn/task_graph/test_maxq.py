@@ -1,4 +1,4 @@
-"""MAXQ-Q on call stacks: what a call teaches every state on its way, and what its values mean."""
+"""MAXQ-Q: targets for all states that a call passes through, and the meaning of its values."""
 
 import pytest
 import torch
@@ -6,15 +6,17 @@ import torch
 import isaachrl
 import tasks
 from isaachrl import config
-from isaachrl.learn.task_graph import make_maxq, oracle
-from isaachrl.learn.task_graph.config import ValueCfg
-from isaachrl.learn.task_graph.learner import greedy_means
-from isaachrl.learn.task_graph.stack import CallStack, Chooser, Tick, stack_ticks
+from isaachrl.learn.task_graph import make_maxq
+from isaachrl.learn.task_graph.tabular import oracle
+from isaachrl.learn.task_graph.tabular.config import ValueCfg
+from isaachrl.learn.task_graph.tabular.learner import greedy_means
+from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser, Tick
+from isaachrl.maths.shapes import stack_steps
 from tests.small_mdp import corridor
 
 assert tasks
 ROOT, FETCH, TO_KEY, CARRY = range(4)
-EAGER = {"learning_rate": 1.0, "decay_iterations": 0}
+EAGER = {"learning_rate": 1.0}
 
 
 def state(place, key):
@@ -26,15 +28,15 @@ def maxq(num_envs=1, episode_steps=40, **values):
 
 
 def play(learner, start, *calls):
-    """Ticks of one corridor from a start; each of `calls` says which children a subtask takes from then on."""
+    """Ticks of one corridor from a start; each of `calls` maps subtasks to the child they call in this tick."""
     algorithm = learner.algorithm
     learner.env.state = torch.tensor([start])
     learner.stack.restart(torch.ones(1, dtype=torch.bool))
     ticks = []
-    for wanted in calls:
+    for children in calls:
         table = torch.zeros(algorithm.row.numel(), learner.tables.width)
         for task in range(4):
-            table[algorithm.row[task], wanted.get(task, 0)] = 1.0
+            table[algorithm.row[task], children.get(task, 0)] = 1.0
         ticks.append(learner._tick(Chooser(algorithm.row, table)))
     return ticks
 
@@ -46,13 +48,13 @@ def entry(learner, task, index, child):
 FETCHING = ({FETCH: 0}, {FETCH: 0}, {FETCH: 1})  # walk, walk, take
 
 
-def test_a_call_teaches_every_state_on_its_way():
+def test_all_states_that_a_call_passes_are_samples():
     learner = maxq(gamma=0.5)
     learner.algorithm.value[ROOT, state(0, 1)] = 8.0  # what the root expects with the key in hand
     learner.algorithm.value[FETCH, state(0, 0)] = -3.0
     ticks = play(learner, [2, 0], *FETCHING)
     assert [tick.action.item() for tick in ticks] == [0, 0, 2]
-    learner.algorithm.learn(stack_ticks(ticks), 0)
+    learner.algorithm.learn(stack_steps(ticks), 0)
     completion = learner.algorithm.completion
     # Fetch took three steps from place 2, two from place 1, one from the key's
     assert completion[entry(learner, ROOT, state(2, 0), 0)].item() == pytest.approx(0.125 * 8.0)
@@ -61,14 +63,14 @@ def test_a_call_teaches_every_state_on_its_way():
     # inside Fetch: after ToKey comes the taking, from place 2 after two steps, from place 1 after one
     assert completion[entry(learner, FETCH, state(2, 0), 0)].item() == pytest.approx(0.25 * -3.0)
     assert completion[entry(learner, FETCH, state(1, 0), 0)].item() == pytest.approx(0.5 * -3.0)
-    assert completion[entry(learner, FETCH, state(0, 0), 1)].item() == 0.0, "past its own end it collects nothing"
+    assert completion[entry(learner, FETCH, state(0, 0), 1)].item() == 0.0, "nothing is collected after its own end"
 
 
-def test_a_call_that_is_still_open_teaches_nothing_yet():
+def test_open_calls_are_not_learned_from():
     learner = maxq(gamma=1.0)
     learner.algorithm.value[:] = 7.0
     ticks = play(learner, [3, 0], {FETCH: 0}, {FETCH: 0})
-    learner.algorithm.learn(stack_ticks(ticks), 0)
+    learner.algorithm.learn(stack_steps(ticks), 0)
     completion = learner.algorithm.completion
     for place in (3, 2):
         assert completion[entry(learner, ROOT, state(place, 0), 0)].item() == 0.0
@@ -77,23 +79,23 @@ def test_a_call_that_is_still_open_teaches_nothing_yet():
         assert completion[entry(learner, TO_KEY, state(place, 0), 0)].item() == 7.0
 
 
-def test_a_call_that_began_earlier_teaches_the_states_it_passed_since():
+def test_a_call_that_began_before_the_rollout_is_learned_from_within_it():
     learner = maxq(gamma=1.0)
     ticks = play(learner, [3, 0], {FETCH: 0}, *FETCHING)
     learner.algorithm.value[ROOT, state(0, 1)] = 5.0
-    learner.algorithm.learn(stack_ticks(ticks[1:]), 0)
+    learner.algorithm.learn(stack_steps(ticks[1:]), 0)
     completion = learner.algorithm.completion
     assert completion[entry(learner, ROOT, state(2, 0), 0)].item() == 5.0
     assert completion[entry(learner, ROOT, state(3, 0), 0)].item() == 0.0, "that was before the first tick"
 
 
-def test_a_call_cut_off_by_time_teaches_nothing_above_it():
+def test_a_truncated_call_is_not_learned_from_by_its_callers():
     learner = maxq(episode_steps=2, gamma=1.0)
     learner.algorithm.value[:] = 7.0
     learner.env.reset()
     ticks = play(learner, [3, 0], {FETCH: 0}, {FETCH: 0})
     assert not ticks[-1].terminated.item() and ticks[-1].ended[0].item(), "the episode was truncated"
-    learner.algorithm.learn(stack_ticks(ticks), 0)
+    learner.algorithm.learn(stack_steps(ticks), 0)
     assert learner.algorithm.completion[entry(learner, ROOT, state(3, 0), 0)].item() == 0.0
     assert learner.algorithm.completion[entry(learner, FETCH, state(3, 0), 0)].item() == 0.0
 
@@ -103,7 +105,7 @@ def level(rows):
     return torch.tensor(rows).view(-1, 1, 1)
 
 
-def test_along_calls_by_hand():
+def test_completion_targets_by_hand():
     """Two calls of one level: over three ticks and over one; then one that is not over."""
     learner = maxq(gamma=0.5)
     empty = torch.zeros(5, 1, 1, dtype=torch.long)
@@ -113,8 +115,8 @@ def test_along_calls_by_hand():
         "ended": level([False] * 5),
     }
     others = {name: empty for name in Tick.__annotations__ if name not in flags}
-    ticks = Tick(**(others | flags | {"after": empty[:, 0], "terminated": torch.zeros(5, 1, dtype=torch.bool)}))
-    target, counts = learner.algorithm._along_calls(ticks, level([0.0, 0.0, 16.0, 6.0, 99.0]))
+    ticks = Tick(**(others | flags | {"next_state": empty[:, 0], "terminated": torch.zeros(5, 1, dtype=torch.bool)}))
+    target, counts = learner.algorithm._completion_targets(ticks, level([0.0, 0.0, 16.0, 6.0, 99.0]))
     assert target.flatten().tolist()[:4] == [2.0, 4.0, 8.0, 3.0]
     assert counts.flatten().tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
 
@@ -148,7 +150,7 @@ def test_the_decomposed_value_is_the_flat_value_of_the_same_policy():
     same = (value - earned).abs() < 0.5
     assert over.all() and same.float().mean() > 0.97, f"{same.float().mean()} of the starts"
     best = oracle.optimal_values(learner.tables.mdp)[starts]
-    assert (earned <= best + 1e-3).all(), "nobody earns more than the optimum"
+    assert (earned <= best + 1e-3).all(), "no return is above the optimum"
     assert earned.std() > 1.0, "the starts differ"
 
 
@@ -156,9 +158,9 @@ def test_exploration_ends_below_before_it_ends_at_the_root():
     cfg = config.build(
         ValueCfg, {"epsilon": 0.5, "epsilon_end": 0.1, "epsilon_iterations": 10, "epsilon_share": 0.2, "horizon": 4}
     )
-    assert [cfg.exploring_at(0, k) for k in (0, 5, 10, 50)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
-    assert [cfg.exploring_at(1, k) for k in (0, 5, 10, 50)] == pytest.approx([0.08, 0.04, 0.0, 0.0])
-    assert [cfg.exploring_at(2, k) for k in (0, 10)] == pytest.approx([0.016, 0.0])
+    assert [cfg.epsilon_at(0, k) for k in (0, 5, 10, 50)] == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    assert [cfg.epsilon_at(1, k) for k in (0, 5, 10, 50)] == pytest.approx([0.08, 0.04, 0.0, 0.0])
+    assert [cfg.epsilon_at(2, k) for k in (0, 10)] == pytest.approx([0.016, 0.0])
     learner = make_maxq(corridor(1), cfg, 0)
     table = learner.algorithm.probabilities(10).view(4, 10, -1)
     assert sorted(table[FETCH, state(3, 0), :2].tolist()) == [0.0, 1.0]
@@ -175,18 +177,18 @@ def test_the_recursive_optimum_is_learned_from_every_start():
 
 
 @pytest.mark.parametrize("many", [2, 4096])
-def test_an_environment_learns_the_same_beside_others_that_stand_still(many):
+def test_an_update_does_not_depend_on_other_environments(many):
     """The update of one corridor's ticks is not changed by those of others that pass other states."""
     alone, among = maxq(1, gamma=1.0), maxq(many, gamma=1.0)
-    ticks = stack_ticks(play(alone, [2, 0], *FETCHING))
+    ticks = stack_steps(play(alone, [2, 0], *FETCHING))
     wide = {}
     for name in Tick.__annotations__:
         value = getattr(ticks, name)
         rest = torch.zeros_like(value).expand(*value.shape[:-1], many - 1)
         wide[name] = torch.cat((value, rest), dim=-1)
-    for learner, seen in ((alone, ticks), (among, Tick(**wide))):
+    for learner, rollout in ((alone, ticks), (among, Tick(**wide))):
         learner.algorithm.value[ROOT, state(0, 1)] = 5.0
-        learner.algorithm.learn(seen, 0)
+        learner.algorithm.learn(rollout, 0)
     for place in (2, 1):
         at = entry(alone, ROOT, state(place, 0), 0)
         assert alone.algorithm.completion[at] == among.algorithm.completion[at] == 5.0

@@ -1,4 +1,4 @@
-"""What the subtasks of N environments see of the plane they sail, walk or drive on, all at once."""
+"""The coordinate frames of a root's subtasks on the plane, for N environments at once."""
 
 import torch
 from torch import Tensor
@@ -7,21 +7,23 @@ from isaachrl.envs.task_graph import Subtask, TaskGraph
 from isaachrl.errors import ConfigError
 
 
-class Views:
-    """The frames of a root's children as tensors, and the functions of the kinds they share.
+class SubtaskFrames:
+    """The frames of a root's T children as tensors, and the functions of the K kinds of policies they share.
+
+    A view is the state in the frame of a subtask.
 
     Attributes:
         subtasks: the root's children.
         kinds: names of the shared policies.
-        kind: `(T,)` number of each child's kind.
-        extent, wraps: of the view, the same for all.
+        kind: `(T,)` kind of each child.
+        extent, wraps: of the views, the same for all children; see `Subtask`.
 
     Args:
-        graph: its root calls T subtasks that have a frame each.
+        graph: the task graph.
         device: of the tensors.
 
     Raises:
-        ConfigError: a child has no frame, or not the extent of the others.
+        ConfigError: a child has no frame, or another extent than the others.
     """
 
     def __init__(self, graph: TaskGraph, device: torch.device) -> None:
@@ -42,7 +44,7 @@ class Views:
         self._sign = torch.tensor([frame.heading_sign for frame in frames], device=device)
 
     def __call__(self, task: Tensor, entry: Tensor, state: Tensor) -> Tensor:
-        """The view `(N, F)` that subtasks `task (N,)`, called at states `entry (N, F)`, have of states `(N, F)`."""
+        """Views `(N, F)` of states `(N, F)` for subtasks `task (N,)` that were called at states `entry (N, F)`."""
         dx, dy = (state[:, :2] - entry[:, :2]).unbind(-1)
         cos, sin = self._cos[task], self._sin[task]
         origin = self._origin[task]
@@ -52,25 +54,24 @@ class Views:
         return torch.cat((torch.stack((x, y, heading), dim=-1), state[:, 3:]), dim=-1)
 
     def ends(self, kind: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the subtasks of kinds `(N,)` are done, and where they succeeded, both `(N,)` bool."""
+        """Whether subtasks of kinds `(N,)` are done at these views, and whether they succeeded, both `(N,)` bool."""
         done, succeeded = torch.zeros_like(kind, dtype=torch.bool), torch.zeros_like(kind, dtype=torch.bool)
         for number, model in enumerate(self._models):
-            mine = kind == number
-            over = _done(model, view)
-            done = done | (mine & over)
-            succeeded = succeeded | (mine & (over if model.succeeded is None else model.succeeded(view)))
+            mask, model_done = kind == number, _done(model, view)
+            done = done | (mask & model_done)
+            succeeded = succeeded | (mask & (model_done if model.succeeded is None else model.succeeded(view)))
         return done, succeeded
 
-    def internal_reward(self, kind: Tensor, before: Tensor, after: Tensor) -> Tensor:
-        """What the subtasks pay themselves `(N,)` for coming from one view to another."""
-        paid = torch.zeros(len(kind), device=kind.device)
+    def internal_reward(self, kind: Tensor, view: Tensor, next_view: Tensor) -> Tensor:
+        """Internal rewards `(N,)` of subtasks of kinds `(N,)` for a step from one view to the next."""
+        reward = torch.zeros(len(kind), device=kind.device)
         for number, model in enumerate(self._models):
             if model.internal_reward is not None:
-                paid = torch.where(kind == number, model.internal_reward(before, after), paid)
-        return paid
+                reward = torch.where(kind == number, model.internal_reward(view, next_view), reward)
+        return reward
 
 
 def _done(model: Subtask, view: Tensor) -> Tensor:
-    """Where a subtask is done; every one below the root can be."""
+    """Whether a subtask is done; `TaskGraph` makes sure that all but the root have this function."""
     assert model.done is not None
     return model.done(view)

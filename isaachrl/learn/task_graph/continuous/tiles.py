@@ -1,4 +1,4 @@
-"""Tile coding (CMAC): a few overlapping grids over continuous columns, as binary features."""
+"""Tile coding (CMAC): overlapping grids over continuous columns as binary features."""
 
 import torch
 from torch import Tensor
@@ -8,24 +8,24 @@ from isaachrl.memory import require_memory
 
 
 class TileCoder:
-    """The tiles that a point falls into, one in each tiling.
+    """Maps points to tiles, one in each tiling.
 
-    The tilings are shifted against each other by different shares of a tile in different columns. A point beyond the
-    extent belongs to the tile at the edge; columns that wrap go on at the other end.
+    The tilings are offset from each other, by another fraction of a tile in each column. Points beyond the extent are
+    in the tile at the edge; columns that wrap, such as angles, continue at the other end.
 
     Attributes:
-        tiles: tiles in one tiling.
-        size: tiles in all of them.
+        tiles: tiles of one tiling.
+        size: tiles of all tilings.
 
     Args:
         extent: least and greatest value of each column.
         counts: tiles along each column.
-        tilings: number of grids.
-        wraps: columns that wrap.
+        tilings: number of tilings.
+        wraps: numbers of the columns that wrap.
         device: of the tensors.
 
     Raises:
-        ConfigError: as many counts as columns are needed, all positive.
+        ConfigError: the counts are not positive, or not as many as the columns.
     """
 
     def __init__(
@@ -55,38 +55,38 @@ class TileCoder:
         self._base = torch.arange(tilings, device=device) * self.tiles
 
     def middle(self) -> Tensor:
-        """The point `(1, F)` in the middle of the extent."""
+        """The centre of the extent `(1, F)`."""
         return (self._low + 0.5 * self._counts / self._per_unit).unsqueeze(0)
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Numbers `(n, tilings)` of the tiles of points `(n, F)`."""
-        place = ((points - self._low) * self._per_unit).unsqueeze(1) + self._shift
-        cell = place.floor().long()
-        turned = torch.remainder(cell, self._counts)
-        cell = torch.where(self._wraps, turned, cell.clamp_min(0).minimum(self._counts - 1))
+        """Tiles `(n, tilings)` of points `(n, F)`, as indices in [0, size)."""
+        position = ((points - self._low) * self._per_unit).unsqueeze(1) + self._shift
+        cell = position.floor().long()
+        wrapped = torch.remainder(cell, self._counts)
+        cell = torch.where(self._wraps, wrapped, cell.clamp_min(0).minimum(self._counts - 1))
         return (cell * self._strides).sum(-1) + self._base
 
 
 def value_of(weights: Tensor, tiles: Tensor) -> Tensor:
-    """Sum of the weights `(K,)` of tiles `(…, tilings)`."""
+    """Value `(…,)` at points with tiles `(…, tilings)`: the sum of their weights `(K,)`."""
     return weights[tiles].sum(-1)
 
 
 def tile_step(
     weights: Tensor, tiles: Tensor, amount: Tensor, rate: float, prior: float = 1.0, counts: Tensor | None = None
 ) -> Tensor:
-    """Weights moved so that the value at each point changes by about `rate` times the mean amount asked for there.
+    """The weights `(K,)` after a step that changes the value at each point by about `rate` times its mean `amount`.
 
-    An amount is divided by the number of times its tile was hit, as a gradient is by the diagonal of the Fisher
-    matrix, and shared by the tilings.
+    The sum of the amounts at a tile is divided by its number of visits, as in a natural gradient with the diagonal of
+    the Fisher matrix, and by the number of tilings.
 
     Args:
         weights: `(K,)`.
         tiles: `(M, tilings)` long.
-        amount: `(M,)` by which the value there should change.
-        rate: share of it.
-        prior: hits that every tile is taken to have had beforehand, so that a single one does not count in full.
-        counts: `(M,)` 1 for the points that count, 0 for those that do not, whose amount is 0; without it all count.
+        amount: `(M,)` desired change of the value.
+        rate: step size.
+        prior: added to the visits of every tile, which reduces the step of tiles with few.
+        counts: `(M,)` 1 for points that count as a visit; 0 for the others, whose amount must be 0. None: all count.
     """
     flat, tilings = tiles.flatten(), tiles.shape[-1]
     total = torch.zeros_like(weights).index_add(0, flat, amount.repeat_interleave(tilings))

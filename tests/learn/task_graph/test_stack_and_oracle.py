@@ -1,13 +1,13 @@
-"""Stacks, tables and exact solutions on a corridor that can be solved by hand."""
+"""Call stacks, tables and exact solutions on a corridor that can be solved by hand."""
 
 import pytest
 import torch
 
 from isaachrl.envs.task_graph import Subtask, TaskGraph, flat_graph
 from isaachrl.errors import ConfigError
-from isaachrl.learn.task_graph import oracle
-from isaachrl.learn.task_graph.stack import CallStack, Chooser
-from isaachrl.learn.task_graph.tables import GraphTables
+from isaachrl.learn.task_graph.tabular import oracle
+from isaachrl.learn.task_graph.tabular.stack import CallStack, Chooser
+from isaachrl.learn.task_graph.tabular.tables import GraphTables
 from tests.small_mdp import ACTIONS, corridor, corridor_graph, corridor_mdp
 
 FETCH, TO_KEY, CARRY = 1, 2, 3
@@ -30,7 +30,7 @@ def test_what_may_be_called_where(tables):
     assert tables.primitives(FETCH) == [0, 1, 2]
 
 
-def test_states_that_a_subtask_cannot_tell_apart_share_a_row(tables):
+def test_states_with_the_same_abstract_state_share_a_row(tables):
     assert tables.row[TO_KEY, state(2, 0)] == tables.row[TO_KEY, state(2, 1)]
     assert tables.row[TO_KEY, state(2, 0)] != tables.row[TO_KEY, state(3, 0)]
     assert tables.rows == 10 + 10 + 5 + 10
@@ -38,7 +38,7 @@ def test_states_that_a_subtask_cannot_tell_apart_share_a_row(tables):
     assert whole.rows == 40 and whole.row[TO_KEY, state(2, 0)] != whole.row[TO_KEY, state(2, 1)]
 
 
-def test_a_subtask_that_some_state_cannot_end_is_refused():
+def test_a_subtask_that_cannot_end_from_some_state_is_refused():
     stuck = TaskGraph(
         (Subtask("Root", ("Go", "Take")), Subtask("Go", ("Left",), lambda s: s[:, 0] == 3)), ACTIONS
     )  # from the left of place 3, walking left never gets there
@@ -65,7 +65,7 @@ def test_exact_solutions_by_hand(tables):
     assert [round(float(value[state(p, 0)]), 9) for p in range(4)] == [5.0, 4.0, 3.0, 2.0]
     best = oracle.evaluate(mdp, oracle.greedy(oracle.action_values(mdp, value)))
     assert (best.mean_return, best.mean_length) == (pytest.approx(3.5), pytest.approx(6.5))
-    assert best.plain()["reward_per_step"] == pytest.approx(3.5 / 6.5)
+    assert best.as_dict()["reward_per_step"] == pytest.approx(3.5 / 6.5)
     assert oracle.hierarchical_optimum(tables) == pytest.approx(3.5)
     recursive, outcomes = oracle.recursive_optimum(tables)
     assert (recursive.mean_return, recursive.mean_length) == (pytest.approx(3.5), pytest.approx(6.5))
@@ -95,7 +95,7 @@ def test_a_policy_that_never_ends_is_refused():
         oracle.evaluate(mdp, left)
 
 
-def test_endless_policies_are_known_without_following_them(monkeypatch):
+def test_endless_policies_are_found_without_iteration(monkeypatch):
     mdp = corridor_mdp()
     best = oracle.greedy(oracle.action_values(mdp, oracle.optimal_values(mdp)))
     assert not oracle.endless(mdp, best)[mdp.starts].any()
@@ -105,7 +105,7 @@ def test_endless_policies_are_known_without_following_them(monkeypatch):
     assert not oracle.endless(mdp, stuck)[mdp.starts].any()
     stuck[state(1, 1)] = torch.tensor([0.0, 0.0, 1.0])  # on the way back with the key it stays at 1 for good
     assert oracle.endless(mdp, stuck)[mdp.starts].all() and not oracle.endless(mdp, stuck)[state(2, 1)]
-    monkeypatch.setattr(oracle, "MOST_SWEEPS", 0)
+    monkeypatch.setattr(oracle, "MAX_SWEEPS", 0)
     with pytest.raises(ConfigError, match="never ends"):
         oracle.evaluate(mdp, stuck)
 
@@ -113,7 +113,7 @@ def test_endless_policies_are_known_without_following_them(monkeypatch):
 def best_chooser(tables):
     """Calls as the recursive optimum does."""
     _, outcomes = oracle.recursive_optimum(tables)
-    rows = torch.arange(tables.count * tables.num_states).view(tables.count, -1)
+    rows = torch.arange(tables.num_subtasks * tables.num_states).view(tables.num_subtasks, -1)
     table = torch.stack([outcomes[subtask.name].child for subtask in tables.graph.subtasks])
     return Chooser(rows, torch.nn.functional.one_hot(table, tables.width).flatten(0, 1).float())
 
@@ -133,7 +133,7 @@ def test_stacks_of_different_depth_in_one_batch(tables):
     assert ended.tolist() == [[False, False, True], [False, True, True], [False, False, False]]
     assert returned.tolist() == [[False, True, True], [False, True, True], [True, False, False]]
     assert stack.height.tolist() == [3, 1, 0]
-    assert stack.total[0].tolist() == [-1.0, -1.0, 9.0]
+    assert stack.return_so_far[0].tolist() == [-1.0, -1.0, 9.0]
 
 
 def test_rewards_add_up_on_every_level(tables):
@@ -144,7 +144,7 @@ def test_rewards_add_up_on_every_level(tables):
         after = tables.mdp.next_state[index, action]
         over = tables.mdp.terminated[index, action]
         stack.ascend(tables.mdp.reward[index, action], after, over)
-        totals.append(stack.total[:, 0].tolist())
+        totals.append(stack.return_so_far[:, 0].tolist())
         index = after
     assert totals[1][2] == -2.0  # to the key: two steps
     assert totals[2][:2] == [-3.0, -3.0]  # and one to take it
@@ -164,7 +164,7 @@ def test_environment_i_is_the_same_among_many(tables):
         index, single = tables.mdp.next_state[index, actions], tables.mdp.next_state[single, action]
         over = torch.zeros(4096, dtype=torch.bool)
         many.ascend(torch.ones(4096), index, over), one.ascend(torch.ones(1), single, over[:1])
-        assert torch.equal(many.total[:, 77], one.total[:, 0]) and many.height[77] == one.height[0]
+        assert torch.equal(many.return_so_far[:, 77], one.return_so_far[:, 0]) and many.height[77] == one.height[0]
 
 
 def test_what_rounding_leaves_belongs_to_the_last_child():

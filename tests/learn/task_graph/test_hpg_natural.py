@@ -1,4 +1,4 @@
-"""The natural gradient of HPG by hand, and how its entropy falls on the levels of the hierarchy."""
+"""The natural gradient of HPG by hand, and the decay of its entropy by level."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.task_graph import make_hpg
-from isaachrl.learn.task_graph.config import HpgCfg
+from isaachrl.learn.task_graph.tabular.config import HpgCfg
 from tests.small_mdp import corridor
 
 
@@ -17,8 +17,7 @@ def hpg(num_envs=1, **values):
 
 def plain_gradient(algorithm, row, child, weight):
     """The plain gradient, all choices made by the present policy."""
-    algorithm.policies = algorithm.probabilities(0).unsqueeze(0)
-    return algorithm.gradient(row, child, weight, torch.zeros_like(row))
+    return algorithm.gradient(row, child, weight, algorithm.probabilities(0).unsqueeze(0), torch.zeros_like(row))
 
 
 def none(learner):
@@ -38,7 +37,7 @@ def test_each_child_moves_by_its_own_mean_advantage():
     assert moved.abs().sum().item() == pytest.approx(6.5), "nothing else moves"
 
 
-def test_seldom_and_often_met_states_move_alike():
+def test_rarely_and_often_visited_states_move_alike():
     learner = hpg()
     row = torch.cat((torch.full((1000,), 3), torch.full((10,), 5)))
     child = torch.zeros(1010, dtype=torch.long)
@@ -68,7 +67,7 @@ def test_it_is_the_plain_gradient_times_the_inverse_of_fisher():
     assert_close(fisher @ natural, plain, atol=1e-3, rtol=0)
 
 
-def test_the_entropy_draws_only_states_that_were_met():
+def test_the_entropy_changes_visited_states_only():
     learner = hpg()
     algorithm = learner.algorithm
     algorithm.theta[3], algorithm.theta[5] = torch.tensor([2.0, -2.0]), torch.tensor([2.0, -2.0])
@@ -76,12 +75,12 @@ def test_the_entropy_draws_only_states_that_were_met():
     nothing = torch.zeros(1)
     moved = algorithm.natural_gradient(torch.tensor([3]), torch.tensor([0]), nothing, torch.ones(1), share)
     assert moved[3].tolist() == [-0.5, 0.5] and moved[5].tolist() == [0.0, 0.0]
-    # a choice that does not count is none
+    # decisions of weight 0 are no visits
     moved = algorithm.natural_gradient(torch.tensor([3]), torch.tensor([0]), nothing, nothing, share)
     assert moved.abs().max() == 0.0
 
 
-def test_with_an_entropy_that_stays_it_settles_at_a_softmax_of_the_values():
+def test_with_a_constant_entropy_coefficient_it_converges_to_a_softmax_of_the_values():
     """The fixed point of theta <- theta + rate (q - share theta) is q / share."""
     learner = hpg()
     algorithm = learner.algorithm
@@ -96,18 +95,18 @@ def test_with_an_entropy_that_stays_it_settles_at_a_softmax_of_the_values():
     assert_close(algorithm.probabilities(0)[at], (q / 0.5).softmax(-1), atol=1e-2, rtol=0)
 
 
-def test_entropy_falls_below_before_it_falls_above():
+def test_the_entropy_decays_first_on_the_lower_levels():
     cfg = config.build(HpgCfg, {"entropy": 0.8, "entropy_end": 0.2, "entropy_iterations": 100, "entropy_share": 0.5})
-    assert [cfg.entropy_weight(0, k) for k in (0, 50, 100, 500)] == pytest.approx([0.8, 0.5, 0.2, 0.2])
-    assert [cfg.entropy_weight(1, k) for k in (0, 25, 50)] == pytest.approx([0.8, 0.4, 0.0])
-    assert cfg.entropy_weight(2, 25) == pytest.approx(0.0)
+    assert [cfg.entropy_at(0, k) for k in (0, 50, 100, 500)] == pytest.approx([0.8, 0.5, 0.2, 0.2])
+    assert [cfg.entropy_at(1, k) for k in (0, 25, 50)] == pytest.approx([0.8, 0.4, 0.0])
+    assert cfg.entropy_at(2, 25) == pytest.approx(0.0)
     learner = make_hpg(corridor(1), cfg, 0)
-    weight = learner.algorithm._entropy_weight(25)[learner.tables.row[:, 0], 0]
+    weight = learner.algorithm._entropy_coefficient(25)[learner.tables.row[:, 0], 0]
     # Root; Fetch and Carry below it; ToKey below Fetch
     assert weight.tolist() == pytest.approx([0.65, 0.4, 0.0, 0.4], abs=1e-6)
 
 
-def test_what_counts_for_nothing_moves_nothing():
+def test_decisions_of_weight_zero_change_nothing():
     learner = hpg(horizon=8)
     before = learner.algorithm.theta.clone()
     row = torch.zeros(6, dtype=torch.long)
@@ -115,7 +114,7 @@ def test_what_counts_for_nothing_moves_nothing():
     assert torch.equal(before + moved, before)
 
 
-def test_a_part_above_one_is_refused():
+def test_a_share_out_of_range_is_refused():
     with pytest.raises(ConfigError, match="entropy_share"):
         config.build(HpgCfg, {"entropy_share": 1.5})
     with pytest.raises(ConfigError, match="entropy_share"):

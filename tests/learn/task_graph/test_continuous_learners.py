@@ -1,4 +1,4 @@
-"""Tile coding, the Gaussian policy on it, traces, and the learners of the ship."""
+"""Tile coding, the Gaussian policy on tiles, traces, and the learners of the ship."""
 
 import math
 from types import SimpleNamespace
@@ -13,10 +13,11 @@ import tasks
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.registry import learner_entry
-from isaachrl.learn.task_graph.flat_tiles import ActorCriticCfg
-from isaachrl.learn.task_graph.gaussian import GaussianCfg, GaussianTiles, Step
-from isaachrl.learn.task_graph.hybrid import Grid, HybridCfg, Traces
-from isaachrl.learn.task_graph.tiles import TileCoder, tile_step, value_of
+from isaachrl.learn.task_graph.continuous.actor_critic import KondaActorCriticCfg
+from isaachrl.learn.task_graph.continuous.gaussian import GaussianCfg, GaussianTiles, Step
+from isaachrl.learn.task_graph.continuous.hybrid import Grid, HybridCfg
+from isaachrl.learn.task_graph.continuous.tiles import TileCoder, tile_step, value_of
+from isaachrl.learn.task_graph.continuous.traces import Traces
 
 assert tasks
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def test_tilings_are_shifted_against_each_other():
     assert len({tuple(row) for row in coder(torch.linspace(0, 7.9, 400).unsqueeze(-1)).tolist()}) == 16
 
 
-def test_angles_wrap_and_places_do_not():
+def test_angles_wrap_and_positions_do_not():
     coder = TileCoder(((-math.pi, math.pi), (0.0, 1.0)), [36, 5], 9, (0,), CPU)
     near = torch.tensor([[math.pi - 1e-4, 0.5], [-math.pi + 1e-4, 0.5], [math.pi + 1e-4, 0.5]])
     left, right, beyond = coder(near)
@@ -64,8 +65,8 @@ def test_a_tile_step_changes_the_value_by_the_mean_amount():
     tiles = torch.tensor([[0, 3], [0, 3], [1, 4]])
     moved = tile_step(weights, tiles, torch.tensor([2.0, 4.0, 10.0]), rate=1.0, prior=0.0 + 1e-9)
     assert_close(value_of(moved, tiles), torch.tensor([3.0, 3.0, 10.0]))
-    shy = tile_step(weights, tiles[2:], torch.tensor([10.0]), rate=1.0, prior=1.0)
-    assert value_of(shy, tiles[2:]).item() == pytest.approx(5.0)
+    damped = tile_step(weights, tiles[2:], torch.tensor([10.0]), rate=1.0, prior=1.0)
+    assert value_of(damped, tiles[2:]).item() == pytest.approx(5.0)
     amount, counts = torch.tensor([2.0, 0.0, 10.0]), torch.tensor([1.0, 0.0, 1.0])
     assert value_of(tile_step(weights, tiles, amount, 1.0, counts=counts), tiles).tolist() == [1.0, 1.0, 5.0]
 
@@ -78,10 +79,10 @@ def test_the_action_is_a_squashed_gaussian():
     policy = actor()
     policy.mean[:2] = 0.5  # mean 1 at tiles 0 and 1
     tiles = torch.tensor([[0, 1]]).expand(20000, 2)
-    action, noise = policy.draw(tiles, torch.Generator().manual_seed(0))
+    action, noise = policy.sample(tiles, torch.Generator().manual_seed(0))
     assert_close(action, -2 + 4 * (1.0 + noise).sigmoid())
     assert noise.mean().abs() < 0.02 and abs(noise.std() - 1) < 0.02
-    assert policy.best(tiles[:1]).item() == pytest.approx(-2 + 4 / (1 + math.exp(-1)))
+    assert policy.mean_action(tiles[:1]).item() == pytest.approx(-2 + 4 / (1 + math.exp(-1)))
 
 
 def test_the_step_follows_the_gradient_of_the_log_density():
@@ -114,12 +115,12 @@ def note(policy, noise, reward, over, final):
 
 
 def test_without_baseline_and_normalisation_it_is_equation_3():
-    """Calls over several iterations, by hand; `lam` has no say."""
+    """Calls over several iterations, by hand; `lam` is not used."""
     policy = actor(normalize=False, **PLAIN)
     note(policy, [0.3, 0.5], [1.0, 5.0], [False, True], [False, True])
     note(policy, [0.7, 0.9], [2.0, 1.0], [False, False], [False, False])
     policy.learn(0)
-    # the second environment's first call is over: 0.1 * 5 * 0.5; the others are open and teach nothing
+    # the second environment's first call is over: 0.1 * 5 * 0.5; the others are open and not learned from yet
     assert policy.mean.tolist() == pytest.approx([0.0, 0.25, 0.0, 0.25])
     note(policy, [-1.0, 0.4], [-3.0, 1.0], [True, True], [True, False])  # the second is cut off by time
     policy.learn(1)
@@ -136,28 +137,28 @@ def test_without_baseline_and_normalisation_it_is_equation_3():
     assert len(policy.steps) == 1
 
 
-def test_an_open_call_teaches_nothing_without_a_baseline():
+def test_without_a_baseline_open_calls_are_not_learned_from():
     policy = actor(**PLAIN)
     for t in range(3):
         note(policy, [0.3, -0.2], [-1.0, -1.0], [False, t == 1], [False, False])
     assert policy.learn(0)["loss/advantage"] == 0.0 and policy.mean.abs().max() == 0.0
     note(policy, [0.5, -0.2], [6.0, -1.0], [True, False], [True, False])
     policy.learn(1)
-    # rewards-to-go 3, 4, 5 and 6, in their root mean square; visits that teach nothing do not count
+    # rewards-to-go 3, 4, 5 and 6, in their root mean square; visits of open calls do not count
     moved = 0.1 / 2 * (0.3 * (3 + 4 + 5) + 0.5 * 6) / 21.5**0.5 / (4 + 1)
     assert policy.mean.tolist() == pytest.approx([moved, 0.0, moved, 0.0])
 
 
-def test_without_a_baseline_a_table_of_values_that_was_loaded_has_no_say():
+def test_without_a_baseline_a_loaded_value_table_is_not_used():
     policy = actor(normalize=False, **PLAIN)
     policy.load_weights({"mean": torch.zeros(4), "value": torch.full((4,), 2.5)})  # 5 at either pair of tiles
     note(policy, [1.0, 0.0], [2.0, 0.0], [True, True], [True, True])
     policy.learn(0)
     assert policy.mean.tolist() == pytest.approx([0.2, 0.0, 0.2, 0.0])  # 0.1 * 2 * 1
-    assert policy.value.tolist() == [2.5] * 4, "kept for who goes on with one"
+    assert policy.value.tolist() == [2.5] * 4, "kept for a continuation with a baseline"
 
 
-def test_open_calls_outlive_a_checkpoint():
+def test_open_calls_are_part_of_the_state():
     first, second = actor(**PLAIN), actor(**PLAIN)
     note(first, [0.3, -0.2], [-1.0, -1.0], [False, True], [False, True])
     first.learn(0)
@@ -187,18 +188,18 @@ def test_cells_of_the_grid():
     assert grid(states).tolist() == [0, 1, 20, 399]
 
 
-def test_traces_replace_fade_and_are_forgotten():
+def test_traces_replace_decay_and_are_cleared():
     traces = Traces(2, 4, CPU)
     both = torch.tensor([True, True])
-    traces.call(both, torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
-    traces.call(torch.tensor([True, False]), torch.tensor([8, 8]), torch.tensor([0.9, 0.9]))
-    traces.call(torch.tensor([True, False]), torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
+    traces.add(both, torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
+    traces.add(torch.tensor([True, False]), torch.tensor([8, 8]), torch.tensor([0.9, 0.9]))
+    traces.add(torch.tensor([True, False]), torch.tensor([7, 7]), torch.tensor([0.9, 0.9]))
     assert traces.entry[0].tolist()[:3] == [7, 8, 7]
     assert_close(traces.weight[0], torch.tensor([1.0, 0.9, 0.0, 0.0]))  # the older 7 is replaced, not added to
     assert traces.weight[1].tolist() == [1.0, 0.0, 0.0, 0.0]
-    traces.call(both, torch.tensor([5, 5]), torch.zeros(2))  # after a random choice
+    traces.add(both, torch.tensor([5, 5]), torch.zeros(2))  # after a random choice
     assert traces.weight[0].tolist() == [1.0, 0.0, 0.0, 0.0]
-    traces.restart(torch.tensor([False, True]))
+    traces.clear(torch.tensor([False, True]))
     assert traces.weight.sum(-1).tolist() == [1.0, 0.0]
 
 
@@ -209,25 +210,27 @@ def learner(name, num_envs=8, seed=0, **values):
 
 
 def test_q_lambda_by_hand():
-    root = learner("hybrid", 1).method
+    root = learner("hybrid", 1).algorithm
     root.q[:] = 0.0
-    root.called = torch.tensor([3])
-    root.paid = torch.tensor([-60.0])
+    root.q_entry = torch.tensor([3])
+    root.call_reward = torch.tensor([-60.0])
     root.traces.entry[0, :2], root.traces.weight[0, :2] = torch.tensor([3, 11]), torch.tensor([1.0, 0.9])
     after = torch.tensor([[525.0, 525.0, 0.0, 0.0]])
     cell = int(root.grid(after))
     root.q[cell * 8 + 5] = 40.0
-    root._learn_calls(after, torch.tensor([True]), torch.tensor([False]))
+    root.ended = torch.tensor([True])
+    root._learn_calls(after, torch.tensor([False]))
     # delta = -60 + 40 - 0; 0.1 of it where it was called, and for the older call as 0.9 steps of 0.1
     assert root.q[3].item() == pytest.approx(-2.0)
     assert root.q[11].item() == pytest.approx(-20.0 * (1 - 0.9**0.9))
-    root._learn_calls(after, torch.tensor([False]), torch.tensor([False]))
+    root.ended = torch.tensor([False])
+    root._learn_calls(after, torch.tensor([False]))
     assert root.q[3].item() == pytest.approx(-2.0), "no call was over"
 
 
-def test_what_a_state_is_worth_moves_no_actor():
-    """A critic that holds all actions of a state for equally good, and states for different."""
-    found = learner("actor_critic", horizon=4).method
+def test_the_value_of_a_state_alone_does_not_change_the_actor():
+    """A critic with equal values for all actions of a state, and different values for states."""
+    found = learner("actor_critic", horizon=4).algorithm
     of_state = torch.linspace(-50.0, 50.0, found.coder.tiles // 30)  # 30 tiles along the action, the last column
     found.critic = of_state.expand(found.coder.tilings, 30, -1).flatten()
     state, done = torch.rand(8, 4) * torch.tensor([1000.0, 1000.0, 3.0, 0.2]), torch.zeros(8, dtype=torch.bool)
@@ -237,22 +240,22 @@ def test_what_a_state_is_worth_moves_no_actor():
     generator = torch.Generator().manual_seed(0)
 
     def moved():
-        found.act(state, generator)
-        found.observe(state, state, result, None)
+        _, acted = found.act(state, generator)
+        found.observe(acted, state, result, None)
         found.learn(0)
-        return found.flat.actor.mean.abs().max().item()
+        return found.actor.mean.abs().max().item()
 
     assert moved() == 0.0
     found.critic = torch.randn(found.coder.size, generator=generator)
     assert moved() > 0.0
 
 
-def test_only_the_environments_reward_goes_up():
+def test_internal_rewards_do_not_reach_the_root():
     hybrid = learner("hybrid", 64)
     for _ in range(20):
         hybrid.iterate()
-        assert (hybrid.method.paid >= -500.0 - 200.0).all() and (hybrid.method.paid <= 100.0).all()
-        whole = hybrid.method.paid + hybrid.method.steps  # -1 a step, 100 or -500 at the end of an episode
+        assert (hybrid.algorithm.call_reward >= -500.0 - 200.0).all() and (hybrid.algorithm.call_reward <= 100.0).all()
+        whole = hybrid.algorithm.call_reward + hybrid.algorithm.steps  # -1 a step, 100 or -500 at the end of an episode
         assert all(
             abs(v - w) < 1e-3 for v in whole.tolist() for w in [min((0.0, 100.0, -500.0), key=lambda e: abs(e - v))]
         )
@@ -272,7 +275,7 @@ def test_a_stored_state_continues_bit_for_bit(name, policy):
     second.env.load_state_dict(env_state)
     second.load_state_dict(state)
     assert straight == [second.iterate() for _ in range(2)]
-    kept = [found.state_dict()["method"] for found in (first, second)]  # with the steps of open calls
+    kept = [found.state_dict()["algorithm"] for found in (first, second)]  # with the steps of open calls
     assert_close(*kept, rtol=0.0, atol=0.0)
 
 
@@ -292,7 +295,7 @@ def test_policies_act_and_exports_agree(name):
 
 
 def sail(exported, env, steps):
-    """Sail as the exports' JSON says, one ship at a time would; yields the actions of every step."""
+    """Act with the exported networks as their contract says, one ship at a time; yields the actions of every step."""
     networks = {item.name: item.module for item in exported}
     contract = exported[0].contract
     count, kinds = env.num_envs, contract["kinds"]
@@ -315,11 +318,11 @@ def sail(exported, env, steps):
         yield action
 
 
-def test_the_hybrids_exports_alone_sail_as_its_policy_does():
+def test_the_exported_hybrid_acts_as_its_policy():
     found = learner("hybrid", horizon=32, call_steps=25)
     for _ in range(6):
         found.iterate()
-    found.method.q.normal_(generator=torch.Generator().manual_seed(0))  # so that cells differ in what they call
+    found.algorithm.q.normal_(generator=torch.Generator().manual_seed(0))  # so that cells call different subtasks
     env, policy, exported = found.env, found.policy(), found.exports()
     assert [item.name for item in exported] == ["root", "view", "ends", "straight", "diagonal"]
     env.reset()
@@ -333,9 +336,9 @@ def test_the_hybrids_exports_alone_sail_as_its_policy_does():
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.5])
-def test_a_critic_cannot_take_up_more_than_its_error(rate):
+def test_a_critic_rate_out_of_range_is_refused(rate):
     with pytest.raises(ConfigError, match=f"train.critic_rate={rate}"):
-        ActorCriticCfg(critic_rate=rate)
+        KondaActorCriticCfg(critic_rate=rate)
 
 
 def test_a_taxi_cannot_be_steered():

@@ -1,0 +1,94 @@
+"""State dicts of objects that list the attributes they consist of."""
+
+import copy
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from isaachrl.errors import CheckpointError
+
+
+class Stateful:
+    """Mixin with `state_dict` and its counterparts for the attributes that a class names.
+
+    An attribute may be a tensor, a number, a `torch.Generator`, or an object with a `state_dict` of its own, such as a
+    network, an optimizer or another `Stateful`. One that is None is left out.
+
+    Attributes:
+        WEIGHTS: attributes that acting needs.
+        STATE: attributes that an exact continuation needs besides.
+    """
+
+    WEIGHTS: ClassVar[tuple[str, ...]] = ()
+    STATE: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all attributes."""
+        return {name: _copy_of(part) for name, part in self._parts(self.WEIGHTS + self.STATE)}
+
+    def weights(self) -> dict[str, Any]:
+        """Copies of what `load_weights` needs."""
+        parts = self._parts(self.WEIGHTS)
+        return {name: part.weights() if isinstance(part, Stateful) else _copy_of(part) for name, part in parts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly from `state_dict`.
+
+        Raises:
+            CheckpointError: an attribute is missing in it.
+            ValueError: a tensor has another shape.
+        """
+        for name, part in self._parts(self.WEIGHTS + self.STATE):
+            setattr(self, name, _loaded(part, _find(state, name), name))
+
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """Take the weights alone, from `weights` or `state_dict`; raises the same errors as `load_state_dict`."""
+        for name, part in self._parts(self.WEIGHTS):
+            if isinstance(part, Stateful):
+                part.load_weights(_find(state, name))
+            else:
+                setattr(self, name, _loaded(part, _find(state, name), name))
+
+    def _parts(self, names: tuple[str, ...]) -> list[tuple[str, Any]]:
+        """Names and values of the attributes that are not None."""
+        parts = [(name, getattr(self, name)) for name in names]
+        return [(name, part) for name, part in parts if part is not None]
+
+
+def _find(state: dict[str, Any], name: str) -> Any:
+    """The stored attribute of that name."""
+    if name not in state:
+        raise CheckpointError(
+            f"the checkpoint holds {', '.join(state)}, but {name!r} was expected: it was written by another version of"
+            " isaachrl, or with another variant of the learner; train anew, or use the version that wrote it"
+        )
+    return state[name]
+
+
+def _copy_of(part: Any) -> Any:
+    """What is stored of an attribute."""
+    if isinstance(part, Tensor):
+        return part.clone()
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    if isinstance(part, Stateful):
+        return part.state_dict()
+    return copy.deepcopy(part.state_dict()) if hasattr(part, "state_dict") else part
+
+
+def _loaded(part: Any, stored: Any, name: str) -> Any:
+    """The attribute as it was stored: the same object where it can load a state, else a new one."""
+    if isinstance(part, Tensor):
+        if part.shape != stored.shape:
+            raise ValueError(f"{name} has the shape {tuple(stored.shape)}, and {tuple(part.shape)} was expected")
+        return stored.to(part.device, copy=True)
+    if isinstance(part, torch.Generator):
+        part.set_state(stored.cpu())
+    elif isinstance(part, Stateful):
+        part.load_state_dict(stored)
+    elif hasattr(part, "load_state_dict"):
+        part.load_state_dict(copy.deepcopy(stored))  # an optimizer keeps the tensors that it is given
+    else:
+        return stored
+    return part
