@@ -15,7 +15,7 @@ from tests.chaos import child, faults, state
 
 pytestmark = pytest.mark.chaos(quick=2)
 
-SIZE_MIB = 24
+SIZE_MIB = 64
 
 
 class Disk:
