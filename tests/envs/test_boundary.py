@@ -66,6 +66,7 @@ def test_the_message_of_whole_numbers_says_what_is_wrong(envs):
         ConfigError, match=r"the action is a tensor of int64 and shape \(4, 28\) on cpu; expected a tensor of float"
     ):
         envs["HumanoidAMP"].step(torch.zeros(4, 28, dtype=torch.int64))
+    envs["TaxiFuel"].reset()  # a taxi that has run out of fuel is fined
     for dtype in (torch.int64, torch.int32, torch.uint8):
         assert envs["TaxiFuel"].step(torch.zeros(4, dtype=dtype)).reward.tolist() == [-1.0] * 4
 
