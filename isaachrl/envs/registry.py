@@ -66,7 +66,8 @@ class Entry:
         Raises:
             ConfigError: an unknown key, or a value of the wrong type or range.
         """
-        return config.build(self.cfg_type, config.merge(self.defaults, values), "task")
+        changes = config.merge(self.defaults, values) if isinstance(values, Mapping) else values
+        return config.build(self.cfg_type, changes, "task")
 
     def make(self, cfg: Any, world: World, graph: str) -> Env:
         """The environment of a configuration, with steps as CUDA graphs where `graph=auto` finds that possible."""

@@ -122,11 +122,12 @@ class SkillContract:
     def least_weights(self) -> int:
         """How many numbers the networks and the motion embedding hold at least: all but the biases and normalisers."""
         latent = self.latent_size
-        joined, encoded = (self.latent_hidden[-1], latent) if latent else (0, 0)
+        joined = self.latent_hidden[-1] if latent else 0
+        encoded = latent if self.latents == LatentKind.ase.value else 0
         layers = [
             (latent, *self.latent_hidden) if latent else (),
             (self.proprioception_size + joined, *self.actor_hidden, len(self.dof_names)),
-            (self.window_size, *self.discriminator_hidden, 1 + (encoded if self.latents == LatentKind.ase.value else 0)),
+            (self.window_size, *self.discriminator_hidden, 1 + encoded),
             (2 * self.window_size // self.style_frames, len(self.motions)),
         ]
         return sum(inputs * outputs for widths in layers for inputs, outputs in itertools.pairwise(widths))

@@ -20,7 +20,7 @@ BUDGET = {
     "AntPush": 95,
     "FourRooms": 25,
     "HumanoidAMP": 249,
-    "HumanoidHRLMaze": 2951,
+    "HumanoidHRLMaze": 2404,
     "HumanoidRise": 430,
     "ShipSteering": 63,
     "TaxiFuel": 25,

@@ -60,7 +60,7 @@ def saved(path, values=None, **changes):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"version": 2}, "it has skill format 2, and this version of isaachrl reads 1"),
+        ({"version": 3}, "it has skill format 3, and this version of isaachrl reads 2"),
         ({"version": True}, "it has skill format True"),
         ({"version": ...}, "it has skill format None"),
         ({"latents": "other"}, "latents is 'other', expected none or ase or motion"),
