@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import tasks  # noqa: F401 - importing them registers them; the library itself knows no task
-from isaachrl.run import cli, commands
+from isaachrl.run import dispatch
+from isaachrl.run.config import cli
 
 CFG = Path(__file__).resolve().parent / "cfg"
 
@@ -21,7 +22,7 @@ def run(cfg: DictConfig) -> None:
     # nothing is interpolated: a `$` that somebody typed is one
     composed, overrides = (OmegaConf.to_container(part) for part in (cfg, HydraConfig.get().overrides.task))
     assert isinstance(composed, dict) and isinstance(overrides, list)
-    commands.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
+    dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
 
 
 @hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")

@@ -20,7 +20,7 @@ from isaachrl import config
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.files import write_atomically
 from isaachrl.run.compare import compare
-from isaachrl.run.metrics import read_metrics
+from isaachrl.run.storage.metrics import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 5  # of a command, in the recipe

@@ -37,7 +37,7 @@ from isaachrl.learn.task_graph.continuous.hybrid import HybridPolicy
 from isaachrl.learn.task_graph.continuous.learner import ContinuousLearner
 from isaachrl.learn.task_graph.tabular import oracle
 from isaachrl.learn.task_graph.tabular.learner import TabularLearner, greedy_means
-from isaachrl.run.report import COLOURS
+from isaachrl.run.recording.report import COLOURS
 from isaachrl.run.rollout import Episodes, run_episodes
 from tasks.ship_steering import HeadingController, ShipSteering, straight_line_steps
 

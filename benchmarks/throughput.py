@@ -45,7 +45,7 @@ from isaachrl.hierarchy.build import NO_SKILL, skill_path
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.run.build import build_env, build_learner
-from isaachrl.run.settings import resolve
+from isaachrl.run.config.settings import resolve
 from isaachrl.sim import MujocoSim
 from isaachrl.sim.bare import bare_engine
 

@@ -4,7 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from isaachrl.sim.graph import Recorder
+from isaachrl.sim.cuda_graph import Recorder
 
 
 class TapeRecorder(Recorder):

@@ -13,8 +13,8 @@ from isaachrl.config import bounded, layers
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError
 from isaachrl.learn.registry import learner_entry
-from isaachrl.run.learners import load_learners
-from isaachrl.run.settings import RunCfg
+from isaachrl.run.config.learners import load_learners
+from isaachrl.run.config.settings import RunCfg
 
 assert tasks
 load_learners()

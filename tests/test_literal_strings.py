@@ -11,10 +11,11 @@ from omegaconf import OmegaConf
 import tasks
 import train
 from isaachrl.errors import ConfigError
-from isaachrl.run import cli, commands, settings
-from isaachrl.run.checkpoint import Checkpoint
-from isaachrl.run.folder import RunFolder
-from isaachrl.run.skill_file import load_checkpoint_or_skill
+from isaachrl.run import dispatch as commands
+from isaachrl.run.config import cli, settings
+from isaachrl.run.storage.checkpoint import Checkpoint
+from isaachrl.run.storage.folder import RunFolder
+from isaachrl.run.storage.skill_file import load_checkpoint_or_skill
 from tests.tiny_skill import make_tiny_skill
 
 assert tasks

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import tasks
-from isaachrl.run.settings import resolve
+from isaachrl.run.config.settings import resolve
 
 assert tasks
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,8 +10,8 @@ import tasks  # noqa: F401  registers the tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.run.build import actor
+from isaachrl.run.config.settings import resolve
 from isaachrl.run.rollout import run_episodes
-from isaachrl.run.settings import resolve
 from isaachrl.sim import load_robot
 
 SECONDS = 4

@@ -9,7 +9,7 @@ import torch
 import isaachrl
 from isaachrl import config
 from isaachrl.learn.registry import learner_entry
-from isaachrl.run.learners import load_learners
+from isaachrl.run.config.learners import load_learners
 from tests.learn.goals import plane
 from tests.small_learner import make_learner as small_skill
 

@@ -8,8 +8,9 @@ import pytest
 import tasks
 from isaachrl.errors import CheckpointError, ConfigError, SkillError
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.run import commands, settings
-from isaachrl.run.skill_file import load_checkpoint_or_skill
+from isaachrl.run import dispatch as commands
+from isaachrl.run.config import settings
+from isaachrl.run.storage.skill_file import load_checkpoint_or_skill
 
 assert tasks
 SKILL = str(Path("assets/skills/humanoid.pt").resolve())

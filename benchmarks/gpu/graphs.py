@@ -12,7 +12,7 @@ from gpu.options import Options
 from gpu.report import Report
 from isaachrl.envs import Env, StepResult
 from isaachrl.envs.registry import choose_device
-from isaachrl.sim.graph import Recorder, default_generator
+from isaachrl.sim.cuda_graph import Recorder, default_generator
 
 RISING = "assets/skills/rising.pt"
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -10,7 +10,7 @@ from gpu.options import Options
 from isaachrl.envs.registry import choose_device
 from isaachrl.learn.learner import Learner
 from isaachrl.run.build import build_env, build_learner, seed_everything
-from isaachrl.run.settings import merge, resolve
+from isaachrl.run.config.settings import merge, resolve
 
 CFG = Path(__file__).resolve().parents[2] / "cfg" / "train"
 # what a dry run does less of; sizes of networks stay

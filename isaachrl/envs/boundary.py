@@ -18,7 +18,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "sim": ((str,), "the name of an engine, such as 'auto'"),
     "device": ((str, torch.device), "the name of a device, such as 'auto' or 'cpu'"),
     "seed": ((Integral,), f"a whole number from 0 to {LARGEST_SEED}, such as 0"),
-    "graph": ((str,), "'auto' or 'off'"),
+    "cuda_graph": ((str,), "'auto' or 'off'"),
     "cfg": ((Mapping, type(None)), "sections with keys and values, such as {'task': {'episode_steps': 600}}"),
 }
 

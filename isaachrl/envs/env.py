@@ -86,7 +86,7 @@ class Env(ABC):
         step_s: simulated seconds of a step; 0 where there is no such thing.
         episode_steps: steps until an episode is truncated.
         generator: the source of all randomness of this object.
-        step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.graph`.
+        step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.cuda_graph`.
     """
 
     name: str = ""

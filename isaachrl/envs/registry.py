@@ -12,8 +12,8 @@ import torch
 
 from isaachrl import config
 from isaachrl.envs.boundary import check_call
+from isaachrl.envs.cuda_graph import use_cuda_graph
 from isaachrl.envs.env import Env
-from isaachrl.envs.graph import use_graph
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv, task_scene
 from isaachrl.errors import ConfigError, nearest
@@ -69,11 +69,11 @@ class Entry:
         changes = config.merge(self.defaults, values) if isinstance(values, Mapping) else values
         return config.build(self.cfg_type, changes, "task")
 
-    def make(self, cfg: Any, world: World, graph: str) -> Env:
-        """The environment of a configuration, with steps as CUDA graphs where `graph=auto` finds that possible."""
+    def make(self, cfg: Any, world: World, cuda_graph: str) -> Env:
+        """The environment of a configuration, with steps as CUDA graphs where `cuda_graph=auto` finds that possible."""
         env = self.build(cfg, world)
         env.name = self.name
-        return use_graph(env, graph)
+        return use_cuda_graph(env, cuda_graph)
 
 
 _ENTRIES: dict[str, Entry] = {}
@@ -187,7 +187,7 @@ def make(
     sim: str = "auto",
     device: str = "auto",
     seed: int = 0,
-    graph: str = "auto",
+    cuda_graph: str = "auto",
     cfg: Mapping[str, Any] | None = None,
 ) -> Env:
     """Build N environments of a registered task.
@@ -198,13 +198,13 @@ def make(
         sim: engine, `auto`, `mujoco` or `mujoco_warp`.
         device: `auto` (see `choose_device`), `cpu`, `cuda:0`, …
         seed: of the environment's own generator.
-        graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
+        cuda_graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
         cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.
 
     Raises:
         ConfigError: an unknown task, key, engine or device, or a value of the wrong type or range.
     """
-    check_call("make", name=name, num_envs=num_envs, sim=sim, device=device, seed=seed, graph=graph, cfg=cfg)
+    check_call("make", name=name, num_envs=num_envs, sim=sim, device=device, seed=seed, cuda_graph=cuda_graph, cfg=cfg)
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
     found = entry(name)
@@ -215,4 +215,4 @@ def make(
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
     task_cfg = found.configure(values.get("task", {}))
     generator = torch.Generator(device=chosen).manual_seed(int(seed))
-    return found.make(task_cfg, World(int(num_envs), sim, chosen, generator), graph)
+    return found.make(task_cfg, World(int(num_envs), sim, chosen, generator), cuda_graph)

@@ -11,8 +11,8 @@ from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
+from isaachrl.run.config.settings import Acting, Mode, Settings
 from isaachrl.run.rollout import RandomPolicy
-from isaachrl.run.settings import Acting, Mode, Settings
 from isaachrl.run.world_bytes import require_room
 
 
@@ -35,7 +35,7 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     world = World(num_envs, settings.run.sim, settings.device, generator)
     task_cfg = settings.task_cfg if settings.run.mode is Mode.train else evaluation_cfg(settings.task_cfg)
-    return settings.task.make(task_cfg, world, settings.run.graph)
+    return settings.task.make(task_cfg, world, settings.run.cuda_graph)
 
 
 def check_room(settings: Settings, num_envs: int) -> None:

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.files import write_atomically
-from isaachrl.run.metrics import read_metrics
-from isaachrl.run.report import COLOURS
+from isaachrl.run.recording.report import COLOURS
+from isaachrl.run.storage.metrics import read_metrics
 
 USAGE = "python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]"
 LINES = ("-", "--", ":")  # settings beyond the colours take the next one

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.run.cli import guarded, set_up_logging
+from isaachrl.run.config.cli import guarded, set_up_logging
 
 log = logging.getLogger("isaachrl.run.demo")  # under `python -m` the module's name is another
 

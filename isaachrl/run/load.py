@@ -10,8 +10,8 @@ from isaachrl.envs.boundary import check_call, check_obs
 from isaachrl.envs.env import Env, Obs
 from isaachrl.learn.learner import Policy
 from isaachrl.run.build import actor
-from isaachrl.run.evaluate import evaluation_seed
-from isaachrl.run.settings import Mode, merge, resolve
+from isaachrl.run.commands.evaluate import evaluation_seed
+from isaachrl.run.config.settings import Mode, merge, resolve
 
 
 def load(

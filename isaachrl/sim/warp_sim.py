@@ -28,8 +28,8 @@ from isaachrl.errors import ConfigError, RecordError, nearest  # noqa: E402
 from isaachrl.sim import warp_kernels  # noqa: E402
 from isaachrl.sim.base import Sim, floor_distance, require_state  # noqa: E402
 from isaachrl.sim.compiler import capacity, compile_scene  # noqa: E402
+from isaachrl.sim.cuda_graph import recording  # noqa: E402
 from isaachrl.sim.describe import describe_robot  # noqa: E402
-from isaachrl.sim.graph import recording  # noqa: E402
 from isaachrl.sim.scene import Scene  # noqa: E402
 
 log = logging.getLogger(__name__)

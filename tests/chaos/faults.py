@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from isaachrl.run import commands, train
+from isaachrl.run import dispatch as commands
+from isaachrl.run.commands import train
 
 
 def slow_flush(gate: Path):

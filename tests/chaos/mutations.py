@@ -16,7 +16,7 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.motion import clip
 from isaachrl.motion.formats import isaac_gym_amp
-from isaachrl.run.checkpoint import load_checkpoint
+from isaachrl.run.storage.checkpoint import load_checkpoint
 from isaachrl.sim import load_robot
 from isaachrl.sim.soles import robot_soles
 

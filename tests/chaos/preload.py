@@ -14,8 +14,7 @@ import torch  # noqa: E402
 import torch.utils.tensorboard  # noqa: E402, F401
 
 import tasks  # noqa: E402, F401
-from isaachrl.run import commands, evaluate, export, graph, load, play, train  # noqa: E402, F401
-from isaachrl.run.learners import load_learners  # noqa: E402
+from isaachrl.run.config.learners import load_learners  # noqa: E402
 from tests.chaos import faults, mutations  # noqa: E402, F401
 
 with contextlib.suppress(ImportError):  # an extra

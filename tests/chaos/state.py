@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.run.checkpoint import load_checkpoint
+from isaachrl.run.storage.checkpoint import load_checkpoint
 
 # the first words of an error of ours, as `train.py` prints it
 OWN_ERROR = re.compile(r"^(?:\w+Error): ", re.MULTILINE)

@@ -107,7 +107,7 @@ def survey_structure(source: Path, target: Path, use: str) -> None:
     """Every field of a checkpoint or a skill, of another type and without it; what became of each, a JSON line each."""
     import isaachrl
     from isaachrl.hierarchy.skill import Skill
-    from isaachrl.run import commands
+    from isaachrl.run import dispatch as commands
 
     os.environ[crafted.VARIABLE] = crafted.SECRET
     content = torch.load(source, weights_only=True)

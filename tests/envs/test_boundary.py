@@ -116,7 +116,7 @@ def test_states_of_another_kind_or_size_are_refused_and_change_nothing(envs, nam
         *[({"seed": seed}, "make.seed=.*expected a whole number from 0") for seed in (2**64, -1, "a", 1.5, None)],
         *[({"sim": sim}, "make.sim=.*expected the name of an engine") for sim in (None, 5)],
         *[({"device": device}, "make.device=.*expected the name of a device") for device in (None, 5)],
-        *[({"graph": graph}, "make.graph=") for graph in (None, True)],
+        *[({"cuda_graph": value}, "make.cuda_graph=") for value in (None, True)],
         *[({"cfg": cfg}, "make.cfg=.*expected sections") for cfg in (5, "x", [1])],
         ({"cfg": {"task": 5}}, "task=5: expected keys with values"),
         ({"cfg": {5: {}}}, "takes the section 'task'"),

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 import tasks
 from isaachrl.envs import TaskEnv, registry
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
-from isaachrl.run.record import innermost
+from isaachrl.run.recording.video import innermost
 
 assert tasks
 every_task = pytest.mark.parametrize("name", registry.names())

@@ -18,7 +18,8 @@ from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.losses import gaussian_log_prob
 from isaachrl.learn.skills.update import Signals
 from isaachrl.nn import RunningNorm
-from isaachrl.run import commands, settings
+from isaachrl.run import dispatch as commands
+from isaachrl.run.config import settings
 from tests.run import point
 from tests.small_learner import SMALL
 

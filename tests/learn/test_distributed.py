@@ -12,8 +12,9 @@ from torch.testing import assert_close
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.learn import distributed
 from isaachrl.maths.seeds import rank_seed
-from isaachrl.run import commands, settings
-from isaachrl.run.checkpoint import load_checkpoint
+from isaachrl.run import dispatch as commands
+from isaachrl.run.config import settings
+from isaachrl.run.storage.checkpoint import load_checkpoint
 from tests.learn import ranks
 from tests.run import point
 

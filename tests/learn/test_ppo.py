@@ -263,7 +263,7 @@ class Sign(nn.Module):
 
 
 def test_only_who_uses_it_waits_for_rl_games():
-    code = "import sys, isaachrl.run.learners as l; l.load_learners(); print('rl_games' in sys.modules)"
+    code = "import sys, isaachrl.run.config.learners as l; l.load_learners(); print('rl_games' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

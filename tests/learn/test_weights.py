@@ -10,8 +10,8 @@ import torch
 from omegaconf import OmegaConf
 
 import tasks
-from isaachrl.run import settings
 from isaachrl.run.build import build_env, build_learner
+from isaachrl.run.config import settings
 
 assert tasks
 CFG = Path(__file__).resolve().parents[2] / "cfg"

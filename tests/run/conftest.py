@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from isaachrl.run import commands, settings
+from isaachrl.run import dispatch as commands
+from isaachrl.run.config import settings
 from tests.run import point
 
 

@@ -7,7 +7,8 @@ import pytest
 
 import train
 from isaachrl import memory
-from isaachrl.run import cli, learners, settings, world_bytes
+from isaachrl.run import world_bytes
+from isaachrl.run.config import cli, learners, settings
 
 MAZE = "task=HumanoidHRLMaze"
 TAXI = "task=TaxiFuel"

@@ -7,7 +7,7 @@ import torch
 
 import isaachrl
 import tasks
-from isaachrl.envs.graph import WARM_UP, StepGraph
+from isaachrl.envs.cuda_graph import WARM_UP, StepGraph
 from isaachrl.envs.registry import World
 from isaachrl.run.rollout import RandomPolicy, run_episodes
 from tests.run.point import Greedy, GreedyCfg, Point, PointCfg

@@ -7,10 +7,10 @@ import torch
 
 from isaachrl.envs.registry import World
 from isaachrl.errors import ConfigError
-from isaachrl.run.checkpoint import load_checkpoint
-from isaachrl.run.folder import RunFolder
-from isaachrl.run.metrics import read_metrics
-from isaachrl.run.train_loop import Identity, TrainLoop
+from isaachrl.run.loop.train_loop import Identity, TrainLoop
+from isaachrl.run.storage.checkpoint import load_checkpoint
+from isaachrl.run.storage.folder import RunFolder
+from isaachrl.run.storage.metrics import read_metrics
 from tests.run.point import Greedy, GreedyCfg, Point, PointCfg
 
 SECTIONS = {"task": {"name": "Point"}, "train": {"name": "greedy"}}
@@ -39,11 +39,11 @@ class Crowded(Point):
 @pytest.fixture
 def begin(tmp_path, monkeypatch):
     """`begin(every_s, limit, short in the first iteration, in the second, …)`: a training of five iterations."""
-    monkeypatch.setattr("isaachrl.run.train_loop.SAVING_SHARE", math.inf)
+    monkeypatch.setattr("isaachrl.run.loop.train_loop.SAVING_SHARE", math.inf)
 
     def begin(every_s, limit, *short):
         for name in ("FIRST_SAVE_S", "SAVE_EVERY_S"):
-            monkeypatch.setattr(f"isaachrl.run.train_loop.{name}", every_s)
+            monkeypatch.setattr(f"isaachrl.run.loop.train_loop.{name}", every_s)
         learner = Greedy(Crowded(short, limit), GreedyCfg(max_iterations=5), 0)
         return TrainLoop(learner, RunFolder(tmp_path), Identity("Point", "greedy", SECTIONS))
 

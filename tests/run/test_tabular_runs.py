@@ -10,10 +10,12 @@ import torch
 
 import tasks
 from isaachrl.errors import CheckpointError, ConfigError, RenderError
-from isaachrl.run import commands, export, settings
-from isaachrl.run.checkpoint import load_checkpoint, save_checkpoint
-from isaachrl.run.learners import load_learners
-from isaachrl.run.pictures import PictureRecorder, paints
+from isaachrl.run import dispatch as commands
+from isaachrl.run.commands import export
+from isaachrl.run.config import settings
+from isaachrl.run.config.learners import load_learners
+from isaachrl.run.recording.paintings import PictureRecorder, paints
+from isaachrl.run.storage.checkpoint import load_checkpoint, save_checkpoint
 from tests.run.point import Point, PointCfg
 from tests.small_mdp import corridor
 
@@ -66,7 +68,7 @@ def test_train_resume_and_evaluate(run, learner):
 def test_a_run_that_lacks_what_is_kept_today_is_not_resumed_and_gives_its_weights(
     run, monkeypatch, learner, train, missing
 ):
-    monkeypatch.setattr("isaachrl.run.train_loop.write_report", lambda *_: None)
+    monkeypatch.setattr("isaachrl.run.loop.train_loop.write_report", lambda *_: None)
     task, more = RUNS[learner]
     run(task, learner, more | train, max_iterations=1)
     stored = load_checkpoint(Path("run"))
@@ -114,7 +116,7 @@ def test_play_paints_a_video(run, task, learner):
 
 @pytest.mark.parametrize(("task", "line"), [("TaxiFuel", "  Refuel"), ("ShipSteering", "  NorthEast")])
 def test_the_graph_is_printed_and_drawn(run, capsys, task, line):
-    run(task, "maxq", mode="graph")
+    run(task, "maxq", mode="task_graph")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Root" and any(text.startswith(line) for text in lines)
     assert iio.imread("run/graph.png").shape[1] > 500
@@ -122,7 +124,7 @@ def test_the_graph_is_printed_and_drawn(run, capsys, task, line):
 
 def test_a_task_without_a_graph_has_none_to_print(run):
     with pytest.raises(ConfigError, match="declares no task graph"):
-        run("FourRooms", "subgoals", mode="graph")
+        run("FourRooms", "subgoals", mode="task_graph")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import torch
 
 import tasks
 from isaachrl.errors import ConfigError
-from isaachrl.run import commands, settings
-from isaachrl.run.checkpoint import load_checkpoint
+from isaachrl.run import dispatch as commands
+from isaachrl.run.config import settings
+from isaachrl.run.storage.checkpoint import load_checkpoint
 from tests.learn.goals.plane import SMALL
 
 assert tasks
@@ -20,7 +21,7 @@ SHORT = SMALL | {"check_every": 2, "check_episodes": 3}
 def launch(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "isaachrl.run.train_loop.write_report", lambda *_: None
+        "isaachrl.run.loop.train_loop.write_report", lambda *_: None
     )  # a plot takes longer than all the rest
     torch.set_num_threads(1)
 

@@ -10,7 +10,7 @@ import yaml
 import isaachrl
 import tasks
 from isaachrl import config
-from isaachrl.envs.graph import WARM_UP, StepGraph
+from isaachrl.envs.cuda_graph import WARM_UP, StepGraph
 from isaachrl.learn.goals import FlatCfg, FlatLearner, FlatSacCfg
 from tests.learn.goals.plane import SMALL_LEVEL, STEP_M, Plane, make_learner, segments
 from tests.tape import TapeRecorder

@@ -9,7 +9,7 @@ from isaachrl.errors import ConfigError, DivergenceError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.policy import GoalPolicy, exports
 from isaachrl.learn.goals.schedule import Schedule
-from isaachrl.run.guard import Guard
+from isaachrl.run.loop.guard import Guard
 from tests.envs.test_no_sync import HostWaits
 from tests.learn.goals.plane import (
     SAC,

@@ -10,7 +10,7 @@ from isaachrl import config
 from isaachrl.learn.goals import FlatCfg, FlatSacCfg, GoalsCfg
 from isaachrl.learn.goals.config import Boundary, Correction, Inputs
 from isaachrl.learn.goals.goals import WorkerReward
-from isaachrl.run.settings import resolve
+from isaachrl.run.config.settings import resolve
 
 assert tasks
 CFG = Path(__file__).resolve().parents[3] / "cfg" / "train"

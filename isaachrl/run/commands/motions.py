@@ -1,0 +1,132 @@
+"""Playing without a checkpoint: the clips a task imitates, as a video and a sheet of stills, and how good they are."""
+
+import contextlib
+import dataclasses
+import io
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from isaachrl.errors import RenderError
+from isaachrl.files import write_atomically
+from isaachrl.motion.checks import ClipChecks, check_clip
+from isaachrl.motion.clip import Clip
+from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
+from isaachrl.motion.sources import load_motion
+from isaachrl.run.commands.evaluate import write_summary
+from isaachrl.run.config.settings import Settings
+from isaachrl.run.recording.tables import show
+from isaachrl.run.recording.video import Film, Stage
+from isaachrl.run.storage.folder import RunFolder
+from isaachrl.sim import Robot, Scene, load_robot
+from isaachrl.sim.cameras import ChaseCamera
+from isaachrl.sim.render import SceneRenderer
+from isaachrl.sim.soles import robot_soles
+
+log = logging.getLogger(__name__)
+
+FPS = 30
+VIDEO_S = 30.0  # shared by all clips
+CLIP_S = (2.0, 8.0)  # at least and at most
+STILLS = 12
+STILL_SIZE, LABEL_PX, DPI = (80, 120), 110, 100
+
+
+def view_motions(settings: Settings) -> dict[str, Any]:
+    """Show the clips of `task.motion` one after the other, moved by no physics, and print what their checks measure."""
+    robot = load_robot(getattr(settings.task_cfg, "robot", "humanoid"))
+    clips, _ = load_motion(settings.task_cfg.motion, robot)
+    folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh(settings.task.name)
+    video = folder.path / "motions.mp4"
+    made = settings.run.video and _film(clips, robot, video)
+    soles = robot_soles(robot.name)
+    found = {clip.name: check_clip(clip, robot, soles) for clip in clips}
+    show(_table(found))
+    checks = {name: dataclasses.asdict(one) for name, one in found.items()}
+    stills = folder.path / "motions.png"
+    if made:
+        write_atomically(stills, _sheet(clips, robot))
+    pictures = {"video": str(video), "sheet": str(stills)} if made else {"video": None, "sheet": None}
+    summary: dict[str, Any] = {"task": settings.task.name, "clips": checks} | pictures
+    write_summary(summary, folder.path / "motions.json")
+    return summary
+
+
+def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
+    """Draw every clip; returns whether there is a video."""
+    try:
+        stage = Stage(Scene(robot=robot.name))
+    except RenderError as error:
+        log.warning("no video: %s", error)
+        return False
+    library = MotionLibrary(clips, robot, "cpu")
+    log.info("drawing %s, a minute or more without a GPU; video=false leaves it out", path)
+    limit = min(max(VIDEO_S / len(clips), CLIP_S[0]), CLIP_S[1])
+    film = Film(stage, path, Fraction(FPS))
+    with contextlib.closing(film), film.writer:
+        for index, clip in enumerate(clips):
+            film.cut()
+            seconds = min(clip.duration_s * (2.0 if clip.loop else 1.0), limit)  # twice: to see the seam
+            times = torch.arange(0.0, seconds, 1.0 / FPS)
+            qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, index), times))
+            for row in qpos.numpy():
+                film.add(row, row[:0].reshape(0, 3))
+        film.finish()
+    log.info("%d clips in %s", len(clips), path)
+    return True
+
+
+def _sheet(clips: list[Clip], robot: Robot) -> bytes:
+    """A row of stills for each clip, seen from the side, evenly over its length; as PNG."""
+    width, height = STILL_SIZE
+    library = MotionLibrary(clips, robot, "cpu")
+    figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)
+    with contextlib.closing(SceneRenderer(Scene(robot=robot.name), width, height)) as renderer:
+        for row, clip in enumerate(clips):
+            camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)
+            times = torch.linspace(0.0, clip.duration_s, STILLS + 1)[:-1]
+            qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, row), times))
+            frames = [renderer.frame(pose, np.zeros((0, 3)), camera) for pose in qpos.numpy()]
+            left, top = LABEL_PX / (LABEL_PX + STILLS * width), 1.0 - row / len(clips)
+            axes = figure.add_axes((left, top - 1.0 / len(clips), 1.0 - left, 1.0 / len(clips)))
+            axes.imshow(np.concatenate(frames, axis=1), aspect="auto")
+            axes.axis("off")
+            figure.text(0.9 * left, top - 0.5 / len(clips), clip.name, ha="right", va="center")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _table(found: dict[str, ClipChecks]) -> Table:
+    """One clip a row, one measure a column."""
+    result = Table(title="motions")
+    headers = (
+        "speed m/s",
+        "turn rad/s",
+        "slip cm",
+        "below floor mm",
+        "joint margin deg",
+        "knee deg",
+        "seam rad",
+        "rad/s",
+    )
+    result.add_column("clip", no_wrap=True)
+    result.add_column("s", justify="right")
+    for name in headers:
+        result.add_column(name, justify="right")
+    for clip, one in found.items():
+        result.add_row(
+            clip, f"{one.length_s:.2f}", f"{one.forward_m_s if one.forward_m_s < -0.1 else one.speed_m_s:.2f}",
+            f"{one.turn_rad_s:.2f}", f"{one.slip_cm:.2f}", f"{one.penetration_mm:.1f}",
+            f"{one.margin_deg:.1f} ({one.margin_dof})", "{:.0f} to {:.0f}".format(*one.knee_deg),
+            f"{one.seam_rad:.0e}", f"{one.peak_speed_rad_s:.1f}",
+        )  # fmt: skip
+    return result

@@ -1,0 +1,102 @@
+"""The command `mode=play`: a video and stills of the deterministic policy, and what its episodes amounted to."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from isaachrl.envs.env import Env
+from isaachrl.errors import RenderError
+from isaachrl.files import write_atomically
+from isaachrl.run.build import actor
+from isaachrl.run.commands.evaluate import evaluation_seed, run_folder, share, write_summary
+from isaachrl.run.config.settings import Acting, Settings
+from isaachrl.run.recording.paintings import PictureRecorder, paints
+from isaachrl.run.recording.tables import cell, show
+from isaachrl.run.recording.video import Recorder
+from isaachrl.run.rollout import Episodes, run_episodes
+
+log = logging.getLogger(__name__)
+
+EPISODES = 3
+VIDEO_LIMIT = 1800  # frames: a minute
+
+
+def play(settings: Settings) -> dict[str, Any]:
+    """Play a few episodes of a trained run, or, without a checkpoint, show the motions that a task imitates."""
+    if settings.loaded is None and settings.run.policy is Acting.trained and hasattr(settings.task_cfg, "motion"):
+        from isaachrl.run.commands.motions import view_motions
+
+        return view_motions(settings)
+    wanted = settings.run.episodes if "episodes" in settings.typed else EPISODES
+    num_envs, per_env = share(wanted, settings.run.num_envs or 1)
+    env, policy, _ = actor(settings, num_envs, evaluation_seed(settings))
+    folder = run_folder(settings).path
+    log.info("%s: playing %d episode%s in %s", settings.task.name, wanted, "s" * (wanted > 1), folder)
+    with filming(env, folder / "play.mp4", settings.run.video) as recorder:
+        if recorder is None:
+            episodes = run_episodes(env, policy, per_env)
+        else:
+            episodes = run_episodes(
+                env,
+                policy,
+                per_env,
+                on_step=lambda result: recorder.after_step(bool(result.done[0])),
+                on_begin=lambda begins: recorder.begin() if begins[0] else None,
+            )
+    show(table(episodes))
+    summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
+    made = recorder is not None and recorder.writer.frames > 0
+    summary |= {
+        "video": str(folder / "play.mp4") if made else None,
+        "sheet": str(folder / "play.jpg") if made else None,
+    }
+    write_summary(summary, folder / "play.json")
+    return summary
+
+
+@contextmanager
+def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRecorder | None]:
+    """A recorder of environment 0; None where no video is wanted, or none can be made (the reason is logged).
+
+    Beside the video a sheet with stills of its episodes is written, under the same name as a JPEG.
+    """
+    recorder: Recorder | PictureRecorder | None = None
+    if wanted:
+        try:
+            recorder = PictureRecorder(env, path, VIDEO_LIMIT) if paints(env) else Recorder(env, path, VIDEO_LIMIT)
+        except RenderError as error:
+            log.warning("no video: %s", error)
+    if recorder is None:
+        yield None
+        return
+    log.info("drawing a film on the way, a minute or more without a GPU; video=false leaves it out")
+    try:
+        with recorder.writer:
+            yield recorder
+            recorder.finish()
+    finally:
+        recorder.close()
+    log.info("%d frames in %s", recorder.writer.frames, path)
+    sheet = recorder.stills.sheet()
+    if sheet is not None:
+        write_atomically(path.with_suffix(".jpg"), sheet)
+
+
+def table(episodes: Episodes, most: int = 20) -> Table:
+    """The first episodes, one a row, and the means of all."""
+    result = Table(title="episodes")
+    names = ["return", "length", *episodes.metrics]
+    for name in ("", *names):
+        result.add_column(name, justify="right")
+    columns = [episodes.returns, episodes.lengths, *episodes.metrics.values()]
+    rows = list(zip(*(column.flatten().tolist() for column in columns), strict=True))
+    for number, row in enumerate(rows[:most], 1):
+        result.add_row(str(number), *(cell(value) for value in row))
+    summary = episodes.summary()
+    means = [summary["return_mean"], summary["length_mean"], *(summary[name] for name in episodes.metrics)]
+    result.add_row("mean", *(cell(value) for value in means), style="bold")
+    return result

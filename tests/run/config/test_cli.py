@@ -1,0 +1,165 @@
+"""`train.py` as a process: clean messages, exit codes, and Hydra's own switches."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from isaachrl.errors import ConfigError
+from isaachrl.run.config.cli import guarded, help_wanted, prepare
+from isaachrl.run.demo import arguments
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def train(*argv, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *argv], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_bad_input_is_one_message_and_exit_code_2(tmp_path):
+    done = train("task=HumanoidAMP", "nun_envs=4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ConfigError: unknown key nun_envs; did you mean num_envs?")
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+    done = train("task=TaxiFuel,AntMaze", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("ConfigError: task=TaxiFuel,AntMaze: several values")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []  # no folders of Hydra's, no run
+
+
+def test_help_and_composition_are_shown(tmp_path):
+    done = train("task=HumanoidHRLMaze", "seed=3", "--cfg", "job", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "name: HumanoidHRLMaze" in done.stdout and "name: ppo" in done.stdout and "seed: 3" in done.stdout
+
+
+def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        help_wanted(["--help"], ROOT / "cfg")
+    brief = capsys.readouterr().out
+    assert "task: AntFall, " in brief and "hiro, hpg" in brief and "_goals" not in brief
+    done = train("task=AntMaze", "train=hiro", "device=cpu", "train.worker.batch=64", "-h", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith(brief[: brief.index("With task=")])
+    lines = done.stdout.splitlines()
+    found = ("task.integrator=euler", "train.worker.hidden=[256,256]", "train.worker.batch=64", "num_envs=128")
+    assert set(found) <= set(lines) and "train.hindsight=false" in lines
+    # what is listed can be typed
+    settings = [line for line in lines[lines.index("# the task AntMaze") :] if line and line[0] != "#"]
+    again = train("task=AntMaze", "train=hiro", *settings, "--help", cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "typed", [["train=hiro"], ["task=FourRooms", "--cfg", "job"], ["-m", "task=FourRooms,TaxiFuel"], []]
+)
+def test_help_that_names_no_one_run_is_the_brief_one(capsys, typed):
+    with pytest.raises(SystemExit) as stop:
+        help_wanted([*typed, "--help"], ROOT / "cfg")
+    assert stop.value.code == 0 and "With task=NAME, --help lists" in capsys.readouterr().out
+
+
+def test_help_leaves_the_mode_as_it_was_typed(capsys):
+    assert help_wanted(["task=TaxiFuel", "mode=play"], ROOT / "cfg") == ["task=TaxiFuel", "mode=play"]
+    assert help_wanted(["-h", "checkpoint=RUN", "mode=play"], ROOT / "cfg") == [
+        "checkpoint=RUN",
+        "mode=play",
+        "help=true",
+    ]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [("--max_iterations", "max_iterations=VALUE"), ("--max-iterations=2", "max_iterations=2"), ("-seed=3", "seed=3")],
+)
+def test_settings_typed_as_options_are_refused_with_what_to_type(typed, meant):
+    with pytest.raises(ConfigError, match=f"is no option; settings have no dashes: type {meant}$"):
+        prepare(["task=HumanoidAMP", typed], ROOT / "cfg")
+    assert prepare(["-m", "--cfg", "job"], ROOT / "cfg") == ["-m", "--cfg", "job"]
+
+
+def test_guarded_turns_our_errors_into_exit_codes(capsys):
+    def fail(message):
+        raise ConfigError(message)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        guarded(fail, "type this")
+    assert stop.value.code == 2 and capsys.readouterr().err == "ConfigError: type this\n"
+    with pytest.raises(SystemExit) as stop:
+        guarded(interrupt)
+    assert stop.value.code == 130
+    assert guarded(max, 1, 2) == 2 and capsys.readouterr().err == "interrupted\n"
+    with pytest.raises(SystemExit) as stop:  # a fault of the program is not dressed up as one of the input
+        guarded(lambda: 1 / 0)
+    said = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 1 and said[0].startswith("Traceback") and said[-2].startswith("ZeroDivisionError")
+    assert said[-1].startswith("This is a fault of isaachrl, not of what you typed: please report")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.00 TiB"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes."),
+        RuntimeError("Failed to allocate 8 bytes on device 'cuda:0'"),
+        ValueError("Could not allocate memory"),
+        RuntimeError("Storage size calculation overflowed with sizes=[100000000000000001, 11, 30]"),
+    ],
+)
+def test_a_lack_of_memory_names_the_keys_to_lower(capsys, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["train.py", "run_dir=r/20000", "++num_envs=20000", "train.hidden=[9000,4]"])
+    with pytest.raises(SystemExit) as stop:
+        guarded(fail)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert "there is not enough memory" in said and "lower num_envs=20000, train.hidden=[9000,4], or what else" in said
+    assert "4294967296" not in str(error) or "(4 GiB at once were asked for)" in said
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("could not convert")])
+def test_other_errors_are_no_lack_of_memory(capsys, error):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        guarded(fail)
+    assert stop.value.code == 1 and "memory" not in capsys.readouterr().err
+
+
+def test_who_stops_reading_the_output_is_told_nothing(capsys, monkeypatch):
+    reading, writing = os.pipe()
+    with open(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as stop:  # of another pipe, such as to an encoder of videos
+            guarded(os.write, broken_pipe(), b"x")
+        assert stop.value.code == 1
+        capsys.readouterr()
+        os.close(reading)
+        with pytest.raises(SystemExit) as stop:
+            guarded(output.write, "x" * 100)  # waits in a buffer until the end
+        assert stop.value.code == 141 and capsys.readouterr().err == ""
+
+
+def broken_pipe():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+def test_demo_takes_its_budgets_from_the_command_line():
+    options = arguments(["--skill-iterations", "2", "--maze-envs", "16", "device=cpu"])
+    assert (options.skill_iterations, options.maze_envs, options.settings) == (2, 16, ["device=cpu"])
+    assert options.skill.is_file() and not options.own_skill
