@@ -55,7 +55,7 @@ class EpisodeStatistics:
         self._means = Means()
 
     def add(self, result: StepResult, ended: Tensor | None = None) -> None:
-        """Count one step of all environments; `ended (N,)` are the episodes that are over, `result.done` if not given."""
+        """Count one step of all environments; `ended (N,)` are the episodes that are over, by default `result.done`."""
         done = result.done if ended is None else ended
         self.returns = self.returns + result.reward
         self.lengths = self.lengths + 1

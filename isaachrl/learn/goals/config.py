@@ -13,7 +13,7 @@ from isaachrl.nn import Precision
 
 
 class Correction(Enum):
-    """Off-policy correction of a manager's replayed goals: `hiro` takes the best of ten candidates, `none` keeps them."""
+    """Off-policy correction of a manager's replayed goals: `hiro` takes the best of ten candidates; `none` is off."""
 
     none = "none"
     hiro = "hiro"
@@ -56,9 +56,9 @@ class Connection(Enum):
 
 
 def _check(key: str, value: float, allowed: bool, expected: str) -> None:
-    """Raise a ConfigError that names the key, its value and what is expected, unless `allowed`."""
+    """Raise a ConfigError with the key, its value and what is expected, unless `allowed`."""
     if not allowed:
-        raise ConfigError(f"train: {key}={value}: expected {expected}")
+        raise ConfigError(f"{key}={value}: expected {expected}")
 
 
 @dataclass
@@ -79,10 +79,12 @@ class ExplorationCfg:
 
     def __post_init__(self) -> None:
         """Validate ranges."""
-        _check("exploration.low", self.low, self.low > 0, "above 0")
-        _check("exploration.high", self.high, self.high >= self.low, f"low={self.low} or more")
-        _check("exploration.correlation", self.correlation, 0 <= self.correlation < 1, "0 or more, below 1")
-        _check("exploration.uniform_share", self.uniform_share, 0 <= self.uniform_share <= 1, "a share in [0, 1]")
+        _check("train: exploration.low", self.low, self.low > 0, "above 0")
+        _check("train: exploration.high", self.high, self.high >= self.low, f"low={self.low} or more")
+        _check("train: exploration.correlation", self.correlation, 0 <= self.correlation < 1, "0 or more, below 1")
+        _check(
+            "train: exploration.uniform_share", self.uniform_share, 0 <= self.uniform_share <= 1, "a share in [0, 1]"
+        )
 
 
 @dataclass
@@ -102,7 +104,7 @@ class CriticCfg:
 
     def __post_init__(self) -> None:
         """Validate ranges."""
-        _check("critic.target_noise", self.target_noise, self.target_noise >= 0, "0 or more")
+        _check("train: critic.target_noise", self.target_noise, self.target_noise >= 0, "0 or more")
 
 
 @dataclass
@@ -119,8 +121,10 @@ class EntropyCfg:
 
     def __post_init__(self) -> None:
         """Validate ranges."""
-        _check("entropy.temperature", self.temperature, self.temperature > 0, "above 0, such as 0.1")
-        _check("entropy.learning_rate", self.learning_rate, self.learning_rate >= 0, "0 or more (0 keeps it fixed)")
+        _check("train: entropy.temperature", self.temperature, self.temperature > 0, "above 0, such as 0.1")
+        _check(
+            "train: entropy.learning_rate", self.learning_rate, self.learning_rate >= 0, "0 or more (0 keeps it fixed)"
+        )
 
 
 @dataclass
@@ -144,7 +148,7 @@ class LevelCfg:
             in the code of HIRO and HRL-CG; else as PyTorch does.
         hiro_details: details of HIRO's code: noise has one standard deviation in the action's own units, smoothed
             target actions are not clipped to the range, and critics get the action again before their second layer.
-            Else noise is in half ranges, target actions are clipped, and the action is an input of the first layer alone.
+            Else noise is in half ranges, target actions are clipped, and only the first layer gets the action.
         exploration, critic, entropy: see their classes.
     """
 
@@ -180,13 +184,13 @@ class LevelCfg:
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(f"train: hidden={self.hidden}: expected layer widths such as [256,256]")
         for name in ("batch", "policy_delay"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+            _check(f"train: {name}", getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("actor_learning_rate", "critic_learning_rate", "target_rate"):
-            _check(name, getattr(self, name), getattr(self, name) > 0, "above 0")
+            _check(f"train: {name}", getattr(self, name), getattr(self, name) > 0, "above 0")
         for name in ("discount", "learning_rate_end"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
-        _check("ema_rate", self.ema_rate, 0 <= self.ema_rate < 1, "0 or more, below 1")
-        _check("updates_per_step", self.updates_per_step, self.updates_per_step >= 0, "0 or more")
+            _check(f"train: {name}", getattr(self, name), 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
+        _check("train: ema_rate", self.ema_rate, 0 <= self.ema_rate < 1, "0 or more, below 1")
+        _check("train: updates_per_step", self.updates_per_step, self.updates_per_step >= 0, "0 or more")
 
 
 @dataclass
@@ -206,7 +210,7 @@ class ConnectionCfg:
 
     def __post_init__(self) -> None:
         """Validate the weight: a negative one would reward the manager for the worker's failure."""
-        _check("connection.weight", self.weight, math.isfinite(self.weight) and self.weight >= 0, "0 or more")
+        _check("train.connection.weight", self.weight, math.isfinite(self.weight) and self.weight >= 0, "0 or more")
 
 
 @dataclass
@@ -223,8 +227,8 @@ class FlipsCfg:
 
     def __post_init__(self) -> None:
         """Validate ranges."""
-        _check("flips.penalty", self.penalty, self.penalty >= 0, "0 or more")
-        _check("flips.reset_steps", self.reset_steps, self.reset_steps >= 0, "0 or more")
+        _check("train.flips.penalty", self.penalty, self.penalty >= 0, "0 or more")
+        _check("train.flips.reset_steps", self.reset_steps, self.reset_steps >= 0, "0 or more")
 
 
 def manager_defaults() -> LevelCfg:
@@ -248,25 +252,25 @@ class GoalsCfg:
         hide_position: zero the x and y position in the worker's input.
         inputs: see `Inputs`.
         correction: see `Correction`.
-        pool_sets: 0 corrects every batch of the manager anew. Else one batch is corrected each meta step, and the manager
-            learns from the last so many.
+        pool_sets: 0 corrects every batch of the manager anew. Else one batch is corrected each meta step, and updates
+            draw from the last so many batches.
         connection: see `ConnectionCfg`.
         worker_reward: see `WorkerReward`.
         boundary: see `Boundary`.
         goal_resampling: share of a worker's batch whose goals are drawn anew, uniformly; reward and next goal follow.
         target_resampling: share of the top level's batch whose targets are drawn anew; the reward follows. No effect in
             tasks without targets.
-        centre_reward: subtract the running mean from the top level's reward. No effect in tasks that terminate episodes:
-            there a constant would change the optimal policy.
+        centre_reward: subtract the running mean from the top level's reward. No effect in tasks that terminate
+            episodes: there a constant would change the optimal policy.
         flips: see `FlipsCfg`.
-        stagger: cut the first episodes short at random multiples of the top period, so that they do not end all at once.
+        stagger: cut the first episodes short at random multiples of the top period, so that not all end at once.
         warmup_steps: steps of every environment before the first update.
         warmup_uniform: uniformly random actions and goals meanwhile; else those of the untrained networks, with noise.
         replay_steps: capacity of the replay, in steps.
         checkpoint_replay: store the replay in `last.pt`, so that a resumed run continues bit for bit.
         eval_every: iterations between two evaluations; 0 for none.
         eval_episodes: episodes of each evaluation.
-        precision: of the hidden layers' matrix products in updates; `auto` uses bfloat16 where the device is fast at it.
+        precision: of the hidden layers' products in updates; `auto` uses bfloat16 where the device is fast at it.
         worker, manager: the levels. Middle managers have the settings of `manager` and the worker's reward.
     """
 
@@ -306,13 +310,15 @@ class GoalsCfg:
     def __post_init__(self) -> None:
         """Validate ranges and combinations."""
         for name in ("max_iterations", "steps_per_iteration", "goal_size", "eval_episodes"):
-            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+            _check(f"train.{name}", getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("pool_sets", "eval_every"):
-            _check(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+            _check(f"train.{name}", getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in ("goal_resampling", "target_resampling"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "a share in [0, 1]")
+            _check(f"train.{name}", getattr(self, name), 0 <= getattr(self, name) <= 1, "a share in [0, 1]")
         if any(period < 1 for period in self.meta_periods):
-            raise ConfigError(f"train.meta_periods={self.meta_periods}: expected whole numbers of 1 or more, as in [10,5]")
+            raise ConfigError(
+                f"train.meta_periods={self.meta_periods}: expected whole numbers of 1 or more, as in [10,5]"
+            )
         longest = self.periods[-1] if self.periods else 1
         if min(self.warmup_steps, self.replay_steps) < longest:
             raise ConfigError(
@@ -322,8 +328,8 @@ class GoalsCfg:
         plain = self.correction is Correction.none and self.connection.mode is Connection.none
         if len(self.meta_periods) != 1 and not plain:
             raise ConfigError(
-                f"train.correction={self.correction.value} and train.connection.mode={self.connection.mode.value} are for"
-                f" one manager, not for train.meta_periods={self.meta_periods}; type train=hrl, or"
+                f"train.correction={self.correction.value} and train.connection.mode={self.connection.mode.value} are"
+                f" for one manager, not for train.meta_periods={self.meta_periods}; type train=hrl, or"
                 " train.correction=none train.connection.mode=none"
             )
         if not self.meta_periods and (self.flips.penalty > 0 or self.goal_resampling > 0):

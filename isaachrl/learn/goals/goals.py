@@ -40,7 +40,8 @@ def check_goal_size(goal_size: int, state_size: int) -> None:
     """
     if goal_size > state_size:
         raise ConfigError(
-            f"a goal of {goal_size} entries does not fit states of {state_size}; type train.goal_size={state_size} or less"
+            f"a goal of {goal_size} entries does not fit states of {state_size}; type"
+            f" train.goal_size={state_size} or less"
         )
 
 

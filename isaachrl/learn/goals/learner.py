@@ -143,7 +143,12 @@ class GoalsLearner(Learner):
         return state | replays
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
+        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update.
+
+        Raises:
+            ValueError: the layout is that of an older version.
+        """
+        _check_layout(state)
         self.levels.load_state_dict(state["levels"])
         self.collector.load_state_dict(state["collector"])
         self.iteration, self.samples, self.steps = state["iteration"], state["samples"], state["steps"]
@@ -169,10 +174,23 @@ class GoalsLearner(Learner):
         }
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_weights`."""
+        """See `Learner.load_weights`.
+
+        Raises:
+            ValueError: the layout is that of an older version.
+        """
+        _check_layout(state)
         self.levels.load_weights(state["levels"])
         self.top_update.load_weights(state["top_update"])
         self.iteration, self.samples = state["iteration"], state["samples"]
+
+
+def _check_layout(state: dict[str, Any]) -> None:
+    """Raise a ValueError if a state was written before levels had the present names."""
+    if "top_update" not in state:
+        raise ValueError(
+            "an older version of this learner wrote it, with other names; use it with that version, or train again"
+        )
 
 
 def _check_finite(signals: dict[str, float]) -> None:

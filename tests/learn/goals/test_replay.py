@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay, Sizes
+from isaachrl.learn.goals.experience.replay import RelabelledPool, SegmentReplay, Sizes
 
 SIZES = Sizes(steps=3, state=2, action=1, goal=1, context=1)
 

@@ -53,7 +53,7 @@ class Sac(ActorCritic):
 
     @torch.no_grad()
     def target(self, batch: Batch) -> Tensor:
-        """See `ActorCritic.target`: reward plus the smaller value and the entropy of a sampled next action (Eq. 3, 5)."""
+        """See `ActorCritic.target`: reward plus smaller value and entropy of a sampled next action (Eq. 3, 5)."""
         action, log_density = self._sample(batch.next_features, self.generator)
         value = torch.minimum(*self.targets[0](batch.next_features, action))
         return batch.reward + batch.discount * (value - self.log_temperature.exp() * log_density)

@@ -109,7 +109,7 @@ class ManagerUpdate(TopUpdate):
         return state
 
     def load_state_dict(self, state: dict[str, Any], with_replay: bool = True) -> None:
-        """See `TopUpdate.load_state_dict`. Without the replay the pool starts empty: its goals belong to lost segments."""
+        """See `TopUpdate.load_state_dict`. Without the replay the pool starts empty, as its segments are lost."""
         super().load_state_dict(state)
         self.own_generator.set_state(state["generator"].cpu())
         if self.pool is not None and with_replay:

@@ -38,7 +38,7 @@ class WorkerUpdate:
 
     @torch.no_grad()
     def batch(self) -> Batch:
-        """Transitions drawn uniformly over the decisions of all segments; the last one of a segment may be cut short."""
+        """Transitions drawn uniformly over the decisions of all segments; a segment's last one may be cut short."""
         cfg, replay, stride = self.cfg, self.replay, self.replay.sizes.stride
         rows = replay.draw_rows(self.level.cfg.batch)
         decision = torch.randint(replay.sizes.decisions, rows.shape, generator=self.generator, device=rows.device)

@@ -4,7 +4,7 @@ import torch
 
 import isaachrl
 import tasks
-from isaachrl.learn.goals.check import Check
+from isaachrl.learn.goals.evaluator import Evaluator
 from tests.learn.goals.plane import Plane, make_learner
 
 assert tasks
@@ -26,23 +26,23 @@ class Still:
 def test_a_check_counts_one_episode_of_each_world_and_always_the_same():
     env = Plane(num_envs=2)
     before = env.state_dict()
-    check = Check(env, 6, 0, Still)
+    check = Evaluator(env, 6, 0, Still)
     first, again = check(), check()
-    assert first == again and first["check/length"] == 12
-    assert first["check/return"] < 0
+    assert first == again and first["eval/length"] == 12
+    assert first["eval/return"] < 0
     after = env.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before), "the training's worlds are left alone"
 
 
 def test_checks_in_the_maze_start_alike_though_targets_go_round_from_episode_to_episode():
     env = isaachrl.make("AntMaze", 1, device="cpu", seed=0, cfg={"task": {"episode_steps": 3}})
-    check = Check(env, 2, 0, Still)  # two worlds, three points
+    check = Evaluator(env, 2, 0, Still)  # two worlds, three points
     first, again = check(), check()
-    assert first == again and len([name for name in first if name.startswith("check/success_at_")]) == 2
+    assert first == again and len([name for name in first if name.startswith("eval/success_at_")]) == 2
 
 
 def test_the_goals_marker_is_moved_when_playing_and_not_in_checks():
-    learner = make_learner(check_every=0)
+    learner = make_learner(eval_every=0)
     shown = []
 
     def twin(num_envs, seed):
@@ -52,7 +52,7 @@ def test_the_goals_marker_is_moved_when_playing_and_not_in_checks():
 
     learner.env.evaluation_twin = twin
     learner.env.task.show_goal = shown.append
-    learner.check()
+    learner.evaluator()
     assert shown == []
     learner.policy().act(learner.env.observe())
     assert len(shown) == 1 and shown[0].shape == (4, 2)
