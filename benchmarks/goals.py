@@ -28,6 +28,7 @@ from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg, GoalsLearner
 from isaachrl.learn.goals.goals import candidate_goals
+from isaachrl.learn.goals.updates.manager_update import ManagerUpdate
 
 RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "_goals.yaml"
 NUM_ENVS = 16
@@ -76,7 +77,7 @@ def make_learner(options: Options, precision: str) -> GoalsLearner:
 
 @torch.no_grad()
 def relabel_plainly(learner: GoalsLearner, rows: Tensor, every_step: bool) -> list[int]:
-    """The candidate index that the correction chooses for each segment, by loops over samples (and candidates and steps)."""
+    """The candidate that the correction chooses for each segment, by loops over samples (and candidates and steps)."""
     replay, levels, chosen = learner.replays[0], learner.levels, []
     for row in rows.tolist():
         states, actions, goal = (replay.data[name][row] for name in ("states", "actions", "goal"))
@@ -100,6 +101,12 @@ def relabel_plainly(learner: GoalsLearner, rows: Tensor, every_step: bool) -> li
     return chosen
 
 
+def correct(learner: GoalsLearner, rows: Tensor) -> Tensor:
+    """Goals `(B, d)` of segments `rows (B,)` after the learner's own correction."""
+    assert isinstance(learner.top_update, ManagerUpdate)
+    return learner.top_update.corrected(rows)
+
+
 def rate(work: Callable[[], object], units: int) -> float:
     """Units of work per second, of processor time with one thread and of wall-clock time with more."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
@@ -114,8 +121,8 @@ def measure(options: Options) -> dict[str, Any]:
     rows = exact.replays[0].draw_rows(options.batch)
     few = rows[:PLAIN_TUPLES]
     works: dict[str, tuple[Callable[[], object], int]] = {
-        "relabel_float32": (lambda: exact.top_update.corrected(rows), options.batch),
-        "relabel_auto": (lambda: mixed.top_update.corrected(rows), options.batch),
+        "relabel_float32": (lambda: correct(exact, rows), options.batch),
+        "relabel_auto": (lambda: correct(mixed, rows), options.batch),
         "relabel_loop_samples": (lambda: relabel_plainly(exact, few, False), PLAIN_TUPLES),
         "relabel_loop_all": (lambda: relabel_plainly(exact, few, True), PLAIN_TUPLES),
         "worker_rows_float32": (exact.trainers[0].update.step, options.batch),
