@@ -141,11 +141,11 @@ class LevelCfg:
         target_rate: tau of the target networks, which move every `policy_delay` updates.
         ema_rate: above 0, evaluation, play and export use an exponential moving average of the actor, which moves by
             this share at each of the actor's updates. Successive actors differ more than they improve.
-        policy_delay: critic updates per update of actor and targets.
+        policy_delay: critic updates per update of actor and target networks.
         batch: rows of an update.
         updates_per_step: updates per step of this level, taken by all environments at once; may be a fraction.
-        small_last_layer: initialise last layers within 0.003 and hidden layers with a third of the usual variance, as
-            in the code of HIRO and HRL-CG; else as PyTorch does.
+        small_last_layer: initialise last layers uniformly within 0.003 and hidden biases at zero, as in the code of
+            HIRO and HRL-CG; else as PyTorch does.
         hiro_details: details of HIRO's code: noise has one standard deviation in the action's own units, smoothed
             target actions are not clipped to the range, and critics get the action again before their second layer.
             Else noise is in half ranges, target actions are clipped, and only the first layer gets the action.
@@ -252,13 +252,13 @@ class GoalsCfg:
         hide_position: zero the x and y position in the worker's input.
         inputs: see `Inputs`.
         correction: see `Correction`.
-        pool_sets: 0 corrects every batch of the manager anew. Else one batch is corrected each meta step, and updates
-            draw from the last so many batches.
+        pool_sets: 0 corrects every batch of the manager. Else one batch is corrected each meta step, and updates draw
+            from the last so many batches.
         connection: see `ConnectionCfg`.
         worker_reward: see `WorkerReward`.
         boundary: see `Boundary`.
-        goal_resampling: share of a worker's batch whose goals are drawn anew, uniformly; reward and next goal follow.
-        target_resampling: share of the top level's batch whose targets are drawn anew; the reward follows. No effect in
+        goal_resampling: share of a worker's batch whose goals are resampled uniformly; reward and next goal follow.
+        target_resampling: share of the top level's batch whose targets are resampled; the reward follows. No effect in
             tasks without targets.
         centre_reward: subtract the running mean from the top level's reward. No effect in tasks that terminate
             episodes: there a constant would change the optimal policy.

@@ -35,7 +35,7 @@ class GoalTask(Protocol):
     context_scale: float
 
     def flipped(self) -> Tensor:
-        """`(N,)` bool: the body lies on its back."""
+        """`(N,)` bool: the body is on its back."""
         ...
 
     def context_reward(self, state: Tensor, context: Tensor) -> Tensor:

@@ -97,6 +97,6 @@ def test_a_task_without_goals_says_which_have_some(launch):
         ({"train": SHORT | {"corection": "hiro"}}, "did you mean correction"),
     ],
 )
-def test_what_cannot_be_is_refused_in_plain_words(launch, typed, message):
+def test_wrong_keys_and_values_are_named(launch, typed, message):
     with pytest.raises(ConfigError, match=message):
         launch(max_iterations=1, **typed)

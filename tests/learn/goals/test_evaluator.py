@@ -1,4 +1,4 @@
-"""Checks in the course of a training: one episode of each world, always the same ones."""
+"""Evaluation during training: one episode in each environment, always the same ones."""
 
 import torch
 
@@ -11,7 +11,7 @@ assert tasks
 
 
 class Still:
-    """Stands still."""
+    """Zero actions."""
 
     def __init__(self, env):
         self.env = env
@@ -23,25 +23,25 @@ class Still:
         pass
 
 
-def test_a_check_counts_one_episode_of_each_world_and_always_the_same():
+def test_an_evaluation_counts_one_episode_of_each_environment_and_always_the_same():
     env = Plane(num_envs=2)
     before = env.state_dict()
-    check = Evaluator(env, 6, 0, Still)
-    first, again = check(), check()
+    evaluate = Evaluator(env, 6, 0, Still)
+    first, again = evaluate(), evaluate()
     assert first == again and first["eval/length"] == 12
     assert first["eval/return"] < 0
     after = env.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before), "the training's worlds are left alone"
+    assert all(torch.equal(before[name], after[name]) for name in before), "the training environments are untouched"
 
 
-def test_checks_in_the_maze_start_alike_though_targets_go_round_from_episode_to_episode():
+def test_evaluations_in_the_maze_have_the_same_targets_though_these_rotate_over_episodes():
     env = isaachrl.make("AntMaze", 1, device="cpu", seed=0, cfg={"task": {"episode_steps": 3}})
-    check = Evaluator(env, 2, 0, Still)  # two worlds, three points
-    first, again = check(), check()
+    evaluate = Evaluator(env, 2, 0, Still)  # two environments, three points
+    first, again = evaluate(), evaluate()
     assert first == again and len([name for name in first if name.startswith("eval/success_at_")]) == 2
 
 
-def test_the_goals_marker_is_moved_when_playing_and_not_in_checks():
+def test_the_goals_marker_moves_in_play_and_not_in_evaluations():
     learner = make_learner(eval_every=0)
     shown = []
 

@@ -1,4 +1,4 @@
-"""The two-level learner: what it remembers, what it learns from, that it learns, and that it continues exactly."""
+"""The two-level learner: stored segments, batches, updates, and exact continuation."""
 
 import pytest
 import torch
@@ -57,7 +57,7 @@ def test_environments_keep_phases_of_their_own_and_get_a_goal_at_once():
     assert first.abs().amax() > 0, "the first step of an episode already has the manager's goal"
 
 
-def test_state_plus_goal_is_constant_within_every_remembered_segment():
+def test_state_plus_goal_is_constant_within_every_stored_segment():
     learner = make_learner(Plane(num_envs=2, episode_steps=99))
     points = []
     for _ in range(8):
@@ -72,7 +72,7 @@ def test_state_plus_goal_is_constant_within_every_remembered_segment():
     assert not torch.allclose(points[3], points[4], atol=1e-3), "another goal in the next period"
 
 
-def test_exploration_is_drawn_anew_where_an_episode_ends_on_both_levels():
+def test_exploration_is_redrawn_where_an_episode_ends_on_both_levels():
     level = {"exploration": {"low": 0.01, "high": 1.0}, "hiro_details": False}
     learner = make_learner(Plane(num_envs=4, lengths=(3, 4, 5, 12)), worker=level, manager=level)
     for _ in range(8):
@@ -143,7 +143,7 @@ def test_the_goal_after_the_border_is_the_managers_next_or_the_old_one(boundary)
     assert not torch.allclose(carried, one["next_goal"])
 
 
-def test_goals_drawn_anew_bring_their_own_reward():
+def test_resampled_goals_have_their_own_reward():
     learner = make_learner(goal_resampling=1.0, inputs="raw", hide_position=False)
     collect(learner, 8)
     batch = worker_batch(learner, 500)
@@ -153,7 +153,7 @@ def test_goals_drawn_anew_bring_their_own_reward():
     assert goal.abs().amax() > 2.9, "they fill the goal's range"
 
 
-def test_targets_drawn_anew_bring_their_own_reward():
+def test_resampled_targets_have_their_own_reward():
     learner = make_learner(target_resampling=0.5, inputs="raw")
     collect(learner, 12)
     rows = torch.zeros(8, dtype=torch.long)
@@ -214,7 +214,7 @@ def test_without_correction_goals_stay():
     assert torch.equal(learner.top_update.corrected(rows), learner.replays[0].data["goal"][:4])
 
 
-def test_lying_on_the_back_ends_the_future_and_costs():
+def test_flips_end_the_return_and_are_penalized():
     env = Plane(num_envs=2, flip_above=-1e9)  # always
     learner = make_learner(env, flips={"penalty": 5.0}, worker_reward="progress", inputs="raw")
     collect(learner, 8)
@@ -223,17 +223,17 @@ def test_lying_on_the_back_ends_the_future_and_costs():
     assert batch.reward.mean().item() < -4
 
 
-def test_ants_on_their_back_begin_anew_at_the_end_of_a_segment():
+def test_bodies_on_their_back_are_reset_at_the_end_of_a_segment():
     learner = make_learner(Plane(num_envs=2, episode_steps=99, flip_above=-1e9), flips={"reset_steps": 6})
     times = []
     for _ in range(12):
         learner.collector.step()
         times.append(learner.env.time.tolist()[0])
-    # after six steps it has lain long enough, after eight the segment is over; the next episode counts anew
+    # six steps on the back are enough, and the segment is over after eight
     assert times == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4]
 
 
-def test_nothing_begins_anew_early_by_default():
+def test_bodies_on_their_back_are_not_reset_by_default():
     learner = make_learner(Plane(num_envs=2, episode_steps=30, flip_above=-1e9))
     collect(learner, 29)
     assert learner.env.time.tolist() == [29, 29]
@@ -266,7 +266,7 @@ def test_actor_and_targets_wait_for_every_second_update_on_both_levels():
         assert not equal(start, [*td3.actor.parameters(), *td3.targets.parameters()])
 
 
-def test_updates_come_at_the_rates_that_were_asked_for():
+def test_updates_come_at_the_configured_rates():
     learner = make_learner(worker={"updates_per_step": 0.5}, manager={"updates_per_step": 3})
     learner.iterate()  # warm-up
     assert (learner.levels.worker.updates, learner.levels.top.updates) == (0, 0) or learner.steps > 8

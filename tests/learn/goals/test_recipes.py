@@ -87,7 +87,7 @@ def test_the_defaults_are_the_published_ones():
         assert level.hiro_details and (level.exploration.low, level.exploration.high) == (1.0, 1.0)
         assert level.critic.target_noise == 0.2
         assert level.reward_scale == scale and level.updates_per_step == 1
-    assert cfg.replay_steps // cfg.periods[0] == 20_000, "a manager remembers as many steps as its worker"
+    assert cfg.replay_steps // cfg.periods[0] == 20_000, "as many steps as the worker"
 
 
 def published(learner, task):

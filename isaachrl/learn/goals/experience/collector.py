@@ -87,7 +87,7 @@ class Collector:
         return self.explorations[0].uniform() if self.uniform else noisy
 
     def _advance(self, action: Tensor) -> tuple[StepResult, Tensor]:
-        """Step the environments and add the step to the segments: its result, and who is on the back `(N,)`.
+        """Step the environments and extend the segments; the result, and a mask `(N,)` of bodies on their back.
 
         A policy without managers takes whole steps, resets included, which a CUDA graph can replay.
         """

@@ -12,8 +12,8 @@ from isaachrl.learn.goals.off_policy.actor_critic import noise_unit
 class Exploration:
     """Gaussian noise on the actions of N environments, with a standard deviation of its own in each.
 
-    The standard deviation is log-uniform and drawn anew for each episode, as is, with even odds, whether the noise is
-    correlated in time. Levels draw independently, so that quiet workers meet bold managers.
+    Each episode draws its standard deviation log-uniformly and, with even odds, whether the noise is correlated in time.
+    Levels draw independently, so that all pairs of a quiet or noisy worker and manager occur.
 
     Args:
         cfg: of the level.
@@ -40,7 +40,7 @@ class Exploration:
         self.restart(torch.ones(num_envs, dtype=torch.bool, device=device))
 
     def restart(self, mask: Tensor) -> None:
-        """Draw standard deviation and correlation anew in the environments of `mask (N,)`, whose episode begins."""
+        """Draw standard deviation and correlation for a new episode in the environments of `mask (N,)`."""
         draws = torch.rand(len(mask), 2, generator=self.generator, device=mask.device)
         size, coin = draws.split(1, dim=1)
         std = (self._log_low + self._log_ratio * size).exp() * self._unit

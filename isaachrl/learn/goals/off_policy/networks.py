@@ -138,7 +138,7 @@ def exact_copy(network: nn.Module) -> nn.Module:
 
 
 def _initialize_small(hidden: nn.ModuleList, last: nn.Linear) -> None:
-    """Initialise as published: zero biases, and hidden weights as PyTorch's, of variance 1 / (3 fan-in)."""
+    """Initialise as published: zero hidden biases and a small last layer; hidden weights stay as PyTorch draws them."""
     for layer in hidden:
         assert isinstance(layer, nn.Linear)
         nn.init.zeros_(layer.bias)

@@ -75,7 +75,7 @@ class Multiplier(nn.Module):
     Args:
         target: of the worker's reward plus value.
         learning_rate: of Adam on its logarithm.
-        wait: manager updates before its first own.
+        wait: number of first manager updates during which it stays constant.
     """
 
     def __init__(self, target: float, learning_rate: float, wait: int = WAIT_UPDATES) -> None:

@@ -1,5 +1,6 @@
 """Updates of the top manager: off-policy correction and the connected gradient."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,17 +67,15 @@ class ManagerUpdate(TopUpdate):
             return goal
         end, valid = self.replay.steps_at("states", rows, length), self.replay.valid(rows)
         limits, unit_scale = self.levels.goal_limits, 1.0  # actions are in [-1, 1]
+        worker = partial(self.levels.mean_action, 0)
         chosen, candidate = relabel(
-            states[:, :-1], actions, end, goal, self._worker, unit_scale, limits, self.generator, valid
+            states[:, :-1], actions, end, goal, worker, unit_scale, limits, self.generator, valid
         )
         self.means.add(
             kept_goals=(candidate == CANDIDATE_ORIGINAL).float().mean(),
             changes_as_goals=(candidate == CANDIDATE_CHANGE).float().mean(),
         )
         return chosen
-
-    def _worker(self, state: Tensor, goal: Tensor) -> Tensor:
-        return self.levels.mean_action(0, state, goal)
 
     def _update(self, rows: Tensor, batch: Batch) -> None:
         """Update the manager and, if there is one, the multiplier."""

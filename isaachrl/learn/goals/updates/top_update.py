@@ -62,7 +62,7 @@ class TopUpdate:
         self.level.update(batch, self.means)
 
     def _contexts(self, rows: Tensor) -> tuple[Tensor, int]:
-        """Targets `(B, k)`, and how many of them, the first ones, are drawn anew."""
+        """Targets `(B, k)`, and how many of them, the first ones, are resampled."""
         (context,) = self.replay.take(rows, "context")
         count = int(self.cfg.target_resampling * len(rows)) if context.shape[1] else 0
         if count == 0:
@@ -72,7 +72,7 @@ class TopUpdate:
     def batch(self, rows: Tensor, action: Tensor, context: Tensor, resampled: int = 0) -> Batch:
         """Transitions over whole segments, with actions `(B, A)` and targets `(B, k)`.
 
-        The reward of the first `resampled` rows is computed anew for their targets. A segment of l of c steps is
+        The reward of the first `resampled` rows is recomputed for their targets. A segment of l of c steps is
         discounted by gamma^(l/c).
         """
         cfg, replay, inputs = self.level.cfg, self.replay, self.levels.inputs

@@ -71,7 +71,7 @@ class WorkerUpdate:
         )
 
     def _resample(self, goal: Tensor) -> tuple[Tensor, Tensor]:
-        """Goals `(B, d)` of which the first ones are drawn anew, and a mask `(B,)` of those."""
+        """Goals `(B, d)` of which the first ones are resampled, and a mask `(B,)` of those."""
         count = int(self.cfg.goal_resampling * len(goal))
         resampled = torch.arange(len(goal), device=goal.device) < count
         if count == 0:

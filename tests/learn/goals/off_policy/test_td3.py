@@ -36,12 +36,12 @@ def batch(n=4, **values):
 
 
 def constant(module, value):
-    """Make a network say one number whatever it sees."""
+    """Make a network constant."""
     nn.init.zeros_(module.last.weight)
     nn.init.constant_(module.last.bias, value)
 
 
-def test_the_target_is_the_lesser_value_and_nothing_after_an_end():
+def test_the_target_is_the_smaller_value_unless_terminated():
     td3 = make()
     constant(td3.targets[1].q1, 5.0), constant(td3.targets[1].q2, 3.0)
     discount = torch.tensor([0.9, 0.9, 0.0, 0.9])
@@ -50,7 +50,7 @@ def test_the_target_is_the_lesser_value_and_nothing_after_an_end():
 
 @pytest.mark.parametrize(("huber", "settles_at"), [(False, -10.0), (True, -1.0 / 9.0)])
 def test_a_linear_loss_leaves_out_what_is_rare_and_costly(huber, settles_at):
-    # nine futures in ten are worth 0 and one is worth -100: the mean is -10. With the linear loss the rare one pulls
+    # nine returns in ten are 0 and one is -100: the mean is -10. With the linear loss the rare one pulls
     # with a slope of 1 however bad it is, which nine errors of 1/9 balance
     reward = torch.zeros(10)
     reward[0] = -100.0
@@ -65,7 +65,7 @@ def test_a_linear_loss_leaves_out_what_is_rare_and_costly(huber, settles_at):
 
 
 class Recorder(nn.Module):
-    """Stands in for the target critics and keeps the actions it was asked about."""
+    """Replaces the target critics and records the actions."""
 
     def forward(self, features, action):
         self.action = action
@@ -82,11 +82,11 @@ def test_smoothing_noise_is_measured_in_raw_units_or_in_shares(raw, spread):
     constant(td3.targets[0], 0.0)
     td3.targets[1] = Recorder()
     td3.target(batch(4000, next_features=torch.zeros(4000, 3)))
-    seen = td3.targets[1].action
+    smoothed = td3.targets[1].action
     most = torch.tensor([0.05, 1.0] if raw else [0.5, 0.5])
-    assert (seen.abs() <= most + 1e-6).all()
+    assert (smoothed.abs() <= most + 1e-6).all()
     # what is cut off at 2.5 deviations takes about 2 % of the deviation
-    assert_close(seen.std(0), torch.tensor(spread), rtol=0.06, atol=0)
+    assert_close(smoothed.std(0), torch.tensor(spread), rtol=0.06, atol=0)
 
 
 def test_smoothed_actions_leave_the_range_unless_they_are_kept_in():
@@ -149,7 +149,7 @@ def noise(num_envs=3, hiro_details=False, **values):
     return Exploration(cfg, LIMITS, num_envs, torch.Generator().manual_seed(0))
 
 
-def test_noise_is_log_uniform_and_drawn_anew_with_the_episode():
+def test_noise_is_log_uniform_and_redrawn_with_the_episode():
     explore = noise(num_envs=4000)
     scale = explore.std[:, 0]
     shares = [(scale < bound).float().mean().item() for bound in (0.01, 0.0316, 0.1, 0.316, 1.0001)]
@@ -173,20 +173,20 @@ def test_levels_explore_independently_of_each_other():
     assert torch.corrcoef(torch.stack((worker, manager)))[0, 1].abs() < 0.1
 
 
-def test_correlated_noise_remembers_in_half_of_the_episodes():
+def test_noise_is_correlated_in_half_of_the_episodes():
     explore = noise(num_envs=400, correlation=0.9)
     every = torch.ones(400, dtype=torch.bool)
-    remembers = explore.correlation[:, 0] > 0
-    assert remembers.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    correlated = explore.correlation[:, 0] > 0
+    assert correlated.float().mean().item() == pytest.approx(0.5, abs=0.1)
     explore(torch.zeros(400, 2), every)
     before = explore.noise.clone()
     for _ in range(200):  # it neither grows nor dies away
         last = explore.noise.clone()
         explore(torch.zeros(400, 2), every)
-    assert explore.noise[remembers].std().item() == pytest.approx(1.0, abs=0.1)
+    assert explore.noise[correlated].std().item() == pytest.approx(1.0, abs=0.1)
     product = (last * explore.noise).mean(1)
-    assert product[remembers].mean().item() == pytest.approx(0.9, abs=0.15)
-    assert product[~remembers].mean().item() == pytest.approx(0.0, abs=0.15)
+    assert product[correlated].mean().item() == pytest.approx(0.9, abs=0.15)
+    assert product[~correlated].mean().item() == pytest.approx(0.0, abs=0.15)
     assert not torch.equal(before, explore.noise)
 
 

@@ -100,7 +100,7 @@ def constant(critic, value):
     nn.init.constant_(critic.last.bias, value)
 
 
-def test_the_target_is_the_lesser_value_plus_entropy_and_nothing_after_an_end():
+def test_the_target_is_the_smaller_value_plus_entropy_unless_terminated():
     sac = make(entropy=EntropyCfg(0.5))
     constant(sac.targets[0].q1, 5.0), constant(sac.targets[0].q2, 3.0)
     rows = batch(discount=torch.tensor([0.9, 0.9, 0.0, 0.9]))
@@ -112,7 +112,7 @@ def test_the_target_is_the_lesser_value_plus_entropy_and_nothing_after_an_end():
     assert sac.target(rows)[2] == 2.0
 
 
-def test_the_actors_loss_is_the_price_of_certainty_less_the_lesser_value():
+def test_the_actors_loss_is_the_entropy_term_minus_the_smaller_value():
     sac = make(entropy=EntropyCfg(0.5))
     constant(sac.critics.q1, 5.0), constant(sac.critics.q2, 3.0)
     state = sac.generator.get_state()
@@ -151,7 +151,7 @@ def test_rows_without_weight_teach_nothing():
 def learned(seed: int) -> float:
     """Minus how far off action and entropy are, in units of 0.1 and 0.25, after 1600 updates of a task of one step.
 
-    It pays -2 |a - (0.5, -0.3)|^2, and an entropy of -2 is asked for. What is further off counts.
+    The reward is -2 |a - (0.5, -0.3)|^2 and the target entropy is -2. The larger of both errors counts.
     """
     sac = make(torch.ones(2), seed, hidden=[32, 32], actor_learning_rate=3e-3, critic_learning_rate=3e-3,
                entropy=EntropyCfg(0.1, 3e-3), small_last_layer=False, target_rate=0.05)  # fmt: skip
@@ -168,7 +168,7 @@ def learned(seed: int) -> float:
 
 
 @pytest.mark.learn
-def test_it_finds_the_best_action_and_the_entropy_that_was_asked_for(seed, reached):
+def test_it_finds_the_best_action_and_the_target_entropy(seed, reached):
     """Ten seeds: -0.88 to -0.21, median -0.34; the bound leaves a margin of 0.22."""
     reached(learned(seed), -1.1)
 

@@ -1,4 +1,4 @@
-"""The memory of segments: what is kept, what is drawn, what a pool still vouches for."""
+"""The replay of segments and the pool of corrected goals."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def make(capacity=4):
 
 
 def push(replay, values, keep=None, length=3):
-    """One segment a value; every number in it is told from the value."""
+    """One segment per value; all its entries follow from the value."""
     v = torch.tensor([float(value) for value in values])
     n = len(v)
     steps = torch.arange(4.0)

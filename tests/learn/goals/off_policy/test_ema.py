@@ -11,9 +11,9 @@ from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.config import LevelCfg
 from isaachrl.learn.goals.exports import exports
 from isaachrl.learn.goals.policy import GoalPolicy
+from tests.learn.goals.off_policy.test_sac import make as make_sac
+from tests.learn.goals.off_policy.test_td3 import batch, make
 from tests.learn.goals.plane import SMALL, flat_learner, goes_on_alike, make_learner
-from tests.learn.goals.test_sac import make as make_sac
-from tests.learn.goals.test_td3 import batch, make
 
 AVERAGED = {"ema_rate": 0.1, "learning_rate_end": 0.2}
 
