@@ -12,8 +12,8 @@ from isaachrl.learn.goals.off_policy.actor_critic import noise_unit
 class Exploration:
     """Gaussian noise on the actions of N environments, with a standard deviation of its own in each.
 
-    Each episode draws its standard deviation log-uniformly and, with even odds, whether the noise is correlated in time.
-    Levels draw independently, so that all pairs of a quiet or noisy worker and manager occur.
+    Each episode draws its standard deviation log-uniformly and, with even odds, whether the noise is correlated in
+    time. Levels draw independently, so that all pairs of a quiet or noisy worker and manager occur.
 
     Args:
         cfg: of the level.

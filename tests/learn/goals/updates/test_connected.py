@@ -105,11 +105,12 @@ def test_a_sampled_worker_serves_as_well(data):
 
 
 def test_an_exact_critic_makes_total_the_discounted_sum_of_the_papers_terms():
-    """Two steps on a line, discount 0.8; the state is the place and the steps left, and a worker goes half the way.
+    """Two steps on a line, discount 0.8; the state is the position and the steps left; the worker goes half the way.
 
-    The last step has the value Q1(g, a) = -|g - a|, so V1(g) = -|g| / 2; the one before Q2(g, a) = -|g - a| + 0.8 V1(g - a)
-    = -1.4 |g - a|. At g = 2, a = 1, `total` is the slope of Q2(g, g / 2) = -0.7 |g|. The paper's terms there: the
-    reward's slope -1, and through the action 0.5 * 1.4; at the second step, g = 1 and a = 0.5: -1 and 0.5 * 1.
+    Values: Q1(g, a) = -|g - a| of the last step, so V1(g) = -|g| / 2; Q2(g, a) = -|g - a| + 0.8 V1(g - a)
+    = -1.4 |g - a| of the one before. At g = 2, a = 1, `total` is the slope of Q2(g, g / 2) = -0.7 |g|. The paper's
+    terms there: the reward's slope -1, and through the action 0.5 * 1.4; at the second step, g = 1 and a = 0.5: -1 and
+    0.5 * 1.
     """
     slopes_of_q = torch.tensor([0.0, 1.0, 1.4], dtype=torch.float64)
 
