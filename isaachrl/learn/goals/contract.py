@@ -1,6 +1,6 @@
 """What a task offers so that goals can be set in it, and the input features of the networks."""
 
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -27,7 +27,6 @@ class GoalTask(Protocol):
         context_scale: typical size of the entries of the context.
     """
 
-    cfg: Any
     position_size: int
     action_limits: Tensor
     goal_limits: Tensor

@@ -1,7 +1,6 @@
 """A point on a plane that moves to a target: the smallest environment for goals."""
 
 import io
-from types import SimpleNamespace
 
 import torch
 
@@ -19,7 +18,7 @@ class PlaneTask:
     context_scale = 10.0
 
     def __init__(self, world):
-        self.world, self.cfg = world, SimpleNamespace()
+        self.world = world
         self.action_limits, self.goal_limits = torch.full((2,), 2.0), torch.tensor([3.0, 3.0, 1.0])
         self.state_scale = torch.tensor([4.0, 4.0, 1.0, 1.0])
 

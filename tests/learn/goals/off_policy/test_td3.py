@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from isaachrl.envs.statistics import EpisodeStatistics, Means
+from isaachrl.envs.statistics import Means
 from isaachrl.learn.goals.config import CriticCfg, ExplorationCfg, GoalsCfg, Inputs, LevelCfg
 from isaachrl.learn.goals.contract import NetworkInputs
 from isaachrl.learn.goals.learner import GoalsLearner
@@ -216,15 +216,3 @@ def test_only_the_worker_does_not_get_the_position():
     assert_close(scaled.worker(state, goal), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.5, -1.0]]))
     assert_close(scaled.top(state, context), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.3, 0.1, -0.5, -0.3]]))
     assert (raw.top_size, scaled.top_size, raw.lower_size) == (6, 8, 6)
-
-
-def test_episodes_are_counted_where_they_end():
-    env = Plane(num_envs=2)
-    means = EpisodeStatistics(env)
-    for ended in ([False, False], [True, False]):
-        result = env.advance(torch.zeros(2, 2))
-        means.add(result, torch.tensor(ended))
-    found = means.read()
-    assert found["episode/length"] == 2 and found["episode/return"] == pytest.approx(2 * result.reward[0].item())
-    assert means.lengths.tolist() == [0, 2]
-    assert means.read() == {}
