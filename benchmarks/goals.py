@@ -1,12 +1,11 @@
-"""How fast tuples are relabelled, beside plain loops over samples, and levels updated, in one run on the CPU.
+"""Speed of the off-policy correction, compared with plain loops, and of worker updates, on the CPU.
 
     python benchmarks/goals.py [batch=512] [hidden=256] [seconds=10] [threads=1]
 
-Ours: the learner's own correction and updates on AntMaze (recipe `parallel`), once in float32 and once with the
-rounding that `precision=auto` chooses here. Beside it the same correction in two plain forms: `loop_samples` goes
-through the batch one tuple at a time, all candidates and steps of it in one forward; `loop_all` takes one candidate and
-one step at a time, too. Blocks alternate, so that the machine's mood cancels; each number is a median. One JSON line
-goes to standard output.
+Ours: the learner's own correction and updates on AntMaze (recipe `parallel`), in float32 and with the rounding that
+`precision=auto` chooses here. The same correction in two plain forms: `loop_samples` goes through the batch one segment
+at a time, with all its candidates and steps in one forward pass; `loop_all` also takes candidates and steps one at a
+time. Measurements alternate, so that drifts of the machine cancel; each number is a median. Prints one JSON line.
 """
 
 import json
@@ -29,22 +28,23 @@ from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg, GoalsLearner
 from isaachrl.learn.goals.goals import candidate_goals
+from isaachrl.learn.goals.updates.manager_update import ManagerUpdate
 
 RECIPES = Path(__file__).resolve().parents[1] / "cfg" / "train" / "_goals.yaml"
 NUM_ENVS = 16
-PLAIN_TUPLES = 8  # of a block of the plain loops, which would take too long on whole batches
+PLAIN_TUPLES = 8  # per measurement of the plain loops, which are too slow for whole batches
 
 
 @dataclass
 class Options:
-    """What can be typed.
+    """Options of the command line.
 
     Args:
         batch: rows of an update and of a correction.
         hidden: width of the two hidden layers.
         seconds: length of the measurement.
-        threads: threads of PyTorch. With one, seconds are those of the processor, so that whatever else runs on the
-            machine does not count; with more, those of the clock on the wall.
+        threads: threads of PyTorch. With one, processor time is measured, so that other processes do not count; with
+            more, wall-clock time.
     """
 
     batch: int = 512
@@ -53,7 +53,7 @@ class Options:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse sizes that measure nothing."""
+        """Validate ranges."""
         if self.batch < PLAIN_TUPLES or self.hidden < 1 or self.seconds < 0 or self.threads < 1:
             raise ConfigError(
                 f"batch={self.batch} ({PLAIN_TUPLES} or more), hidden={self.hidden} (1 or more), seconds="
@@ -62,47 +62,53 @@ class Options:
 
 
 def make_learner(options: Options, precision: str) -> GoalsLearner:
-    """A learner of the recipe `parallel` whose replay holds a few segments of random actions."""
+    """A learner with the recipe `parallel` and a few segments of random actions in its replay."""
     values = yaml.safe_load(RECIPES.read_text())["recipes"]["parallel"]["train"]
     sizes = {"hidden": [options.hidden, options.hidden], "batch": options.batch}
-    values |= {"precision": precision, "check_every": 0, "pool_sets": 0, "correction": "hiro"}
+    values |= {"precision": precision, "eval_every": 0, "pool_sets": 0, "correction": "hiro"}
     values |= {level: values[level] | sizes for level in ("worker", "manager")}
     env = isaachrl.make("AntMaze", NUM_ENVS, device="cpu", seed=0)
     learner = GoalsLearner(env, config.build(GoalsCfg, values), 0)
-    learner.collector.uniform_actions = True
-    for _ in range(10 * learner.cfg.meta_period):
+    learner.collector.uniform = True
+    for _ in range(10 * learner.cfg.periods[0]):
         learner.collector.step()
     return learner
 
 
 @torch.no_grad()
 def relabel_plainly(learner: GoalsLearner, rows: Tensor, every_step: bool) -> list[int]:
-    """Which candidate the correction chooses for each tuple, by loops over samples (and candidates and steps)."""
-    replay, levels, chosen = learner.replay, learner.levels, []
+    """The candidate that the correction chooses for each segment, by loops over samples (and candidates and steps)."""
+    replay, levels, chosen = learner.replays[0], learner.levels, []
     for row in rows.tolist():
         states, actions, goal = (replay.data[name][row] for name in ("states", "actions", "goal"))
         steps = int(replay.data["length"][row])
         change = states[steps, : len(goal)] - states[0, : len(goal)]
-        candidates = candidate_goals(goal[None], change[None], levels.limits, learner.generator)[0]
+        candidates = candidate_goals(goal[None], change[None], levels.goal_limits, learner.generator)[0]
         moved = states[:1, : len(goal)] - states[:steps, : len(goal)]
         if not every_step:
             goals = candidates[:, None] + moved[None]
-            seen = states[None, :steps].expand(len(candidates), -1, -1)
-            errors = (actions[None, :steps] - levels.act(seen, goals)).square().sum((1, 2))
+            expanded = states[None, :steps].expand(len(candidates), -1, -1)
+            errors = (actions[None, :steps] - levels.mean_action(0, expanded, goals)).square().sum((1, 2))
             chosen.append(int(errors.argmin()))
             continue
         totals = []
         for candidate in candidates:
             error = 0.0
             for i in range(steps):
-                error += float((actions[i] - levels.act(states[i], candidate + moved[i])).square().sum())
+                error += float((actions[i] - levels.mean_action(0, states[i], candidate + moved[i])).square().sum())
             totals.append(error)
         chosen.append(totals.index(min(totals)))
     return chosen
 
 
+def correct(learner: GoalsLearner, rows: Tensor) -> Tensor:
+    """Goals `(B, d)` of segments `rows (B,)` after the learner's own correction."""
+    assert isinstance(learner.top_update, ManagerUpdate)
+    return learner.top_update.corrected(rows)
+
+
 def rate(work: Callable[[], object], units: int) -> float:
-    """Units of work a second of the clock that suits the number of threads."""
+    """Units of work per second, of processor time with one thread and of wall-clock time with more."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     start = clock()
     work()
@@ -112,15 +118,15 @@ def rate(work: Callable[[], object], units: int) -> float:
 def measure(options: Options) -> dict[str, Any]:
     """The figures by name."""
     exact, mixed = (make_learner(options, precision) for precision in ("float32", "auto"))
-    rows = exact.replay.draw_rows(options.batch)
+    rows = exact.replays[0].draw_rows(options.batch)
     few = rows[:PLAIN_TUPLES]
     works: dict[str, tuple[Callable[[], object], int]] = {
-        "relabel_float32": (lambda: exact.manager_update.corrected(rows), options.batch),
-        "relabel_auto": (lambda: mixed.manager_update.corrected(rows), options.batch),
+        "relabel_float32": (lambda: correct(exact, rows), options.batch),
+        "relabel_auto": (lambda: correct(mixed, rows), options.batch),
         "relabel_loop_samples": (lambda: relabel_plainly(exact, few, False), PLAIN_TUPLES),
         "relabel_loop_all": (lambda: relabel_plainly(exact, few, True), PLAIN_TUPLES),
-        "worker_rows_float32": (exact.worker_update.step, options.batch),
-        "worker_rows_auto": (mixed.worker_update.step, options.batch),
+        "worker_rows_float32": (exact.trainers[0].update.step, options.batch),
+        "worker_rows_auto": (mixed.trainers[0].update.step, options.batch),
     }
     found: dict[str, list[float]] = {name: [] for name in works}
     begin = time.perf_counter()

@@ -82,10 +82,12 @@ class AntCourse(Task[AntCourseCfg]):
         action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
         state_scale: `(S,)` typical sizes of the state's entries.
+        context_scale: typical size of a target's coordinates, m.
         terminates: whether anything but time and a world that broke ends an episode.
     """
 
     STATE = ("target", "steps", "episodes")
+    context_scale = 10.0
     terminates = False  # time alone ends an episode, unless its world broke
 
     def __init__(self, cfg: AntCourseCfg, sim: Sim, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark of the goal-conditioned learners runs, and its plain loops choose what ours chooses."""
+"""The benchmark of the goal-conditioned learners runs, and its plain loops choose the same candidates."""
 
 import importlib.util
 import json
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
+from isaachrl.learn.goals.goals import CANDIDATE_ORIGINAL
 
 PATH = Path(__file__).resolve().parents[1] / "benchmarks" / "goals.py"
 
@@ -36,15 +37,15 @@ def test_the_plain_loops_choose_as_ours_do(goals):
     for plain in (None, False, True):
         learner.generator.manual_seed(0)
         if plain is None:
-            # one tuple at a time, so that the draws are the same
-            goal = torch.cat([learner.manager_update.corrected(row[None]) for row in rows])
+            # one segment at a time, so that the draws are the same
+            goal = torch.cat([learner.top_update.corrected(row[None]) for row in rows])
         else:
             chosen.append(goals.relabel_plainly(learner, rows, plain))
     assert chosen[0] == chosen[1]
-    kept = torch.tensor([index == 9 for index in chosen[0]])
-    assert torch.equal((goal == learner.replay.data["goal"][:6]).all(1), kept)
+    kept = torch.tensor([index == CANDIDATE_ORIGINAL for index in chosen[0]])
+    assert torch.equal((goal == learner.replays[0].data["goal"][:6]).all(1), kept)
 
 
-def test_sizes_that_measure_nothing_are_refused(goals):
+def test_sizes_out_of_range_are_errors(goals):
     with pytest.raises(ConfigError, match="batch=2"):
         goals.main(["batch=2"])

@@ -15,18 +15,13 @@ from tests.small_learner import make_learner as small_skill
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "signals.md"
 EXPLAINED = set(re.findall(r"`([\w/]+)`", PAGE.read_text(encoding="utf-8")))
-PLANE_LEVEL = {"hidden": [16], "batch": 16}
-
-
-def built(name, env, **values):
-    """A registered learner."""
-    load_learners()
-    entry = learner_entry(name)
-    return entry.build(env, config.build(entry.cfg_type, values), 0)
 
 
 def made(name, task, **values):
-    return built(name, isaachrl.make(task, num_envs=8, device="cpu"), **values)
+    """A registered learner."""
+    load_learners()
+    entry = learner_entry(name)
+    return entry.build(isaachrl.make(task, num_envs=8, device="cpu"), config.build(entry.cfg_type, values), 0)
 
 
 def goals(**changes):
@@ -36,11 +31,10 @@ def goals(**changes):
 LEARNERS = {
     "skills-ase": lambda: small_skill("ase"),
     "skills-motion": lambda: small_skill("motion", deterministic_share=0.5),
-    "hiro": lambda: goals(check_every=1, check_episodes=2),
-    "hindsight": lambda: goals(correction="none", hindsight=True, subgoal_testing_rate=1.0),
+    "hiro": lambda: goals(eval_every=1, eval_episodes=2),
     "hrl_cg": lambda: goals(correction="none", connection={"mode": "paper", "target": 0.1}),
     "sac": lambda: goals(worker={"algorithm": "sac"}, manager={"algorithm": "sac"}),
-    "td3": lambda: built("td3", plane.Plane(), policy=PLANE_LEVEL, warmup_steps=8, steps_per_iteration=16),
+    "td3": lambda: plane.flat_learner(),
     "maxq": lambda: made("maxq", "TaxiFuel", horizon=100),
     "hpg": lambda: made("hpg", "TaxiFuel", horizon=100),
     "value_iteration": lambda: made("value_iteration", "TaxiFuel"),
@@ -54,7 +48,7 @@ LEARNERS = {
 
 def explained(name: str) -> bool:
     group, _, rest = name.partition("/")
-    if group in ("episode", "check"):  # measures stand alone there
+    if group in ("episode", "eval"):  # measures stand alone there
         return name in EXPLAINED or rest in EXPLAINED or f"episode/{rest}" in EXPLAINED
     if group == "reward":
         return "reward/NAME" in EXPLAINED

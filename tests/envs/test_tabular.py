@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.envs.tabular import Factor, TabularMdp, all_states, number_of_states, strides
 from isaachrl.errors import ConfigError
 from tests.small_mdp import LEFT, RIGHT, TAKE, corridor, corridor_mdp
@@ -86,7 +86,7 @@ def test_only_the_environments_of_the_mask_start_anew():
 def test_statistics_count_episodes_where_they_end():
     env = corridor(2)
     env.state = torch.tensor([[2, 1], [1, 0]])
-    statistics = Statistics(env)
+    statistics = EpisodeStatistics(env)
     for actions in ([RIGHT, LEFT], [RIGHT, TAKE]):
         result = env.advance(torch.tensor(actions))
         statistics.add(result)
@@ -103,7 +103,7 @@ def test_statistics_count_episodes_where_they_end():
 def test_statistics_leave_out_what_never_occurred_and_forget():
     env = corridor(2)
     env.state = torch.tensor([[2, 0], [1, 0]])
-    statistics = Statistics(env)
+    statistics = EpisodeStatistics(env)
     statistics.add(env.advance(torch.tensor([LEFT, LEFT])))
     first = statistics.read()
     assert "episode/return" not in first and first["reward/total"] == -1.0
@@ -113,7 +113,7 @@ def test_statistics_leave_out_what_never_occurred_and_forget():
 
 def test_statistics_go_on_from_where_they_stopped():
     env = corridor(2)
-    one, other = Statistics(env), Statistics(env)
+    one, other = EpisodeStatistics(env), EpisodeStatistics(env)
     one.add(env.advance(torch.tensor([LEFT, LEFT])))
     other.load_state_dict(one.state_dict())
     assert torch.equal(one.returns, other.returns) and torch.equal(one.lengths, other.lengths)

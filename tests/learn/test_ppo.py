@@ -18,7 +18,7 @@ from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.hierarchy.rescue import RescueController
 from isaachrl.learn.ppo import PpoCfg, agent
-from isaachrl.learn.ppo.adapter import EnvAdapter, Statistics
+from isaachrl.learn.ppo.adapter import EnvAdapter, EpisodeStatistics
 from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.registry import learner_entry
 from tests.run.point import Point, PointCfg
@@ -184,7 +184,7 @@ def test_the_value_is_the_agents_own():
 
 
 def test_statistics_by_hand():
-    statistics = Statistics(Mirror(2))
+    statistics = EpisodeStatistics(Mirror(2))
     for reward, done, metric in (([1.0, 2.0], [False, True], [9.0, 1.0]), ([3.0, 4.0], [True, True], [torch.nan, 3.0])):
         ends = torch.tensor(done)
         value = torch.tensor(reward)

@@ -1,7 +1,7 @@
-"""Goals of a two-level hierarchy as pure functions of tensors (Nachum et al. 2018).
+"""Goals, rewards of the worker and off-policy correction as pure functions of tensors (HIRO, Nachum et al. 2018).
 
-A goal is a wished change of the first d entries of the state. While a manager's goal is in force, it is carried
-along so that state plus goal stays the same point.
+A goal is a desired change of the first d entries of the state. From step to step the goal transition carries it along:
+state plus goal stays the same point.
 """
 
 from collections.abc import Callable
@@ -14,69 +14,58 @@ from isaachrl.errors import ConfigError
 
 Actor = Callable[[Tensor, Tensor], Tensor]
 
-ROOT_EPSILON = 1e-10  # under the root, as in the released code: the gradient at distance zero stays finite
-CANDIDATES = 10  # of the off-policy correction: eight drawn ones, the change that came about, and the original
-CANDIDATE_SPREAD = 0.5  # standard deviation of the drawn ones, in half ranges of the goal
+NORM_EPSILON = 1e-10  # under the root, as in the released code: keeps the gradient at distance zero finite
+CANDIDATES = 10  # eight random ones, then these two
+CANDIDATE_CHANGE = 8  # index of the observed change of the state
+CANDIDATE_ORIGINAL = 9  # index of the goal that the manager set
+CANDIDATE_STD = 0.5  # standard deviation of the random ones, in half ranges of the goal
 
 
 class WorkerReward(Enum):
-    """What a worker is paid for a step, with u = state + goal - next state (first d entries).
+    """Intrinsic reward of a step, with u = state + goal - next state (first d entries).
 
-    `distance`: -|u| (the published one). `scaled`: the same with u in half ranges. `non_negative`: -|u| plus the
-    length of the whole range, so that living longer never costs. `cosine`: the cosine between the goal and the
-    change that came about (FeUdal networks). `progress`: |goal| - |u|, which over an episode of one goal sums to
-    the same as `distance` up to discounting and a constant, but whose values stay near zero.
+    `distance`: -|u|, as published. `progress`: |goal| - |u|, which sums over a segment to the same as `distance` up to
+    discounting and a constant, with values near zero.
     """
 
     distance = "distance"
-    scaled = "scaled"
-    non_negative = "non_negative"
-    cosine = "cosine"
     progress = "progress"
 
 
 def check_goal_size(goal_size: int, state_size: int) -> None:
-    """Refuse goals about more entries than a state has.
+    """Check that a goal has no more entries than the state.
 
     Raises:
-        ConfigError: naming both sizes.
+        ConfigError: it has; both sizes are named.
     """
-    if not 1 <= goal_size <= state_size:
+    if goal_size > state_size:
         raise ConfigError(
-            f"a goal of {goal_size} entries does not fit states of {state_size}; type train.goal_size="
-            f"{min(max(goal_size, 1), state_size)} or less"
+            f"a goal of {goal_size} entries does not fit states of {state_size}; type"
+            f" train.goal_size={state_size} or less"
         )
 
 
 def goal_transition(state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
-    """The goal `(…, d)` after a step from `state (…, S)` to `next_state`: state plus goal stays where it was."""
+    """The goal `(…, d)` after a step from `state (…, S)` to `next_state`: state plus goal stays the same point."""
     check_goal_size(goal.shape[-1], state.shape[-1])
     size = goal.shape[-1]
     return state[..., :size] + goal - next_state[..., :size]
 
 
 def intrinsic_reward(state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
-    """Minus the distance `(…)` between `next_state` and where the goal `(…, d)` wanted it, over the first d entries."""
+    """Minus the distance `(…)` between `next_state` and `state` plus the goal `(…, d)`, over the first d entries."""
     return -norm(goal_transition(state, goal, next_state))
 
 
-def worker_reward(kind: WorkerReward, state: Tensor, goal: Tensor, next_state: Tensor, limits: Tensor) -> Tensor:
-    """The worker's reward `(…)` of one kind; `limits (d,)` are the half ranges of the goal."""
-    missing = goal_transition(state, goal, next_state)
-    if kind is WorkerReward.progress:
-        return norm(goal) - norm(missing)
-    if kind is WorkerReward.cosine:
-        change = next_state[..., : goal.shape[-1]] - state[..., : goal.shape[-1]]
-        return (goal * change).sum(-1) / (norm(goal) * norm(change)).clamp_min(1e-6)
-    if kind is WorkerReward.scaled:
-        return -norm(missing / limits)
-    offset = norm(2.0 * limits) if kind is WorkerReward.non_negative else 0.0
-    return offset - norm(missing)
+def worker_reward(kind: WorkerReward, state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
+    """The worker's reward `(…)` of one kind; for the arguments see `intrinsic_reward`."""
+    reward = intrinsic_reward(state, goal, next_state)
+    return norm(goal) + reward if kind is WorkerReward.progress else reward
 
 
 def norm(vector: Tensor) -> Tensor:
-    """Length `(…)` of vectors `(…, d)`, never quite zero."""
-    return (vector.square().sum(-1) + ROOT_EPSILON).sqrt()
+    """Length `(…)` of vectors `(…, d)`, bounded away from zero."""
+    return (vector.square().sum(-1) + NORM_EPSILON).sqrt()
 
 
 def score_candidates(
@@ -87,18 +76,18 @@ def score_candidates(
     action_scale: Tensor | float,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """How likely a deterministic worker is to have acted as it did under each candidate goal, up to a constant.
+    """Log-likelihood of the worker's actions under each candidate goal, up to a constant (Nachum et al. 2018, Eq. 5).
 
-    Minus one half of the squared action errors, in units of `action_scale`, summed over the segment; each
-    candidate is carried along by the goal transition (Nachum et al. 2018, Eq. 5).
+    Minus half of the squared action errors, in units of `action_scale`, summed over the segment. Candidates are carried
+    along by the goal transition.
 
     Args:
         states: `(B, c, S)` in which the worker acted.
         actions: `(B, c, A)` that it took.
-        candidates: `(B, C, d)` goals in force at the first state.
-        actor: `(state (…, S), goal (…, d)) -> action (…, A)`.
+        candidates: `(B, C, d)` goals at the first state.
+        actor: the deterministic worker, `(state (…, S), goal (…, d)) -> action (…, A)`.
         action_scale: half range of the actions, a number or `(A,)`.
-        valid: `(B, c)` bool, steps that count; None counts all. A segment cut short leaves the rest out.
+        valid: `(B, c)` bool, steps that count; None counts all.
 
     Returns:
         `(B, C)`, at most 0.
@@ -108,8 +97,8 @@ def score_candidates(
     count, size = candidates.shape[1:]
     moved = states[:, :1, :size] - states[:, :, :size]
     goals = candidates.unsqueeze(2) + moved.unsqueeze(1)
-    seen = states.unsqueeze(1).expand(batch, count, steps, -1)
-    error = (actions.unsqueeze(1) - actor(seen, goals)) / action_scale
+    expanded = states.unsqueeze(1).expand(batch, count, steps, -1)
+    error = (actions.unsqueeze(1) - actor(expanded, goals)) / action_scale
     squared = error.square().sum(-1)
     if valid is not None:
         squared = torch.where(valid.unsqueeze(1), squared, 0.0)
@@ -117,20 +106,20 @@ def score_candidates(
 
 
 def candidate_goals(goal: Tensor, change: Tensor, limits: Tensor, generator: torch.Generator) -> Tensor:
-    """HIRO's ten candidates `(B, 10, d)`, all within the goal's range: eight drawn, the change, the original.
+    """HIRO's ten candidates `(B, 10, d)`: eight random ones, the change, the original; clipped to the goal's range.
 
     Args:
-        goal: `(B, d)` the manager's own.
-        change: `(B, d)` of the state over the segment.
+        goal: `(B, d)` that the manager set.
+        change: `(B, d)` of the state over the segment, the mean of the random ones.
         limits: `(d,)` half ranges of the goal.
-        generator: of the eight, which are normal around the change.
+        generator: of the random ones.
     """
-    drawn = torch.randn(
+    noise = torch.randn(
         len(goal), CANDIDATES - 2, goal.shape[-1], generator=generator, device=goal.device, dtype=goal.dtype
     )
-    around = change.unsqueeze(1) + CANDIDATE_SPREAD * limits * drawn
-    together = torch.cat((around, change.unsqueeze(1), goal.unsqueeze(1)), dim=1)
-    return torch.maximum(torch.minimum(together, limits), -limits)
+    sampled = change.unsqueeze(1) + CANDIDATE_STD * limits * noise
+    candidates = torch.cat((sampled, change.unsqueeze(1), goal.unsqueeze(1)), dim=1)
+    return torch.maximum(torch.minimum(candidates, limits), -limits)
 
 
 @torch.no_grad()
@@ -145,29 +134,22 @@ def relabel(
     generator: torch.Generator,
     valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The off-policy correction: the goal that the present worker's past actions speak for most.
+    """Off-policy correction: the candidate goal under which the current worker most likely takes the replayed actions.
 
     Args:
         states, actions, actor, action_scale, valid: see `score_candidates`.
-        end_state: `(B, S)` that the segment led to.
-        goal: `(B, d)` the manager's own, at the first state.
+        end_state: `(B, S)` at the end of the segment.
+        goal: `(B, d)` that the manager set at the first state.
         limits: `(d,)` half ranges of the goal.
-        generator: of the drawn candidates.
+        generator: of the random candidates.
 
     Returns:
-        The goals `(B, d)`, and which of the ten candidates each one is, `(B,)`; of equal ones the first.
+        The goals `(B, d)` and their candidate indices `(B,)`; ties go to the first.
     """
     change = end_state[:, : goal.shape[-1]] - states[:, 0, : goal.shape[-1]]
     candidates = candidate_goals(goal, change, limits, generator)
     score = score_candidates(states, actions, candidates, actor, action_scale, valid)
-    # the first of the best, on every device: argmax itself promises no order among equal ones
+    # argmax does not say which of several equal scores it takes
     order = torch.arange(CANDIDATES, device=score.device)
     best = torch.where(score == score.amax(1, keepdim=True), order, CANDIDATES).amin(1).clamp_max(CANDIDATES - 1)
     return candidates.gather(1, best[:, None, None].expand(-1, 1, goal.shape[-1])).squeeze(1), best
-
-
-def feudal_goal(change: Tensor, limits: Tensor, generator: torch.Generator, spread: float = 0.1) -> Tensor:
-    """Goals `(B, d)` by one draw around the change that came about: the simpler correction of the ablation."""
-    drawn = torch.randn(change.shape, generator=generator, device=change.device, dtype=change.dtype)
-    goal = change + spread * limits * drawn
-    return torch.maximum(torch.minimum(goal, limits), -limits)

@@ -1,35 +1,44 @@
-"""Levels that all learn off-policy, on N environments at once: HIRO, HRL without correction, HRL-CG."""
+"""The learner of HIRO, HRL, HRL-CG and, without managers, TD3 and SAC."""
 
 from typing import Any, ClassVar
 
 import torch
 
 from isaachrl.envs.env import Env
-from isaachrl.learn.goals.check import Check
-from isaachrl.learn.goals.collect import Collector
 from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import goal_task
+from isaachrl.learn.goals.evaluator import Evaluator
+from isaachrl.learn.goals.experience.collector import Collector
+from isaachrl.learn.goals.experience.replay import SegmentReplay, Sizes
+from isaachrl.learn.goals.exports import exports
 from isaachrl.learn.goals.levels import Levels
-from isaachrl.learn.goals.policy import GoalPolicy, exports
-from isaachrl.learn.goals.replay import SegmentReplay, Sizes
-from isaachrl.learn.goals.schedule import Schedule, warn_if_nothing_was_learned
-from isaachrl.learn.goals.update import ManagerUpdate, PursuerUpdate
+from isaachrl.learn.goals.policy import GoalPolicy
+from isaachrl.learn.goals.updates.manager_update import ManagerUpdate
+from isaachrl.learn.goals.updates.top_update import TopUpdate
+from isaachrl.learn.goals.updates.trainer import LevelTrainer, Schedule, warn_if_untrained
+from isaachrl.learn.goals.updates.worker_update import WorkerUpdate
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 
 
 class GoalsLearner(Learner):
-    """A manager sets goals every few steps, a worker pursues them; managers may stand one above the other.
+    """Levels that learn off-policy: a worker that acts, and managers that set goals.
 
     Args:
-        env: an environment whose task says what goals are about (see `GoalTask`).
+        env: its task is a `GoalTask`.
         cfg: its configuration.
         seed: of weights, exploration and draws.
+
+    Attributes:
+        levels: the networks.
+        collector: acts and stores segments.
+        trainers: of all levels, from the worker up.
+        top_update: the update of the last of them.
     """
 
     HEADLINE: ClassVar[tuple[str, ...]] = (
-        "check/success_rate",
-        "check/return",
+        "eval/success_rate",
+        "eval/return",
         "episode/success_rate",
         "episode/return",
         "acting/metres_per_goal",
@@ -44,30 +53,35 @@ class GoalsLearner(Learner):
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         self.levels = Levels(env, cfg, self.generator)
         self.replays = self._replays()
-        self.replay = self.replays[0]
-        self.worker_update, *self.middle_updates = [
-            PursuerUpdate(cfg, self.levels, number, replay, self.generator)
-            for number, replay in enumerate(self.replays)
-        ]
-        self.manager_update = ManagerUpdate(cfg, self.levels, self.replays[-1], goal_task(env), self.generator)
+        make_top = TopUpdate if self.levels.flat else ManagerUpdate
+        self.top_update = make_top(cfg, self.levels, self.replays[-1], goal_task(env), self.generator)
+        self.trainers = self._trainers()
         self.collector = Collector(env, cfg, self.levels, self.replays, self.generator)
-        self.check = Check(
-            env, cfg.check_episodes, seed, lambda where: GoalPolicy(where, cfg, self.levels, shown=False)
+        self.evaluator = Evaluator(
+            env, cfg.eval_episodes, seed, lambda twin: GoalPolicy(twin, cfg, self.levels, show_goal=False)
         )
         self._learn_from = cfg.warmup_steps
-        self._due = [Schedule(level.updates_per_step) for level in cfg.level_cfgs()]
 
     def _replays(self) -> list[SegmentReplay]:
-        """The memories of each manager's segments, of the lowest first. All reach back the same number of steps."""
+        """A replay for the segments of each manager, or one for single steps. All hold the same number of steps."""
         env, cfg = self.env, self.cfg
-        strides, actions = [1, *cfg.periods[:-1]], [env.action_size, *[cfg.goal_size] * (len(cfg.periods) - 1)]
+        periods, goal_size = (cfg.periods, cfg.goal_size) if cfg.periods else ([1], 0)
+        strides, actions = [1, *periods[:-1]], [env.action_size, *[goal_size] * (len(periods) - 1)]
         replays = []
-        for steps, stride, action in zip(cfg.periods, strides, actions, strict=True):
+        for steps, stride, action in zip(periods, strides, actions, strict=True):
             context = env.obs_sizes.get("context", 0)
-            sizes = Sizes(steps, env.obs_sizes["state"], action, cfg.goal_size, context, stride)
+            sizes = Sizes(steps, env.obs_sizes["state"], action, goal_size, context, stride)
             capacity = max(cfg.replay_steps // steps, env.num_envs)
             replays.append(SegmentReplay(capacity, sizes, env.device, self.generator))
         return replays
+
+    def _trainers(self) -> list[LevelTrainer]:
+        """Lower levels learn from the segments of the level above them, the top level from its own."""
+        cfg, levels = self.cfg, self.levels
+        lower = range(len(levels.all) - 1)
+        updates = [WorkerUpdate(cfg, levels, number, self.replays[number], self.generator) for number in lower]
+        schedules = [Schedule(level.cfg.updates_per_step) for level in levels.all]
+        return list(map(LevelTrainer, [*updates, self.top_update], schedules, [1, *cfg.periods]))
 
     @property
     def samples_per_iteration(self) -> int:
@@ -77,47 +91,28 @@ class GoalsLearner(Learner):
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`: steps of all environments, each followed by the updates that are due."""
         cfg = self.cfg
-        progress = self.iteration / cfg.max_iterations
-        pretraining = progress < cfg.pretrain_worker_until
-        frozen = progress >= cfg.freeze_worker_at
         for level in self.levels.all:
-            level.slow_down(progress)
+            level.anneal_learning_rates(self.iteration / cfg.max_iterations)
         for _ in range(cfg.steps_per_iteration):
             warm = self.steps >= self._learn_from
-            self.collector.uniform_actions = cfg.warmup_uniform and self.steps < cfg.warmup_steps
-            self.collector.uniform_goals = self.collector.uniform_actions or pretraining
+            self.collector.uniform = cfg.warmup_uniform and self.steps < cfg.warmup_steps
             self.collector.step()
             self.steps += 1
-            if not warm:
-                continue
-            for _ in range(0 if frozen else self._due[0].updates()):
-                self.worker_update.step()
-            if not pretraining:
-                self._update_managers()
+            for trainer in self.trainers if warm else ():
+                trainer.train(self.steps)
         self.iteration += 1
         self.samples += self.samples_per_iteration
         if self.iteration == cfg.max_iterations:
-            warn_if_nothing_was_learned(self.steps, self._learn_from, cfg.steps_per_iteration)
+            warn_if_untrained(self.steps, self._learn_from, cfg.steps_per_iteration)
         return self._signals()
 
-    def _update_managers(self) -> None:
-        """Updates of the managers whose period is over."""
-        for number, update in enumerate(self.middle_updates):
-            due = self.steps % self.cfg.periods[number] == 0
-            for _ in range(self._due[number + 1].updates() if due else 0):
-                update.step()
-        if self.steps % self.cfg.periods[-1] == 0:
-            self.manager_update.refresh()
-            for _ in range(self._due[-1].updates()):
-                self.manager_update.step()
-
     def _signals(self) -> dict[str, float]:
-        """What happened in this iteration; every so often a check comes along."""
-        signals = self.collector.episodes.read() | self.collector.signals.read()
-        for update in (self.worker_update, *self.middle_updates, self.manager_update):
-            signals |= update.tally.read()
-        if self.cfg.check_every > 0 and self.iteration % self.cfg.check_every == 0:
-            signals |= self.check()
+        """Signals of this iteration, and of an evaluation if one is due."""
+        signals = self.collector.episodes.read() | self.collector.means.read()
+        for trainer in self.trainers:
+            signals |= trainer.update.means.read()
+        if self.cfg.eval_every > 0 and self.iteration % self.cfg.eval_every == 0:
+            signals |= self.evaluator()
         return signals
 
     def policy(self) -> Policy:
@@ -133,47 +128,63 @@ class GoalsLearner(Learner):
         state = {
             "levels": self.levels.state_dict(),
             "collector": self.collector.state_dict(),
-            "manager_update": self.manager_update.state_dict(),
+            "top_update": self.top_update.state_dict(),
             "generator": self.generator.get_state(),
-            "due": [due.owed for due in self._due],
+            "schedules": [trainer.schedule.remainder for trainer in self.trainers],
             "learn_from": self._learn_from,
             "iteration": self.iteration,
             "samples": self.samples,
             "steps": self.steps,
         }
-        if self.cfg.checkpoint_replay:
-            state["replay"], *state["higher_replays"] = [replay.state_dict() for replay in self.replays]
-        return state
+        replays = {"replays": [replay.state_dict() for replay in self.replays]} if self.cfg.checkpoint_replay else {}
+        return state | replays
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update."""
+        """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update.
+
+        Raises:
+            ValueError: the layout is that of an older version.
+        """
+        _check_layout(state)
         self.levels.load_state_dict(state["levels"])
         self.collector.load_state_dict(state["collector"])
         self.iteration, self.samples, self.steps = state["iteration"], state["samples"], state["steps"]
         self._learn_from = state["learn_from"]
-        for due, owed in zip(self._due, state["due"], strict=True):
-            due.owed = owed
-        if "replay" in state:
-            stored = [state["replay"], *state.get("higher_replays", [])]
-            for replay, own in zip(self.replays, stored, strict=True):
-                replay.load_state_dict(own)
+        for trainer, remainder in zip(self.trainers, state["schedules"], strict=True):
+            trainer.schedule.remainder = remainder
+        with_replay = "replays" in state
+        if with_replay:
+            for replay, stored in zip(self.replays, state["replays"], strict=True):
+                replay.load_state_dict(stored)
         else:
             self._learn_from = self.steps + self.cfg.warmup_steps
-        self.manager_update.load_state_dict(state["manager_update"], with_replay="replay" in state)
+        self.top_update.load_state_dict(state["top_update"], with_replay)
         self.generator.set_state(state["generator"].cpu())
 
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
         return {
             "levels": self.levels.weights(),
-            "manager_update": self.manager_update.weights(),
+            "top_update": self.top_update.weights(),
             "iteration": self.iteration,
             "samples": self.samples,
         }
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_weights`."""
+        """See `Learner.load_weights`.
+
+        Raises:
+            ValueError: the layout is that of an older version.
+        """
+        _check_layout(state)
         self.levels.load_weights(state["levels"])
-        if "manager_update" in state:  # some older files of weights hold the levels alone
-            self.manager_update.load_weights(state["manager_update"])
+        self.top_update.load_weights(state["top_update"])
         self.iteration, self.samples = state["iteration"], state["samples"]
+
+
+def _check_layout(state: dict[str, Any]) -> None:
+    """Raise a ValueError if a state was written before levels had the present names."""
+    if "top_update" not in state:
+        raise ValueError(
+            "an older version of this learner wrote it, with other names; use it with that version, or train again"
+        )

@@ -1,4 +1,4 @@
-"""The levels' networks and what they mean: goals in the state's units out of managers, actions out of the worker."""
+"""The networks of all levels: a worker that acts, and managers that set goals in the units of the state."""
 
 from typing import Any
 
@@ -6,81 +6,76 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env
-from isaachrl.learn.goals.actor_critic import ActorCritic
-from isaachrl.learn.goals.algorithms import make_level
-from isaachrl.learn.goals.config import GoalsCfg, Inputs
-from isaachrl.learn.goals.contract import Views, goal_task
+from isaachrl.learn.goals.config import Algorithm, GoalsCfg, Inputs
+from isaachrl.learn.goals.contract import NetworkInputs, goal_task
 from isaachrl.learn.goals.goals import check_goal_size
+from isaachrl.learn.goals.off_policy.actor_critic import ActorCritic
+from isaachrl.learn.goals.off_policy.sac import Sac
+from isaachrl.learn.goals.off_policy.td3 import Td3
 from isaachrl.nn import Rounding
+
+ALGORITHMS: dict[Algorithm, type[ActorCritic]] = {Algorithm.td3: Td3, Algorithm.sac: Sac}
 
 
 class Levels:
-    """The worker, and its managers one above the other.
+    """The worker and its managers, numbered from the worker up.
 
-    A level's *wish* is what it is asked for: a goal from the level above; on top, the target of the task.
+    The top level is conditioned on the task's context (target), every level below on the goal of the level above it:
+    `goal_or_context` is what fits the level.
 
     Args:
-        env: what they act in.
+        env: the environment.
         cfg: of the learner.
         generator: of the noise in updates.
 
     Attributes:
-        limits: `(d,)` half ranges of the goal; an absolute goal lies so far around the origin.
-        all: from the worker up.
-        names: of them: `worker`, `middle_1` and so on, `manager`.
+        all: the levels; `worker` is the first, `top` the last.
+        names: `worker`, `middle_1` and so on, `manager`; `policy` where there is one level.
+        flat: there is one level, conditioned on the context.
+        goal_limits: `(d,)` half ranges of the goal.
+        action_limits: `(A,)` half ranges of the worker's action.
     """
 
     def __init__(self, env: Env, cfg: GoalsCfg, generator: torch.Generator) -> None:
         task = goal_task(env)
-        check_goal_size(cfg.goal_size, len(task.goal_limits))
-        self.cfg, self.env = cfg, env
-        self.limits = task.goal_limits[: cfg.goal_size].clone()
+        self.flat = not cfg.meta_periods
+        if not self.flat:
+            check_goal_size(cfg.goal_size, len(task.goal_limits))
+        self.goal_limits = task.goal_limits[: cfg.goal_size].clone()
         self.action_limits = task.action_limits.to(env.device)
-        self.views = Views(env, cfg.inputs, cfg.hide_position, self.limits, cfg.absolute_goals)
-        rounding, raw = Rounding(cfg.precision, env.device), cfg.inputs is Inputs.raw
+        self.inputs = NetworkInputs(env, cfg.inputs, cfg.hide_position, self.goal_limits)
+        rounding, physical = Rounding(cfg.precision, env.device), cfg.inputs is Inputs.raw
+        level_cfgs = cfg.level_cfgs()
         self.all: list[ActorCritic] = []
-        for number, level in enumerate(cfg.level_cfgs()):
-            size = self.views.worker_size if number < len(cfg.periods) else self.views.flat_size
-            limits = self.limits if number > 0 else self.action_limits
-            self.all.append(make_level(size, limits, raw, level, rounding, generator))
-        self.worker, self.manager = self.all[0], self.all[-1]
-        self.names = ["worker", *(f"middle_{i}" for i in range(1, len(self.all) - 1)), "manager"]
+        for number, level in enumerate(level_cfgs):
+            size = self.inputs.lower_size if number < len(level_cfgs) - 1 else self.inputs.top_size
+            limits = self.goal_limits if number > 0 else self.action_limits
+            self.all.append(ALGORITHMS[level.algorithm](size, limits, physical, level, rounding, generator))
+        self.worker, self.top = self.all[0], self.all[-1]
+        middle = [f"middle_{number}" for number in range(1, len(self.all) - 1)]
+        self.names = ["policy"] if self.flat else ["worker", *middle, "manager"]
 
-    def features(self, number: int, state: Tensor, wish: Tensor) -> Tensor:
-        """What level `number`, counted from the worker up, sees `(…, F)` of a state and its wish."""
+    def features(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
+        """Input features `(…, F)` of level `number`."""
         if number == len(self.all) - 1:
-            return self.views.manager(state, wish)
-        return self.views.middle(state, wish) if number > 0 else self.views.worker(state, wish)
+            return self.inputs.top(state, goal_or_context)
+        return (self.inputs.middle if number > 0 else self.inputs.worker)(state, goal_or_context)
 
-    def choose(self, number: int, state: Tensor, wish: Tensor) -> Tensor:
-        """A level's action in [-1, 1] for its wish, without noise: `(…, A)` of the worker, `(…, d)` of managers."""
-        return self.all[number].actor(self.features(number, state, wish))
+    def mean_action(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
+        """Action in [-1, 1] without noise: `(…, A)` of the worker, `(…, d)` of managers."""
+        return self.all[number].actor(self.features(number, state, goal_or_context))
 
-    def choose_in_earnest(self, number: int, state: Tensor, wish: Tensor) -> Tensor:
-        """The same by the level's averaged actor: what is checked, played and evaluated."""
-        return self.all[number].averaged(self.features(number, state, wish))
+    def ema_action(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
+        """The same by the averaged actor, for evaluation, play and export."""
+        return self.all[number].ema_actor(self.features(number, state, goal_or_context))
 
-    def draw(self, number: int, state: Tensor, wish: Tensor, generator: torch.Generator) -> Tensor:
-        """The same as the level takes it in training, less the noise that is added to it."""
-        return self.all[number].draw(self.features(number, state, wish), generator)
+    def sample_action(self, number: int, state: Tensor, goal_or_context: Tensor, generator: torch.Generator) -> Tensor:
+        """The same as in training: drawn from SAC's policy, or TD3's action before exploration noise."""
+        return self.all[number].sample_action(self.features(number, state, goal_or_context), generator)
 
-    def act(self, state: Tensor, goal: Tensor) -> Tensor:
-        """The worker's action `(…, A)` in [-1, 1] for a goal `(…, d)`."""
-        return self.choose(0, state, goal)
-
-    def value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
-        """The worker's first critic `(…)`."""
-        return self.worker.critics.first(self.views.worker(state, goal), action)
-
-    def to_goal(self, proposal: Tensor, state: Tensor) -> Tensor:
-        """The goal `(…, d)`, a change from `state (…, S)`, of a manager's action in [-1, 1]."""
-        goal = proposal * self.limits
-        return goal - state[..., : len(self.limits)] if self.cfg.absolute_goals else goal
-
-    def to_proposal(self, goal: Tensor, state: Tensor) -> Tensor:
-        """The inverse of `to_goal`."""
-        wanted = goal + state[..., : len(self.limits)] if self.cfg.absolute_goals else goal
-        return wanted / self.limits
+    def worker_value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
+        """Value `(…)` by the worker's first critic."""
+        return self.worker.critics.q1(self.inputs.worker(state, goal), action)
 
     def state_dict(self) -> dict[str, Any]:
         """All levels, by name."""
@@ -96,6 +91,6 @@ class Levels:
         return {name: level.weights() for name, level in zip(self.names, self.all, strict=True)}
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """Take the networks alone."""
+        """Load the networks alone."""
         for name, level in zip(self.names, self.all, strict=True):
             level.load_weights(state[name])

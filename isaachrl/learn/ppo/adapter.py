@@ -7,7 +7,7 @@ from rl_games.common.ivecenv import IVecEnv
 from torch import Tensor
 
 from isaachrl.envs.env import Env
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 
 
 class EnvAdapter(IVecEnv):
@@ -26,7 +26,7 @@ class EnvAdapter(IVecEnv):
 
     def __init__(self, env: Env, gamma: float) -> None:
         self.env, self.gamma = env, gamma
-        self.statistics = Statistics(env)
+        self.statistics = EpisodeStatistics(env)
         self.value: Callable[[Tensor], Tensor] | None = None
 
     def reset(self) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isaachrl.envs.env import Env, Obs, StepResult
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Learner, Policy
@@ -103,7 +103,7 @@ class SubgoalLearner(Stateful, Learner):
         width = env.policy_input_size
         self.high = Level(width, self.count, cfg, cfg.learning_rate, env.device)
         self.low = Level(width + self.count, env.action_size, cfg, cfg.low_learning_rate, env.device)
-        self.statistics = Statistics(env)
+        self.statistics = EpisodeStatistics(env)
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         self.obs = env.policy_input(env.reset())
         n, device = env.num_envs, env.device

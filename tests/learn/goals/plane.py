@@ -1,7 +1,6 @@
-"""A point on a plane that has to get somewhere: the smallest environment in which goals can be set."""
+"""A point on a plane that moves to a target: the smallest environment for goals."""
 
 import io
-from types import SimpleNamespace
 
 import torch
 
@@ -13,12 +12,13 @@ STEP_M = 0.5
 
 
 class PlaneTask:
-    """What learners of goals ask for; the environment itself stands in `world`."""
+    """A `GoalTask`; the environment itself is `world`."""
 
     position_size = 2
+    context_scale = 10.0
 
     def __init__(self, world):
-        self.world, self.cfg = world, SimpleNamespace()
+        self.world = world
         self.action_limits, self.goal_limits = torch.full((2,), 2.0), torch.tensor([3.0, 3.0, 1.0])
         self.state_scale = torch.tensor([4.0, 4.0, 1.0, 1.0])
 
@@ -37,7 +37,7 @@ class PlaneTask:
 
 
 class Plane(Env):
-    """State: place, steps since the start, a hum. Too far to the right it fails."""
+    """State: position, steps since the start, a sine of the position. Too far to the right the episode terminates."""
 
     def __init__(self, num_envs=4, seed=0, episode_steps=12, lengths=(), fail_beyond=1e9, flip_above=1e9):
         self.num_envs, self.device, self.episode_steps = num_envs, torch.device("cpu"), episode_steps
@@ -81,8 +81,8 @@ class Plane(Env):
         return self.observe()
 
     def observe(self):
-        hum = torch.sin(3.0 * self.pos[:, :1])
-        return {"state": torch.cat((self.pos, 0.1 * self.time[:, None], hum), 1), "context": self.target.clone()}
+        sine = torch.sin(3.0 * self.pos[:, :1])
+        return {"state": torch.cat((self.pos, 0.1 * self.time[:, None], sine), 1), "context": self.target.clone()}
 
     def state_dict(self):
         names = ("pos", "target", "time", "episode")
@@ -96,8 +96,8 @@ class Plane(Env):
 
 SMALL_LEVEL = {"hidden": [16, 16], "batch": 16, "updates_per_step": 1}
 SMALL = {
-    "meta_period": 4, "goal_size": 2, "steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 800,
-    "check_every": 0, "worker": SMALL_LEVEL, "manager": SMALL_LEVEL | {"reward_scale": 0.1},
+    "meta_periods": [4], "goal_size": 2, "steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 800,
+    "eval_every": 0, "worker": SMALL_LEVEL, "manager": SMALL_LEVEL | {"reward_scale": 0.1},
 }  # fmt: skip
 
 
@@ -127,13 +127,20 @@ SAC = {"algorithm": "sac"}
 SOFT = {"worker": SAC, "manager": SAC}
 
 
+def flat_learner(env=None, seed=0, worker=None, **changes):
+    """A small learner without managers."""
+    values = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "eval_every": 0}
+    values |= {"meta_periods": [], "correction": "none", "worker": SMALL_LEVEL | (worker or {})}
+    return GoalsLearner(env or Plane(seed=seed), config.build(GoalsCfg, values | changes), seed)
+
+
 def collect(learner, steps):
     for _ in range(steps):
         learner.collector.step()
 
 
 def connected_learner(mode, **connection):
-    """A small learner with a connection and a few segments in memory; `worker` and `manager` as in `make_learner`."""
+    """A small learner with a connection and a few stored segments; `worker` and `manager` as in `make_learner`."""
     levels = {name: connection.pop(name) for name in ("worker", "manager") if name in connection}
     learner = make_learner(correction="none", connection={"mode": mode, **connection}, **levels)
     collect(learner, 12)
@@ -151,6 +158,6 @@ def equal(one, other):
 
 
 def segments(learner):
-    """The remembered segments, one dict each."""
-    count = min(int(learner.replay.written), learner.replay.capacity)
-    return [{name: values[i] for name, values in learner.replay.data.items()} for i in range(count)]
+    """The stored segments, one dict each."""
+    count = min(int(learner.replays[0].written), learner.replays[0].capacity)
+    return [{name: values[i] for name, values in learner.replays[0].data.items()} for i in range(count)]

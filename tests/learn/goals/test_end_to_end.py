@@ -14,7 +14,7 @@ from isaachrl.run.storage.checkpoint import load_checkpoint
 from tests.learn.goals.plane import SMALL
 
 assert tasks
-SHORT = SMALL | {"check_every": 2, "check_episodes": 3}
+SHORT = SMALL | {"eval_every": 2, "eval_episodes": 3}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_train_resume_evaluate_and_play(launch, capsys):
     first = load_checkpoint(folder)
     assert first.iteration == 2 and first.learner == "goals"
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert "check/success_at_0_16" in lines[1] and "check/success_rate" not in lines[0]
+    assert "eval/success_at_0_16" in lines[1] and "eval/success_rate" not in lines[0]
     assert "worker/critic_loss" in lines[-1] and "manager/kept_goals" in lines[-1]
     launch(resume="run", max_iterations=3)
     assert load_checkpoint(Path("run")).iteration == 3
@@ -63,7 +63,7 @@ def test_every_course_trains(launch, task):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"meta_period": [2, 2]},
+        {"meta_periods": [2, 2]},
         {"worker": SMALL["worker"] | {"algorithm": "sac"}, "manager": SMALL["manager"] | {"algorithm": "sac"}},
     ],
 )
@@ -77,9 +77,10 @@ def test_other_levels_train_resume_and_evaluate(launch, changes):
 
 @pytest.mark.parametrize("learner", ["td3", "sac"])
 def test_the_flat_baselines_train(launch, learner):
-    policy = {"hidden": [16], "batch": 16}
-    train = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "check_every": 2, "check_episodes": 3}
-    folder = launch(learner=learner, train=train | {"policy": policy}, max_iterations=3)
+    train = {"steps_per_iteration": 8, "warmup_steps": 8, "replay_steps": 400, "eval_every": 2, "eval_episodes": 3}
+    train |= {"meta_periods": [], "correction": "none"}
+    level = {"algorithm": learner, "hidden": [16], "batch": 16}
+    folder = launch(learner=learner, train=train | {"worker": level}, max_iterations=3)
     assert load_checkpoint(folder).learner == learner
 
 
@@ -91,12 +92,12 @@ def test_a_task_without_goals_says_which_have_some(launch):
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"train": SHORT | {"meta_period": 0}}, "meta_period=0"),
+        ({"train": SHORT | {"meta_periods": [0]}}, r"meta_periods=\[0\]"),
         ({"train": SHORT | {"goal_size": 31}}, "goal of 31 entries"),
         ({"recipe": "magic"}, "recipe=magic is unknown"),
         ({"train": SHORT | {"corection": "hiro"}}, "did you mean correction"),
     ],
 )
-def test_what_cannot_be_is_refused_in_plain_words(launch, typed, message):
+def test_wrong_keys_and_values_are_named(launch, typed, message):
     with pytest.raises(ConfigError, match=message):
         launch(max_iterations=1, **typed)

@@ -1,4 +1,4 @@
-"""The two-level learner: what it remembers, what it learns from, that it learns, and that it continues exactly."""
+"""The two-level learner: stored segments, batches, updates, and exact continuation."""
 
 import pytest
 import torch
@@ -7,8 +7,9 @@ from torch.testing import assert_close
 from isaachrl import config
 from isaachrl.errors import ConfigError, DivergenceError
 from isaachrl.learn.goals import GoalsCfg
-from isaachrl.learn.goals.policy import GoalPolicy, exports
-from isaachrl.learn.goals.schedule import Schedule
+from isaachrl.learn.goals.exports import exports
+from isaachrl.learn.goals.policy import GoalPolicy
+from isaachrl.learn.goals.updates.trainer import Schedule
 from isaachrl.run.loop.guard import Guard
 from tests.envs.test_no_sync import HostWaits
 from tests.learn.goals.plane import (
@@ -57,7 +58,7 @@ def test_environments_keep_phases_of_their_own_and_get_a_goal_at_once():
     assert first.abs().amax() > 0, "the first step of an episode already has the manager's goal"
 
 
-def test_state_plus_goal_is_constant_within_every_remembered_segment():
+def test_state_plus_goal_is_constant_within_every_stored_segment():
     learner = make_learner(Plane(num_envs=2, episode_steps=99))
     points = []
     for _ in range(8):
@@ -72,20 +73,20 @@ def test_state_plus_goal_is_constant_within_every_remembered_segment():
     assert not torch.allclose(points[3], points[4], atol=1e-3), "another goal in the next period"
 
 
-def test_exploration_is_drawn_anew_where_an_episode_ends_on_both_levels():
-    level = {"noise_low": 0.01, "noise_high": 1.0, "noise_raw": False}
+def test_exploration_is_redrawn_where_an_episode_ends_on_both_levels():
+    level = {"exploration": {"low": 0.01, "high": 1.0}, "hiro_details": False}
     learner = make_learner(Plane(num_envs=4, lengths=(3, 4, 5, 12)), worker=level, manager=level)
     for _ in range(8):
-        before = [noise.scale.clone() for noise in learner.collector.noises]
+        before = [noise.std.clone() for noise in learner.collector.explorations]
         learner.collector.step()
         ended = learner.env.time == 0
-        for noise, old in zip(learner.collector.noises, before, strict=True):
-            assert torch.equal((noise.scale != old).all(1), ended) and torch.equal((noise.scale != old).any(1), ended)
+        for noise, old in zip(learner.collector.explorations, before, strict=True):
+            assert torch.equal((noise.std != old).all(1), ended) and torch.equal((noise.std != old).any(1), ended)
 
 
 def worker_batch(learner, rows=4000):
     learner.cfg.worker.batch = rows
-    return learner.worker_update.batch()
+    return learner.trainers[0].update.batch()
 
 
 def test_every_step_of_a_period_is_drawn_the_last_one_too():
@@ -110,10 +111,10 @@ def test_both_levels_go_on_past_a_time_limit_and_stop_at_a_real_end():
     learner = make_learner(Plane(num_envs=2, episode_steps=4))
     collect(learner, 4)
     rows = torch.tensor([0, 1])
-    learner.replay.data["terminal"][1] = True
-    (goal,) = learner.replay.take(rows, "goal")
-    (context,) = learner.replay.take(rows, "context")
-    manager = learner.manager_update.batch(rows, goal, context)
+    learner.replays[0].data["terminal"][1] = True
+    (goal,) = learner.replays[0].take(rows, "goal")
+    (context,) = learner.replays[0].take(rows, "context")
+    manager = learner.top_update.batch(rows, goal, context)
     assert manager.discount.tolist() == pytest.approx([0.99, 0.0])
     worker = worker_batch(learner)
     ends = (worker.discount == 0).float().mean().item()
@@ -124,8 +125,8 @@ def test_a_segment_cut_short_counts_part_of_a_step_in_the_managers_discount():
     learner = make_learner(Plane(num_envs=1, lengths=(3, 99)))
     collect(learner, 3)
     rows = torch.tensor([0])
-    goal, context, rewards = learner.replay.take(rows, "goal", "context", "rewards")
-    batch = learner.manager_update.batch(rows, goal, context)
+    goal, context, rewards = learner.replays[0].take(rows, "goal", "context", "rewards")
+    batch = learner.top_update.batch(rows, goal, context)
     assert batch.discount.item() == pytest.approx(0.99 ** (3 / 4))
     assert batch.reward.item() == pytest.approx(0.1 * rewards[0, :3].sum().item(), rel=1e-5)
 
@@ -143,7 +144,7 @@ def test_the_goal_after_the_border_is_the_managers_next_or_the_old_one(boundary)
     assert not torch.allclose(carried, one["next_goal"])
 
 
-def test_goals_drawn_anew_bring_their_own_reward():
+def test_resampled_goals_have_their_own_reward():
     learner = make_learner(goal_resampling=1.0, inputs="raw", hide_position=False)
     collect(learner, 8)
     batch = worker_batch(learner, 500)
@@ -153,14 +154,14 @@ def test_goals_drawn_anew_bring_their_own_reward():
     assert goal.abs().amax() > 2.9, "they fill the goal's range"
 
 
-def test_targets_drawn_anew_bring_their_own_reward():
+def test_resampled_targets_have_their_own_reward():
     learner = make_learner(target_resampling=0.5, inputs="raw")
     collect(learner, 12)
     rows = torch.zeros(8, dtype=torch.long)
-    context, drawn = learner.manager_update._contexts(rows)
-    goal, states, stored = learner.replay.take(rows, "goal", "states", "context")
+    context, drawn = learner.top_update._contexts(rows)
+    goal, states, stored = learner.replays[0].take(rows, "goal", "states", "context")
     assert drawn == 4 and torch.equal(context[4:], stored[4:]) and not torch.equal(context[:4], stored[:4])
-    batch = learner.manager_update.batch(rows, goal, context, drawn)
+    batch = learner.top_update.batch(rows, goal, context, drawn)
     expected = -(states[:, 1:, :2] - context.unsqueeze(1)).norm(dim=-1).sum(1)
     assert_close(batch.reward, 0.1 * expected, rtol=1e-4, atol=1e-5)
 
@@ -170,39 +171,39 @@ def test_a_centred_reward_has_the_mean_zero_at_first_and_none_where_episodes_end
         learner = make_learner(Plane(fail_beyond=fail_beyond), centre_reward=True)
         collect(learner, 12)
         rows = torch.arange(8)
-        goal, context = learner.replay.take(rows, "goal", "context")
-        reward = learner.manager_update.batch(rows, goal, context).reward
-        plain = 0.1 * (learner.replay.take(rows, "rewards")[0] * learner.replay.valid(rows)).sum(1)
+        goal, context = learner.replays[0].take(rows, "goal", "context")
+        reward = learner.top_update.batch(rows, goal, context).reward
+        plain = 0.1 * (learner.replays[0].take(rows, "rewards")[0] * learner.replays[0].valid(rows)).sum(1)
         never_fails = fail_beyond > 1e6
         assert_close(reward, plain - plain.mean() if never_fails else plain)
-        assert (learner.manager_update.mean_reward != 0) == never_fails
+        assert (learner.top_update.mean_reward != 0) == never_fails
 
 
 def test_centring_does_not_pay_for_segments_cut_short():
     learner = make_learner(centre_reward=True)
     collect(learner, 12)
     rows = torch.arange(8)
-    learner.replay.data["rewards"].fill_(-2.0)
-    learner.replay.data["length"][:4] = 1  # of 4 steps
-    goal, context = learner.replay.take(rows, "goal", "context")
-    assert_close(learner.manager_update.batch(rows, goal, context).reward, torch.zeros(8))
-    assert_close(learner.manager_update.mean_reward, torch.tensor(0.1 * 4 * -2.0))
+    learner.replays[0].data["rewards"].fill_(-2.0)
+    learner.replays[0].data["length"][:4] = 1  # of 4 steps
+    goal, context = learner.replays[0].take(rows, "goal", "context")
+    assert_close(learner.top_update.batch(rows, goal, context).reward, torch.zeros(8))
+    assert_close(learner.top_update.mean_reward, torch.tensor(0.1 * 4 * -2.0))
 
 
 def test_correction_uses_the_present_worker_and_leaves_what_is_stored_alone():
     learner = make_learner(inputs="raw")
     collect(learner, 12)
     rows = torch.arange(8)
-    before, draws = learner.replay.data["goal"].clone(), learner.generator.get_state()
+    before, draws = learner.replays[0].data["goal"].clone(), learner.generator.get_state()
 
     def corrected():
         learner.generator.set_state(draws)
-        return learner.manager_update.corrected(rows)
+        return learner.top_update.corrected(rows)
 
     first = corrected()
     assert torch.equal(first, corrected())
-    assert torch.equal(learner.replay.data["goal"], before)
-    assert (first.abs() <= learner.levels.limits).all()
+    assert torch.equal(learner.replays[0].data["goal"], before)
+    assert (first.abs() <= learner.levels.goal_limits).all()
     torch.nn.init.normal_(learner.levels.worker.actor.last.weight)  # another worker
     assert not torch.equal(first, corrected())
 
@@ -211,29 +212,29 @@ def test_without_correction_goals_stay():
     learner = make_learner(correction="none")
     collect(learner, 12)
     rows = torch.arange(4)
-    assert torch.equal(learner.manager_update.corrected(rows), learner.replay.data["goal"][:4])
+    assert torch.equal(learner.top_update.corrected(rows), learner.replays[0].data["goal"][:4])
 
 
-def test_lying_on_the_back_ends_the_future_and_costs():
+def test_flips_end_the_return_and_are_penalized():
     env = Plane(num_envs=2, flip_above=-1e9)  # always
-    learner = make_learner(env, flip_penalty=5.0, worker_reward="progress", inputs="raw")
+    learner = make_learner(env, flips={"penalty": 5.0}, worker_reward="progress", inputs="raw")
     collect(learner, 8)
     batch = worker_batch(learner, 200)
     assert (batch.discount == 0).all()
     assert batch.reward.mean().item() < -4
 
 
-def test_ants_on_their_back_begin_anew_at_the_end_of_a_segment():
-    learner = make_learner(Plane(num_envs=2, episode_steps=99, flip_above=-1e9), flip_reset_steps=6)
+def test_bodies_on_their_back_are_reset_at_the_end_of_a_segment():
+    learner = make_learner(Plane(num_envs=2, episode_steps=99, flip_above=-1e9), flips={"reset_steps": 6})
     times = []
     for _ in range(12):
         learner.collector.step()
         times.append(learner.env.time.tolist()[0])
-    # after six steps it has lain long enough, after eight the segment is over; the next episode counts anew
+    # six steps on the back are enough, and the segment is over after eight
     assert times == [1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4]
 
 
-def test_nothing_begins_anew_early_by_default():
+def test_bodies_on_their_back_are_not_reset_by_default():
     learner = make_learner(Plane(num_envs=2, episode_steps=30, flip_above=-1e9))
     collect(learner, 29)
     assert learner.env.time.tolist() == [29, 29]
@@ -253,10 +254,10 @@ def test_first_episodes_are_staggered_and_later_ones_whole():
 
 
 def test_actor_and_targets_wait_for_every_second_update_on_both_levels():
-    for level in ("worker", "manager"):
+    for number in (0, 1):
         learner = make_learner()
         collect(learner, 12)
-        td3, step = getattr(learner.levels, level), getattr(learner, f"{level}_update").step
+        td3, step = learner.levels.all[number], learner.trainers[number].update.step
         start = [p.detach().clone() for p in (*td3.actor.parameters(), *td3.targets.parameters())]
         critic = [p.detach().clone() for p in td3.critics.parameters()]
         step()
@@ -266,29 +267,19 @@ def test_actor_and_targets_wait_for_every_second_update_on_both_levels():
         assert not equal(start, [*td3.actor.parameters(), *td3.targets.parameters()])
 
 
-def test_updates_come_at_the_rates_that_were_asked_for():
+def test_updates_come_at_the_configured_rates():
     learner = make_learner(worker={"updates_per_step": 0.5}, manager={"updates_per_step": 3})
     learner.iterate()  # warm-up
-    assert (learner.levels.worker.updates, learner.levels.manager.updates) == (0, 0) or learner.steps > 8
-    first = learner.levels.worker.updates, learner.levels.manager.updates
+    assert (learner.levels.worker.updates, learner.levels.top.updates) == (0, 0) or learner.steps > 8
+    first = learner.levels.worker.updates, learner.levels.top.updates
     learner.iterate()
     assert learner.levels.worker.updates - first[0] == 4
-    assert learner.levels.manager.updates - first[1] == 6
+    assert learner.levels.top.updates - first[1] == 6
     rate = Schedule(0.3)
     assert sum(rate.updates() for _ in range(100)) == 30
 
 
-def test_pretraining_keeps_the_manager_still_and_freezing_the_worker():
-    learner = make_learner(max_iterations=4, pretrain_worker_until=0.5, freeze_worker_at=0.75)
-    done = []
-    for _ in range(4):
-        before = learner.levels.worker.updates, learner.levels.manager.updates
-        learner.iterate()
-        done.append((learner.levels.worker.updates > before[0], learner.levels.manager.updates > before[1]))
-    assert done[1] == (True, False) and done[2] == (True, True) and done[3] == (False, True)
-
-
-NOISY = {"noise_low": 0.1, "noise_correlation": 0.9}
+NOISY = {"exploration": {"low": 0.1, "correlation": 0.9}}
 
 
 @pytest.mark.parametrize(
@@ -325,11 +316,11 @@ def test_without_a_stored_replay_the_manager_keeps_its_mean_reward_and_its_multi
     learner, other = (make_learner(**changes, connection={"mode": "paper", "target": 0.0}) for _ in range(2))
     for _ in range(3):
         learner.iterate()
-    learner.manager_update.multiplier.log_weight.data.fill_(-2.0)
+    learner.top_update.multiplier.log_weight.data.fill_(-2.0)
     other.load_state_dict(learner.state_dict())
-    kept = other.manager_update
-    assert torch.equal(kept.mean_reward, learner.manager_update.mean_reward) and kept.mean_reward != 0
-    assert kept.multiplier.log_weight == -2.0 and kept.multiplier.updates == learner.manager_update.multiplier.updates
+    kept = other.top_update
+    assert torch.equal(kept.mean_reward, learner.top_update.mean_reward) and kept.mean_reward != 0
+    assert kept.multiplier.log_weight == -2.0 and kept.multiplier.updates == learner.top_update.multiplier.updates
     assert kept.pool.filled == 0, "its goals belong to segments that are gone"
 
 
@@ -346,51 +337,29 @@ def test_the_mean_reward_comes_along_with_the_weights_that_were_learned_under_it
     learner, other = make_learner(centre_reward=True), make_learner(Plane(num_envs=7), seed=5, centre_reward=True)
     for _ in range(3):
         learner.iterate()
-    mean = learner.manager_update.mean_reward.clone()
+    mean = learner.top_update.mean_reward.clone()
     other.load_weights(learner.weights())
     collect(other, 12)
-    other.replay.data["rewards"].fill_(-100.0)  # of four steps, scaled by 0.1: -40
-    other.manager_update.step()
+    other.replays[0].data["rewards"].fill_(-100.0)  # of four steps, scaled by 0.1: -40
+    other.top_update.step()
     assert mean > -10
-    assert_close(other.manager_update.mean_reward, 0.99 * mean + 0.01 * -40.0)
+    assert_close(other.top_update.mean_reward, 0.99 * mean + 0.01 * -40.0)
 
 
-@pytest.mark.parametrize("mean", [-3.0, 0.0])
-def test_weights_that_do_not_say_whether_the_mean_reward_is_known_are_those_of_a_known_one_unless_it_is_0(mean):
-    learner, other = (make_learner(centre_reward=True) for _ in range(2))
-    state = learner.weights()
-    del state["manager_update"]["mean_known"]
-    state["manager_update"]["mean_reward"].fill_(mean)
-    other.load_weights(state)
-    collect(other, 12)
-    other.replay.data["rewards"].fill_(-100.0)  # of four steps, scaled by 0.1: -40
-    other.manager_update.step()
-    expected = 0.99 * mean + 0.01 * -40.0 if mean else -40.0
-    assert_close(other.manager_update.mean_reward, torch.tensor(expected))
-
-
-def test_weights_of_the_levels_alone_leave_the_managers_mean_reward_as_it_is():
-    learner, other = make_learner(), make_learner(seed=5)
-    state = learner.weights()
-    del state["manager_update"]
-    other.manager_update.mean_reward.fill_(2.0)
-    other.load_weights(state)
-    assert equal(weights(learner), weights(other)) and other.manager_update.mean_reward == 2.0
-
-
-def test_noise_stored_without_its_sizes_is_refused():
+@pytest.mark.parametrize("load", ["load_weights", "load_state_dict"])
+def test_states_of_older_versions_are_refused(load):
     learner = make_learner()
     state = learner.state_dict()
-    state["collector"]["worker_noise"] = state["collector"]["worker_noise"]["state"]
-    with pytest.raises(TypeError, match="sizes are missing"):
-        learner.load_state_dict(state)
+    state["manager_update"] = state.pop("top_update")
+    with pytest.raises(ValueError, match="older version of this learner.*train again"):
+        getattr(learner, load)(state)
 
 
 def test_a_training_on_numbers_that_are_not_finite_ends():
     learner = make_learner()
     guard = Guard(learner, None)
     guard.iterate()
-    learner.replay.data["states"].fill_(torch.nan)
+    learner.replays[0].data["states"].fill_(torch.nan)
     with pytest.raises(
         DivergenceError, match="after iteration 2, levels.worker.*not finite; signals .*reward.*iteration 2"
     ):
@@ -400,15 +369,16 @@ def test_a_training_on_numbers_that_are_not_finite_ends():
 @pytest.mark.parametrize("levels", [{}, SOFT])
 def test_nothing_waits_for_the_device_in_steps_and_updates(levels):
     learner = make_learner(pool_sets=2, goal_resampling=0.5, target_resampling=0.5, centre_reward=True, stagger=True,
-                           connection={"mode": "paper"}, flip_penalty=1.0, flip_reset_steps=4, **levels)  # fmt: skip
+                           connection={"mode": "paper"}, flips={"penalty": 1.0, "reset_steps": 4},
+                           **levels)  # fmt: skip
     learner.iterate()
-    learner.manager_update.refresh()
+    learner.top_update.prepare()
     with HostWaits() as waits:
         for _ in range(5):
             learner.collector.step()
-            learner.worker_update.step()
-            learner.manager_update.refresh()
-            learner.manager_update.step()
+            learner.trainers[0].update.step()
+            learner.top_update.prepare()
+            learner.top_update.step()
     assert waits.found == []
 
 
@@ -426,37 +396,25 @@ def test_the_policy_sets_goals_by_phase_and_keeps_them():
     assert same == [[True, True], [True, False], [True, True], [False, True], [True, True], [True, False], [True, True]]
 
 
-@pytest.mark.parametrize("absolute", [False, True])
-def test_exported_networks_say_what_the_policy_says(absolute):
-    changes = {"absolute_goals": True, "correction": "none"} if absolute else SOFT
-    learner = make_learner(inputs="scaled", **changes)
+def test_exported_networks_act_as_the_policy():
+    learner = make_learner(inputs="scaled", **SOFT)
     high, low = exports(learner.env, learner.cfg, learner.levels)
     obs = learner.env.observe()
     state, context = obs["state"], obs["context"]
     with torch.no_grad():
         goal = high.module(state, context)
-        # what the one gives is what the other takes: a change, however goals are thought of inside
-        assert_close(goal, learner.levels.to_goal(learner.levels.choose(1, state, context), state))
-        assert_close(low.module(state, goal), learner.levels.act(state, goal))
-
-
-def test_absolute_goals_are_the_same_wish_in_other_words():
-    learner = make_learner(absolute_goals=True, correction="none")
-    state, proposal = torch.randn(5, 4), torch.rand(5, 2)
-    goal = learner.levels.to_goal(proposal, state)
-    assert_close(state[:, :2] + goal, proposal * learner.levels.limits)
-    assert_close(learner.levels.to_proposal(goal, state), proposal)
+        assert_close(goal, learner.levels.mean_action(1, state, context) * learner.levels.goal_limits)
+        assert_close(low.module(state, goal), learner.levels.mean_action(0, state, goal))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"meta_period": 0}, "meta_period=0"),
+        ({"meta_periods": [0]}, r"meta_periods=\[0\]"),
         ({"warmup_steps": 2}, "nothing to learn from"),
-        ({"absolute_goals": True}, "correction=none"),
         ({"goal_resampling": 1.5}, "goal_resampling"),
         ({"worker": {"hidden": []}}, "hidden"),
-        ({"worker": {"noise_low": 0.0}}, "noise_low"),
+        ({"worker": {"exploration": {"low": 0.0}}}, "exploration.low=0.0"),
         ({"correction": "magic"}, "correction"),
     ],
 )
@@ -480,7 +438,7 @@ def test_tasks_without_goals_are_refused():
 def test_sac_acts_at_random_and_its_policy_does_not():
     learner = make_learner(Plane(num_envs=2), **SOFT)
     state, goal = learner.collector.obs["state"], learner.collector.segments[0].goal
-    drawn = [learner.levels.draw(0, state, goal, learner.generator) for _ in range(2)]
+    drawn = [learner.levels.sample_action(0, state, goal, learner.generator) for _ in range(2)]
     assert not torch.equal(*drawn)
     policy = GoalPolicy(learner.env, learner.cfg, learner.levels)
     first = policy.act(learner.collector.obs)

@@ -1,4 +1,4 @@
-"""The shipped settings: every recipe builds, and `paper` is what was published."""
+"""The shipped recipes: all of them build, and `paper` is what was published."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import yaml
 
 import tasks
 from isaachrl import config
-from isaachrl.learn.goals import FlatCfg, FlatSacCfg, GoalsCfg
+from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.config import Boundary, Correction, Inputs
 from isaachrl.learn.goals.goals import WorkerReward
 from isaachrl.run.config.settings import resolve
@@ -43,15 +43,16 @@ def test_every_recipe_of_the_two_levels_builds(name):
     assert {"cpu", "gpu", "paper", "parallel", "AntGather"} <= set(recipes)
     for recipe in recipes.values():
         built = config.build(GoalsCfg, merged(file, recipe.get("train", {})))
-        assert built.warmup_steps >= built.meta_period
+        assert built.meta_periods == [10]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("td3", FlatCfg), ("sac", FlatSacCfg)])
-def test_the_flat_baselines_build(name, kind):
+@pytest.mark.parametrize("name", ["td3", "sac"])
+def test_every_recipe_of_one_level_builds(name):
     file = composed(name)
-    assert file["name"] == name
-    for recipe in file["recipes"].values():
-        assert config.build(kind, recipe.get("train", {})).policy.algorithm.value == name
+    assert file.pop("name") == name
+    for recipe in file.pop("recipes").values():
+        built = config.build(GoalsCfg, merged(file, recipe.get("train", {})))
+        assert built.worker.algorithm.value == name and built.periods == []
 
 
 def test_the_names_say_which_correction_and_which_connection():
@@ -63,7 +64,7 @@ def test_the_names_say_which_correction_and_which_connection():
     assert found == {"hiro": ("hiro", "none"), "hrl": ("none", "none"), "hrl_cg": ("none", "paper")}
 
 
-def test_gather_draws_no_targets_and_centres_nothing():
+def test_gather_resamples_no_targets_and_centres_no_reward():
     for name in ("AntGather", "hrl", "hrl_cg"):  # whatever the learner, without asking for it
         values = composed(name)
         built = resolve({"task": {"name": "AntGather"}, "train": values, "device": "cpu"}).learner_cfg
@@ -73,20 +74,20 @@ def test_gather_draws_no_targets_and_centres_nothing():
 
 def test_the_defaults_are_the_published_ones():
     cfg = GoalsCfg()
-    assert (cfg.meta_period, cfg.goal_size, cfg.replay_steps, cfg.warmup_steps) == (10, 15, 200_000, 2500)
+    assert (cfg.meta_periods, cfg.goal_size, cfg.replay_steps, cfg.warmup_steps) == ([10], 15, 200_000, 2500)
     assert (cfg.correction, cfg.worker_reward, cfg.boundary) == (
         Correction.hiro, WorkerReward.distance, Boundary.manager,
     )  # fmt: skip
     assert cfg.hide_position and cfg.inputs is Inputs.raw
-    off = (cfg.goal_resampling, cfg.target_resampling, cfg.flip_penalty, cfg.flip_reset_steps, cfg.pool_sets)
+    off = (cfg.goal_resampling, cfg.target_resampling, cfg.flips.penalty, cfg.flips.reset_steps, cfg.pool_sets)
     assert off == (0, 0, 0, 0, 0) and not (cfg.centre_reward or cfg.stagger or cfg.warmup_uniform)
     for level, scale in ((cfg.worker, 1.0), (cfg.manager, 0.1)):
         assert (level.hidden, level.batch, level.discount, level.policy_delay) == ([300, 300], 100, 0.99, 2)
         assert (level.actor_learning_rate, level.critic_learning_rate, level.target_rate) == (1e-4, 1e-3, 0.005)
-        assert level.noise_raw and (level.noise_low, level.noise_high) == (1.0, 1.0)
-        assert (level.target_noise, level.target_noise_clip, level.clip_target_action) == (0.2, 0.5, False)
-        assert level.reward_scale == scale and level.updates_per_step == 1 and level.action_again
-    assert cfg.replay_steps // cfg.meta_period == 20_000, "a manager remembers as many steps as its worker"
+        assert level.hiro_details and (level.exploration.low, level.exploration.high) == (1.0, 1.0)
+        assert level.critic.target_noise == 0.2
+        assert level.reward_scale == scale and level.updates_per_step == 1
+    assert cfg.replay_steps // cfg.periods[0] == 20_000, "as many steps as the worker"
 
 
 def published(learner, task):
@@ -115,7 +116,7 @@ def test_hiro_is_the_publications():
 def test_hrl_and_hrl_cg_are_those_of_kreidieh_et_al(learner, task, steps, reward_scale, weight):
     cfg = published(learner, task).learner_cfg
     assert cfg.max_iterations * cfg.steps_per_iteration == steps
-    assert (cfg.meta_period, cfg.goal_size, cfg.replay_steps) == (10, 15, 200_000)
+    assert (cfg.meta_periods, cfg.goal_size, cfg.replay_steps) == ([10], 15, 200_000)
     assert (cfg.warmup_steps, cfg.warmup_uniform, cfg.hide_position) == (10_000, True, False)
     assert cfg.correction is Correction.none and cfg.worker_reward is WorkerReward.distance
     # the stored goal after a period is the old one carried along
@@ -124,48 +125,56 @@ def test_hrl_and_hrl_cg_are_those_of_kreidieh_et_al(learner, task, steps, reward
     for level in (cfg.worker, cfg.manager):
         assert (level.algorithm.value, level.hidden, level.batch, level.discount) == ("td3", [256, 256], 128, 0.99)
         assert (level.actor_learning_rate, level.critic_learning_rate, level.target_rate) == (3e-4, 3e-4, 0.005)
-        assert (level.policy_delay, level.updates_per_step, level.huber) == (2, 1, True)
-        assert (level.noise_raw, level.noise_low, level.noise_high) == (False, 0.1, 0.1), "of half the range"
-        assert (level.target_noise, level.target_noise_clip, level.clip_target_action) == (0.2, 0.5, True)
-        assert not (level.action_again or level.layer_norm or level.average_rate)
+        assert (level.policy_delay, level.updates_per_step, level.critic.huber) == (2, 1, True)
+        assert (level.hiro_details, level.exploration.low, level.exploration.high) == (False, 0.1, 0.1), (
+            "of half the range"
+        )
+        assert level.critic.target_noise == 0.2
+        assert not (level.hiro_details or level.critic.layer_norm or level.ema_rate)
     mode = cfg.connection.mode.value
     assert (mode, cfg.connection.weight) == ("paper", weight) if learner == "hrl_cg" else mode == "none"
-    off = (cfg.goal_resampling, cfg.flip_penalty, cfg.flip_reset_steps, cfg.pool_sets, cfg.connection.target)
+    off = (cfg.goal_resampling, cfg.flips.penalty, cfg.flips.reset_steps, cfg.pool_sets, cfg.connection.target)
     assert off == (0, 0, 0, 0, None) and not (cfg.centre_reward or cfg.stagger)
 
 
 @pytest.mark.parametrize("task", ["AntMaze", "AntGather"])
 def test_td3_is_that_of_fujimoto_et_al(task):
     cfg = published("td3", task).learner_cfg
-    assert cfg == FlatCfg() and cfg.max_iterations * cfg.steps_per_iteration == 1_000_000
+    assert cfg.periods == [] and cfg.max_iterations * cfg.steps_per_iteration == 1_000_000
     assert (cfg.warmup_steps, cfg.warmup_uniform, cfg.replay_steps) == (10_000, True, 1_000_000)
-    assert cfg.flip_reset_steps == 0
-    level = cfg.policy
+    assert cfg.flips.reset_steps == 0
+    level = cfg.worker
     assert (level.hidden, level.batch, level.discount, level.policy_delay) == ([400, 300], 100, 0.99, 2)
     assert (level.actor_learning_rate, level.critic_learning_rate, level.target_rate) == (1e-3, 1e-3, 0.005)
-    assert (level.noise_raw, level.noise_low, level.noise_high) == (False, 0.1, 0.1)
-    assert (level.target_noise, level.target_noise_clip, level.clip_target_action) == (0.2, 0.5, True)
-    assert (level.reward_scale, level.updates_per_step, level.huber) == (1.0, 1, False)
-    assert not (level.action_again or level.small_last_layer or level.layer_norm or level.average_rate)
+    assert (level.hiro_details, level.exploration.low, level.exploration.high) == (False, 0.1, 0.1)
+    assert level.critic.target_noise == 0.2
+    assert (level.reward_scale, level.updates_per_step, level.critic.huber) == (1.0, 1, False)
+    assert not (level.hiro_details or level.small_last_layer or level.critic.layer_norm or level.ema_rate)
 
 
 def test_sac_is_that_of_haarnoja_et_al():
     cfg = published("sac", "AntMaze").learner_cfg
-    assert cfg == FlatSacCfg() and cfg.max_iterations * cfg.steps_per_iteration == 3_000_000
+    assert cfg.periods == [] and cfg.max_iterations * cfg.steps_per_iteration == 3_000_000
     assert (cfg.warmup_steps, cfg.warmup_uniform, cfg.replay_steps) == (1000, True, 1_000_000)
-    level = cfg.policy
+    level = cfg.worker
     assert (level.algorithm.value, level.hidden, level.batch, level.policy_delay) == ("sac", [256, 256], 256, 1)
-    assert (level.actor_learning_rate, level.critic_learning_rate, level.temperature_learning_rate) == (3e-4,) * 3
-    assert (level.discount, level.target_rate, level.target_entropy) == (0.99, 0.005, None)
-    assert (level.temperature, level.reward_scale, level.updates_per_step, level.huber) == (1.0, 1.0, 1, False)
-    assert not (level.action_again or level.small_last_layer or level.layer_norm or level.average_rate)
+    assert (level.actor_learning_rate, level.critic_learning_rate, level.entropy.learning_rate) == (3e-4,) * 3
+    assert (level.discount, level.target_rate) == (0.99, 0.005)
+    assert (level.entropy.temperature, level.reward_scale, level.updates_per_step, level.critic.huber) == (
+        1.0,
+        1.0,
+        1,
+        False,
+    )
+    assert not (level.hiro_details or level.small_last_layer or level.critic.layer_norm or level.ema_rate)
 
 
 @pytest.mark.parametrize("learner", ["td3", "sac"])
-def test_the_flat_baselines_are_not_worse_off_in_parallel_than_the_hierarchies(learner):
+def test_one_level_in_parallel_has_the_warm_up_and_replay_of_the_hierarchies(learner):
     values = {"task": {"name": "AntMaze"}, "device": "cpu", "recipe": "parallel"}
     flat = resolve(values | {"train": composed(learner)})
     levels = resolve(values | {"train": composed("hiro")})
-    for key in ("warmup_steps", "warmup_uniform", "flip_reset_steps", "target_resampling", "replay_steps"):
+    for key in ("warmup_steps", "warmup_uniform", "target_resampling", "replay_steps"):
         assert getattr(flat.learner_cfg, key) == getattr(levels.learner_cfg, key), key
+    assert flat.learner_cfg.flips.reset_steps == levels.learner_cfg.flips.reset_steps
     assert (flat.num_envs, flat.learner_cfg.max_iterations) == (levels.num_envs, levels.learner_cfg.max_iterations)

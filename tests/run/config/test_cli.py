@@ -47,7 +47,7 @@ def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path, caps
     assert done.returncode == 0 and done.stdout.startswith(brief[: brief.index("With task=")])
     lines = done.stdout.splitlines()
     found = ("task.integrator=euler", "train.worker.hidden=[256,256]", "train.worker.batch=64", "num_envs=128")
-    assert set(found) <= set(lines) and "train.hindsight=false" in lines
+    assert set(found) <= set(lines) and "train.stagger=true" in lines
     # what is listed can be typed
     settings = [line for line in lines[lines.index("# the task AntMaze") :] if line and line[0] != "#"]
     again = train("task=AntMaze", "train=hiro", *settings, "--help", cwd=tmp_path)

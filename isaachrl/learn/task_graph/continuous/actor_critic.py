@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.envs.env import Env, StepResult
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.continuous.flat_pg import Acted, FlatPg, FlatPgCfg, outcome_reward
@@ -76,7 +76,7 @@ class KondaActorCritic(Stateful):
         """The critic's tiles `(N, tilings)` of states `(N, F)` and actions `(N, 1)`."""
         return self.coder(torch.cat((state, action), dim=-1))
 
-    def observe(self, acted: Pairs, next_state: Tensor, result: StepResult, statistics: Statistics) -> None:
+    def observe(self, acted: Pairs, next_state: Tensor, result: StepResult, statistics: EpisodeStatistics) -> None:
         """See `ContinuousAlgorithm.observe`."""
         reward = result.reward + outcome_reward(result, self.cfg.goal_reward, self.cfg.failure_reward)
         mean = self.actor.mean_action(self.flat.coder(next_state))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, StepResult
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.state import Stateful
@@ -83,7 +83,7 @@ class FlatPg(Stateful):
         action, noise = self.actor.sample(tiles, generator)
         return action.unsqueeze(-1), Acted(tiles, noise)
 
-    def observe(self, acted: Acted, next_state: Tensor, result: StepResult, statistics: Statistics) -> None:
+    def observe(self, acted: Acted, next_state: Tensor, result: StepResult, statistics: EpisodeStatistics) -> None:
         """See `ContinuousAlgorithm.observe`."""
         reward = result.reward + outcome_reward(result, self.cfg.goal_reward, self.cfg.failure_reward)
         step = Step(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, StepResult
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.state import Stateful
@@ -190,7 +190,7 @@ class Hybrid(Stateful):
         )
         self.calls = self.calls + self.ended
 
-    def observe(self, acted: Acted, next_state: Tensor, result: StepResult, statistics: Statistics) -> None:
+    def observe(self, acted: Acted, next_state: Tensor, result: StepResult, statistics: EpisodeStatistics) -> None:
         """See `ContinuousAlgorithm.observe`."""
         cfg, kind = self.cfg, acted.kind
         next_view = self.frames(self.task, self.entry, next_state)
@@ -222,7 +222,7 @@ class Hybrid(Stateful):
         self.q = mean_step(self.q, entry.flatten(), target.flatten(), weight.flatten(), self.cfg.learning_rate)
 
     def _count(
-        self, kind: Tensor, finished: Tensor, succeeded: Tensor, result: StepResult, statistics: Statistics
+        self, kind: Tensor, finished: Tensor, succeeded: Tensor, result: StepResult, statistics: EpisodeStatistics
     ) -> None:
         """Count calls and their success; `finished (N,)` leaves out calls that the end of the episode cut off."""
         for number, name in enumerate(self.frames.kinds):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.env import Env, StepResult
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.envs.task_graph import TaskGraph
 from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Learner, Policy
@@ -21,7 +21,7 @@ class ContinuousAlgorithm(Protocol):
         """Action `(N, 1)` at states `(N, F)`, with exploration, and what `observe` needs to know about it."""
         ...
 
-    def observe(self, acted: Any, next_state: Tensor, result: StepResult, statistics: Statistics) -> None:
+    def observe(self, acted: Any, next_state: Tensor, result: StepResult, statistics: EpisodeStatistics) -> None:
         """Record a step.
 
         Args:
@@ -68,7 +68,7 @@ class ContinuousLearner(Stateful, Learner):
     def __init__(self, env: Env, algorithm: ContinuousAlgorithm, horizon: int, max_iterations: int, seed: int) -> None:
         self.env, self.algorithm, self.horizon, self.max_iterations = env, algorithm, horizon, max_iterations
         self.iteration = self.samples = 0
-        self.statistics = Statistics(env)
+        self.statistics = EpisodeStatistics(env)
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         env.reset()
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.env import Obs
-from isaachrl.envs.statistics import Statistics
+from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.envs.tabular import TabularEnv
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.state import Stateful
@@ -46,7 +46,7 @@ class TabularLearner(Stateful, Learner):
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = 0
         self.stack = CallStack(tables, env.num_envs)
-        self.statistics = Statistics(env)
+        self.statistics = EpisodeStatistics(env)
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
         env.reset()
 

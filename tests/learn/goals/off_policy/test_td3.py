@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from isaachrl.learn.goals.actor_critic import Batch
-from isaachrl.learn.goals.config import GoalsCfg, Inputs, LevelCfg
-from isaachrl.learn.goals.contract import Views
-from isaachrl.learn.goals.exploration import Exploration
+from isaachrl.envs.statistics import Means
+from isaachrl.learn.goals.config import CriticCfg, ExplorationCfg, GoalsCfg, Inputs, LevelCfg
+from isaachrl.learn.goals.contract import NetworkInputs
 from isaachrl.learn.goals.learner import GoalsLearner
-from isaachrl.learn.goals.networks import LAST_LAYER_RANGE, Actor, Critic, exact
-from isaachrl.learn.goals.tally import EpisodeTally, Tally
-from isaachrl.learn.goals.td3 import Td3
+from isaachrl.learn.goals.off_policy.actor_critic import Batch
+from isaachrl.learn.goals.off_policy.exploration import Exploration
+from isaachrl.learn.goals.off_policy.networks import LAST_LAYER_RANGE, Actor, Critic, exact_copy
+from isaachrl.learn.goals.off_policy.td3 import Td3
 from isaachrl.nn import Precision, Rounding
 from tests.learn.goals.plane import Plane
 
@@ -36,36 +36,36 @@ def batch(n=4, **values):
 
 
 def constant(module, value):
-    """Make a network say one number whatever it sees."""
+    """Make a network constant."""
     nn.init.zeros_(module.last.weight)
     nn.init.constant_(module.last.bias, value)
 
 
-def test_the_target_is_the_lesser_value_and_nothing_after_an_end():
+def test_the_target_is_the_smaller_value_unless_terminated():
     td3 = make()
-    constant(td3.targets[1].first, 5.0), constant(td3.targets[1].second, 3.0)
+    constant(td3.targets[1].q1, 5.0), constant(td3.targets[1].q2, 3.0)
     discount = torch.tensor([0.9, 0.9, 0.0, 0.9])
     assert_close(td3.target(batch(discount=discount)), torch.tensor([2.7, 3.7, 2.0, 5.7]))
 
 
 @pytest.mark.parametrize(("huber", "settles_at"), [(False, -10.0), (True, -1.0 / 9.0)])
 def test_a_linear_loss_leaves_out_what_is_rare_and_costly(huber, settles_at):
-    # nine futures in ten are worth 0 and one is worth -100: the mean is -10. With the linear loss the rare one pulls
+    # nine returns in ten are 0 and one is -100: the mean is -10. With the linear loss the rare one pulls
     # with a slope of 1 however bad it is, which nine errors of 1/9 balance
     reward = torch.zeros(10)
     reward[0] = -100.0
     slopes = []
     for value in (settles_at - 0.05, settles_at, settles_at + 0.05):
-        td3 = make(huber=huber)
-        constant(td3.critics.first, value), constant(td3.critics.second, value)
-        td3.update(batch(10, reward=reward, discount=torch.zeros(10)), Tally())
-        slopes.append(td3.critics.first.last.bias.grad.item())
+        td3 = make(critic=CriticCfg(huber=huber))
+        constant(td3.critics.q1, value), constant(td3.critics.q2, value)
+        td3.update(batch(10, reward=reward, discount=torch.zeros(10)), Means())
+        slopes.append(td3.critics.q1.last.bias.grad.item())
     per_unit = 0.9 if huber else 2.0  # the mean over rows of what changes with the value
     assert slopes == pytest.approx([-0.05 * per_unit, 0.0, 0.05 * per_unit], abs=1e-4)
 
 
 class Recorder(nn.Module):
-    """Stands in for the target critics and keeps the actions it was asked about."""
+    """Replaces the target critics and records the actions."""
 
     def forward(self, features, action):
         self.action = action
@@ -78,21 +78,21 @@ class Recorder(nn.Module):
     [(True, [0.02, 0.4]), (False, [0.2, 0.2])],
 )
 def test_smoothing_noise_is_measured_in_raw_units_or_in_shares(raw, spread):
-    td3 = make(noise_raw=raw)
+    td3 = make(hiro_details=raw)
     constant(td3.targets[0], 0.0)
     td3.targets[1] = Recorder()
     td3.target(batch(4000, next_features=torch.zeros(4000, 3)))
-    seen = td3.targets[1].action
+    smoothed = td3.targets[1].action
     most = torch.tensor([0.05, 1.0] if raw else [0.5, 0.5])
-    assert (seen.abs() <= most + 1e-6).all()
+    assert (smoothed.abs() <= most + 1e-6).all()
     # what is cut off at 2.5 deviations takes about 2 % of the deviation
-    assert_close(seen.std(0), torch.tensor(spread), rtol=0.06, atol=0)
+    assert_close(smoothed.std(0), torch.tensor(spread), rtol=0.06, atol=0)
 
 
 def test_smoothed_actions_leave_the_range_unless_they_are_kept_in():
     found = []
     for clip in (False, True):
-        td3 = make(noise_raw=False, clip_target_action=clip)
+        td3 = make(hiro_details=not clip)
         constant(td3.targets[0], 5.0)  # tanh: the upper end
         td3.targets[1] = Recorder()
         td3.target(batch(200))
@@ -108,7 +108,7 @@ def test_rows_without_weight_teach_nothing():
     for td3, reward in ((one, torch.arange(4.0)), (other, wild)):
         td3.generator.manual_seed(7)
         for _ in range(2):
-            td3.update(batch(weight=weight, reward=reward), Tally())
+            td3.update(batch(weight=weight, reward=reward), Means())
     for a, b in zip(one.critics.parameters(), other.critics.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -122,7 +122,7 @@ def test_critics_see_actions_in_their_own_units_and_twice():
     x = torch.relu(critic.hidden[0](torch.cat((features, shown), 1)))
     x = torch.relu(critic.hidden[1](torch.cat((x, shown), 1)))
     assert_close(critic(features, action), critic.last(x)[:, 0])
-    once = Critic(3, torch.ones(2), LevelCfg(hidden=[8, 8], action_again=False), PLAIN)
+    once = Critic(3, torch.ones(2), LevelCfg(hidden=[8, 8], hiro_details=False), PLAIN)
     assert [layer.in_features for layer in once.hidden] == [5, 8]
 
 
@@ -139,27 +139,27 @@ def test_rounded_networks_stay_close_to_exact_ones():
     rounded = Actor(3, 2, LevelCfg(small_last_layer=False), Rounding(Precision.mixed, CPU))
     features = torch.randn(64, 3)
     with torch.no_grad():
-        here, there = rounded(features), exact(rounded)(features)
+        here, there = rounded(features), exact_copy(rounded)(features)
     assert here.dtype == torch.float32 and not torch.equal(here, there)
     assert (here - there).abs().max() < 0.02
 
 
-def noise(num_envs=3, **values):
-    cfg = LevelCfg(**{"noise_raw": False, "noise_low": 0.01, "noise_high": 1.0} | values)
+def noise(num_envs=3, hiro_details=False, **values):
+    cfg = LevelCfg(hiro_details=hiro_details, exploration=ExplorationCfg(**{"low": 0.01, "high": 1.0} | values))
     return Exploration(cfg, LIMITS, num_envs, torch.Generator().manual_seed(0))
 
 
-def test_noise_is_log_uniform_and_drawn_anew_with_the_episode():
+def test_noise_is_log_uniform_and_redrawn_with_the_episode():
     explore = noise(num_envs=4000)
-    scale = explore.scale[:, 0]
+    scale = explore.std[:, 0]
     shares = [(scale < bound).float().mean().item() for bound in (0.01, 0.0316, 0.1, 0.316, 1.0001)]
     assert shares == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0], abs=0.03)
     ended = torch.arange(4000) < 1000
-    before = explore.scale.clone()
+    before = explore.std.clone()
     explore.restart(ended)
-    assert torch.equal((explore.scale != before).all(1), ended)
-    published = noise(noise_raw=True, noise_low=1.0)
-    assert_close(published.scale, torch.tensor([[0.1, 2.0]]).expand(3, 2))
+    assert torch.equal((explore.std != before).all(1), ended)
+    published = noise(hiro_details=True, low=1.0)
+    assert_close(published.std, torch.tensor([[0.1, 2.0]]).expand(3, 2))
 
 
 def ranks(values):
@@ -167,66 +167,52 @@ def ranks(values):
 
 
 def test_levels_explore_independently_of_each_other():
-    level = LevelCfg(noise_low=0.01)
+    level = LevelCfg(exploration=ExplorationCfg(low=0.01))
     learner = GoalsLearner(Plane(num_envs=1000), GoalsCfg(goal_size=2, worker=level, manager=level), seed=0)
-    worker, manager = (ranks(noise.scale[:, 0]) for noise in learner.collector.noises)
+    worker, manager = (ranks(noise.std[:, 0]) for noise in learner.collector.explorations)
     assert torch.corrcoef(torch.stack((worker, manager)))[0, 1].abs() < 0.1
 
 
-def test_correlated_noise_remembers_in_half_of_the_episodes():
-    explore = noise(num_envs=400, noise_correlation=0.9)
+def test_noise_is_correlated_in_half_of_the_episodes():
+    explore = noise(num_envs=400, correlation=0.9)
     every = torch.ones(400, dtype=torch.bool)
-    remembers = explore.correlation[:, 0] > 0
-    assert remembers.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    correlated = explore.correlation[:, 0] > 0
+    assert correlated.float().mean().item() == pytest.approx(0.5, abs=0.1)
     explore(torch.zeros(400, 2), every)
-    before = explore.state.clone()
+    before = explore.noise.clone()
     for _ in range(200):  # it neither grows nor dies away
-        last = explore.state.clone()
+        last = explore.noise.clone()
         explore(torch.zeros(400, 2), every)
-    assert explore.state[remembers].std().item() == pytest.approx(1.0, abs=0.1)
-    product = (last * explore.state).mean(1)
-    assert product[remembers].mean().item() == pytest.approx(0.9, abs=0.15)
-    assert product[~remembers].mean().item() == pytest.approx(0.0, abs=0.15)
-    assert not torch.equal(before, explore.state)
+    assert explore.noise[correlated].std().item() == pytest.approx(1.0, abs=0.1)
+    product = (last * explore.noise).mean(1)
+    assert product[correlated].mean().item() == pytest.approx(0.9, abs=0.15)
+    assert product[~correlated].mean().item() == pytest.approx(0.0, abs=0.15)
+    assert not torch.equal(before, explore.noise)
 
 
 def test_noise_moves_on_only_where_a_new_action_is_taken():
-    explore, where = noise(noise_correlation=0.5), torch.tensor([True, False, True])
+    explore, where = noise(correlation=0.5), torch.tensor([True, False, True])
     explore(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool))
-    before = explore.state.clone()
+    before = explore.noise.clone()
     explore(torch.zeros(3, 2), where)
-    assert (explore.state == before).all(1).tolist() == [False, True, False]
+    assert (explore.noise == before).all(1).tolist() == [False, True, False]
 
 
 def test_a_share_of_actions_is_uniform():
-    explore = noise(num_envs=2000, noise_low=1e-6, noise_high=1e-6, uniform_share=0.25)
+    explore = noise(num_envs=2000, low=1e-6, high=1e-6, uniform_share=0.25)
     action = explore(torch.zeros(2000, 2), torch.ones(2000, dtype=torch.bool))
     drawn = action.abs().amax(1) > 1e-3
     assert drawn.float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert action.abs().amax() > 0.95
 
 
-def test_views_hide_the_position_from_the_worker_alone():
+def test_only_the_worker_does_not_get_the_position():
     env = Plane(num_envs=1)
     state, goal, context = torch.tensor([[8.0, 4.0, 0.3, 0.7]]), torch.tensor([[1.5, -3.0]]), torch.tensor([[3.0, 1.0]])
-    raw = Views(env, Inputs.raw, True, torch.tensor([3.0, 3.0]), False)
+    raw = NetworkInputs(env, Inputs.raw, True, torch.tensor([3.0, 3.0]))
     assert_close(raw.worker(state, goal), torch.tensor([[0.0, 0.0, 0.3, 0.7, 1.5, -3.0]]))
-    assert_close(raw.manager(state, context), torch.tensor([[8.0, 4.0, 0.3, 0.7, 3.0, 1.0]]))
-    scaled = Views(env, Inputs.scaled, False, torch.tensor([3.0, 3.0]), False)
+    assert_close(raw.top(state, context), torch.tensor([[8.0, 4.0, 0.3, 0.7, 3.0, 1.0]]))
+    scaled = NetworkInputs(env, Inputs.scaled, False, torch.tensor([3.0, 3.0]))
     assert_close(scaled.worker(state, goal), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.5, -1.0]]))
-    assert_close(scaled.manager(state, context), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.3, 0.1, -0.5, -0.3]]))
-    assert (raw.flat_size, scaled.flat_size, raw.worker_size) == (6, 8, 6)
-    absolute = Views(env, Inputs.raw, True, torch.tensor([3.0, 3.0]), True)
-    assert_close(absolute.worker(state, goal)[:, 4:], torch.tensor([[9.5, 1.0]]))
-
-
-def test_episodes_are_counted_where_they_end():
-    env = Plane(num_envs=2)
-    tally = EpisodeTally(env)
-    for ended in ([False, False], [True, False]):
-        result = env.advance(torch.zeros(2, 2))
-        tally.add(result, torch.tensor(ended))
-    found = tally.read()
-    assert found["episode/length"] == 2 and found["episode/return"] == pytest.approx(2 * result.reward[0].item())
-    assert tally.lengths.tolist() == [0, 2]
-    assert tally.read() == {}
+    assert_close(scaled.top(state, context), torch.tensor([[2.0, 1.0, 0.3, 0.7, 0.3, 0.1, -0.5, -0.3]]))
+    assert (raw.top_size, scaled.top_size, raw.lower_size) == (6, 8, 6)

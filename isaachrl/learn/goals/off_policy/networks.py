@@ -11,7 +11,7 @@ from isaachrl.learn.goals.config import LevelCfg
 from isaachrl.nn import Precision, Rounding
 
 LAST_LAYER_RANGE = 0.003
-LOG_SPREAD_RANGE = (-20.0, 2.0)  # of a Gaussian actor, as in the published code
+LOG_STD_RANGE = (-20.0, 2.0)  # of a Gaussian actor, as in the published code
 
 
 class Actor(nn.Module):
@@ -30,14 +30,15 @@ class Actor(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         self.last = nn.Linear(sizes[-1], actions)
         self.rounding = rounding
-        _start(self.hidden, self.last, cfg.small_last_layer)
+        if cfg.small_last_layer:
+            _initialize_small(self.hidden, self.last)
 
     def forward(self, features: Tensor) -> Tensor:
-        """See the class."""
-        return torch.tanh(self.last(self.seen(features)))
+        """Actions `(…, A)`."""
+        return torch.tanh(self.last(self.trunk(features)))
 
-    def seen(self, features: Tensor) -> Tensor:
-        """What the hidden layers make of `features`."""
+    def trunk(self, features: Tensor) -> Tensor:
+        """Output `(…, H)` of the last hidden layer."""
         with self.rounding.everything():
             for layer in self.hidden:
                 features = functional.relu(layer(features))
@@ -45,7 +46,7 @@ class Actor(nn.Module):
 
 
 class GaussianActor(Actor):
-    """A random policy: the hyperbolic tangent of a normal draw. Called, it gives tanh of the mean.
+    """A stochastic policy: tanh of a Gaussian. `forward` gives tanh of the mean.
 
     Args:
         features, actions, cfg, rounding: see `Actor`.
@@ -53,28 +54,28 @@ class GaussianActor(Actor):
 
     def __init__(self, features: int, actions: int, cfg: LevelCfg, rounding: Rounding) -> None:
         super().__init__(features, actions, cfg, rounding)
-        self.log_spread = nn.Linear(cfg.hidden[-1], actions)
+        self.log_std = nn.Linear(cfg.hidden[-1], actions)
         if cfg.small_last_layer:
-            _start_small(self.log_spread)
+            _initialize_last(self.log_std)
 
     def sample(self, features: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Actions `(…, A)` by the reparametrisation, and the logarithms `(…)` of their densities."""
-        seen = self.seen(features)
-        mean, log_spread = self.last(seen), self.log_spread(seen).clamp(*LOG_SPREAD_RANGE)
+        """Reparametrised actions `(…, A)` and the logarithms `(…)` of their densities."""
+        hidden = self.trunk(features)
+        mean, log_std = self.last(hidden), self.log_std(hidden).clamp(*LOG_STD_RANGE)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        drawn = mean + log_spread.exp() * noise
-        return torch.tanh(drawn), squashed_log_density(drawn, noise, log_spread)
+        before_tanh = mean + log_std.exp() * noise
+        return torch.tanh(before_tanh), squashed_log_density(before_tanh, noise, log_std)
 
 
-def squashed_log_density(drawn: Tensor, noise: Tensor, log_spread: Tensor) -> Tensor:
-    """Logarithm `(…)` of the density of tanh(u), where u is `drawn (…, A)` = mean + exp(`log_spread`) * `noise`.
+def squashed_log_density(before_tanh: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:
+    """Log-density `(…)` of tanh(u), where u is `before_tanh (…, A)` = mean + exp(`log_std`) * `noise`.
 
-    That of the normal draw less the logarithm of tanh's slope, 1 - tanh(u)^2 (Haarnoja et al. 2018,
-    appendix C), written as 4 / (e^u + e^-u)^2 so that it stays finite where tanh is 1.
+    The Gaussian's log-density minus log(1 - tanh(u)^2) (Haarnoja et al. 2018, appendix C), the latter as
+    log(4 / (e^u + e^-u)^2), which stays finite where tanh rounds to 1.
     """
-    normal = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_spread
-    slope = 2.0 * (math.log(2.0) - drawn - functional.softplus(-2.0 * drawn))
-    return (normal - slope).sum(-1)
+    normal = -0.5 * (noise.square() + math.log(2.0 * math.pi)) - log_std
+    log_slope = 2.0 * (math.log(2.0) - before_tanh - functional.softplus(-2.0 * before_tanh))
+    return (normal - log_slope).sum(-1)
 
 
 class Critic(nn.Module):
@@ -82,7 +83,7 @@ class Critic(nn.Module):
 
     Args:
         features: F.
-        units: `(A,)` factors that bring actions from [-1, 1] to the units in which they are shown.
+        units: `(A,)` factors from actions in [-1, 1] to the critic's inputs.
         cfg: of the level.
         rounding: of the hidden layers' products.
     """
@@ -93,58 +94,57 @@ class Critic(nn.Module):
         super().__init__()
         actions = len(units)
         self.register_buffer("units", units.clone())
-        self.again, self.layer_norm, self.rounding = cfg.action_again, cfg.layer_norm, rounding
+        self.late_action_input, self.layer_norm, self.rounding = cfg.hiro_details, cfg.critic.layer_norm, rounding
         sizes = [features + actions, *cfg.hidden]
-        seconds = [actions if cfg.action_again and i == 1 else 0 for i in range(len(cfg.hidden))]
-        pairs = zip(sizes[:-1], sizes[1:], seconds, strict=True)
+        late = [actions if cfg.hiro_details and i == 1 else 0 for i in range(len(cfg.hidden))]
+        pairs = zip(sizes[:-1], sizes[1:], late, strict=True)
         self.hidden = nn.ModuleList(nn.Linear(a + more, b) for a, b, more in pairs)
         self.last = nn.Linear(sizes[-1], 1)
-        _start(self.hidden, self.last, cfg.small_last_layer)
+        if cfg.small_last_layer:
+            _initialize_small(self.hidden, self.last)
 
     def forward(self, features: Tensor, action: Tensor) -> Tensor:
-        """See the class."""
-        shown = action * self.units
-        x = torch.cat((features, shown), dim=-1)
+        """Values `(…)`."""
+        scaled = action * self.units
+        x = torch.cat((features, scaled), dim=-1)
         with self.rounding.everything():
             for number, layer in enumerate(self.hidden):
-                if number == 1 and self.again:
-                    x = torch.cat((x, shown.to(x.dtype)), dim=-1)
+                if number == 1 and self.late_action_input:
+                    x = torch.cat((x, scaled.to(x.dtype)), dim=-1)
                 x = layer(x)
                 x = functional.relu(functional.layer_norm(x, x.shape[-1:]) if self.layer_norm else x)
         return self.last(x.float()).squeeze(-1)
 
 
-class Twins(nn.Module):
-    """Two critics that differ in their first weights."""
+class TwinCritic(nn.Module):
+    """Two critics with different initial weights; for the arguments see `Critic`."""
 
     def __init__(self, features: int, units: Tensor, cfg: LevelCfg, rounding: Rounding) -> None:
         super().__init__()
-        self.first, self.second = (Critic(features, units, cfg, rounding) for _ in range(2))
+        self.q1, self.q2 = (Critic(features, units, cfg, rounding) for _ in range(2))
 
     def forward(self, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Both values `(…)`."""
-        return self.first(features, action), self.second(features, action)
+        return self.q1(features, action), self.q2(features, action)
 
 
-def exact(network: nn.Module) -> nn.Module:
-    """A copy on the CPU that rounds nothing, for export."""
-    twin = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    for module in twin.modules():
+def exact_copy(network: nn.Module) -> nn.Module:
+    """A float32 copy on the CPU, without rounding, for export."""
+    result = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    for module in result.modules():
         if isinstance(module, Actor | Critic):
             module.rounding = Rounding(Precision.float32, torch.device("cpu"))
-    return twin
+    return result
 
 
-def _start(hidden: nn.ModuleList, last: nn.Linear, small: bool) -> None:
-    """First weights: hidden layers as PyTorch draws them (uniform, a third over the fan-in), without biases."""
-    if not small:
-        return
+def _initialize_small(hidden: nn.ModuleList, last: nn.Linear) -> None:
+    """Initialise as published: zero hidden biases and a small last layer; hidden weights stay as PyTorch draws them."""
     for layer in hidden:
         assert isinstance(layer, nn.Linear)
         nn.init.zeros_(layer.bias)
-    _start_small(last)
+    _initialize_last(last)
 
 
-def _start_small(last: nn.Linear) -> None:
+def _initialize_last(last: nn.Linear) -> None:
     nn.init.uniform_(last.weight, -LAST_LAYER_RANGE, LAST_LAYER_RANGE)
     nn.init.uniform_(last.bias, -LAST_LAYER_RANGE, LAST_LAYER_RANGE)

@@ -1,24 +1,24 @@
-"""Segments under way: what one manager's goals have led to so far, in N environments."""
+"""Segments in progress: what has happened since the present goal was set, in N environments."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from isaachrl.learn.goals.experience.replay import SegmentReplay
 from isaachrl.learn.goals.goals import goal_transition
-from isaachrl.learn.goals.replay import SegmentReplay
 
 
 class OpenSegments:
-    """The present segment of each environment. It begins with a goal and is over when the goal has served its time.
+    """The present segment of each environment, from the setting of a goal to its last step.
 
     Args:
         num_envs: N.
-        replay: where segments go that are over; it knows their sizes.
+        replay: where finished segments go; it has their sizes.
 
     Attributes:
-        goal: `(N, d)` in force.
-        phase: `(N,)` steps that it has been in force for.
+        goal: `(N, d)` at the present state.
+        phase: `(N,)` steps since it was set.
     """
 
     BUFFERS = ("goal", "phase", "states", "actions", "rewards", "flipped", "goal_at_start")
@@ -37,28 +37,28 @@ class OpenSegments:
 
     @property
     def full(self) -> Tensor:
-        """`(N,)` bool: the goal has served its time."""
+        """`(N,)` bool: the segment has all its steps."""
         return self.phase == self.sizes.steps
 
     def begin(self, mask: Tensor, state: Tensor, goal: Tensor) -> None:
-        """Set goals `(N, d)` in the environments of `mask (N,)`, in the states `(N, S)`."""
+        """Set goals `(N, d)` in states `(N, S)`, in the environments of `mask (N,)`."""
         wide = mask.unsqueeze(1)
         self.goal = torch.where(wide, goal, self.goal).detach()
         self.goal_at_start = torch.where(wide, self.goal, self.goal_at_start)
         self.states[:, 0] = torch.where(wide, state, self.states[:, 0])
         self.phase = self.phase.masked_fill(mask, 0)
 
-    def add(self, action: Tensor, reward: Tensor, flipped: Tensor, state: Tensor, after: Tensor) -> None:
-        """One step from `state (N, S)` to `after`, under the pursuing level's present action; the goal is carried."""
+    def add(self, action: Tensor, reward: Tensor, flipped: Tensor, state: Tensor, next_state: Tensor) -> None:
+        """Add one step; `action (N, A)` is that of the level which follows the goal."""
         self.actions[self._rows, self.phase // self.sizes.stride] = action
         self.rewards[self._rows, self.phase] = reward
         self.flipped[self._rows, self.phase] = flipped
-        self.states[self._rows, self.phase + 1] = after
-        self.goal = goal_transition(state, self.goal, after)
+        self.states[self._rows, self.phase + 1] = next_state
+        self.goal = goal_transition(state, self.goal, next_state)
         self.phase = self.phase + 1
 
     def snapshot(self) -> dict[str, Tensor]:
-        """The fields of a segment as they are now, whatever begins next."""
+        """The segments' fields for `SegmentReplay.push`; they outlive the next `begin`."""
         return {
             "states": self.states.clone(),
             "actions": self.actions,
@@ -68,11 +68,11 @@ class OpenSegments:
             "length": self.phase,
         }
 
-    def state_dict(self, suffix: str) -> dict[str, Any]:
-        """All of it; names end with `suffix`."""
-        return {name + suffix: getattr(self, name).clone() for name in self.BUFFERS}
+    def state_dict(self) -> dict[str, Any]:
+        """All buffers."""
+        return {name: getattr(self, name).clone() for name in self.BUFFERS}
 
-    def load_state_dict(self, state: dict[str, Any], suffix: str) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         for name in self.BUFFERS:
-            setattr(self, name, state[name + suffix].to(self.replay.stamp.device, copy=True))
+            setattr(self, name, state[name].to(self.replay.stamp.device, copy=True))

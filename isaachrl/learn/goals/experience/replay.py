@@ -1,4 +1,4 @@
-"""Memory of segments: a goal, the steps it was in force for, and what came of it. All on the device, no host sync."""
+"""Replay buffer of segments: a goal and the steps taken under it. All on the device, without host synchronisation."""
 
 import math
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from isaachrl.memory import require_memory
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths of what is remembered: steps of a segment, state, action, goal and context (0 for none).
+    """Sizes of a segment: steps, and entries of state, action, goal and context (0 for none).
 
-    `stride` is the number of steps that go by between two actions of the level that pursues the goal.
+    `stride` is the number of steps between two actions of the level that follows the goal.
     """
 
     steps: int
@@ -27,22 +27,22 @@ class Sizes:
 
     @property
     def decisions(self) -> int:
-        """Actions in a whole segment."""
+        """Actions of a whole segment."""
         return self.steps // self.stride
 
 
 class SegmentReplay:
-    """A ring of segments. A segment never reaches over the end of an episode; one cut short has a smaller length.
+    """A ring buffer of segments. A segment ends with its episode; one that is cut short has a smaller length.
 
-    Fields, by name: `states (C, c + 1, S)`, `actions (C, c / stride, A)` of the level that pursues the goal,
-    `rewards (C, c)`, `flipped (C, c)` (on its back after the step), `goal (C, d)` at the first state,
-    `next_goal (C, d)` at the last, `context (C, k)`, `length (C,)` in steps, `terminal (C,)` whether no value follows
-    the last state, `tested (C,)` whether the worker acted without noise to see whether the goal can be reached.
+    Fields, by name: `states (C, c + 1, S)`, `actions (C, c / stride, A)` of the level that follows the goal,
+    `rewards (C, c)`, `flipped (C, c)` (on the back after the step), `goal (C, d)` at the first state,
+    `next_goal (C, d)` at the last, `context (C, k)`, `length (C,)` in steps, `terminal (C,)` whether the episode
+    terminated at the last state.
 
     Args:
         capacity: C, segments.
-        sizes: their widths.
-        device: where they live.
+        sizes: of a segment.
+        device: of the tensors.
         generator: of the draws.
     """
 
@@ -51,15 +51,15 @@ class SegmentReplay:
         shapes = {
             "states": (sizes.steps + 1, sizes.state), "actions": (sizes.decisions, sizes.action),
             "rewards": (sizes.steps,), "flipped": (sizes.steps,), "goal": (sizes.goal,), "next_goal": (sizes.goal,),
-            "context": (sizes.context,), "length": (), "terminal": (), "tested": (),
+            "context": (sizes.context,), "length": (), "terminal": (),
         }  # fmt: skip
-        kinds = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool, "tested": torch.bool}
-        row_bytes = sum(math.prod(shape) * kinds.get(name, torch.float32).itemsize for name, shape in shapes.items())
+        dtypes = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool}
+        row_bytes = sum(math.prod(shape) * dtypes.get(name, torch.float32).itemsize for name, shape in shapes.items())
         what = f"train.replay_steps: a replay of {capacity} segments of {sizes.steps} steps"
         require_memory(capacity * row_bytes, device, what, "type a smaller train.replay_steps")
-        # the row behind the last takes what is not to be kept
+        # the extra row takes the segments that are not kept: no host synchronisation for their number
         self.data = {
-            name: torch.zeros(capacity + 1, *shape, dtype=kinds.get(name, torch.float32), device=device)
+            name: torch.zeros(capacity + 1, *shape, dtype=dtypes.get(name, torch.float32), device=device)
             for name, shape in shapes.items()
         }
         self.stamp = torch.full((capacity + 1,), -1, dtype=torch.long, device=device)
@@ -67,7 +67,7 @@ class SegmentReplay:
         self._pushes = 0
 
     def push(self, keep: Tensor, **fields: Tensor) -> None:
-        """Remember the segments `(N, …)` of `keep (N,)`."""
+        """Store the segments `(N, …)` of `keep (N,)`."""
         order = self.written + keep.cumsum(0) - 1
         rows = torch.where(keep, order % self.capacity, self.capacity)
         for name, values in fields.items():
@@ -77,10 +77,10 @@ class SegmentReplay:
         self._pushes += 1
 
     def draw_rows(self, count: int) -> Tensor:
-        """`(count,)` segments, uniformly.
+        """Uniformly drawn rows `(count,)`.
 
         Raises:
-            IsaacHRLError: nothing has been remembered yet.
+            IsaacHRLError: nothing has been stored yet.
         """
         if self._pushes == 0:
             raise IsaacHRLError("the replay is empty: act for at least one meta period before the first update")
@@ -89,7 +89,7 @@ class SegmentReplay:
         return (share * filled).long().clamp(max=self.capacity - 1)
 
     def take(self, rows: Tensor, *names: str) -> list[Tensor]:
-        """Fields of segments `rows (B,)`."""
+        """Fields of the segments `rows (B,)`."""
         return [self.data[name].index_select(0, rows) for name in names]
 
     def steps_at(self, name: str, rows: Tensor, step: Tensor) -> Tensor:
@@ -98,18 +98,18 @@ class SegmentReplay:
         return field.flatten(0, 1).index_select(0, rows * field.shape[1] + step)
 
     def valid(self, rows: Tensor) -> Tensor:
-        """`(B, c)` bool: which steps of the segments really happened."""
+        """`(B, c)` bool: steps within the length of the segments."""
         length = self.data["length"].index_select(0, rows)
         return torch.arange(self.sizes.steps, device=rows.device) < length.unsqueeze(1)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered, without the empty rest."""
+        """The filled rows."""
         filled = min(int(self.written), self.capacity)
         data = {name: values[:filled].clone() for name, values in self.data.items()}
         return {"data": data, "stamp": self.stamp[:filled].clone(), "written": int(self.written)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Remember what `state_dict` gave."""
+        """Continue from `state_dict`."""
         filled = len(state["stamp"])
         for name, values in state["data"].items():
             self.data[name][:filled] = values.to(self.stamp.device)
@@ -121,7 +121,7 @@ class SegmentReplay:
 class RelabelledPool:
     """The last few batches of segments with their corrected goals.
 
-    A goal counts only while the replay still holds the segment that it was found for.
+    Where the replay has overwritten a segment in the meantime, the new segment's own goal counts.
 
     Args:
         sets: batches kept.
@@ -138,28 +138,28 @@ class RelabelledPool:
         self.goal = torch.zeros(sets, rows, goal_size, device=device)
 
     def put(self, rows: Tensor, goal: Tensor) -> None:
-        """Keep a batch, in place of the oldest if all places are taken."""
+        """Add a batch, in place of the oldest once the pool is full."""
         self.rows[self.next], self.goal[self.next] = rows, goal
         self.stamp[self.next] = self.replay.stamp.index_select(0, rows)
         self.next, self.filled = (self.next + 1) % self.sets, min(self.filled + 1, self.sets)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Segments `(count,)` and their goals `(count, d)`."""
-        held = self.rows[: self.filled].numel()
-        chosen = torch.randint(held, (count,), generator=generator, device=self.rows.device)
+        """Uniformly drawn segments `(count,)` and their goals `(count, d)`."""
+        available = self.rows[: self.filled].numel()
+        chosen = torch.randint(available, (count,), generator=generator, device=self.rows.device)
         rows = self.rows.flatten().index_select(0, chosen)
-        same = self.stamp.flatten().index_select(0, chosen) == self.replay.stamp.index_select(0, rows)
+        current = self.stamp.flatten().index_select(0, chosen) == self.replay.stamp.index_select(0, rows)
         (stored,) = self.replay.take(rows, "goal")
         goal = self.goal.flatten(0, 1).index_select(0, chosen)
-        return rows, torch.where(same.unsqueeze(1), goal, stored)
+        return rows, torch.where(current.unsqueeze(1), goal, stored)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is kept."""
+        """All batches."""
         tensors = {name: getattr(self, name).clone() for name in ("rows", "stamp", "goal")}
         return tensors | {"filled": self.filled, "next": self.next}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keep what `state_dict` gave."""
+        """Continue from `state_dict`."""
         for name in ("rows", "stamp", "goal"):
             getattr(self, name).copy_(state[name])
         self.filled, self.next = state["filled"], state["next"]

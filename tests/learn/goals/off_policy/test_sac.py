@@ -8,14 +8,14 @@ from torch import nn
 from torch.testing import assert_close
 
 from isaachrl import config
+from isaachrl.envs.statistics import Means
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
-from isaachrl.learn.goals.actor_critic import Batch
-from isaachrl.learn.goals.config import Algorithm, LevelCfg
-from isaachrl.learn.goals.exploration import Exploration
-from isaachrl.learn.goals.networks import LOG_SPREAD_RANGE, GaussianActor, exact, squashed_log_density
-from isaachrl.learn.goals.sac import Sac
-from isaachrl.learn.goals.tally import Tally
+from isaachrl.learn.goals.config import Algorithm, EntropyCfg, ExplorationCfg, LevelCfg
+from isaachrl.learn.goals.off_policy.actor_critic import Batch
+from isaachrl.learn.goals.off_policy.exploration import Exploration
+from isaachrl.learn.goals.off_policy.networks import LOG_STD_RANGE, GaussianActor, exact_copy, squashed_log_density
+from isaachrl.learn.goals.off_policy.sac import Sac
 from isaachrl.nn import Precision, Rounding
 
 PLAIN = Rounding(Precision.float32, torch.device("cpu"))
@@ -39,7 +39,7 @@ def batch(n=4, **values):
 
 def fixed(actor, mean, spread):
     """Make an actor draw from one normal whatever it sees."""
-    for layer, value in ((actor.last, mean), (actor.log_spread, math.log(spread))):
+    for layer, value in ((actor.last, mean), (actor.log_std, math.log(spread))):
         nn.init.zeros_(layer.weight)
         nn.init.constant_(layer.bias, value)
 
@@ -81,14 +81,14 @@ def test_an_actor_called_gives_the_tangent_of_the_mean_and_draws_around_it():
     drawn = torch.atanh(action)
     assert drawn.mean().item() == pytest.approx(0.4, abs=0.01) and drawn.std().item() == pytest.approx(0.5, abs=0.01)
     assert_close(density, log_density(action, 0.4, 0.5), rtol=1e-3, atol=1e-3)
-    assert_close(exact(actor)(features[:1]), actor(features[:1]))
+    assert_close(exact_copy(actor)(features[:1]), actor(features[:1]))
 
 
 def test_spreads_are_kept_within_bounds():
     actor = GaussianActor(3, 1, LevelCfg(hidden=[8]), PLAIN)
-    for bias, limit in ((-100.0, LOG_SPREAD_RANGE[0]), (100.0, LOG_SPREAD_RANGE[1])):
+    for bias, limit in ((-100.0, LOG_STD_RANGE[0]), (100.0, LOG_STD_RANGE[1])):
         fixed(actor, 0.0, 1.0)
-        nn.init.constant_(actor.log_spread.bias, bias)
+        nn.init.constant_(actor.log_std.bias, bias)
         generator = torch.Generator().manual_seed(3)
         noise = torch.randn(5, 1, generator=generator.manual_seed(3))
         action, _ = actor.sample(torch.zeros(5, 3), generator.manual_seed(3))
@@ -100,9 +100,9 @@ def constant(critic, value):
     nn.init.constant_(critic.last.bias, value)
 
 
-def test_the_target_is_the_lesser_value_plus_entropy_and_nothing_after_an_end():
-    sac = make(temperature=0.5)
-    constant(sac.targets[0].first, 5.0), constant(sac.targets[0].second, 3.0)
+def test_the_target_is_the_smaller_value_plus_entropy_unless_terminated():
+    sac = make(entropy=EntropyCfg(0.5))
+    constant(sac.targets[0].q1, 5.0), constant(sac.targets[0].q2, 3.0)
     rows = batch(discount=torch.tensor([0.9, 0.9, 0.0, 0.9]))
     state = sac.generator.get_state()
     _, density = sac.actor.sample(rows.next_features, sac.generator)
@@ -112,11 +112,11 @@ def test_the_target_is_the_lesser_value_plus_entropy_and_nothing_after_an_end():
     assert sac.target(rows)[2] == 2.0
 
 
-def test_the_actors_loss_is_the_price_of_certainty_less_the_lesser_value():
-    sac = make(temperature=0.5)
-    constant(sac.critics.first, 5.0), constant(sac.critics.second, 3.0)
+def test_the_actors_loss_is_the_entropy_term_minus_the_smaller_value():
+    sac = make(entropy=EntropyCfg(0.5))
+    constant(sac.critics.q1, 5.0), constant(sac.critics.q2, 3.0)
     state = sac.generator.get_state()
-    action, loss = sac.policy_loss(batch(), Tally())
+    action, loss = sac.policy_loss(batch(), Means())
     sac.generator.set_state(state)
     again, density = sac.actor.sample(batch().features, sac.generator)
     assert torch.equal(action, again)
@@ -128,13 +128,13 @@ def test_the_temperature_grows_for_certain_policies_and_shrinks_for_random_ones(
     sac = make()
     assert sac.target_entropy == -2.0
     fixed(sac.actor, 0.0, spread)
-    sac.policy_loss(batch(200), Tally())
+    sac.policy_loss(batch(200), Means())
     assert (sac.log_temperature.item() > 0) == grows and sac.log_temperature.item() != 0
 
 
 def test_a_temperature_can_be_kept():
-    sac = make(temperature=0.2, temperature_learning_rate=0.0)
-    sac.update(batch(), Tally())
+    sac = make(entropy=EntropyCfg(0.2, 0.0))
+    sac.update(batch(), Means())
     assert sac.log_temperature.exp().item() == pytest.approx(0.2)
 
 
@@ -143,7 +143,7 @@ def test_rows_without_weight_teach_nothing():
     weight = torch.tensor([1.0, 1.0, 0.0, 0.0])
     for sac, reward in ((one, torch.arange(4.0)), (other, torch.tensor([0.0, 1.0, 1e6, -1e6]))):
         for _ in range(3):
-            sac.update(batch(weight=weight, reward=reward), Tally())
+            sac.update(batch(weight=weight, reward=reward), Means())
     for a, b in zip(one.critics.parameters(), other.critics.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -151,30 +151,30 @@ def test_rows_without_weight_teach_nothing():
 def learned(seed: int) -> float:
     """Minus how far off action and entropy are, in units of 0.1 and 0.25, after 1600 updates of a task of one step.
 
-    It pays -2 |a - (0.5, -0.3)|^2, and an entropy of -2 is asked for. What is further off counts.
+    The reward is -2 |a - (0.5, -0.3)|^2 and the target entropy is -2. The larger of both errors counts.
     """
     sac = make(torch.ones(2), seed, hidden=[32, 32], actor_learning_rate=3e-3, critic_learning_rate=3e-3,
-               temperature=0.1, temperature_learning_rate=3e-3, small_last_layer=False, target_rate=0.05)  # fmt: skip
-    best, tally = torch.tensor([0.5, -0.3]), Tally()
+               entropy=EntropyCfg(0.1, 3e-3), small_last_layer=False, target_rate=0.05)  # fmt: skip
+    best, means = torch.tensor([0.5, -0.3]), Means()
     for step in range(1600):
         action = 2 * torch.rand(128, 2, generator=sac.generator) - 1
         reward = -2 * (action - best).square().sum(1)
         rows = {"features": torch.zeros(128, 3), "next_features": torch.zeros(128, 3), "discount": torch.zeros(128)}
-        sac.update(batch(128, action=action, reward=reward, **rows), tally)
+        sac.update(batch(128, action=action, reward=reward, **rows), means)
         if step == 1400:
-            tally.read()
+            means.read()
     error = (sac.actor(torch.zeros(1, 3))[0] - best).abs().max().item()
-    return -max(error / 0.1, abs(tally.read()["entropy"] + 2.0) / 0.25)
+    return -max(error / 0.1, abs(means.read()["entropy"] + 2.0) / 0.25)
 
 
 @pytest.mark.learn
-def test_it_finds_the_best_action_and_the_entropy_that_was_asked_for(seed, reached):
+def test_it_finds_the_best_action_and_the_target_entropy(seed, reached):
     """Ten seeds: -0.88 to -0.21, median -0.34; the bound leaves a margin of 0.22."""
     reached(learned(seed), -1.1)
 
 
-def test_random_policies_get_no_noise_but_their_share_of_uniform_actions():
-    cfg = LevelCfg(algorithm=Algorithm.sac, uniform_share=0.25)
+def test_random_policies_get_no_noise_but_their_share_of_uniform():
+    cfg = LevelCfg(algorithm=Algorithm.sac, exploration=ExplorationCfg(uniform_share=0.25))
     explore = Exploration(cfg, LIMITS, 2000, torch.Generator().manual_seed(0))
     action = explore(torch.zeros(2000, 2), torch.ones(2000, dtype=torch.bool))
     assert (action != 0).any(1).float().mean().item() == pytest.approx(0.25, abs=0.03)
@@ -184,9 +184,8 @@ def test_random_policies_get_no_noise_but_their_share_of_uniform_actions():
     ("values", "message"),
     [
         ({"worker": {"algorithm": "ppo"}}, "worker.algorithm"),
-        ({"worker": {"temperature": 0.0}}, "temperature=0.0"),
-        ({"manager": {"temperature_learning_rate": -1.0}}, "temperature_learning_rate=-1.0"),
-        ({"manager": {"target_entropy": "much"}}, "target_entropy"),
+        ({"worker": {"entropy": {"temperature": 0.0}}}, "temperature=0.0"),
+        ({"manager": {"entropy": {"learning_rate": -1.0}}}, "entropy.learning_rate=-1.0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(values, message):

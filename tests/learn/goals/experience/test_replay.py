@@ -1,10 +1,10 @@
-"""The memory of segments: what is kept, what is drawn, what a pool still vouches for."""
+"""The replay of segments and the pool of corrected goals."""
 
 import pytest
 import torch
 
 from isaachrl.errors import IsaacHRLError
-from isaachrl.learn.goals.replay import RelabelledPool, SegmentReplay, Sizes
+from isaachrl.learn.goals.experience.replay import RelabelledPool, SegmentReplay, Sizes
 
 SIZES = Sizes(steps=3, state=2, action=1, goal=1, context=1)
 
@@ -14,7 +14,7 @@ def make(capacity=4):
 
 
 def push(replay, values, keep=None, length=3):
-    """One segment a value; every number in it is told from the value."""
+    """One segment per value; all its entries follow from the value."""
     v = torch.tensor([float(value) for value in values])
     n = len(v)
     steps = torch.arange(4.0)

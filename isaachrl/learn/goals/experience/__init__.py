@@ -1,0 +1,1 @@
+"""Acting with all levels, and the replay buffers that it fills."""

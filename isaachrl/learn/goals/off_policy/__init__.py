@@ -1,0 +1,1 @@
+"""One level: actor, critics and the algorithms that train them from replayed transitions."""

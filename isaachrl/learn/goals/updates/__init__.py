@@ -1,0 +1,1 @@
+"""What each level learns from: batches of the replay, and when they are due."""
