@@ -18,8 +18,8 @@ CFG = Path(__file__).resolve().parent / "cfg"
 
 
 def run(cfg: DictConfig) -> None:
-    """Hand the composed configuration to the library, together with what the user typed of it."""
-    # nothing is interpolated: a `$` that somebody typed is one
+    """Pass the composed configuration to the library, with the overrides that the user typed."""
+    # to_container leaves `${` as it was typed: nothing is interpolated
     composed, overrides = (OmegaConf.to_container(part) for part in (cfg, HydraConfig.get().overrides.task))
     assert isinstance(composed, dict) and isinstance(overrides, list)
     dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
@@ -32,13 +32,13 @@ def main(cfg: DictConfig) -> None:
 
 
 def start() -> None:
-    """Compose and run what was typed; what Hydra says about it is put into our words."""
-    sys.argv[1:] = cli.prepare(cli.help_wanted(sys.argv[1:], CFG), CFG)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it found, and prints nothing
+    """Compose and run; errors of Hydra become a `ConfigError`."""
+    sys.argv[1:] = cli.to_hydra(cli.show_help(sys.argv[1:], CFG), CFG)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors and prints nothing
     try:
         main()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise cli.not_composed(error) from error
+        raise cli.composition_error(error) from error
 
 
 if __name__ == "__main__":

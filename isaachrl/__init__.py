@@ -2,11 +2,10 @@
 
 import os
 
-# Threads of PyTorch that wait must sleep, not spin: they would take the cores from the physics, and where another
-# process runs beside this one, every parallel operation would wait many times its own length. Read when PyTorch is
-# imported, so it has no effect on a program that imports PyTorch before this package; a user's own choice stays.
-# A few microseconds of spinning bridge the gap to the next operation of an update: on two cores a training makes a
-# quarter more samples per second than with none.
+# Waiting OpenMP threads must sleep, not spin: spinning takes the cores from the physics, and if another process shares
+# them, slows every parallel operation down many times. PyTorch reads these variables on import, so they have no effect
+# if it was imported before; values set by the user stay. The short spin count bridges the gap between operations of an
+# update: on two cores a training makes a quarter more samples per second than without it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 

@@ -1,4 +1,4 @@
-"""The errors users see: each says what came, what was expected, and what to type."""
+"""The errors users see. Each message says what was given, what was expected, and what to type."""
 
 import difflib
 from collections.abc import Iterable
@@ -25,19 +25,19 @@ class ClipError(IsaacHRLError):
 
 
 class ReadError(IsaacHRLError):
-    """A file of tensors and plain data cannot be read: it is damaged, or of another kind."""
+    """A file of tensors and plain data cannot be read: it is damaged or has another format."""
 
 
 class WriteError(IsaacHRLError):
-    """A file could not be written; an older one of that name is intact."""
+    """A file could not be written; an older file of that name is intact."""
 
 
 class DivergenceError(IsaacHRLError):
-    """What a training has learned is no longer finite; nothing of that has been written."""
+    """Weights became nan or infinite in training; they have not been written to any file."""
 
 
 class ProcessError(IsaacHRLError):
-    """Another process of a training by several has ended before its time."""
+    """Another process of a distributed training has ended prematurely."""
 
 
 class RenderError(IsaacHRLError):
@@ -45,18 +45,18 @@ class RenderError(IsaacHRLError):
 
 
 class RecordError(IsaacHRLError):
-    """A step does something that no CUDA graph can hold; it can only be taken as it is written."""
+    """A step contains an operation that cannot be captured into a CUDA graph."""
 
 
 def brief(text: object, limit: int = 200) -> str:
-    """Another library's error, or a value, as a part of a message: one line, printable, cut off where it is long."""
+    """A value or another library's error as part of a message: one printable line of at most `limit` characters."""
     line = " ".join(str(text)[: 4 * limit].split())
     line = line if line.isprintable() else ascii(line)[1:-1]
     return line if len(line) <= limit else line[:limit] + "…"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return `; did you mean A or B? (valid: …)` for an unknown name, for the end of an error message."""
+    """`; did you mean A or B? (valid: …)`, the end of the message about an unknown name."""
     choices = sorted(valid)
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     lowered = {choice.lower(): choice for choice in choices}

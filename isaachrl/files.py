@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Atomic writing of files."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from isaachrl.errors import WriteError
 
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # what mkstemp makes of the prefix and suffix below
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # names of mkstemp with the prefix and suffix below
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write to a temporary name in the same folder, flush it to the disk, and rename.
+    """Write to a temporary file in the same folder, flush it to the disk, and rename it.
 
     Raises:
-        WriteError: the file could not be written; nothing is left of it, and an older file of that name is intact.
+        WriteError: the file could not be written; no temporary file remains, and an older file of that name is intact.
     """
     try:
         _replace(path, data)
@@ -26,9 +26,9 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that killed processes have left in a folder in the middle of `write_atomically`.
+    """Remove the temporary files of processes that were killed inside `write_atomically`.
 
-    Only for a folder into which nobody else is writing.
+    No other process may be writing into the folder.
     """
     for path in folder.glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
@@ -42,7 +42,7 @@ def _replace(path: Path, data: bytes | memoryview) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp gives it to its owner alone
+        os.chmod(name, 0o644)  # mkstemp creates it as 0600
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""How much memory is at hand, so that what cannot fit is refused before it is asked for."""
+"""Available memory, to raise an error before an allocation that cannot succeed."""
 
 import os
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from isaachrl.errors import ConfigError
 
 GIB = 2**30
 PROC = Path("/proc")
-GROUPS = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Memory that a new tensor on that device could have; None where nobody says.
+    """Memory available to new tensors on a device; None if unknown.
 
-    On the CPU it is what the machine and the control groups of this process (those of a container, say) leave.
+    On the CPU it is the least of what the machine and the cgroups of this process (of a container, say) leave free.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     try:
-        return max(min([1024 * field(PROC / "meminfo", "MemAvailable:"), *_left_by_groups()]), 0)
+        return max(min([1024 * field(PROC / "meminfo", "MemAvailable:"), *_free_in_cgroups()]), 0)
     except (OSError, ValueError):
         pass
     try:
@@ -32,16 +32,16 @@ def available_bytes(device: torch.device) -> int | None:
 
 
 def require_memory(needed_bytes: int, device: torch.device, what: str, advice: str) -> None:
-    """Refuse what is larger than the memory at hand.
+    """Check that an allocation fits into the available memory.
 
     Args:
-        needed_bytes: at least so much will be taken.
-        device: where.
-        what: what it is for, with the key that decides about it.
+        needed_bytes: lower bound of the allocation.
+        device: where it will be.
+        what: what it is for, with the key that sets its size.
         advice: what to type instead.
 
     Raises:
-        ConfigError: it does not fit; says how much is needed and how much there is.
+        ConfigError: it does not fit; the message has both sizes.
     """
     available = available_bytes(device)
     if available is not None and needed_bytes > available:
@@ -52,10 +52,10 @@ def require_memory(needed_bytes: int, device: torch.device, what: str, advice: s
 
 
 def field(table: Path, name: str) -> int:
-    """The number after a name in one of the system's tables.
+    """The number after a name in a file such as `/proc/meminfo`.
 
     Raises:
-        OSError, ValueError: there is no such table or name.
+        OSError, ValueError: there is no such file or name.
     """
     for line in table.read_text(encoding="utf-8").splitlines():
         if line.split()[:1] == [name]:
@@ -63,22 +63,22 @@ def field(table: Path, name: str) -> int:
     raise ValueError(f"{table} has no {name}")
 
 
-def _left_by_groups() -> Iterator[int]:
-    """What the limits of control groups leave, of version 2 and of version 1."""
+def _free_in_cgroups() -> Iterator[int]:
+    """Bytes below the memory limits of this process's cgroups, version 2 and version 1."""
     for line in (PROC / "self/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            yield from _left_by_group(GROUPS, path, "memory.max", "memory.current")
+            yield from _free_in_cgroup(CGROUPS, path, "memory.max", "memory.current")
         elif "memory" in controllers.split(","):
-            yield from _left_by_group(GROUPS / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes")
+            yield from _free_in_cgroup(CGROUPS / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes")
 
 
-def _left_by_group(root: Path, path: str, limit: str, usage: str) -> Iterator[int]:
-    """What the group at `path`, and those that it belongs to, leave; the pages of files can be had back."""
+def _free_in_cgroup(root: Path, path: str, limit: str, usage: str) -> Iterator[int]:
+    """Bytes below the limit of the cgroup at `path` and of its parents; inactive file pages count as free."""
     own = root / path.strip("/")
     for group in (own, *own.parents):
         try:
-            left = int((group / limit).read_text()) - int((group / usage).read_text())
-            yield left + field(group / "memory.stat", "inactive_file")
-        except (OSError, ValueError):  # no limit, or not to be seen from here
+            free = int((group / limit).read_text()) - int((group / usage).read_text())
+            yield free + field(group / "memory.stat", "inactive_file")
+        except (OSError, ValueError):  # no limit, or not visible from inside a container
             continue

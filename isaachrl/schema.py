@@ -1,4 +1,4 @@
-"""Whether what a file holds has the structure and the types that a dataclass states."""
+"""Checks that the content of a file has the structure and types of a dataclass, or of a present state."""
 
 import dataclasses
 import math
@@ -13,16 +13,15 @@ _MAX_DEPTH, _MAX_ITEMS = 16, 100_000  # of plain data
 
 
 def mismatch(schema: type, values: Mapping[str, Any]) -> str:
-    """What about some values does not fit a dataclass, in words; nothing if they do.
+    """How values differ from the fields of a dataclass, as a message; empty if they fit.
 
-    Its fields may be numbers (finite ones of 64 bits), strings, lists, tuples and dicts with strings as keys.
+    Fields may be finite 64-bit numbers, strings, lists, tuples and dicts with string keys.
     """
     hints = typing.get_type_hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema)}
     if unknown := [str(key) for key in values if key not in fields]:
         return f"{', '.join(unknown)[:80]} is unknown to this version"
-    required = [name for name, field in fields.items() if _has_no_default(field)]
-    if missing := [name for name in required if name not in values]:
+    if missing := [name for name, field in fields.items() if name not in values and _is_required(field)]:
         return f"{', '.join(missing)} missing"
     for name, value in values.items():
         if not _fits(value, hints[name]):
@@ -33,25 +32,25 @@ def mismatch(schema: type, values: Mapping[str, Any]) -> str:
 
 
 def described(value: Any) -> str:
-    """A value for a message: as it is written if it is short, else what it is."""
+    """A value for a message: its start if it is a scalar, else its type."""
     if isinstance(value, int) and value not in _INTEGERS:
         return "a number beyond 64 bits"
     return repr(value)[:40] if value is None or isinstance(value, str | int | float) else type(value).__name__
 
 
-def _has_no_default(field: Any) -> bool:
+def _is_required(field: Any) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a finite number that fits into 64 bits, and no truth value."""
+    """Whether it is a finite number of 64 bits; booleans are not numbers."""
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool) and value in _INTEGERS
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type, with all that it contains; lists pass as tuples."""
+    """Whether a value and its items have an annotated type; a list may stand for a tuple."""
     if hint is Any:
         return True
     if hint in (int, float):
@@ -70,10 +69,10 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it consists of dicts with strings as keys, lists, strings, numbers, truth values and None.
+    """Whether it consists of dicts with string keys, lists, strings, numbers, booleans and None.
 
-    What is nested deeper, or holds more, than any configuration does is not called plain: to go through it could take
-    for ever, since a small file can name one list many times over.
+    The depth and number of items are limited: a small file can refer to one list many times over, so that visiting all
+    items would never end.
     """
     waiting, seen = [(value, 0)], 0
     while waiting:
@@ -94,22 +93,24 @@ def is_plain(value: Any) -> bool:
 
 
 def state_mismatch(own: Any, stored: Any, place: str = "the state") -> str:
-    """Where a stored state has another type or shape than the state of the object that is to take it; nothing if not.
+    """Where a stored state has another type or shape than an object's own state, as a message; empty if it fits.
 
-    What only one of them has is left to the object. A tensor without rows of its own, such as an empty replay, takes
-    any number of them.
+    Keys that only one of them has are left to the object's `load_state_dict`. A tensor with no rows, such as an empty
+    replay buffer, accepts any number of rows.
     """
     if isinstance(own, Mapping) and isinstance(stored, Mapping):
         pairs = [(f"{place}.{key}", own[key], stored[key]) for key in own if key in stored]
     elif isinstance(own, list | tuple) and isinstance(stored, list | tuple):
         pairs = [(f"{place}[{i}]", *pair) for i, pair in enumerate(zip(own, stored, strict=False))]
     else:
-        return "" if own is None or _alike(own, stored) else f"{place} is {_layout(stored)}, expected {_layout(own)}"
-    return next(filter(None, (state_mismatch(one, other, at) for at, one, other in pairs)), "")
+        return (
+            "" if own is None or _compatible(own, stored) else f"{place} is {_layout(stored)}, expected {_layout(own)}"
+        )
+    return next(filter(None, (state_mismatch(a, b, at) for at, a, b in pairs)), "")
 
 
-def _alike(own: Any, stored: Any) -> bool:
-    """Whether a stored value may take the place of another one that is no container."""
+def _compatible(own: Any, stored: Any) -> bool:
+    """Whether a stored tensor or scalar can replace an object's own."""
     if isinstance(own, Tensor):
         if not isinstance(stored, Tensor) or own.dtype.is_floating_point != stored.dtype.is_floating_point:
             return False

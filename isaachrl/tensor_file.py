@@ -1,7 +1,7 @@
-"""Files of tensors and plain data: archives of `torch.save` that carry a digest and are checked before they are read.
+"""Files of tensors and plain data: archives of `torch.save` with a digest that is checked before loading.
 
-Checkpoints and skills are such files. The digest stands in the comment of the zip archive, so that `torch.load` and
-every zip tool still read them.
+Checkpoints and skills are such files. The digest is in the comment of the zip archive, so that `torch.load` and
+every zip tool can read them.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ _MARK, _DIGITS = b"isaachrl:", 64  # the comment: the mark and the digest in hex
 _COMMENT = len(_MARK) + _DIGITS
 _END, _END_SIZE = b"PK\5\6", 22  # the record at the end of an archive without a comment
 _PAGE = 4096
-_CHANGED = "its content is not what was written"
-_NO_ARCHIVE = "it is no archive of tensors; other files are not opened, since they can run code"
+_CHANGED = "its content has changed since it was written"
+_NO_ARCHIVE = "it is not an archive of tensors; other files are not opened, since they can run code"
 
 
 def write_tensors(content: Mapping[str, Any], path: Path) -> None:
@@ -35,17 +35,17 @@ def write_tensors(content: Mapping[str, Any], path: Path) -> None:
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    buffer.seek(-2, os.SEEK_END)  # the length of the comment, the last field of the archive
+    buffer.seek(-2, os.SEEK_END)  # the last field of the archive: the length of the comment
     buffer.write(_COMMENT.to_bytes(2, "little") + _MARK)
     buffer.write(_digest(buffer.getbuffer()))
     write_atomically(path, buffer.getbuffer())
 
 
 def read_tensors(path: Path) -> Any:
-    """What a file of `write_tensors` holds, or one of an earlier version, which has no digest. No code in it is run.
+    """The content of a file of `write_tensors`, or of an earlier version without a digest. It cannot run code.
 
     Raises:
-        ReadError: it cannot be opened, is damaged, holds something else, or would take more memory than its own size.
+        ReadError: it cannot be opened, is damaged, contains other objects, or would unpack to more than its size.
     """
     try:
         with path.open("rb") as file:
@@ -57,55 +57,55 @@ def read_tensors(path: Path) -> Any:
     except OSError as error:
         raise ReadError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:
-        # not in PyTorch's words, which advise to run whatever code the file holds
-        raise _refused(path, "it holds more than tensors and plain data, and could run code") from error
+        # PyTorch's own message advises to load it with code execution enabled
+        raise _damaged(path, "it contains more than tensors and plain data, and could run code") from error
 
 
 def _check(file: BinaryIO, path: Path) -> None:
-    """Refuse an archive whose bytes are not those that were written, and one that unpacks to more than its size."""
+    """Raise if the digest does not match, or if the archive would unpack to more than its size."""
     size = os.fstat(file.fileno()).st_size
     if size < _END_SIZE:
-        raise _refused(path, _NO_ARCHIVE)
+        raise _damaged(path, _NO_ARCHIVE)
     data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    signed = data[-_COMMENT:-_DIGITS] == _MARK
-    if signed and _digest(data[:-_DIGITS]) != data[-_DIGITS:]:
-        raise _refused(path, _CHANGED)
-    if not signed and (data[-_END_SIZE : -_END_SIZE + len(_END)] != _END or any(data[-2:])):
-        raise _refused(path, "its end is missing" if data[:2] == _END[:2] else _NO_ARCHIVE)
+    has_digest = data[-_COMMENT:-_DIGITS] == _MARK
+    if has_digest and _digest(data[:-_DIGITS]) != data[-_DIGITS:]:
+        raise _damaged(path, _CHANGED)
+    if not has_digest and (data[-_END_SIZE : -_END_SIZE + len(_END)] != _END or any(data[-2:])):
+        raise _damaged(path, "its end is missing" if data[:2] == _END[:2] else _NO_ARCHIVE)
     try:
         archive = zipfile.ZipFile(file)
         entries = archive.infolist()
     except Exception as error:
-        raise _refused(path, "its table of contents is broken") from error
+        raise _damaged(path, "its table of contents is broken") from error
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         raise ReadError(
-            f"{path} is a network in TorchScript, as mode=export writes it for other programs; give the weights.pt"
-            " beside it, or the checkpoint that it was made of"
+            f"{path} is a TorchScript network, which mode=export writes for other programs; give the weights.pt"
+            " beside it, or the checkpoint it was exported from"
         )
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or sum(e.file_size for e in entries) > size:
-        raise _refused(path, "it is compressed, and would unpack to more than its own size")
-    if not signed and not _sums_match(archive):
-        raise _refused(path, _CHANGED)
+        raise _damaged(path, "it is compressed, and would unpack to more than its size")
+    if not has_digest and not _sums_match(archive):
+        raise _damaged(path, _CHANGED)
 
 
 def _sums_match(archive: zipfile.ZipFile) -> bool:
-    """Whether the content of every entry has the CRC-32 that the archive states."""
+    """Whether every entry has the CRC-32 that the archive lists."""
     try:
         return archive.testzip() is None
-    except Exception:  # of a header that is broken itself
+    except Exception:  # a broken header
         return False
 
 
-def _refused(path: Path, why: str) -> ReadError:
-    return ReadError(f"{path} is damaged, or no file of isaachrl: {why}")
+def _damaged(path: Path, reason: str) -> ReadError:
+    return ReadError(f"{path} is damaged, or not a file of isaachrl: {reason}")
 
 
 def _digest(data: memoryview) -> bytes:
-    """SHA-256 of the sums of the 64-bit words of every page, and of what is left behind the last whole page.
+    """SHA-256 of the sums of 64-bit words of each page, and of the bytes after the last whole page.
 
-    Any flipped bit changes a sum, and misplaced pages change their order. To hash every byte would cost more time
-    than reading the tensors does: for 125 MB SHA-256 takes 70 ms, or 330 on processors without instructions for it,
-    CRC-32 30 ms, `torch.load` 65 ms, and this 5 ms.
+    Any flipped bit changes a sum, and misplaced pages change the order of sums. Hashing every byte would take longer
+    than `torch.load`: for 125 MB SHA-256 takes 70 ms (330 ms on processors without instructions for it), CRC-32 30 ms,
+    `torch.load` 65 ms, and this digest 5 ms.
     """
     pages = len(data) // _PAGE
     words = np.frombuffer(data, "<u8", pages * _PAGE // 8).reshape(pages, _PAGE // 8)

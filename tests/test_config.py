@@ -68,7 +68,7 @@ def test_numbers_that_are_not_finite_or_huge_are_refused_wherever_they_stand(num
 
 def test_whole_numbers_lists_and_untyped_values_have_bounds_too():
     refused({"steps": 10**10}, "task.steps=10000000000: expected a number")
-    refused({"widths": [10**9]}, "task.widths=1000000000: expected a number from 0 to 8192")
+    refused({"widths": [10**9]}, "task.widths=1000000000: expected a number from 1 to 8192")
     refused({"widths": [1] * 65}, "task.widths has 65 entries: expected at most 64")
     refused({"anything": [3, 10**6]}, "task.anything=1000000")
     refused({"anything": math.nan}, "task.anything=nan")

@@ -78,7 +78,7 @@ def test_pages_in_another_order_are_noticed(tmp_path):
     write_tensors({"w": torch.frombuffer(bytearray(b"".join(pages)), dtype=torch.uint8)}, path)
     whole = path.read_bytes()
     path.write_bytes(whole[:8192] + whole[12288:16384] + whole[8192:12288] + whole[16384:])
-    refused(path, "its content is not what was written")
+    refused(path, "its content has changed since it was written")
 
 
 def test_files_of_earlier_versions_are_read_and_checked_by_their_own_sums(tmp_path):
@@ -88,7 +88,7 @@ def test_files_of_earlier_versions_are_read_and_checked_by_their_own_sums(tmp_pa
     middle = whole.index(CONTENT["w"].numpy().tobytes()[100:200]) + 50
     path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     assert not torch.equal(torch.load(path, weights_only=True)["w"], CONTENT["w"])  # PyTorch does not notice
-    refused(path, "its content is not what was written")
+    refused(path, "its content has changed since it was written")
 
 
 def test_what_would_unpack_to_more_than_its_size_is_not_unpacked(tmp_path, monkeypatch):
@@ -104,19 +104,19 @@ def test_what_would_unpack_to_more_than_its_size_is_not_unpacked(tmp_path, monke
     tail[8:12] = (24).to_bytes(2, "little") * 2
     tail[12:16] = len(many).to_bytes(4, "little")
     path.write_bytes(whole[:table] + many + tail)
-    refused(path, "would unpack to more than its own size")
+    refused(path, "would unpack to more than its size")
 
 
 def test_files_of_other_kinds_are_refused_unopened(tmp_path, monkeypatch):
     path = tmp_path / "file.pt"
     for content in (b"", b"no", b"root:x:0:0:root:/root:/bin/bash\n" * 9, pickle.dumps(CONTENT["names"] * 20)):
         path.write_bytes(content)
-        refused(path, "no archive of tensors; other files are not opened, since they can run code")
+        refused(path, "it is not an archive of tensors; other files are not opened, since they can run code")
     torch.save(CONTENT, path, _use_new_zipfile_serialization=False)
-    refused(path, "no archive of tensors")
+    refused(path, "it is not an archive of tensors")
     with tarfile.open(path, "w") as file:
         file.addfile(tarfile.TarInfo("storages"), io.BytesIO())
-    refused(path, "no archive of tensors")
+    refused(path, "it is not an archive of tensors")
     archive(path, {"fps.npy": b"x" * 100})
     refused(path, "more than tensors and plain data")
     torch.save({"code": _Code()}, path)
@@ -141,6 +141,6 @@ def _forbidden(*_, **__):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_an_exported_network_is_called_so(tmp_path):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 1), torch.zeros(1, 2)), str(tmp_path / "net.pt"))
-    with pytest.raises(ReadError, match="is a network in TorchScript.*give the weights.pt beside it") as error:
+    with pytest.raises(ReadError, match="is a TorchScript network.*give the weights.pt beside it") as error:
         read_tensors(tmp_path / "net.pt")
     assert "damaged" not in str(error.value)

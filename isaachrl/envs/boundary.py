@@ -1,4 +1,4 @@
-"""Checks of what users hand in, by type, shape and place alone: nothing waits for a device."""
+"""Checks of arguments of the public API: types, shapes and devices, without a host sync."""
 
 import os
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def check_call(function: str, **arguments: Any) -> None:
-    """Refuse arguments of another type than a function of the library takes; the names say which.
+    """Check the types of arguments of a public function, by their names.
 
     Raises:
-        ConfigError: the first that is wrong.
+        ConfigError: names the first wrong one.
     """
     for name, value in arguments.items():
         kinds, expected = _KINDS[name]
@@ -37,10 +37,10 @@ def check_call(function: str, **arguments: Any) -> None:
 
 
 def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-    """Refuse what is not a dense tensor of this shape and type on this device.
+    """Check that `value` is a dense tensor of this shape and dtype on this device.
 
     Raises:
-        ConfigError: says what came and what was expected.
+        ConfigError: it is not; `what` names it in the message.
     """
     if isinstance(value, Tensor) and value.layout is torch.strided and value.shape == shape and value.dtype is dtype:
         at = value.device
@@ -54,7 +54,7 @@ def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.
 
 
 def _described(value: object) -> str:
-    """What a value is, in words."""
+    """A value for a message: dtype, shape and device of a tensor, else its type."""
     if not isinstance(value, Tensor):
         return f"of type {type(value).__name__}"
     layout = "" if value.layout is torch.strided else f"sparse ({value.layout}) "
@@ -66,19 +66,19 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def check_obs(obs: object, sizes: Mapping[str, int], needed: tuple[str, ...], rows: int, device: torch.device) -> None:
-    """Refuse observations that a policy cannot act on.
+    """Check the observations that a policy acts on.
 
-    On the CPU, where nobody waits for a device, numbers that are not finite are refused, too.
+    On the CPU, where it costs no host sync, nan and infinity are errors too.
 
     Args:
-        obs: what was handed in.
+        obs: the observations, by group.
         sizes: width of each group.
-        needed: the groups that have to be there.
+        needed: the groups that the policy needs.
         rows: N.
-        device: where.
+        device: of the environment.
 
     Raises:
-        ConfigError: a group is missing, or is no `(N, size)` float32.
+        ConfigError: a group is missing, or is not `(N, size)` float32.
     """
     if not isinstance(obs, Mapping):
         raise ConfigError(f"the observation is {_described(obs)}; expected tensors by group: {', '.join(needed)}")
@@ -89,19 +89,19 @@ def check_obs(obs: object, sizes: Mapping[str, int], needed: tuple[str, ...], ro
         check_tensor(obs[group], what, (rows, sizes[group]), torch.float32, device)
         if device.type == "cpu" and not bool(obs[group].isfinite().all()):
             broken = (~obs[group].isfinite()).any(-1).nonzero()[:, 0].tolist()
-            raise ConfigError(f"{what} is not finite in environments {broken[:8]}; reset these, or mend the sensor")
+            raise ConfigError(f"{what} is not finite in environments {broken[:8]}; reset these, or fix the sensor")
 
 
 def check_state(state: object, own: object, place: str = "state") -> None:
-    """Refuse a stored state whose parts are not those of the present one: their names, types and shapes.
+    """Check that a stored state has the keys, dtypes and shapes of an environment's present state.
 
     Args:
-        state: what is to be loaded.
-        own: what the object would store now.
-        place: where this part stands, for messages.
+        state: the stored state.
+        own: the present state of the environment.
+        place: path of this part, for messages.
 
     Raises:
-        CheckpointError: the first part that does not fit.
+        CheckpointError: names the first part that does not fit.
     """
     problem = ""
     if isinstance(own, Mapping):

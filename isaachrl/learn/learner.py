@@ -1,7 +1,7 @@
-"""The contract of a learner: it turns an environment and a configuration into something trained.
+"""The interface of a learner.
 
-A learner advances by iterations and owns no files: the run's loop asks for one iteration after the other,
-logs what it returns, and saves its state. So progress, checkpoints, resuming and Ctrl-C are the same for all.
+A learner runs one iteration at a time and owns no files: the training loop calls `iterate`, logs the signals that it
+returns, and saves its state. So progress, checkpoints, resuming and Ctrl-C work alike for all learners.
 """
 
 from abc import ABC, abstractmethod
@@ -15,14 +15,14 @@ from isaachrl.envs.env import Env, Obs
 
 
 class Policy(Protocol):
-    """A controller for play and evaluation; it may keep a state per environment (a latent, a timer)."""
+    """A controller for play and evaluation. It may have a state per environment (a latent, a timer)."""
 
     def act(self, obs: Obs) -> Tensor:
         """Action `(N, action_size)` for the present observation."""
         ...
 
     def restart(self, mask: Tensor) -> None:
-        """Forget the state of the environments of `mask (N,)`: new episodes began there."""
+        """Reset the state of the environments of `mask (N,)`, where new episodes began."""
         ...
 
 
@@ -31,11 +31,11 @@ class Exported:
     """One network to export.
 
     Args:
-        name: the file's stem, such as `low_level`, `high_level`, `fused`.
-        module: takes tensors, returns one tensor; normalisers included.
+        name: stem of the file, such as `low_level`, `high_level`, `fused`.
+        module: takes tensors, returns one tensor; includes the normalisers.
         inputs: example inputs by name, each `(1, size)`.
         output: name of the output.
-        contract: what the numbers mean, written beside the network as JSON.
+        contract: the meaning of inputs and output, written beside the network as JSON.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Learner(ABC):
 
     Attributes:
         env: the environment it learns on.
-        iteration: iterations done.
-        samples: environment steps done (of this learner's level), over all environments.
-        max_iterations: the budget from the configuration.
-        HEADLINE: names of the few signals that tell whether it learns; the progress display shows them.
+        iteration: number of finished iterations.
+        samples: number of environment steps (of this learner's level), over all environments.
+        max_iterations: length of the training.
+        HEADLINE: names of the signals in the progress display.
         DISTRIBUTED: whether several processes can train it together, see `isaachrl.learn.distributed`. `env` then
-            holds this process's share of the environments, and `samples` counts those of all.
+            has this process's share of the environments, and `samples` counts those of all processes.
     """
 
     HEADLINE: ClassVar[tuple[str, ...]] = ()
@@ -75,29 +75,29 @@ class Learner(ABC):
     def iterate(self) -> dict[str, float]:
         """Collect one rollout and learn from it; return the signals of this iteration by name (`group/name`).
 
-        What did not happen in it is left out. A signal that is not finite is a reason to look at the weights.
+        Signals without a value in this iteration are left out. One that is not finite makes the loop check the weights.
         """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimisers, normalisers, replay, counters and the present episode state: all but the environment.
+        """Weights, optimisers, normalisers, replay buffer, counters and episode state; not the environment.
 
         Tensors, numbers, strings, lists and dicts only, so that it loads without pickled code. Its floating-point
-        tensors are finite: a training ends that would save others.
+        tensors must be finite: the loop ends a training instead of saving others.
         """
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue exactly from `state_dict`; the environment's own state has been restored before."""
+        """Continue exactly from `state_dict`; the environment has been restored before."""
 
     @abstractmethod
     def load_weights(self, state: dict[str, Any]) -> None:
-        """Take only what acting needs (networks, normalisers) from a `state_dict`; any number of environments."""
+        """Load only what acting needs (networks, normalisers) from a `state_dict` of any number of environments."""
 
     def weights(self) -> dict[str, Any]:
-        """What `load_weights` needs, for small files; the whole state where nobody says less.
+        """What `load_weights` needs, for small files; by default the whole state.
 
-        Taken by one process alone, without the other ranks.
+        Must not communicate with other ranks.
         """
         return self.state_dict()
 
@@ -107,15 +107,15 @@ class Learner(ABC):
 
     @abstractmethod
     def exports(self) -> list[Exported]:
-        """The networks to export, one a level and, for a hierarchy, the fused one."""
+        """The networks to export: one for each level, and the fused one of a hierarchy."""
 
     def evaluate(self) -> dict[str, Any]:
-        """Measures of its own that an evaluation reports beside the episodes' means, as plain data."""
+        """Further measures that `mode=evaluate` reports beside the means of episodes, as plain data."""
         return {}
 
     def outcome(self) -> dict[str, Any]:
-        """What a finished training has found out, as plain data; the command line prints it as its last line."""
+        """Results of a finished training, as plain data; printed as the last line of the command."""
         return {}
 
     def save_products(self, folder: Path) -> None:
-        """Write what others build on (a skill file) into the run's folder. Called whenever `last.pt` is written."""
+        """Write further files (such as a skill) into the run's folder. Called whenever `last.pt` is written."""

@@ -1,4 +1,4 @@
-"""Names of learners, and how one is built."""
+"""The registry of learners."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _ENTRIES: dict[str, LearnerEntry] = {}
 
 
 def register_learner(name: str, cfg_type: type, build: Callable[[Env, Any, int], Learner]) -> None:
-    """Make a learner known under a name, the `name` key of a file in `cfg/train/`."""
+    """Register a learner under a name, the `name` key of a file in `cfg/train/`."""
     _ENTRIES[name] = LearnerEntry(name, cfg_type, build)
 
 
@@ -30,7 +30,7 @@ def learner_entry(name: str) -> LearnerEntry:
     """The registered learner of that name.
 
     Raises:
-        ConfigError: there is none; the nearest names are offered.
+        ConfigError: there is none; the message suggests the nearest names.
     """
     if name not in _ENTRIES:
         raise ConfigError(f"unknown learner {name!r}{nearest(name, _ENTRIES)}")

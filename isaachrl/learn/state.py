@@ -1,4 +1,4 @@
-"""State dicts of objects that list the attributes they consist of."""
+"""State dicts of objects that list their stateful attributes."""
 
 import copy
 from typing import Any, ClassVar
@@ -10,14 +10,14 @@ from isaachrl.errors import CheckpointError
 
 
 class Stateful:
-    """Mixin with `state_dict` and its counterparts for the attributes that a class names.
+    """Mixin that implements `state_dict` and its counterparts for the attributes that a class lists.
 
     An attribute may be a tensor, a number, a `torch.Generator`, or an object with a `state_dict` of its own, such as a
-    network, an optimizer or another `Stateful`. One that is None is left out.
+    network, an optimizer or another `Stateful`. None is left out.
 
     Attributes:
-        WEIGHTS: attributes that acting needs.
-        STATE: attributes that an exact continuation needs besides.
+        WEIGHTS: names of attributes that acting needs.
+        STATE: names of further attributes that an exact continuation needs.
     """
 
     WEIGHTS: ClassVar[tuple[str, ...]] = ()
@@ -43,7 +43,7 @@ class Stateful:
             setattr(self, name, _loaded(part, _find(state, name), name))
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """Take the weights alone, from `weights` or `state_dict`; raises the same errors as `load_state_dict`."""
+        """Load only the weights, from `weights` or `state_dict`. Raises the errors of `load_state_dict`."""
         for name, part in self._parts(self.WEIGHTS):
             if isinstance(part, Stateful):
                 part.load_weights(_find(state, name))
@@ -60,14 +60,14 @@ def _find(state: dict[str, Any], name: str) -> Any:
     """The stored attribute of that name."""
     if name not in state:
         raise CheckpointError(
-            f"the checkpoint holds {', '.join(state)}, but {name!r} was expected: it was written by another version of"
-            " isaachrl, or with another variant of the learner; train anew, or use the version that wrote it"
+            f"the checkpoint has {', '.join(state)}, but not {name!r}: it was written by another version of"
+            " isaachrl, or with another variant of the learner; train again, or use the version that wrote it"
         )
     return state[name]
 
 
 def _copy_of(part: Any) -> Any:
-    """What is stored of an attribute."""
+    """The stored form of an attribute."""
     if isinstance(part, Tensor):
         return part.clone()
     if isinstance(part, torch.Generator):
@@ -78,17 +78,17 @@ def _copy_of(part: Any) -> Any:
 
 
 def _loaded(part: Any, stored: Any, name: str) -> Any:
-    """The attribute as it was stored: the same object where it can load a state, else a new one."""
+    """The attribute in its stored state: the same object if it can load a state, else a new one."""
     if isinstance(part, Tensor):
         if part.shape != stored.shape:
-            raise ValueError(f"{name} has the shape {tuple(stored.shape)}, and {tuple(part.shape)} was expected")
+            raise ValueError(f"{name} has shape {tuple(stored.shape)}, expected {tuple(part.shape)}")
         return stored.to(part.device, copy=True)
     if isinstance(part, torch.Generator):
         part.set_state(stored.cpu())
     elif isinstance(part, Stateful):
         part.load_state_dict(stored)
     elif hasattr(part, "load_state_dict"):
-        part.load_state_dict(copy.deepcopy(stored))  # an optimizer keeps the tensors that it is given
+        part.load_state_dict(copy.deepcopy(stored))  # an optimizer keeps references to the loaded tensors
     else:
         return stored
     return part

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from isaachrl.errors import ConfigError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.run.commands.train import train
 from isaachrl.run.config.cli import set_up_logging, typed_values
 from isaachrl.run.config.settings import Mode, Settings, resolve
@@ -25,12 +25,14 @@ def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
         SystemExit: a signal has stopped a training; the code is 128 + its number.
     """
     stop = Stop()
-    with stop.watching(), distributed.joined():
+    with stop.watching(), distributed.process_group():
         set_up_logging(quiet=distributed.rank() > 0)
         settings = resolve(composed, typed_values(composed, overrides))
         result = dispatch(settings, stop)
         if stop.number:
-            distributed.greatest(0)  # torchrun ends all when one ends like that, and the first may still be writing
+            collectives.max_over_ranks(
+                0
+            )  # torchrun ends all when one ends like that, and the first may still be writing
     if stop.number:
         raise SystemExit(128 + stop.number)
     return result

@@ -17,7 +17,7 @@ from tests.tiny_skill import make_tiny_skill
 def test_a_file_of_another_kind_is_refused_without_foreign_advice(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("# not a skill")
-    with pytest.raises(SkillError, match=r"README\.md is damaged, or no file of isaachrl.*RUN/skill\.pt") as error:
+    with pytest.raises(SkillError, match=r"README\.md is damaged, or not a file of isaachrl.*RUN/skill\.pt") as error:
         Skill.load(path)
     assert "weights_only" not in str(error.value)
 

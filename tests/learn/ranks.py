@@ -11,7 +11,7 @@ import isaachrl
 import tasks
 from isaachrl import config
 from isaachrl.errors import IsaacHRLError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.learn.ppo import PpoCfg
 from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
@@ -65,7 +65,7 @@ def one_update():
     answer = random(data["latent"].shape[-1], data["window"].shape[-1])
     learner.source.demonstrations = lambda latent: latent @ answer
     learner.skill.obs_norm.load_state_dict(RunningNorm(data["obs"].shape[-1]).state_dict())
-    distributed.take_in(learner.skill.obs_norm, data["next_obs"])
+    collectives.update_norm(learner.skill.obs_norm, data["next_obs"])
     with torch.no_grad():
         data["mean"].copy_(learner.skill.actor(learner.skill.obs_norm(data["obs"]), data["latent"]))
     data["action"].copy_(data["mean"] + 0.05 * random(horizon, ENVS, data["mean"].shape[-1])[:, mine])
@@ -73,7 +73,7 @@ def one_update():
     before = weights(learner)
     signals = Signals.empty()
     learner._learn(signals)
-    return {"before": before, "after": weights(learner), "signals": distributed.mean_signals(signals.means())}
+    return {"before": before, "after": weights(learner), "signals": collectives.mean_signals(signals.means())}
 
 
 def some_iterations():
@@ -118,25 +118,25 @@ def small_parts():
     """The functions one by one, on numbers to be worked by hand."""
     number = float(distributed.rank())
     mean, var = torch.tensor([2.0 * number]), torch.tensor([1.0 + number])
-    distributed.pool_moments(mean, var)
+    collectives.pool_moments(mean, var)
     weight = torch.nn.Parameter(torch.zeros(2))
     unused = torch.nn.Parameter(torch.zeros(1))
     weight.grad = torch.tensor([number, 4.0 - number])
-    distributed.average_gradients([weight, unused])
+    collectives.average_gradients([weight, unused])
     module = torch.nn.Linear(1, 1)
     torch.nn.init.constant_(module.weight, 7.0 + number)
-    distributed.copy_from_first(module)
+    collectives.copy_from_first(module)
     generator = torch.Generator().manual_seed(3)
-    distributed.part_ways(generator)
+    distributed.decorrelate_seed(generator)
     return {
-        "mean": distributed.mean(torch.tensor([number, 5.0])),
+        "mean": collectives.mean(torch.tensor([number, 5.0])),
         "pooled": (mean, var),
         "gradient": weight.grad,
         "weight": module.weight.item(),
         "drawn": torch.rand(3, generator=generator),
-        "signals": distributed.mean_signals({"both": number, f"only {number:.0f}": 3.0}),
-        "gathered": distributed.gather({"rank": distributed.rank(), "x": torch.ones(1)}),
-        "greatest": distributed.greatest(number == 1.0, 3 + int(number)),
+        "signals": collectives.mean_signals({"both": number, f"only {number:.0f}": 3.0}),
+        "gathered": collectives.gather({"rank": distributed.rank(), "x": torch.ones(1)}),
+        "greatest": collectives.max_over_ranks(number == 1.0, 3 + int(number)),
         "part": distributed.own_part(torch.arange(5)),
     }
 

@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from isaachrl.errors import CheckpointError, ConfigError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.maths.seeds import rank_seed
 from isaachrl.run import dispatch as commands
 from isaachrl.run.config import settings
@@ -147,20 +147,20 @@ def test_a_run_of_two_processes_is_not_resumed_by_one(found, folder, tmp_path, m
 
 def test_alone_everything_is_handed_back(monkeypatch):
     values, generator = torch.ones(2), torch.Generator().manual_seed(9)
-    assert distributed.mean(values) is values and distributed.own_part(values).data_ptr() == values.data_ptr()
+    assert collectives.mean(values) is values and distributed.own_part(values).data_ptr() == values.data_ptr()
     assert (distributed.rank(), distributed.size(), distributed.own_seed(4)) == (0, 1, 4)
-    distributed.part_ways(generator)
+    distributed.decorrelate_seed(generator)
     assert generator.initial_seed() == 9
-    assert distributed.gather({"a": 1}) == [] and distributed.greatest(True, 4) == [1, 4]
+    assert collectives.gather({"a": 1}) == [] and collectives.max_over_ranks(True, 4) == [1, 4]
     assert distributed.own_device(torch.device("cuda", 0)) == torch.device("cuda", 0)
-    with distributed.joined():
+    with distributed.process_group():
         assert distributed.size() == 1
 
 
 def test_the_seed_of_another_process_is_no_sum(monkeypatch):
     monkeypatch.setattr(distributed, "rank", lambda: 1)
     generator = torch.Generator().manual_seed(9)
-    distributed.part_ways(generator)
+    distributed.decorrelate_seed(generator)
     assert generator.initial_seed() == distributed.own_seed(9) == rank_seed(9, 1)
     assert abs(distributed.own_seed(10) - distributed.own_seed(9)) > 1
 
@@ -184,7 +184,7 @@ def test_more_processes_than_gpus_may_train_on_the_cpu(monkeypatch):
     monkeypatch.setattr(distributed.dist, "destroy_process_group", lambda: None)
     for rank in ("0", "1"):
         monkeypatch.setenv("LOCAL_RANK", rank)
-        with distributed.joined():
+        with distributed.process_group():
             pass
     assert taken == [0] and begun == ["cpu:gloo,cuda:nccl"] * 2
 

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 import isaachrl
 import tasks
+from isaachrl import config
 from isaachrl.envs.env import Env, StepResult
 from isaachrl.envs.registry import World
 from isaachrl.errors import CheckpointError, ConfigError
@@ -226,10 +227,12 @@ def test_it_leaves_no_files_and_prints_nothing(tmp_path, monkeypatch, capsys):
     assert os.listdir(tmp_path) == [] and capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("wrong", [{"horizon": 0}, {"hidden": []}, {"gamma": 1.5}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"horizon": 0}, {"hidden": []}, {"gamma": 1.5}, {"learning_rate": 0.0}, {"learning_rate": 0.1}]
+)
 def test_impossible_numbers_are_refused(wrong):
-    with pytest.raises(ConfigError, match=f"train.*{next(iter(wrong))}"):
-        PpoCfg(**wrong)
+    with pytest.raises(ConfigError, match=rf"^train\.{next(iter(wrong))}="):
+        config.build(PpoCfg, wrong, "train")
 
 
 def test_it_is_registered():
@@ -273,13 +276,13 @@ def test_who_imports_the_agent_does_not_wait_for_a_compiler():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\nFalse\n"
 
 
-def test_what_rl_games_would_compile_stays_as_it_is():
+def test_what_rl_games_would_compile_stays_no_compile():
     compiler = torch.compile
 
     def plain(x):
         return x
 
-    with agent._nothing_compiled():
+    with agent._compile_disabled():
         assert torch.compile(plain) is plain
         assert torch.compile(mode="max-autotune", dynamic=True)(plain) is plain
     assert torch.compile is compiler

@@ -143,7 +143,7 @@ def test_foreign_files_are_no_skills(tmp_path: Path) -> None:
     with pytest.raises(SkillError, match="train.py task=HumanoidAMP"):
         Skill.load(tmp_path / "none.pt")
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(SkillError, match="damaged, or no file of isaachrl: it is no archive of tensors"):
+    with pytest.raises(SkillError, match="damaged, or not a file of isaachrl: it is not an archive of tensors"):
         Skill.load(tmp_path / "text.pt")
     torch.save({"model": torch.zeros(1)}, tmp_path / "foreign.pt")
     with pytest.raises(SkillError, match="is not a skill file"):
@@ -156,9 +156,9 @@ def test_values_that_cannot_run_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"train\.latent\.size=1"):
         config.build(SkillsCfg, {"latent": {"size": 1}}, "train")
     for values, message in (
-        ({"discriminator": {"hidden": []}}, r"train\.discriminator\.hidden=\[\]: expected widths"),
-        ({"discriminator": {"rows": 0}}, r"train\.discriminator\.rows=0: must be above 0"),
-        ({"discriminator": {"replay_keep": 2}}, "a share lies between 0 and 1"),
+        ({"discriminator": {"hidden": []}}, r"train\.discriminator\.hidden=\[\]: expected 1 or more entries"),
+        ({"discriminator": {"rows": 0}}, r"train\.discriminator\.rows=0: expected a number from 1 to"),
+        ({"discriminator": {"replay_keep": 2}}, r"replay_keep=2\.0: expected a number from 0 to 1"),
         ({"latent": {"temperature": 0}}, r"train\.latent\.temperature=0"),
         ({"clip": -1}, r"train\.clip=-1"),
     ):

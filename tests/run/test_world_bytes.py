@@ -68,7 +68,7 @@ def test_the_narrowest_limit_counts(monkeypatch, tmp_path):
     (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
     (proc / "self/cgroup").write_text("3:cpuset:/\n0::/user/job\n")
     monkeypatch.setattr(memory, "PROC", proc)
-    monkeypatch.setattr(memory, "GROUPS", groups)
+    monkeypatch.setattr(memory, "CGROUPS", groups)
     assert memory.available_bytes(CPU) == 8_192_000  # the machine's: no group is to be seen
     group(groups / "user/job", "max", 10, 0)
     group(groups / "user", 5_000_000, 3_000_000, 500_000)

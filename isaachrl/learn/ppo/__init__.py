@@ -1,4 +1,4 @@
-"""Proximal policy optimisation by rl_games; the only package that imports it."""
+"""PPO by rl_games; the only package that imports it."""
 
 from isaachrl.envs.env import Env
 from isaachrl.learn.learner import Learner
@@ -8,7 +8,7 @@ from isaachrl.learn.registry import register_learner
 
 def make_ppo(env: Env, cfg: PpoCfg, seed: int) -> Learner:
     """PPO on any environment."""
-    # only who uses it waits the seconds that importing rl_games takes
+    # importing rl_games takes seconds
     from isaachrl.learn.ppo.learner import PpoLearner
 
     return PpoLearner(env, cfg, seed)

@@ -1,4 +1,4 @@
-"""Our environments as rl_games sees them, all on the device."""
+"""Adapter from `Env` to rl_games' vectorised environment; all tensors stay on the device."""
 
 from collections.abc import Callable
 
@@ -11,17 +11,18 @@ from isaachrl.envs.statistics import EpisodeStatistics
 
 
 class EnvAdapter(IVecEnv):
-    """An `Env` behind the interface of rl_games' vectorised environments.
+    """An `Env` with the interface of rl_games' vectorised environments.
 
-    An episode cut off by time is over for rl_games, but its future is not worth nothing: the value of its last
-    observation, discounted by the part of the step that was really taken, is added to the last reward.
-
-    Attributes:
-        statistics: counts of the present rollout.
+    rl_games treats a truncated episode like a terminated one, so the adapter bootstraps: it adds the value of the last
+    observation, discounted by the part of the step that was taken, to the last reward.
 
     Args:
         env: the environment.
         gamma: discount of one step.
+
+    Attributes:
+        statistics: of the episodes of the present rollout.
+        value: the agent's value function; set before the first step.
     """
 
     def __init__(self, env: Env, gamma: float) -> None:
@@ -30,11 +31,11 @@ class EnvAdapter(IVecEnv):
         self.value: Callable[[Tensor], Tensor] | None = None
 
     def reset(self) -> Tensor:
-        """First observations `(N, ·)` of new episodes everywhere."""
+        """Reset all environments; returns their first observations `(N, ·)`."""
         return self.env.policy_input(self.env.reset())
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Observation `(N, ·)`, reward with what follows a time limit `(N,)`, end of episode `(N,)`, and no extras."""
+        """Observations `(N, ·)`, rewards `(N,)` with the bootstrap of truncations, dones `(N,)`, and no extras."""
         assert self.value is not None, "the adapter needs the agent's value function before its first step"
         result = self.env.step(actions)
         self.statistics.add(result)

@@ -1,4 +1,4 @@
-"""PPO as a learner: one iteration is one epoch of rl_games' agent."""
+"""PPO as a learner: one iteration is one call of rl_games' `train_epoch`."""
 
 import copy
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs
 from isaachrl.errors import CheckpointError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.agent import make_agent, pool_normalizers, state_value
@@ -18,13 +18,13 @@ from isaachrl.maths.seeds import Stream, sub_seed
 
 
 class PpoLearner(Learner):
-    """rl_games' PPO on any `Env`: a task, or a hierarchy seen from its top.
+    """rl_games' PPO on any `Env`: a task, or the high level of a hierarchy.
 
-    The weights start from `seed` through PyTorch's global generator; the exploration has a generator of its own.
-    rl_games itself looks for ended episodes on the host once a step; the environment and this module never do.
+    Weights are initialised by PyTorch's global generator, exploration has its own; both are seeded with `seed`.
+    rl_games copies dones to the host in every step; the environment and this module do not.
 
     Args:
-        env: what it acts on.
+        env: the environment.
         cfg: see `PpoCfg`.
         seed: of weights and exploration.
     """
@@ -43,14 +43,14 @@ class PpoLearner(Learner):
         self.env, self.cfg = env, cfg
         self.adapter = EnvAdapter(env, cfg.gamma)
         self.generator = torch.Generator(device=env.device).manual_seed(sub_seed(seed, Stream.learner))
-        distributed.part_ways(self.generator)
+        distributed.decorrelate_seed(self.generator)
         self.agent = make_agent(env, self.adapter, cfg, self.generator)
         self.adapter.value = self._value
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = 0
 
     def _value(self, policy_input: Tensor) -> Tensor:
-        """Value `(N,)` of observations `(N, ·)` by the present network."""
+        """Value `(N,)` of observations `(N, ·)`."""
         return state_value(self.agent, policy_input)
 
     @property
@@ -59,7 +59,7 @@ class PpoLearner(Learner):
         return self.cfg.horizon * self.env.num_envs * distributed.size()
 
     def iterate(self) -> dict[str, float]:
-        """See `Learner.iterate`: what one turn of rl_games' own training loop does, without its files."""
+        """See `Learner.iterate`: one turn of rl_games' training loop, without its files."""
         agent = self.agent
         agent.update_epoch()
         _, _, _, _, policy_losses, value_losses, mean_losses, entropies, kls, _, _ = agent.train_epoch()
@@ -78,14 +78,14 @@ class PpoLearner(Learner):
         }
         values = torch.stack([torch.stack(list(rows)).mean() for rows in named.values()]).tolist()
         signals = dict(zip(named, values, strict=True)) | {"policy/learning_rate": float(agent.last_lr)}
-        return distributed.mean_signals(self.adapter.statistics.read() | signals)
+        return collectives.mean_signals(self.adapter.statistics.read() | signals)
 
     def policy(self) -> Policy:
-        """See `Learner.policy`: the mean of the policy as it is now."""
+        """See `Learner.policy`: a copy of the present policy's mean."""
         return _MeanPolicy(PolicyMean(self.agent).to(self.env.device), self.env)
 
     def exports(self) -> list[Exported]:
-        """See `Learner.exports`: the policy, and with a skill below both levels and their fusion."""
+        """See `Learner.exports`: the policy, or the levels of a hierarchy and their fusion."""
         return exports(PolicyMean(self.agent).cpu(), self.env)
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class PpoLearner(Learner):
         agent.dones = state["dones"].to(self.env.device, copy=True)
         statistics.returns = state["returns"].to(self.env.device, copy=True)
         statistics.lengths = state["lengths"].to(self.env.device, copy=True)
-        if "generator" in state:  # earlier versions drew from the global one
+        if "generator" in state:  # checkpoints of earlier versions have none
             self.generator.set_state(state["generator"].cpu())
         self.iteration, self.samples = state["iteration"], state["samples"]
 
@@ -131,7 +131,7 @@ class PpoLearner(Learner):
 
 
 class _MeanPolicy:
-    """The deterministic controller; it remembers nothing between steps."""
+    """The deterministic controller; it has no state."""
 
     def __init__(self, module: PolicyMean, env: Env) -> None:
         self.module, self.env = module, env
@@ -145,7 +145,7 @@ class _MeanPolicy:
 
 
 def _plain(value: Any) -> Any:
-    """A copy in which every mapping is a dict and every tensor stands alone, so that it loads without pickled code."""
+    """A copy with plain dicts and cloned tensors, so that it loads without pickled code."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
@@ -155,16 +155,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _check_shapes(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
-    """Refuse weights of other networks, naming the first that differs.
+def _check_shapes(own: dict[str, Tensor], stored: dict[str, Tensor]) -> None:
+    """Check that stored weights have the names and shapes of the networks.
 
     Raises:
         CheckpointError: a weight is missing, unknown, or of another shape.
     """
-    for name in sorted({*ours, *theirs}):
-        shapes = [tuple(table[name].shape) if name in table else "nothing" for table in (theirs, ours)]
-        if shapes[0] != shapes[1]:
+    for name in sorted({*own, *stored}):
+        found, expected = (tuple(table[name].shape) if name in table else "nothing" for table in (stored, own))
+        if found != expected:
             raise CheckpointError(
-                f"the checkpoint has {shapes[0]} for {name}, this task and train.hidden give {shapes[1]};"
+                f"the checkpoint has {found} for {name}, this task and train.hidden give {expected};"
                 " use the task and network sizes it was trained with"
             )

@@ -1,4 +1,4 @@
-"""What a trained agent becomes for play and export: plain modules that need nothing of rl_games."""
+"""A trained policy for play and export: plain modules without rl_games."""
 
 import copy
 from typing import Any
@@ -13,12 +13,12 @@ from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.learner import Exported
 from isaachrl.maths.vectors import on_sphere
 
-_CLIP = 5.0  # rl_games clips normalised observations there
+_CLIP = 5.0  # of normalised observations, as in rl_games
 _EPSILON = 1e-5
 
 
 class PolicyMean(nn.Module):
-    """The mean of a trained policy with its normaliser, a copy.
+    """A copy of the mean of a trained policy, with its normaliser.
 
     Args:
         agent: an rl_games agent.
@@ -49,7 +49,7 @@ class PolicyMean(nn.Module):
 
 
 class LatentPolicy(nn.Module):
-    """A policy whose action is a command, given as a point of the unit sphere."""
+    """A policy whose action is projected on the unit sphere: the latent of a skill."""
 
     def __init__(self, policy: nn.Module) -> None:
         super().__init__()
@@ -61,27 +61,27 @@ class LatentPolicy(nn.Module):
 
 
 class FusedPolicy(nn.Module):
-    """Both levels in one, for one control step: what the policy sees in, joint targets out.
+    """Both levels as one network, for one control step: policy input to joint targets.
 
     Args:
         high: policy input to latent.
         low: proprioception and latent to joint targets.
-        first, last: where the proprioception stands in the policy input.
+        start, stop: columns of the proprioception in the policy input.
     """
 
-    def __init__(self, high: nn.Module, low: nn.Module, first: int, last: int) -> None:
+    def __init__(self, high: nn.Module, low: nn.Module, start: int, stop: int) -> None:
         super().__init__()
-        self.high, self.low, self.first, self.last = high, low, first, last
+        self.high, self.low, self.start, self.stop = high, low, start, stop
 
     def forward(self, policy_input: Tensor) -> Tensor:
         """Joint targets `(n, D)` of observations `(n, ·)`."""
-        return self.low(policy_input[:, self.first : self.last], self.high(policy_input))
+        return self.low(policy_input[:, self.start : self.stop], self.high(policy_input))
 
 
 def exports(policy: PolicyMean, env: Env) -> list[Exported]:
-    """The networks to export: `policy`, or of a hierarchy `high_level` and, above a skill, `low_level` and `fused`."""
+    """The networks to export: `policy`, or of a hierarchy `high_level` and, with a skill, `low_level` and `fused`."""
     obs = {group: values[:1].detach().cpu().clone() for group, values in env.observe().items()}
-    seen = env.policy_input(obs)
+    policy_input = env.policy_input(obs)
     groups = {group: env.obs_sizes[group] for group in env.policy_groups}
     layout = {group: env.obs_layout[group] for group in groups if group in env.obs_layout}
     contract: dict[str, Any] = {
@@ -89,24 +89,23 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
     }  # fmt: skip
     if not isinstance(env, HierarchicalEnv):
         contract["action"] = env.action_contract
-        return [Exported("policy", policy, {"policy_input": seen}, "action", contract)]
+        return [Exported("policy", policy, {"policy_input": policy_input}, "action", contract)]
     high = LatentPolicy(policy)
-    contract |= {"inner_steps": env.cfg.steps, "use": "ask once every step_s and hold the answer over inner_steps"}
-    found = [Exported("high_level", high, {"policy_input": seen}, "latent", contract)]
+    contract |= {"inner_steps": env.cfg.steps, "use": "evaluate once every step_s and hold the latent over inner_steps"}
+    networks = [Exported("high_level", high, {"policy_input": policy_input}, "latent", contract)]
     skill = env.skill.skill if isinstance(env.skill, RescueController) else env.skill
     if not isinstance(skill, Skill):
-        return found
-    # a copy: moving the skill's own networks to the CPU would take them from the environment
+        return networks
+    # a copy: .cpu() moves a module in place, and the environment uses the skill
     low = copy.deepcopy(skill.controller_module()).cpu()
     low_contract = skill.controller_contract()
-    inputs = {"proprioception": obs[CONTROLLER_GROUP], "latent": high(seen)}
-    found.append(Exported("low_level", low, inputs, "joint_targets", low_contract))
+    inputs = {"proprioception": obs[CONTROLLER_GROUP], "latent": high(policy_input)}
+    networks.append(Exported("low_level", low, inputs, "joint_targets", low_contract))
     if CONTROLLER_GROUP in groups:
-        before = env.policy_groups[: env.policy_groups.index(CONTROLLER_GROUP)]
-        first = sum(groups[group] for group in before)
-        fused = FusedPolicy(high, low, first, first + groups[CONTROLLER_GROUP])
-        use = "one control step of both; it was trained with the command held over inner_steps, as high_level is"
+        start = sum(groups[group] for group in env.policy_groups[: env.policy_groups.index(CONTROLLER_GROUP)])
+        fused = FusedPolicy(high, low, start, start + groups[CONTROLLER_GROUP])
+        use = "one control step of both levels; they were trained with the latent held over inner_steps"
         size = len(skill.contract.dof_names)
         both = contract | {"low_level": low_contract, "action_size": size, "step_s": env.inner.step_s, "use": use}
-        found.append(Exported("fused", fused, {"policy_input": seen}, "joint_targets", both))
-    return found
+        networks.append(Exported("fused", fused, {"policy_input": policy_input}, "joint_targets", both))
+    return networks

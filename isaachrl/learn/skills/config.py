@@ -3,32 +3,11 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from isaachrl.config import bounded, layers
+from isaachrl.config import bounded, layers, positive
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.nn import Precision
 from isaachrl.nn.style import DiscriminatorLoss
-
-
-def require_positive(section: str, **values: float) -> None:
-    """Check that all values are above 0.
-
-    Raises:
-        ConfigError: one is not.
-    """
-    for name, value in values.items():
-        if not value > 0:
-            raise ConfigError(f"{section}.{name}={value}: must be above 0")
-
-
-def require_layers(name: str, widths: list[int]) -> None:
-    """Check the widths of hidden layers.
-
-    Raises:
-        ConfigError: there is none, or one is below 1.
-    """
-    if not widths or min(widths) < 1:
-        raise ConfigError(f"{name}={widths}: expected widths of at least 1, such as [256,128]")
 
 
 @dataclass
@@ -46,27 +25,23 @@ class LatentCfg:
         segment_s: (`motion`) clips longer than this are cut into segments of about this length.
     """
 
-    size: int = bounded(16, 0, 1024)
-    hold_steps_min: int = 5
+    size: int = bounded(16, 2, 1024)
+    hold_steps_min: int = bounded(5, 1)
     hold_steps_max: int = 150
-    at_clip: float = 0.6
-    between_clips: float = 0.2
+    at_clip: float = bounded(0.6, 0.0, 1.0)
+    between_clips: float = bounded(0.2, 0.0, 1.0)
     match_start: float = 0.8
-    temperature: float = 0.05
-    segment_s: float = 12.0
+    temperature: float = positive(0.05)
+    segment_s: float = positive(12.0)
 
     def __post_init__(self) -> None:
-        """Validate ranges."""
-        if self.size < 2:
-            raise ConfigError(f"train.latent.size={self.size}: a sphere needs at least 2 dimensions")
-        if not 1 <= self.hold_steps_min <= self.hold_steps_max:
+        """Validate what ranges cannot express."""
+        if self.hold_steps_min > self.hold_steps_max:
             raise ConfigError(
-                f"train.latent.hold_steps_min={self.hold_steps_min} and hold_steps_max={self.hold_steps_max}:"
-                " expected 1 <= min <= max"
+                f"train.latent.hold_steps_min={self.hold_steps_min} is above hold_steps_max={self.hold_steps_max}"
             )
-        if self.at_clip < 0 or self.between_clips < 0 or self.at_clip + self.between_clips > 1:
-            raise ConfigError("train.latent.at_clip + between_clips must lie in [0, 1]")
-        require_positive("train.latent", temperature=self.temperature, segment_s=self.segment_s)
+        if self.at_clip + self.between_clips > 1:
+            raise ConfigError("train.latent.at_clip + between_clips must be at most 1")
 
 
 @dataclass
@@ -92,26 +67,15 @@ class DiscriminatorCfg:
 
     loss: DiscriminatorLoss = DiscriminatorLoss.least_squares
     hidden: list[int] = layers(256, 128)
-    learning_rate: float = 1e-4
-    rows: int = bounded(1024, 0, 1_000_000)
+    learning_rate: float = positive(1e-4)
+    rows: int = bounded(1024, 1, 1_000_000)
     gradient_penalty: float = bounded(5.0, 0.0)
     logit_decay: float = bounded(0.05, 0.0)
     weight_decay: float = bounded(1e-4, 0.0)
-    replay_size: int = 100_000
-    replay_keep: float = 0.1
-    mismatched: float = 1.0
-    demo_windows: int = bounded(2048, 0, 100_000)
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        require_layers("train.discriminator.hidden", self.hidden)
-        require_positive(
-            "train.discriminator", learning_rate=self.learning_rate, rows=self.rows, replay_size=self.replay_size,
-            demo_windows=self.demo_windows,
-        )  # fmt: skip
-        for name in ("replay_keep", "mismatched"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"train.discriminator.{name}={getattr(self, name)}: a share lies between 0 and 1")
+    replay_size: int = bounded(100_000, 1)
+    replay_keep: float = bounded(0.1, 0.0, 1.0)
+    mismatched: float = bounded(1.0, 0.0, 1.0)
+    demo_windows: int = bounded(2048, 1, 100_000)
 
 
 @dataclass
@@ -167,25 +131,25 @@ class SkillsCfg:
     RENAMED: ClassVar[dict[str, str]] = {"mean_share": "deterministic_share"}
 
     latents: LatentKind = LatentKind.motion
-    max_iterations: int = 300
-    horizon: int = bounded(16, 0, 10_000)
-    minibatch: int = 4096
-    epochs: int = bounded(3, 0, 1000)
+    max_iterations: int = bounded(300, 1)
+    horizon: int = bounded(16, 1, 10_000)
+    minibatch: int = bounded(4096, 1)
+    epochs: int = bounded(3, 1, 1000)
     hidden: list[int] = layers(256, 128)
     latent_hidden: list[int] = layers(64, 32)
-    learning_rate: float = 3e-4
+    learning_rate: float = positive(3e-4)
     target_kl: float = bounded(0.015, 0.0)
     log_std: float = bounded(-2.9, -20.0, 5.0)
     log_std_end: float = bounded(-2.9, -20.0, 5.0)
-    anneal_from: float = 0.3
+    anneal_from: float = bounded(0.3, 0.0)
     anneal_to: float = 0.6
-    deterministic_share: float = 0.05
-    discount: float = 0.99
-    lam: float = 0.95
-    clip: float = 0.2
+    deterministic_share: float = bounded(0.05, 0.0, 0.99)
+    discount: float = positive(0.99, 0.999999)
+    lam: float = bounded(0.95, 0.0, 1.0)
+    clip: float = positive(0.2)
     bound_loss: float = bounded(10.0, 0.0)
     critic_weight: float = bounded(5.0, 0.0)
-    gradient_clip: float = 1.0
+    gradient_clip: float = positive(1.0)
     diversity: float = bounded(0.01, 0.0)
     diversity_in_std: bool = False
     encoder_weight: float = bounded(1.0, 0.0)
@@ -197,19 +161,9 @@ class SkillsCfg:
     reward: RewardCfg = field(default_factory=RewardCfg)
 
     def __post_init__(self) -> None:
-        """Validate ranges."""
-        for name in ("max_iterations", "horizon", "minibatch", "epochs"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"train.{name}={getattr(self, name)}: must be at least 1")
-        for name in ("hidden", "latent_hidden"):
-            require_layers(f"train.{name}", getattr(self, name))
-        require_positive("train", learning_rate=self.learning_rate, clip=self.clip, gradient_clip=self.gradient_clip)
-        if not (0 <= self.anneal_from < self.anneal_to and 0 <= self.deterministic_share < 1):
+        """Validate what ranges cannot express."""
+        if self.anneal_from >= self.anneal_to:
             raise ConfigError(
-                f"train.anneal_from={self.anneal_from} must lie below anneal_to={self.anneal_to},"
-                f" and train.deterministic_share={self.deterministic_share} in [0, 1)"
-            )
-        if not 0 < self.discount < 1 or not 0 <= self.lam <= 1:
-            raise ConfigError(
-                f"train.discount={self.discount}, train.lam={self.lam}: expected 0 < discount < 1, 0 <= lam <= 1"
+                f"train.anneal_from={self.anneal_from} must be below train.anneal_to={self.anneal_to}; lower it or"
+                " raise the other"
             )

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.buffers import Replay
 from isaachrl.learn.skills.config import SkillsCfg
@@ -88,7 +88,7 @@ class DiscriminatorTrainer:
         """Add a rollout's windows `(n, window)` to the replay buffer, and update the normaliser with a part of them."""
         self.replay.add(window, latent, self._generator)
         part = slice(distributed.own_rows(self.cfg.minibatch))
-        distributed.take_in(self.net.norm, torch.cat((window[part], self._source.demonstrations(latent[part]))))
+        collectives.update_norm(self.net.norm, torch.cat((window[part], self._source.demonstrations(latent[part]))))
 
     def _mismatched(self, demo: Tensor, latent: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Demonstrations under the latent of another row; replayed windows where both latents are nearly the same.
@@ -128,7 +128,7 @@ class DiscriminatorTrainer:
             loss = loss + self.cfg.encoder_weight * encoder
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        distributed.average_gradients(self.net.parameters())
+        collectives.average_gradients(self.net.parameters())
         self.optimizer.step()
         with torch.no_grad():
             signals.add(

@@ -12,7 +12,7 @@ from torch import Tensor
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill, refuse_mismatch
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.buffers import Rollout
@@ -74,13 +74,13 @@ class SkillsLearner(Learner):
         self._critic_known = True
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.source)
         self.discriminator = DiscriminatorTrainer(cfg, self.skill, self.source, self.generator)
-        distributed.copy_from_first(self.skill, self.critic)
-        distributed.part_ways(self.generator)
+        collectives.copy_from_first(self.skill, self.critic)
+        distributed.decorrelate_seed(self.generator)
         self._allocate()
         self.obs = env.observe()
         self.held.restart(torch.ones(env.num_envs, dtype=torch.bool, device=device))
-        distributed.take_in(self.skill.discriminator.norm, distributed.own_part(self.demos.windows.flatten(0, 1)))
-        distributed.take_in(self.skill.obs_norm, self.obs["proprioception"])
+        collectives.update_norm(self.skill.discriminator.norm, distributed.own_part(self.demos.windows.flatten(0, 1)))
+        collectives.update_norm(self.skill.obs_norm, self.obs["proprioception"])
 
     def _allocate(self) -> None:
         """Allocate the rollout buffer, the latents and the monitor."""
@@ -116,7 +116,7 @@ class SkillsLearner(Learner):
         self.iteration += 1
         self.samples += self.samples_per_iteration
         self._note_training()
-        result = distributed.mean_signals(signals.means() | self.monitor.read())
+        result = collectives.mean_signals(signals.means() | self.monitor.read())
         self.policy_update.adapt_learning_rate(result["policy/kl"])
         update = self.policy_update
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
@@ -190,12 +190,12 @@ class SkillsLearner(Learner):
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)
         target = advantage + data["value"]
-        distributed.take_in(self.value_norm, target.unsqueeze(-1))
+        collectives.update_norm(self.value_norm, target.unsqueeze(-1))
         data["target"].copy_(self.value_norm(target.unsqueeze(-1)).squeeze(-1))
-        count = distributed.mean(data["explores"].sum())
-        mean = distributed.mean(losses.masked_mean(advantage, data["explores"], count))
+        count = collectives.mean(data["explores"].sum())
+        mean = collectives.mean(losses.masked_mean(advantage, data["explores"], count))
         square = (advantage - mean).square()
-        deviation = distributed.mean(losses.masked_mean(square, data["explores"], count)).sqrt()
+        deviation = collectives.mean(losses.masked_mean(square, data["explores"], count)).sqrt()
         data["advantage"].copy_((advantage - mean) / (deviation + 1e-8))
         signals.add({"reward/total": reward.mean(), "policy/value": data["value"].mean()})
 
@@ -252,7 +252,7 @@ class SkillsLearner(Learner):
     def _after_update(self, rows: dict[str, Tensor]) -> None:
         """Add this rollout to the normalisers and the replay buffer, once all of its updates are done."""
         self.discriminator.store(rows["window"], rows["latent"])
-        distributed.take_in(self.skill.obs_norm, self.rollout["obs"])
+        collectives.update_norm(self.skill.obs_norm, self.rollout["obs"])
 
     def policy(self) -> Policy:
         """See `Learner.policy`: latents are drawn and held as in training."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.critic import Critic
@@ -73,7 +73,7 @@ class PolicyUpdate:
             mean, *other_mean = self.skill.actor.forward_multi(rows["obs"], rows["latent"], *other)
         log_prob = losses.gaussian_log_prob(rows["action"], mean, self.log_std)
         explores = rows["explores"]
-        count = distributed.mean(explores.sum())
+        count = collectives.mean(explores.sum())
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
         policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), explores, count)
         if diverse:
@@ -85,7 +85,7 @@ class PolicyUpdate:
         value_loss = (value - rows["target"]).square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         (policy_loss + cfg.critic_weight * value_loss).backward()
-        distributed.average_gradients([*self.skill.actor.parameters(), *self.critic.parameters()])
+        collectives.average_gradients([*self.skill.actor.parameters(), *self.critic.parameters()])
         clip_gradients(self.skill.actor, cfg.gradient_clip)
         clip_gradients(self.critic, cfg.gradient_clip)
         self.optimizer.step()

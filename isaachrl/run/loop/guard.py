@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import DivergenceError, IsaacHRLError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives
 from isaachrl.learn.learner import Learner
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Guard:
             DivergenceError: a tensor of it, or of another process, is not finite.
         """
         broken = not_finite(state)
-        if any(distributed.greatest(bool(broken))):
+        if any(collectives.max_over_ranks(bool(broken))):
             raise self._error(broken)
 
     def _error(self, broken: list[str]) -> DivergenceError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from isaachrl.errors import DivergenceError, ProcessError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Learner
 from isaachrl.run.loop.guard import Guard
 from isaachrl.run.loop.periodic import Periodic
@@ -115,7 +115,7 @@ class TrainLoop:
                 self._draw()  # it shows how that came about
                 raise
             except RuntimeError as error:
-                if not distributed.ended_elsewhere(error):
+                if not collectives.is_peer_failure(error):
                     raise
                 raise ProcessError(self._unfinished()) from error
         done = learner.iteration >= learner.max_iterations
@@ -129,7 +129,7 @@ class TrainLoop:
         while self.learner.iteration < self.learner.max_iterations and not stop:
             self._iterate(record)
             self._keep_weights()
-            stop, save = distributed.greatest(self._stop.number, self._saving.due())
+            stop, save = collectives.max_over_ranks(self._stop.number, self._saving.due())
             if stop:
                 self._stop.number = stop  # another process may have got it
             if save:
@@ -180,7 +180,7 @@ class TrainLoop:
         with self._saving.measured():
             own = self._state()
             self._guard.check(own["learner_state"])
-            checkpoint = self._checkpoint(**own, others=distributed.gather(own))
+            checkpoint = self._checkpoint(**own, others=collectives.gather(own))
             self._saved_iteration = self.learner.iteration
             if self.folder is not None:
                 save_checkpoint(checkpoint, self.folder.checkpoints / LAST)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from isaachrl.errors import DivergenceError
-from isaachrl.learn import distributed
+from isaachrl.learn import collectives
 from isaachrl.run.loop.guard import Guard, not_finite
 from isaachrl.run.storage.checkpoint import load_checkpoint
 from isaachrl.run.storage.metrics import read_metrics
@@ -122,7 +122,7 @@ def test_an_error_of_another_kind_stays_what_it_is(launch, monkeypatch):
 
 
 def test_another_process_that_diverges_ends_this_one_too(monkeypatch):
-    monkeypatch.setattr(distributed, "greatest", lambda *numbers: [1 for _ in numbers])
+    monkeypatch.setattr(collectives, "max_over_ranks", lambda *numbers: [1 for _ in numbers])
     with pytest.raises(DivergenceError, match="tensors of another process not finite"):
         Guard(SimpleNamespace(iteration=1), None).check({"a": torch.ones(2)})
 
