@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import tasks  # noqa: F401 - importing them registers them; the library itself knows no task
-from isaachrl.run import dispatch
+from isaachrl.run import dispatch, process
 from isaachrl.run.config import cli
 
 CFG = Path(__file__).resolve().parent / "cfg"
@@ -28,12 +28,12 @@ def run(cfg: DictConfig) -> None:
 @hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")
 def main(cfg: DictConfig) -> None:
     """Compose and run."""
-    cli.guarded(run, cfg)
+    process.guarded(run, cfg)
 
 
 def start() -> None:
     """Compose and run; errors of Hydra become a `ConfigError`."""
-    sys.argv[1:] = cli.to_hydra(cli.show_help(sys.argv[1:], CFG), CFG)
+    sys.argv[1:] = cli.hydra_arguments(cli.show_help(sys.argv[1:], CFG), CFG)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors and prints nothing
     try:
         main()
@@ -42,4 +42,4 @@ def start() -> None:
 
 
 if __name__ == "__main__":
-    cli.guarded(start)
+    process.guarded(start)

@@ -182,7 +182,7 @@ def test_absurd_tasks_are_refused(name, values, message):
         ("goals", {"replay_steps": 10**11}, "train.replay_steps=100000000000"),
         ("goals", {"worker": {"actor_learning_rate": math.nan}}, "train.worker.actor_learning_rate=nan"),
         ("goals", {"worker": {"updates_per_step": math.nan}}, "train.worker.updates_per_step=nan"),
-        ("goals", {"flip_penalty": math.nan}, "train.flip_penalty=nan"),
+        ("goals", {"flips": {"penalty": math.nan}}, "train.flips.penalty=nan"),
         ("hpg", {"learning_rate": 1e30}, "train.learning_rate=1e+30"),
         ("maxq", {"initial": math.nan}, "train.initial=nan"),
     ],

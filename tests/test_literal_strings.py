@@ -81,7 +81,7 @@ def test_the_configuration_of_a_run_is_written_as_it_is(tmp_path, text):
 )
 def test_the_command_line_hands_on_what_was_typed(monkeypatch, word, section, key, value):
     with initialize_config_dir(str(train.CFG), version_base="1.3"):
-        composed = compose("config", overrides=cli.prepare(["task=TaxiFuel", "train=hpg", word], train.CFG))
+        composed = compose("config", overrides=cli.hydra_arguments(["task=TaxiFuel", "train=hpg", word], train.CFG))
     handed = []
     monkeypatch.setattr(commands, "run", lambda *arguments: handed.extend(arguments))
     hydra = OmegaConf.create({"overrides": {"task": [f"++{word}"]}})  # as Hydra itself keeps them

@@ -9,7 +9,7 @@ import isaachrl
 import tasks  # noqa: F401  registers the tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.run.build import actor
+from isaachrl.run.build import build_policy
 from isaachrl.run.config.settings import resolve
 from isaachrl.run.rollout import run_episodes
 from isaachrl.sim import load_robot
@@ -98,7 +98,7 @@ def test_the_shipped_high_levels_find_their_way(name: str, seed: int, reached: C
     Ten seeds: 0.96 to 1.00 of `umaze`, 0.92 to 1.00 of `mazes`; the bound leaves a margin of 0.07.
     """
     typed = {"mode": "evaluate", "checkpoint": f"assets/skills/{name}.pt", "device": "cpu"}
-    env, policy, _ = actor(resolve(typed, typed), 48, seed)
+    env, policy, _ = build_policy(resolve(typed, typed), 48, seed)
     reached(run_episodes(env, policy, 1).summary()["success_rate"], 0.85)
 
 

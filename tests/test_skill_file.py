@@ -51,7 +51,7 @@ def test_the_export_of_a_skill_file_says_what_it_was_made_of(launch, tmp_path):
 
 
 def test_nobody_trains_on_from_a_skill_file(launch):
-    with pytest.raises(CheckpointError, match=r"is a skill file, which holds no critic.*task=HumanoidHRLMaze skill="):
+    with pytest.raises(CheckpointError, match=r"is a skill file, without critic.*task=HumanoidHRLMaze skill="):
         launch(checkpoint=SKILL)
 
 

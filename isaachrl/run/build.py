@@ -1,4 +1,4 @@
-"""From settings to objects: the environment and the learner of a run."""
+"""Construction of the environment, the learner and the policy of a run."""
 
 import random
 
@@ -8,16 +8,18 @@ import torch
 from isaachrl.envs.env import Env
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_env import evaluation_cfg
-from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
+from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
-from isaachrl.run.config.settings import Acting, Mode, Settings
+from isaachrl.run.config.run_cfg import Mode, PolicyKind
+from isaachrl.run.config.settings import Settings
 from isaachrl.run.rollout import RandomPolicy
+from isaachrl.run.storage.checkpoint import Checkpoint
 from isaachrl.run.world_bytes import require_room
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators that foreign code may draw from."""
+    """Seed the global generators, which other libraries use."""
     foreign = sub_seed(seed, Stream.foreign)
     random.seed(foreign)
     np.random.seed(foreign)
@@ -30,7 +32,7 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
     Args:
         settings: of the run.
         num_envs: N.
-        seed: of the environment's own generator.
+        seed: of the environment's generator.
     """
     generator = torch.Generator(device=settings.device).manual_seed(seed)
     world = World(num_envs, settings.run.sim, settings.device, generator)
@@ -39,29 +41,29 @@ def build_env(settings: Settings, num_envs: int, seed: int) -> Env:
 
 
 def check_room(settings: Settings, num_envs: int) -> None:
-    """Refuse more environments than memory holds, before any generator is seeded: it may build some to find out.
+    """Check that the environments fit into memory. Call it before seeding: it may build some to measure them.
 
     Raises:
-        ConfigError: says how many would fit.
+        ConfigError: they do not; the message has the number that would.
     """
     device = torch.device("cpu") if settings.run.sim == "mujoco" else settings.device
     require_room(num_envs, device, lambda count: build_env(settings, count, settings.run.seed))
 
 
 def build_learner(settings: Settings, env: Env) -> Learner:
-    """The learner on that environment, untrained."""
+    """An untrained learner on that environment."""
     return settings.learner.build(env, settings.learner_cfg, settings.run.seed)
 
 
-def actor(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Learner | None]:
-    """An environment, who acts in it, and the learner that this comes from, if any.
+def build_policy(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Learner | None]:
+    """An environment, the policy of `policy=`, and its learner; None for the random policy.
 
     Raises:
-        ConfigError: a trained policy was asked for and no checkpoint was named.
+        ConfigError: a trained policy without a checkpoint.
         CheckpointError: its weights do not fit the configuration.
     """
     check_room(settings, num_envs)
-    if settings.run.policy is Acting.random:
+    if settings.run.policy is PolicyKind.random:
         env = build_env(settings, num_envs, seed)
         return env, RandomPolicy(env, seed), None
     learner = trained_learner(settings, num_envs, seed)
@@ -69,10 +71,10 @@ def actor(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Le
 
 
 def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
-    """An environment of its own and a learner with the weights of the checkpoint that the user named.
+    """A learner on a new environment, with the weights of the loaded checkpoint.
 
     Raises:
-        ConfigError: no checkpoint was named.
+        ConfigError: no checkpoint was typed.
         CheckpointError: its weights do not fit the configuration.
     """
     if settings.loaded is None:
@@ -80,28 +82,22 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
         raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>")
     seed_everything(seed)
     learner = build_learner(settings, build_env(settings, num_envs, seed))
-    load_weights(learner, settings)
+    load_weights(learner, settings.loaded)
     return learner
 
 
-def reason(error: Exception) -> str:
-    """What an error says, on one line and not too long."""
-    return " ".join(str(error).split())[:300]
-
-
-def load_weights(learner: Learner, settings: Settings) -> None:
-    """Give a learner the weights of the loaded checkpoint.
+def load_weights(learner: Learner, checkpoint: Checkpoint) -> None:
+    """Load the weights of a checkpoint into a learner.
 
     Raises:
-        CheckpointError: their names or sizes are not those of this configuration.
+        CheckpointError: their names or sizes do not fit this configuration.
     """
-    assert settings.loaded is not None
     try:
-        learner.load_weights(settings.loaded.learner_state)
+        learner.load_weights(checkpoint.learner_state)
     except IsaacHRLError:
         raise
-    except Exception as error:  # anything can be wrong with what a file holds
+    except Exception as error:  # the content of a file can be wrong in any way
         raise CheckpointError(
-            f"the weights of the checkpoint do not fit the present configuration ({reason(error)}); leave out the keys"
-            " that change sizes of networks or observations"
+            f"the weights of the checkpoint do not fit the present configuration ({brief(error, 300)}); leave out the"
+            " keys that change sizes of networks or observations"
         ) from error

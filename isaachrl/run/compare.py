@@ -1,6 +1,6 @@
-"""Curves of several runs in one picture: `python -m isaachrl.run.compare OUT.png NAME=RUN,RUN,… … signals=a,b`.
+"""Learning curves of several runs: `python -m isaachrl.run.compare OUT.png NAME=RUN,RUN,… … signals=a,b`.
 
-Runs of one name are seeds of one setting: their mean is drawn over the band from the lowest to the highest.
+Runs of one name are seeds of one setting: the curve is their mean, with a band from minimum to maximum.
 """
 
 import io
@@ -20,8 +20,8 @@ from isaachrl.run.recording.report import COLOURS
 from isaachrl.run.storage.metrics import read_metrics
 
 USAGE = "python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]"
-LINES = ("-", "--", ":")  # settings beyond the colours take the next one
-POINTS = 200  # where the curves of a setting's seeds are read off
+LINES = ("-", "--", ":")  # line styles after all colours are used
+POINTS = 200  # of the interpolated curves
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -32,16 +32,16 @@ def compare(
     scale: Mapping[str, float] | None = None,
     axis: str = "samples",
 ) -> bytes:
-    """One panel a signal, one line a setting, over samples; as PNG.
+    """A panel for each signal with a curve for each setting, over samples; as PNG.
 
     Args:
-        settings: run folders of each setting by name.
+        settings: run folders of each setting, by name.
         signals: names as in `metrics.jsonl`.
-        scale: what a sample of each setting counts for, 1 where it is left out.
-        axis: what is counted then.
+        scale: factor of the samples of each setting; 1 by default.
+        axis: label of the scaled samples.
 
     Raises:
-        ConfigError: a run has no metrics, or none of that name.
+        ConfigError: a run has no metrics, or no such signal.
     """
     figure = Figure(figsize=(5.0 * len(signals), 3.6), dpi=90, layout="constrained")
     FigureCanvasAgg(figure)
@@ -63,14 +63,14 @@ def compare(
 
 
 def read_curve(run: Path, signal: str) -> Curve:
-    """Samples and values of a signal where a run has it.
+    """Samples and values of the iterations that have a signal.
 
     Raises:
-        ConfigError: the folder has no metrics, or never recorded that signal.
+        ConfigError: the folder has no metrics, or no such signal.
     """
     path = run / "metrics.jsonl"
     if not path.exists():
-        raise ConfigError(f"{run} is no run folder: it has no metrics.jsonl")
+        raise ConfigError(f"{run} is not a run folder: it has no metrics.jsonl")
     rows = [(record["samples"], record[signal]) for record in read_metrics(path) if record.get(signal) is not None]
     if not rows:
         known = {name for record in read_metrics(path) for name in record}
@@ -80,7 +80,7 @@ def read_curve(run: Path, signal: str) -> Curve:
 
 
 def _draw(axes: Axes, name: str, style: tuple[str, str], curves: list[Curve]) -> None:
-    """Mean and band over the stretch that all seeds cover; a single run is drawn as it is."""
+    """Draw mean and band of the seeds, up to the end of the shortest."""
     end = min(samples[-1] for samples, _ in curves)
     grid = np.linspace(max(samples[0] for samples, _ in curves), end, POINTS)
     values = np.stack([np.interp(grid, samples, value) for samples, value in curves])
@@ -92,7 +92,7 @@ def _draw(axes: Axes, name: str, style: tuple[str, str], curves: list[Curve]) ->
 
 
 def main(arguments: list[str]) -> int:
-    """Read the command line, draw, write; 2 and a message where it cannot be done."""
+    """Run the command line; returns the exit code, 2 with a message on invalid input."""
     try:
         pairs = dict(argument.split("=", 1) for argument in arguments[1:])
         signals = pairs.pop("signals").split(",")

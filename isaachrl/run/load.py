@@ -1,4 +1,4 @@
-"""What was trained, from Python: `env, policy = isaachrl.load("runs/HumanoidHRLMaze/<time>", num_envs=64)`."""
+"""Trained policies in Python: `env, policy = isaachrl.load("runs/HumanoidHRLMaze/<time>", num_envs=64)`."""
 
 import os
 from collections.abc import Mapping
@@ -6,12 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
+from isaachrl.config import merge
 from isaachrl.envs.boundary import check_call, check_obs
 from isaachrl.envs.env import Env, Obs
 from isaachrl.learn.learner import Policy
-from isaachrl.run.build import actor
-from isaachrl.run.commands.evaluate import evaluation_seed
-from isaachrl.run.config.settings import Mode, merge, resolve
+from isaachrl.run.build import build_policy
+from isaachrl.run.config.run_cfg import Mode
+from isaachrl.run.config.settings import resolve
 
 
 def load(
@@ -22,20 +23,20 @@ def load(
     seed: int | None = None,
     cfg: Mapping[str, Any] | None = None,
 ) -> tuple[Env, Policy]:
-    """The environment of something trained, made as for an evaluation, and the deterministic policy that acts in it.
+    """The environment of a trained policy, as in an evaluation, and the deterministic policy.
 
     Args:
         source: a run's folder, a checkpoint, the `weights.pt` of an export, or a skill file.
         num_envs: N.
         sim: engine, `auto`, `mujoco` or `mujoco_warp`.
         device: `auto`, `cpu`, `cuda:0`, …
-        seed: of all randomness; another one than the training's when left out.
-        cfg: changes to what the training was configured with, as `{"task": {"layout": "large"}}`.
+        seed: of all randomness; None differs from the training's.
+        cfg: changes of the training's configuration, such as `{"task": {"layout": "large"}}`.
 
     Raises:
         CheckpointError: the file cannot be read, or its weights do not fit the changed configuration.
-        ConfigError: an unknown key or device, a value of the wrong type or range, or a task that nobody has
-            registered (`import tasks` registers the shipped ones).
+        ConfigError: an unknown key or device, a value of the wrong type or range, or a task that is not registered
+            (`import tasks` registers the shipped ones).
     """
     check_call("load", source=source, num_envs=num_envs, sim=sim, device=device, cfg=cfg)
     check_call("load", **({} if seed is None else {"seed": seed}))
@@ -47,16 +48,16 @@ def load(
         call["seed"] = int(seed)
     values = merge(cfg or {}, call)
     settings = resolve(values, values)
-    env, policy, _ = actor(settings, settings.num_envs, evaluation_seed(settings))
+    env, policy, _ = build_policy(settings, settings.num_envs, settings.evaluation_seed)
     return env, CheckedPolicy(env, policy)
 
 
 class CheckedPolicy:
-    """A policy that says what is wrong with an observation that it cannot act on.
+    """A policy that validates its observations.
 
     Args:
-        env: whose observations they are.
-        policy: who acts.
+        env: the environment of the observations.
+        policy: the wrapped policy.
     """
 
     def __init__(self, env: Env, policy: Policy) -> None:
@@ -66,7 +67,7 @@ class CheckedPolicy:
         """See `Policy.act`.
 
         Raises:
-            ConfigError: a group is missing or no float32 `(N, size)` on the device, or, on the CPU, not finite.
+            ConfigError: a group is missing, is not float32 `(N, size)` on the device, or (on the CPU) not finite.
         """
         check_obs(obs, self.env.obs_sizes, self.env.policy_groups, self.env.num_envs, self.env.device)
         return self.policy.act(obs)

@@ -1,4 +1,4 @@
-"""Complete episodes of a policy, counted without bias."""
+"""Complete episodes of a policy, without bias towards short ones."""
 
 import math
 from collections.abc import Callable
@@ -15,11 +15,11 @@ Values = dict[str, float]
 
 
 class RandomPolicy:
-    """Uniformly random actions in [-1, 1]: the baseline that every learned policy has to beat.
+    """Uniformly random actions in [-1, 1], as a baseline.
 
     Args:
-        env: what it acts in.
-        seed: that of the environment will do: the actions are a stream of their own.
+        env: the environment.
+        seed: may be that of the environment: actions have a stream of their own.
     """
 
     def __init__(self, env: Env, seed: int) -> None:
@@ -32,7 +32,7 @@ class RandomPolicy:
         return 2.0 * torch.rand(self._shape, generator=self._generator, device=device) - 1.0
 
     def restart(self, mask: Tensor) -> None:
-        """See `Policy.restart`: there is nothing to forget."""
+        """See `Policy.restart`; it has no state."""
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Episodes:
 
     Args:
         returns: `(N, E)` undiscounted sums of reward.
-        lengths: `(N, E)` steps of the environment that was acted on.
-        metrics: by name, each `(N, E)`; nan where an episode has no such number.
+        lengths: `(N, E)` steps of the outermost environment.
+        metrics: by name, each `(N, E)`; nan for episodes without a value.
     """
 
     returns: Tensor
@@ -50,13 +50,19 @@ class Episodes:
     metrics: dict[str, Tensor]
 
     def summary(self) -> Values:
-        """Means over all episodes; a metric's mean leaves out the episodes in which it is nan."""
+        """Means over all episodes; the mean of a metric leaves nan out."""
         values: Values = {
             "episodes": self.returns.numel(),
             "return_mean": float(self.returns.double().mean()),
             "length_mean": float(self.lengths.double().mean()),
         }
         return values | {name: _mean(metric) for name, metric in self.metrics.items()}
+
+
+def split_episodes(episodes: int, num_envs: int) -> tuple[int, int]:
+    """Number of environments, and of episodes of each, that give at least `episodes` in equal shares."""
+    used = min(episodes, num_envs)
+    return used, math.ceil(episodes / used)
 
 
 @torch.no_grad()
@@ -69,16 +75,15 @@ def run_episodes(
 ) -> Episodes:
     """Act until every environment has finished its first `per_env` episodes.
 
-    Counting the first episodes to end anywhere would favour short ones; here every environment gives the same
-    number, and what it does while the others finish is not counted.
+    The first episodes to end in any environment would be biased towards short ones. So every environment contributes
+    the same number, and its further episodes while others finish are not counted.
 
     Args:
         env: reset here.
-        policy: the controller; it is told of every new episode.
+        policy: the controller.
         per_env: episodes of each environment.
-        on_step: called with every step's result, before the episodes that ended start anew; steps are then taken in
-            two parts, and not as CUDA graphs.
-        on_begin: called before every step with which environments `(N,)` are at the start of an episode.
+        on_step: called with the result of each step, before ended episodes are reset; steps are then not CUDA graphs.
+        on_begin: called before each step with the mask `(N,)` of environments at the start of an episode.
     """
     returns = torch.zeros(env.num_envs, per_env, device=env.device)
     lengths, metrics = torch.zeros_like(returns), dict[str, Tensor]()
@@ -109,7 +114,7 @@ def run_episodes(
 
 
 def _step(env: Env, action: Tensor, on_step: Callable[[StepResult], None] | None) -> StepResult:
-    """`env.step`, in two parts where somebody wants to look in between."""
+    """`env.step`, with a callback before the reset."""
     if on_step is None:
         return env.step(action)
     result = env.advance(action)
@@ -119,11 +124,11 @@ def _step(env: Env, action: Tensor, on_step: Callable[[StepResult], None] | None
 
 
 def _write(table: Tensor, rows: Tensor, slot: Tensor, where: Tensor, values: Tensor) -> None:
-    """Put `values (N,)` into column `slot (N,)` of the rows of `where (N,)`."""
+    """Write `values (N,)` into column `slot (N,)` in the rows of the mask `where (N,)`."""
     table[rows, slot] = torch.where(where, values, table[rows, slot])
 
 
 def _mean(values: Tensor) -> float:
-    """Mean of what is not nan; nan if nothing is."""
+    """Mean of the values that are not nan; nan if all are."""
     kept = values[~torch.isnan(values)]
     return float(kept.double().mean()) if kept.numel() else math.nan

@@ -1,7 +1,7 @@
-"""Whether so many environments fit into memory: told before they are built, since who is killed says nothing.
+"""Checks that environments fit into memory before they are built: a process that the kernel kills has no message.
 
-A few worlds are built and stepped, then more, until it shows how much one takes. That costs a second, and is done only
-where they could be too many.
+It builds and steps a few worlds, then more, until the growth shows the size of one. That takes a second, and happens
+only for numbers of worlds that may not fit.
 """
 
 import gc
@@ -12,67 +12,67 @@ import torch
 from isaachrl import memory
 from isaachrl.envs.env import Env
 
-SURELY_BYTES = 2**20  # more than a world takes: the shipped tasks' take a third of it at most
-SEEN_BYTES = 2**27  # growth that shows the size of a world: tens of megabytes come and go with other things
+MAX_WORLD_BYTES = 2**20  # upper bound of a world; those of the shipped tasks are a third of it at most
+MIN_GROWTH_BYTES = 2**27  # growth that is significant: other allocations vary by tens of megabytes
 FEW, FACTOR = 64, 4
 
 
 def require_room(num_envs: int, device: torch.device, build: Callable[[int], Env]) -> None:
-    """Refuse more environments than there is memory for. What a learner takes on top is not counted.
+    """Check that `num_envs` environments fit into memory, without the learner.
 
     Args:
         num_envs: N.
-        device: where the worlds are simulated.
-        build: makes that many environments.
+        device: of the simulation.
+        build: makes a given number of environments.
 
     Raises:
-        ConfigError: says how much they need, how much is free, and how many would fit.
+        ConfigError: they do not; the message has the bytes needed and free, and the number that would fit.
     """
     room = memory.available_bytes(device)
-    if room is None or num_envs <= FEW or num_envs * SURELY_BYTES <= room:
+    if room is None or num_envs <= FEW or num_envs * MAX_WORLD_BYTES <= room:
         return
     each = bytes_per_env(num_envs, device, build, room)
     memory.require_memory(
         num_envs * each,
         device,
-        f"num_envs={num_envs}: to simulate so many worlds",
-        f"there is room for {room // each}, and the learner needs some: type fewer",
+        f"num_envs={num_envs}: simulating so many worlds",
+        f"there is room for {room // each} without the learner: type fewer",
     )
 
 
 def bytes_per_env(num_envs: int, device: torch.device, build: Callable[[int], Env], room: int) -> int:
-    """What one more environment takes, learnt from as few as show it, or as show that `num_envs` fit into `room`.
+    """Bytes of one more environment, measured on as few as suffice, or as show that `num_envs` fit into `room`.
 
     Args:
         num_envs: more than `FEW`.
         device, build: as in `require_room`.
         room: bytes.
     """
-    few, count = _held(FEW, device, build), FEW
+    few, count = _measure(FEW, device, build), FEW
     while True:
         count = min(FACTOR * count, num_envs)
-        grown, more = _held(count, device, build) - few, count - FEW
-        if grown >= SEEN_BYTES or count == num_envs or num_envs * SEEN_BYTES <= room * more:
+        grown, more = _measure(count, device, build) - few, count - FEW
+        if grown >= MIN_GROWTH_BYTES or count == num_envs or num_envs * MIN_GROWTH_BYTES <= room * more:
             return max(grown // more, 1)
 
 
 @torch.no_grad()
-def _held(count: int, device: torch.device, build: Callable[[int], Env]) -> int:
-    """All that is taken while so many environments have been stepped."""
-    gc.collect()  # the ones before
+def _measure(count: int, device: torch.device, build: Callable[[int], Env]) -> int:
+    """Bytes in use with `count` environments after a step."""
+    gc.collect()  # earlier environments
     env = build(count)
     result = env.step(torch.zeros(count, env.action_size, device=env.device))
-    taken = _taken(device)
+    used = _used_bytes(device)
     del env, result
-    return taken
+    return used
 
 
-def _taken(device: torch.device) -> int:
-    """Bytes taken of a GPU, or by this process. The engine reserves far more than it ever writes to."""
+def _used_bytes(device: torch.device) -> int:
+    """Bytes in use on a GPU, or resident in this process; the engine reserves far more than it touches."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total - free
     try:
         return 1024 * memory.field(memory.PROC / "self/status", "RssAnon:")
-    except (OSError, ValueError):  # not Linux: nothing is seen to grow, and nothing refused
+    except (OSError, ValueError):  # not Linux: no growth is measured, and the check passes
         return 0

@@ -134,7 +134,7 @@ def test_what_cannot_be_shared_is_refused(found):
         refused = one["runs"]["refused"]
         assert "num_envs=7 cannot be shared by 2 processes equally; type num_envs=6" in refused["share"]
         assert "the learner greedy trains in one process; type python train.py" in refused["learner"]
-        assert "mode=evaluate is the work of one process" in refused["mode"]
+        assert "mode=evaluate runs in one process" in refused["mode"]
 
 
 def test_a_run_of_two_processes_is_not_resumed_by_one(found, folder, tmp_path, monkeypatch):

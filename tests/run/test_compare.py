@@ -38,7 +38,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="is no run folder"):
+    with pytest.raises(ConfigError, match="is not a run folder"):
         read_curve(tmp_path, "a/b")
     with pytest.raises(ConfigError, match=r"never recorded x/y; \(valid: .*a/b"):
         read_curve(_run(tmp_path / "run", [1.0]), "x/y")

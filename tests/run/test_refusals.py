@@ -7,8 +7,8 @@ import pytest
 
 import train
 from isaachrl import memory
-from isaachrl.run import world_bytes
-from isaachrl.run.config import cli, learners, settings
+from isaachrl.run import process, world_bytes
+from isaachrl.run.config import learners, settings
 
 MAZE = "task=HumanoidHRLMaze"
 TAXI = "task=TaxiFuel"
@@ -17,24 +17,24 @@ REFUSED = {
     # what Hydra's grammar or its composition does not allow
     (TAXI + ",AntMaze",): "several values are several runs; type --multirun task=TaxiFuel,AntMaze for those",
     (TAXI, "seed=1,2"): "type --multirun seed=1,2 for those, seed=.1,2. for a list, or \"seed='1,2'\" for a text",
-    (TAXI, "num_envs==5"): "num_envs==5 cannot be read: .*; type \"num_envs='5'\"",
-    (TAXI, "num_envs=["): "num_envs=. cannot be read: every bracket and quote must be closed",
-    (TAXI, 'num_envs="'): 'num_envs=" cannot be read: .*; type num_envs=VALUE',
-    (TAXI, "task.fuel={a"): "task.fuel={a cannot be read",
-    (TAXI, "päth=1"): "'päth' is no name of a setting",
-    (TAXI, "~nothing"): "the settings cannot be put together .*'nothing' does not exist",
-    (TAXI, "hydra.nothing=1"): "the settings cannot be put together",
-    (TAXI, "--config-name=nothing"): "the settings cannot be put together",
-    (TAXI, "--resolve"): "the settings cannot be put together .*--resolve",
+    (TAXI, "num_envs==5"): "num_envs==5 cannot be parsed: .*; type \"num_envs='5'\"",
+    (TAXI, "num_envs=["): "num_envs=. cannot be parsed: close every bracket and quote",
+    (TAXI, 'num_envs="'): 'num_envs=" cannot be parsed: .*; type num_envs=VALUE',
+    (TAXI, "task.fuel={a"): "task.fuel={a cannot be parsed",
+    (TAXI, "päth=1"): "'päth' is not the name of a setting",
+    (TAXI, "~nothing"): "the configuration cannot be composed .*'nothing' does not exist",
+    (TAXI, "hydra.nothing=1"): "the configuration cannot be composed",
+    (TAXI, "--config-name=nothing"): "the configuration cannot be composed",
+    (TAXI, "--resolve"): "the configuration cannot be composed .*--resolve",
     # two spellings of one setting
-    (TAXI, "max_iterations=1", "train.max_iterations=2"): "max_iterations=1 and train.max_iterations=2 are one setting",
-    (AMP, "motion=walk", "task.motion=jog"): "motion=walk and task.motion=jog are one setting; type one of them",
-    (MAZE, "skill=a.pt", "task.skill=none"): "skill=a.pt and task.skill=none are one setting",
-    (AMP, "test=true", "mode=evaluate"): "test=true is mode=play, and this is mode=evaluate too",
-    (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: the file of that name in cfg/task .*; type task=TaxiFuel",
-    (TAXI, "train.name=ppo"): "train.name=ppo: the file of that name in cfg/train .*; type train=ppo",
+    (TAXI, "max_iterations=1", "train.max_iterations=2"): "max_iterations=1 and train.max_iterations=2 are the same setting",
+    (AMP, "motion=walk", "task.motion=jog"): "motion=walk and task.motion=jog are the same setting; type one of them",
+    (MAZE, "skill=a.pt", "task.skill=none"): "skill=a.pt and task.skill=none are the same setting",
+    (AMP, "test=true", "mode=evaluate"): "test=true means mode=play, but mode=evaluate was typed too",
+    (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: does not read the file of that name in cfg/task .*; type task=TaxiFuel",
+    (TAXI, "train.name=ppo"): "train.name=ppo: does not read the file of that name in cfg/train .*; type train=ppo",
     # shell variables that are not set
-    ("resume=",): "resume= is empty, .*; type resume=PATH or leave resume= out",
+    ("resume=",): "resume= is empty .*; type resume=PATH or leave resume= out",
     (AMP, "mode=evaluate", "checkpoint="): "checkpoint= is empty",
     (MAZE, "skill="): "skill= is empty",
     (AMP, "run_dir="): "run_dir= is empty",
@@ -47,7 +47,7 @@ REFUSED = {
     (TAXI, "seed=18446744073709551616"): "seed=18446744073709551616: ",
     (MAZE, "task.layout=random", "task.size=1001"): "1003 x 1003 cells; the ways .* take 1.45e.06 GiB, and 0.5 GiB are",
     (MAZE, "task.layout=huge.txt"): "maze huge.txt: 200 x 200 cells; .* 17.9 GiB, .*; type a maze of 81 x 81 cells or",
-    (TAXI, "device=cpu", "num_envs=900000000"): "num_envs=900000000: to simulate so many worlds needs .* GiB of memory",
+    (TAXI, "device=cpu", "num_envs=900000000"): "num_envs=900000000: simulating so many worlds needs .* GiB of memory",
 }  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def typed(monkeypatch, capsys):
     def typed(*arguments):
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         with pytest.raises(SystemExit) as stop:
-            cli.guarded(train.start)
+            process.guarded(train.start)
         return stop.value.code, capsys.readouterr().err
 
     return typed
@@ -69,7 +69,7 @@ def typed(monkeypatch, capsys):
 @pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
 def test_what_cannot_be_run_is_one_message_and_exit_code_2(arguments, typed, tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 2**20)
-    monkeypatch.setattr(world_bytes, "SEEN_BYTES", 0)  # the first growth will do
+    monkeypatch.setattr(world_bytes, "MIN_GROWTH_BYTES", 0)  # the first growth will do
     (tmp_path / "huge.txt").write_text("\n".join(["#" * 200, *["#" + 198 * "." + "#"] * 198, "#" * 200]))
     code, said = typed(*arguments)
     assert code == 2 and len(said.splitlines()) == 1 and said.startswith("ConfigError: "), said

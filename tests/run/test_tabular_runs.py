@@ -14,7 +14,7 @@ from isaachrl.run import dispatch as commands
 from isaachrl.run.commands import export
 from isaachrl.run.config import settings
 from isaachrl.run.config.learners import load_learners
-from isaachrl.run.recording.paintings import PictureRecorder, paints
+from isaachrl.run.recording.paintings import PictureRecorder, renders_itself
 from isaachrl.run.storage.checkpoint import load_checkpoint, save_checkpoint
 from tests.run.point import Point, PointCfg
 from tests.small_mdp import corridor
@@ -154,10 +154,12 @@ def test_export(run, monkeypatch, task, learner, names, others):
 
 
 def test_what_cannot_paint_itself_is_not_filmed(tmp_path):
-    assert not paints(Point(PointCfg(), settings.registry.World(1, "auto", torch.device("cpu"), torch.Generator())))
+    assert not renders_itself(
+        Point(PointCfg(), settings.registry.World(1, "auto", torch.device("cpu"), torch.Generator()))
+    )
     env = corridor(1)
-    assert not paints(env)
+    assert not renders_itself(env)
     env.mdp = replace(env.mdp, picture=lambda track: iio.np.zeros((33, 32, 3), dtype="uint8"))
-    assert paints(env)
+    assert renders_itself(env)
     with pytest.raises(RenderError, match="even"):
         PictureRecorder(env, tmp_path / "x.mp4", 10)

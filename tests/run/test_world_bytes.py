@@ -22,14 +22,14 @@ def build(monkeypatch):
 
     build.counts = []
     monkeypatch.setattr(world_bytes.gc, "collect", lambda: None)
-    monkeypatch.setattr(world_bytes, "_taken", lambda device: 10**7 + build.counts[-1] * 10**6)
+    monkeypatch.setattr(world_bytes, "_used_bytes", lambda device: 10**7 + build.counts[-1] * 10**6)
     return build
 
 
 def test_more_than_memory_holds_are_refused_and_none_of_them_is_built(build, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
     with pytest.raises(
-        ConfigError, match=r"num_envs=2001: .* needs 1.9 GiB .* 0.9 GiB are free; there is room for 1000, "
+        ConfigError, match=r"num_envs=2001: .* needs 1.9 GiB .* 0.9 GiB are free; there is room for 1000 without "
     ):
         world_bytes.require_room(2001, CPU, build)
     assert build.counts == [64, 256]  # which showed it
@@ -47,7 +47,7 @@ def test_nothing_is_built_to_find_out_what_is_plain(build, monkeypatch):
 
 
 def test_small_worlds_are_built_until_they_show(build, monkeypatch):
-    monkeypatch.setattr(world_bytes, "_taken", lambda device: build.counts[-1] * 1000)
+    monkeypatch.setattr(world_bytes, "_used_bytes", lambda device: build.counts[-1] * 1000)
     assert world_bytes.bytes_per_env(10**20, CPU, build, 10**9) == 1000
     assert build.counts[-1] == 64 * 4**6  # 2**27 bytes are seen there, not before
     build.counts.clear()
@@ -84,6 +84,6 @@ def test_the_narrowest_limit_counts(monkeypatch, tmp_path):
 def test_what_this_process_holds_is_read():
     if not memory.PROC.is_dir():
         pytest.skip("not Linux")
-    before = world_bytes._taken(CPU)
+    before = world_bytes._used_bytes(CPU)
     held = torch.ones(2**26)
-    assert world_bytes._taken(CPU) - before > 0.9 * held.nbytes
+    assert world_bytes._used_bytes(CPU) - before > 0.9 * held.nbytes

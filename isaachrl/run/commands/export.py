@@ -1,6 +1,6 @@
-"""The command `mode=export`: each network as TorchScript and ONNX, with a contract that says what its numbers mean.
+"""The command `mode=export`: networks as TorchScript and ONNX, each with a contract as JSON.
 
-Beside them `weights.pt`, a small checkpoint to play, evaluate and start trainings from, but not to resume.
+It also writes `weights.pt`, a small checkpoint to play, evaluate and start trainings from, but not to resume.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
 from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
-from isaachrl.run.commands.evaluate import run_folder
+from isaachrl.run.commands.results import results_folder
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.checkpoint import Checkpoint, save_checkpoint
 
@@ -27,44 +27,41 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.pt"
 TOLERANCE = 1e-4
-CHECKED_INPUTS = 64
+TEST_ROWS = 64
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export(settings: Settings) -> dict[str, Any]:
-    """Write every network that the learner offers into `export/` of the run's folder, compare the two forms, and
-    write `weights.pt`.
+    """Write the learner's networks and `weights.pt` into `export/` of the run's folder.
 
     Returns:
-        By file name, the greatest absolute difference between PyTorch and each exported form.
+        Maximum absolute difference of outputs between PyTorch and each exported file, by file name.
 
     Raises:
-        IsaacHRLError: a package is missing, a network cannot be exported, or the forms disagree.
+        IsaacHRLError: a package is missing, a network cannot be exported, or its outputs differ.
     """
     require_packages()
     learner = trained_learner(settings, 1, settings.run.seed)
-    folder = run_folder(settings).path / "export"
+    folder = results_folder(settings).path / "export"
     folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(weights_alone(settings, learner), folder / WEIGHTS)
+    save_checkpoint(weights_checkpoint(settings, learner), folder / WEIGHTS)
     differences: dict[str, Any] = {}
     networks = learner.exports()
     names = [exported.name for exported in networks]
     if len(set(names)) < len(names):
-        raise IsaacHRLError(f"two networks would have the name of one file, among {', '.join(names)}; rename subtasks")
+        raise IsaacHRLError(f"two networks have the same name, of {', '.join(names)}; rename subtasks")
     for exported in networks:
         differences |= export_network(exported, folder)
     rescue = getattr(settings.task_cfg, "rescue", "none")
     if rescue != "none":
-        log.warning(
-            "the second skill, task.rescue=%s, is not part of this; mode=export skill=%s writes it", rescue, rescue
-        )
+        log.warning("the second skill, task.rescue=%s, is not exported; mode=export skill=%s does so", rescue, rescue)
     for name, difference in differences.items():
         log.info("%s: differs from PyTorch by at most %.2g", folder / name, difference)
     return differences
 
 
-def weights_alone(settings: Settings, learner: Learner) -> Checkpoint:
-    """A checkpoint of what acting needs: no optimiser, no environment's state, no random state."""
+def weights_checkpoint(settings: Settings, learner: Learner) -> Checkpoint:
+    """A checkpoint with only the weights: no optimisers, environment or random state."""
     assert settings.loaded is not None
     return replace(
         settings.loaded,
@@ -77,24 +74,24 @@ def weights_alone(settings: Settings, learner: Learner) -> Checkpoint:
 
 
 def require_packages() -> None:
-    """Refuse to begin without the packages that only exporting needs.
+    """Check that the packages for exporting are installed.
 
     Raises:
-        IsaacHRLError: they are not installed.
+        IsaacHRLError: one is missing.
     """
     missing = [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise IsaacHRLError(f"exporting needs {', '.join(missing)}: type pip install -e '.[export]' in the checkout")
+        raise IsaacHRLError(f"exporting needs {', '.join(missing)}; type pip install -e '.[export]' in the checkout")
 
 
 def export_network(exported: Exported, folder: Path) -> dict[str, float]:
-    """Write one network as `<name>.pt`, `<name>.onnx` and `<name>.json`, and compare the first two with it.
+    """Write a network as `<name>.pt` and `<name>.onnx`, and its contract as `<name>.json`.
 
     Returns:
-        By file name, the greatest absolute difference of outputs on random inputs.
+        Maximum absolute difference of outputs on random inputs, by file name.
 
     Raises:
-        IsaacHRLError: the difference is too large.
+        IsaacHRLError: a difference is too large.
     """
     module = exported.module.cpu().eval()
     example = {name: value.cpu().float() for name, value in exported.inputs.items()}
@@ -109,30 +106,30 @@ def export_network(exported: Exported, folder: Path) -> dict[str, float]:
         "output": exported.output,
         "batch": "the first axis of every input and of the output; any size",
     } | exported.contract
-    described = (json.dumps(contract, indent=2) + "\n").encode()
-    for form, content in (("pt", script), ("onnx", onnx), ("json", described)):
+    contents = {"pt": script, "onnx": onnx, "json": (json.dumps(contract, indent=2) + "\n").encode()}
+    for form, content in contents.items():
         write_atomically(folder / f"{exported.name}.{form}", content)
     return {f"{exported.name}.{form}": difference for form, difference in differences.items()}
 
 
 def _trace(module: torch.nn.Module, example: dict[str, Tensor]) -> tuple[torch.jit.ScriptModule, bytes]:
-    """The network as TorchScript, and the content of its file."""
+    """The network as TorchScript, and its file content."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, tuple(example.values()), check_trace=False)  # compared below anyway
+        traced = torch.jit.trace(module, tuple(example.values()), check_trace=False)  # `_compare` checks it
         assert isinstance(traced, torch.jit.ScriptModule)
         torch.jit.save(traced, buffer := io.BytesIO())
     return traced, buffer.getvalue()
 
 
 def _to_onnx(module: torch.nn.Module, example: dict[str, Tensor], output: str) -> bytes:
-    """The network as ONNX, with a free batch axis."""
+    """The network as ONNX, with a dynamic batch axis."""
     batch = torch.export.Dim("batch", min=1)
-    # an example of one row would be taken for a fixed size
+    # a batch of one row would become a fixed size
     inputs = tuple(value.expand(2, *value.shape[1:]).contiguous() for value in example.values())
-    noisy = logging.getLogger("torch.onnx")
-    level = noisy.level
-    noisy.setLevel(logging.ERROR)
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -141,7 +138,7 @@ def _to_onnx(module: torch.nn.Module, example: dict[str, Tensor], output: str) -
                 dynamic_shapes=tuple({0: batch} for _ in inputs),
             )  # fmt: skip
     finally:
-        noisy.setLevel(level)
+        exporter_log.setLevel(level)
     assert program is not None
     return program.model_proto.SerializeToString()
 
@@ -149,17 +146,18 @@ def _to_onnx(module: torch.nn.Module, example: dict[str, Tensor], output: str) -
 def _compare(
     module: torch.nn.Module, traced: torch.jit.ScriptModule, onnx: bytes, example: dict[str, Tensor]
 ) -> dict[str, float]:
-    """Greatest absolute difference of each form from the network, on a batch of random inputs."""
+    """Maximum absolute difference of outputs of each form from the network, on random inputs."""
     import onnxruntime
 
     generator = torch.Generator().manual_seed(0)
     inputs = {
-        name: value + (1.0 + value.abs()) * torch.randn(CHECKED_INPUTS, *value.shape[1:], generator=generator)
-        for name, value in example.items()  # around the example, for those that live far from zero
+        name: value + (1.0 + value.abs()) * torch.randn(TEST_ROWS, *value.shape[1:], generator=generator)
+        for name, value in example.items()  # around the example: inputs may be far from zero
     }
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     with torch.no_grad():
-        truth = module(*inputs.values())
+        expected = module(*inputs.values())
         script = traced(*inputs.values())
     (result,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-    return {"pt": float((script - truth).abs().max()), "onnx": float((torch.as_tensor(result) - truth).abs().max())}
+    outputs = {"pt": script, "onnx": torch.as_tensor(result)}
+    return {form: float((output - expected).abs().max()) for form, output in outputs.items()}

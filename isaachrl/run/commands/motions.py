@@ -1,4 +1,4 @@
-"""Playing without a checkpoint: the clips a task imitates, as a video and a sheet of stills, and how good they are."""
+"""`mode=play` without a checkpoint: a video and stills of the reference motions of a task, and their checks."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from isaachrl.motion.checks import ClipChecks, check_clip
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
-from isaachrl.run.commands.evaluate import write_summary
+from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.tables import show
 from isaachrl.run.recording.video import Film, Stage
@@ -33,47 +33,50 @@ from isaachrl.sim.soles import robot_soles
 log = logging.getLogger(__name__)
 
 FPS = 30
-VIDEO_S = 30.0  # shared by all clips
-CLIP_S = (2.0, 8.0)  # at least and at most
-STILLS = 12
+VIDEO_S = 30.0  # of all clips together
+CLIP_S = (2.0, 8.0)  # bounds for one clip
+STILLS = 12  # of a clip
 STILL_SIZE, LABEL_PX, DPI = (80, 120), 110, 100
 
 
 def view_motions(settings: Settings) -> dict[str, Any]:
-    """Show the clips of `task.motion` one after the other, moved by no physics, and print what their checks measure."""
+    """Film the clips of `task.motion`, without physics, and print their checks."""
     robot = load_robot(getattr(settings.task_cfg, "robot", "humanoid"))
     clips, _ = load_motion(settings.task_cfg.motion, robot)
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh(settings.task.name)
     video = folder.path / "motions.mp4"
-    made = settings.run.video and _film(clips, robot, video)
+    filmed = settings.run.video and _film(clips, robot, video)
     soles = robot_soles(robot.name)
-    found = {clip.name: check_clip(clip, robot, soles) for clip in clips}
-    show(_table(found))
-    checks = {name: dataclasses.asdict(one) for name, one in found.items()}
+    checks = {clip.name: check_clip(clip, robot, soles) for clip in clips}
+    show(_table(checks))
     stills = folder.path / "motions.png"
-    if made:
+    if filmed:
         write_atomically(stills, _sheet(clips, robot))
-    pictures = {"video": str(video), "sheet": str(stills)} if made else {"video": None, "sheet": None}
-    summary: dict[str, Any] = {"task": settings.task.name, "clips": checks} | pictures
+    summary: dict[str, Any] = {
+        "task": settings.task.name,
+        "clips": {name: dataclasses.asdict(measured) for name, measured in checks.items()},
+        "video": str(video) if filmed else None,
+        "sheet": str(stills) if filmed else None,
+    }
     write_summary(summary, folder.path / "motions.json")
     return summary
 
 
 def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
-    """Draw every clip; returns whether there is a video."""
+    """Film every clip; returns whether rendering works."""
     try:
         stage = Stage(Scene(robot=robot.name))
     except RenderError as error:
         log.warning("no video: %s", error)
         return False
     library = MotionLibrary(clips, robot, "cpu")
-    log.info("drawing %s, a minute or more without a GPU; video=false leaves it out", path)
+    log.info("recording %s, which takes a minute or more without a GPU; video=false disables it", path)
     limit = min(max(VIDEO_S / len(clips), CLIP_S[0]), CLIP_S[1])
     film = Film(stage, path, Fraction(FPS))
     with contextlib.closing(film), film.writer:
         for index, clip in enumerate(clips):
             film.cut()
-            seconds = min(clip.duration_s * (2.0 if clip.loop else 1.0), limit)  # twice: to see the seam
+            seconds = min(clip.duration_s * (2.0 if clip.loop else 1.0), limit)  # twice, to show the seam
             times = torch.arange(0.0, seconds, 1.0 / FPS)
             qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, index), times))
             for row in qpos.numpy():
@@ -84,7 +87,7 @@ def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
 
 
 def _sheet(clips: list[Clip], robot: Robot) -> bytes:
-    """A row of stills for each clip, seen from the side, evenly over its length; as PNG."""
+    """A row of evenly spaced stills for each clip, from the side; as PNG."""
     width, height = STILL_SIZE
     library = MotionLibrary(clips, robot, "cpu")
     figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
@@ -105,8 +108,8 @@ def _sheet(clips: list[Clip], robot: Robot) -> bytes:
     return buffer.getvalue()
 
 
-def _table(found: dict[str, ClipChecks]) -> Table:
-    """One clip a row, one measure a column."""
+def _table(checks: dict[str, ClipChecks]) -> Table:
+    """A row for each clip, a column for each measure."""
     result = Table(title="motions")
     headers = (
         "speed m/s",
@@ -122,7 +125,7 @@ def _table(found: dict[str, ClipChecks]) -> Table:
     result.add_column("s", justify="right")
     for name in headers:
         result.add_column(name, justify="right")
-    for clip, one in found.items():
+    for clip, one in checks.items():
         result.add_row(
             clip, f"{one.length_s:.2f}", f"{one.forward_m_s if one.forward_m_s < -0.1 else one.speed_m_s:.2f}",
             f"{one.turn_rad_s:.2f}", f"{one.slip_cm:.2f}", f"{one.penetration_mm:.1f}",

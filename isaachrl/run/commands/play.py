@@ -1,4 +1,4 @@
-"""The command `mode=play`: a video and stills of the deterministic policy, and what its episodes amounted to."""
+"""The command `mode=play`: a video and stills of the deterministic policy, and a table of its episodes."""
 
 import logging
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ from rich.table import Table
 from isaachrl.envs.env import Env
 from isaachrl.errors import RenderError
 from isaachrl.files import write_atomically
-from isaachrl.run.build import actor
-from isaachrl.run.commands.evaluate import evaluation_seed, run_folder, share, write_summary
-from isaachrl.run.config.settings import Acting, Settings
-from isaachrl.run.recording.paintings import PictureRecorder, paints
+from isaachrl.run.build import build_policy
+from isaachrl.run.commands.results import results_folder, write_summary
+from isaachrl.run.config.run_cfg import PolicyKind
+from isaachrl.run.config.settings import Settings
+from isaachrl.run.recording.paintings import PictureRecorder, renders_itself
 from isaachrl.run.recording.tables import cell, show
 from isaachrl.run.recording.video import Recorder
-from isaachrl.run.rollout import Episodes, run_episodes
+from isaachrl.run.rollout import Episodes, run_episodes, split_episodes
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +27,16 @@ VIDEO_LIMIT = 1800  # frames: a minute
 
 
 def play(settings: Settings) -> dict[str, Any]:
-    """Play a few episodes of a trained run, or, without a checkpoint, show the motions that a task imitates."""
-    if settings.loaded is None and settings.run.policy is Acting.trained and hasattr(settings.task_cfg, "motion"):
+    """Play a few episodes of a policy; without a checkpoint, show the motions that the task imitates."""
+    if settings.loaded is None and settings.run.policy is PolicyKind.trained and hasattr(settings.task_cfg, "motion"):
         from isaachrl.run.commands.motions import view_motions
 
         return view_motions(settings)
-    wanted = settings.run.episodes if "episodes" in settings.typed else EPISODES
-    num_envs, per_env = share(wanted, settings.run.num_envs or 1)
-    env, policy, _ = actor(settings, num_envs, evaluation_seed(settings))
-    folder = run_folder(settings).path
-    log.info("%s: playing %d episode%s in %s", settings.task.name, wanted, "s" * (wanted > 1), folder)
+    count = settings.run.episodes if "episodes" in settings.typed else EPISODES
+    num_envs, per_env = split_episodes(count, settings.run.num_envs or 1)
+    env, policy, _ = build_policy(settings, num_envs, settings.evaluation_seed)
+    folder = results_folder(settings).path
+    log.info("%s: playing %d episode%s in %s", settings.task.name, count, "s" * (count > 1), folder)
     with filming(env, folder / "play.mp4", settings.run.video) as recorder:
         if recorder is None:
             episodes = run_episodes(env, policy, per_env)
@@ -59,21 +60,23 @@ def play(settings: Settings) -> dict[str, Any]:
 
 
 @contextmanager
-def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRecorder | None]:
-    """A recorder of environment 0; None where no video is wanted, or none can be made (the reason is logged).
+def filming(env: Env, path: Path, enabled: bool) -> Iterator[Recorder | PictureRecorder | None]:
+    """Context with a recorder of environment 0; None if disabled or if rendering fails (the reason is logged).
 
-    Beside the video a sheet with stills of its episodes is written, under the same name as a JPEG.
+    It also writes a sheet with stills of the episodes, a JPEG beside the video.
     """
     recorder: Recorder | PictureRecorder | None = None
-    if wanted:
+    if enabled:
         try:
-            recorder = PictureRecorder(env, path, VIDEO_LIMIT) if paints(env) else Recorder(env, path, VIDEO_LIMIT)
+            recorder = (
+                PictureRecorder(env, path, VIDEO_LIMIT) if renders_itself(env) else Recorder(env, path, VIDEO_LIMIT)
+            )
         except RenderError as error:
             log.warning("no video: %s", error)
     if recorder is None:
         yield None
         return
-    log.info("drawing a film on the way, a minute or more without a GPU; video=false leaves it out")
+    log.info("recording a video, which takes a minute or more without a GPU; video=false disables it")
     try:
         with recorder.writer:
             yield recorder
@@ -86,15 +89,15 @@ def filming(env: Env, path: Path, wanted: bool) -> Iterator[Recorder | PictureRe
         write_atomically(path.with_suffix(".jpg"), sheet)
 
 
-def table(episodes: Episodes, most: int = 20) -> Table:
-    """The first episodes, one a row, and the means of all."""
+def table(episodes: Episodes, max_rows: int = 20) -> Table:
+    """A row for each of the first episodes, and the means over all."""
     result = Table(title="episodes")
     names = ["return", "length", *episodes.metrics]
     for name in ("", *names):
         result.add_column(name, justify="right")
     columns = [episodes.returns, episodes.lengths, *episodes.metrics.values()]
     rows = list(zip(*(column.flatten().tolist() for column in columns), strict=True))
-    for number, row in enumerate(rows[:most], 1):
+    for number, row in enumerate(rows[:max_rows], 1):
         result.add_row(str(number), *(cell(value) for value in row))
     summary = episodes.summary()
     means = [summary["return_mean"], summary["length_mean"], *(summary[name] for name in episodes.metrics)]

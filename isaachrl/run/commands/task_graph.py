@@ -18,28 +18,28 @@ from isaachrl.run.storage.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
-Place = tuple[float, float]
+Position = tuple[float, float]
 
 
-def show_task_graph(settings: Settings) -> dict[str, Any]:
-    """Print the task graph of a task and draw it.
+def task_graph(settings: Settings) -> dict[str, Any]:
+    """Print and draw the task graph of a task.
 
     Raises:
-        ConfigError: the task declares none.
+        ConfigError: the task has none.
     """
     env = build_env(settings, 1, settings.run.seed)
-    found = getattr(env, "task_graph", None)
-    if not isinstance(found, TaskGraph):
+    graph = getattr(env, "task_graph", None)
+    if not isinstance(graph, TaskGraph):
         raise ConfigError(f"task={settings.task.name} declares no task graph; TaxiFuel and ShipSteering do")
-    sys.stdout.write(found.text() + "\n")
+    sys.stdout.write(graph.text() + "\n")
     folder = RunFolder(Path(settings.run.run_dir or Path("runs") / settings.task.name / "graph"))
-    write_atomically(folder.path / "graph.png", draw(found, settings.task.name))
+    write_atomically(folder.path / "graph.png", draw(graph, settings.task.name))
     log.info("drawn in %s", folder.path / "graph.png")
-    return {"task": settings.task.name, "subtasks": len(found.subtasks), "actions": len(found.actions)}
+    return {"task": settings.task.name, "subtasks": len(graph.subtasks), "actions": len(graph.actions)}
 
 
-def places(graph: TaskGraph) -> dict[str, Place]:
-    """Where each node stands: one row a level, the root above, each node below all that call it."""
+def positions(graph: TaskGraph) -> dict[str, Position]:
+    """Position of each node: a row for each level, the root on top, each node below all of its parents."""
     level = {name: len(path) - 1 for path in graph.paths() for name in path[-1:]}
     lowest = max(level.values()) + 1
     level |= {name: lowest for name in graph.actions}
@@ -52,15 +52,16 @@ def places(graph: TaskGraph) -> dict[str, Place]:
 
 
 def draw(graph: TaskGraph, title: str) -> bytes:
-    """The graph as PNG: boxes are subtasks, plain words are actions, lines go from who calls to who is called."""
-    where = places(graph)
-    widest = max(sum(1 for other in where.values() if other[1] == y) for _, y in where.values())
-    figure = Figure(figsize=(max(1.5 * widest, 6.0), 1.5 * (1 - min(y for _, y in where.values()))), dpi=90)
+    """The graph as PNG: subtasks are boxes, actions plain names, and lines join parents and children."""
+    where = positions(graph)
+    rows = [y for _, y in where.values()]
+    width = max(rows.count(y) for y in rows)
+    figure = Figure(figsize=(max(1.5 * width, 6.0), 1.5 * (1 - min(rows))), dpi=90)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 0.92))
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(min(y for _, y in where.values()) - 0.4, 0.4)
+    axes.set_ylim(min(rows) - 0.4, 0.4)
     figure.suptitle(title, fontsize=11)
     for subtask in graph.subtasks:
         for child in subtask.children:

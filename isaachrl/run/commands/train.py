@@ -6,36 +6,37 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError
+from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
-from isaachrl.run.build import build_env, build_learner, check_room, load_weights, reason, seed_everything
-from isaachrl.run.commands.evaluate import write_summary
-from isaachrl.run.config.settings import DEFAULT_NUM_ENVS, OF_THE_CALL, RunCfg, Settings
+from isaachrl.run.build import build_env, build_learner, check_room, load_weights, seed_everything
+from isaachrl.run.commands.results import write_summary
+from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, RunCfg
+from isaachrl.run.config.settings import Settings
 from isaachrl.run.loop.stop import Stop
 from isaachrl.run.loop.train_loop import Identity, TrainLoop
-from isaachrl.run.storage.checkpoint import LAST
+from isaachrl.run.storage.checkpoint import LAST, Checkpoint
 from isaachrl.run.storage.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
-# what a continuation may have otherwise than the run: how long, how and on what it runs, and what it keeps
-_MAY_CHANGE = {*OF_THE_CALL, "max_iterations", "train.max_iterations", "save_every_s", "sim", "train.checkpoint_replay"}
-_WORLDS = {"num_envs", "seed"}  # the environments' state would fit no others
+# keys that may differ in a continuation: length, device, engine and storage
+_MAY_CHANGE = {*CALL_KEYS, "max_iterations", "train.max_iterations", "save_every_s", "sim", "train.checkpoint_replay"}
+_ENV_KEYS = {"num_envs", "seed"}  # keys that the stored state of the environments depends on
 
 
 def train(settings: Settings, stop: Stop | None = None) -> Path | None:
-    """Train from the beginning, from given weights, or on from where a run stopped.
+    """Train a new run, a new run from the weights of a checkpoint, or continue a run.
 
     Args:
         settings: of the run.
-        stop: tells when to stop; its `number` stays 0 when the training is complete.
+        stop: request to stop; its `number` is 0 if the training is complete.
 
     Returns:
-        The run's folder; None in the processes of a training that leave the files to the first.
+        The run's folder; None on ranks other than 0.
     """
     if settings.run.resume:
-        _refuse_changes(settings)
+        _check_unchanged(settings)
     seed, num_envs = settings.run.seed, distributed.own_share(settings.num_envs, "num_envs")
     check_room(settings, num_envs)
     seed_everything(seed)
@@ -44,31 +45,31 @@ def train(settings: Settings, stop: Stop | None = None) -> Path | None:
     if distributed.size() > 1:
         if not learner.DISTRIBUTED:
             raise ConfigError(f"the learner {settings.learner.name} trains in one process; type python train.py …")
-        seed_everything(distributed.own_seed(seed))  # the weights are alike now, what is drawn must not be
-    folder = _folder(settings) if distributed.rank() == 0 else None
+        seed_everything(distributed.own_seed(seed))  # after the weights, which must be the same on all ranks
+    folder = _run_folder(settings.run, settings.task.name) if distributed.rank() == 0 else None
     with nullcontext() if folder is None else folder.locked():
         return _train(settings, learner, folder, stop)
 
 
 def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop: Stop | None) -> Path | None:
-    """What `train` does once it has the folder for itself."""
+    """Train with the folder locked."""
     run, config = settings.run, settings.plain()
-    if folder is not None and _new(run) and (folder.checkpoints / LAST).exists():
+    if folder is not None and _is_new(run) and (folder.checkpoints / LAST).exists():
         raise ConfigError(
-            f"run_dir={folder.path} holds a training already; type resume={folder.path} to go on with it, another"
+            f"run_dir={folder.path} has a training already; type resume={folder.path} to continue it, another"
             " run_dir, or remove that folder"
         )
     identity = Identity(settings.task.name, settings.learner.name, config)
     loop = TrainLoop(learner, folder, identity, run.save_every_s, stop)
-    if run.resume:
-        _restore(loop, settings)
+    if settings.loaded is not None and run.resume:
+        _restore(loop, settings.loaded, run.resume)
     elif settings.loaded is not None:
-        load_weights(learner, settings)
-        learner.iteration = learner.samples = 0  # a new training that only starts from those weights
+        load_weights(learner, settings.loaded)
+        learner.iteration = learner.samples = 0  # a new training that starts from these weights
     if learner.iteration > learner.max_iterations:
         raise ConfigError(
-            f"max_iterations={learner.max_iterations} is the total, and {learner.iteration} iterations of this run are"
-            f" done; type max_iterations={learner.iteration + 1} or more"
+            f"max_iterations={learner.max_iterations} is the total, but this run has done {learner.iteration}"
+            f" iterations; type max_iterations={learner.iteration + 1} or more"
         )
     if folder is None:
         loop.run()
@@ -89,47 +90,46 @@ def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop:
     return folder.path
 
 
-def _folder(settings: Settings) -> RunFolder:
-    """Where the run goes: a folder that was named, the one it is resumed in, or a fresh one."""
-    run = settings.run
+def _run_folder(run: RunCfg, task: str) -> RunFolder:
+    """The folder of `run_dir=`, of the resumed run, or a new one."""
     if run.run_dir:
         return RunFolder(Path(run.run_dir))
-    resumed = _resumed(run)
-    return RunFolder(resumed) if resumed is not None else RunFolder.fresh(settings.task.name)
+    resumed = _resumed_folder(run)
+    return RunFolder(resumed) if resumed is not None else RunFolder.fresh(task)
 
 
-def _resumed(run: RunCfg) -> Path | None:
-    """The folder of the run that `resume=` names by a folder or a file; None if there is none."""
+def _resumed_folder(run: RunCfg) -> Path | None:
+    """The folder of the run that `resume=` names by its folder or a file; None if there is none."""
     source = Path(run.resume or "")
     if run.resume and source.is_dir():
         return source
     return source.parent.parent if source.parent.name == "checkpoints" else None
 
 
-def _new(run: RunCfg) -> bool:
-    """Whether this is another run than the one it is resumed from, if any: it goes into another folder."""
-    resumed = _resumed(run)
+def _is_new(run: RunCfg) -> bool:
+    """Whether this run has another folder than the one that it resumes, if any."""
+    resumed = _resumed_folder(run)
     return resumed is None or (run.run_dir is not None and Path(run.run_dir).resolve() != resumed.resolve())
 
 
-def _refuse_changes(settings: Settings) -> None:
-    """A run goes on as what it is: with its worlds in any case, and with all that it learns in its own folder.
+def _check_unchanged(settings: Settings) -> None:
+    """Check the keys of a continuation: of the environments in a new folder, of all that learns in the run's own.
 
     Raises:
-        CheckpointError: a key was changed that may not be.
+        CheckpointError: a key was changed that must not be.
     """
     run = settings.run
     assert settings.loaded is not None and run.resume
-    was, now = _flat(settings.loaded.config), _flat(settings.plain())
-    for values in (was, now):
+    stored, present = _flat(settings.loaded.config), _flat(settings.plain())
+    for values in (stored, present):
         values["num_envs"] = values.get("num_envs") or DEFAULT_NUM_ENVS
-    checked = was.keys() & now.keys() & (_WORLDS if _new(run) else was.keys() - _MAY_CHANGE)
-    changed = sorted(key for key in checked if was[key] != now[key] and not _moved(was[key], now[key]))
+    fixed = stored.keys() & present.keys() & (_ENV_KEYS if _is_new(run) else stored.keys() - _MAY_CHANGE)
+    changed = sorted(k for k in fixed if stored[k] != present[k] and not _is_moved_file(stored[k], present[k]))
     if changed:
-        named = ", ".join(f"{key}={was[key]}, not {now[key]}" for key in changed)
-        new = "" if _WORLDS & {*changed} else " run_dir=FOLDER along with it for a new run that goes on from here, or"
+        pairs = ", ".join(f"{key}={stored[key]}, not {present[key]}" for key in changed)
+        new = "" if _ENV_KEYS & {*changed} else " run_dir=FOLDER as well for a new run that continues from here, or"
         raise CheckpointError(
-            f"the run was made with {named}, and an exact continuation needs the same; leave"
+            f"the run was made with {pairs}, and an exact continuation needs the same; leave"
             f" {', '.join(f'{key}=' for key in changed)} out, or type{new} checkpoint={run.resume} for a new training"
             " that starts from its weights"
         )
@@ -137,41 +137,43 @@ def _refuse_changes(settings: Settings) -> None:
 
 def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Nested values by their dotted key."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in values.items():
-        found |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
-    return found
+        flat |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return flat
 
 
-def _moved(before: Any, after: Any) -> bool:
-    """Whether a file that a run was made with has another path now, being no longer where it was."""
-    return all(isinstance(path, str) and Path(path).suffix for path in (before, after)) and not Path(before).exists()
+def _is_moved_file(stored: Any, present: Any) -> bool:
+    """Whether two values are paths of files, of which the stored one no longer exists."""
+    return all(isinstance(path, str) and Path(path).suffix for path in (stored, present)) and not Path(stored).exists()
 
 
-def _restore(loop: TrainLoop, settings: Settings) -> None:
-    """Put a run back to where it stopped."""
-    assert settings.loaded is not None
-    processes = 1 + len(settings.loaded.others)
+def _restore(loop: TrainLoop, checkpoint: Checkpoint, source: str) -> None:
+    """Restore a run from a checkpoint.
+
+    Args:
+        loop: of the new process.
+        checkpoint: of the run.
+        source: what was typed as `resume=`.
+
+    Raises:
+        CheckpointError: its state does not fit.
+    """
+    processes = 1 + len(checkpoint.others)
     if processes != distributed.size():
         raise CheckpointError(
             f"the run was made by {processes} process(es), and an exact continuation needs as many, not"
             f" {distributed.size()}; start it with torchrun --nproc-per-node={processes}, or type"
-            f" checkpoint={settings.run.resume} for its weights"
+            f" checkpoint={source} for its weights"
         )
     try:
-        loop.restore(settings.loaded)
+        loop.restore(checkpoint)
     except IsaacHRLError:
         raise
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # the content of a file can be wrong in any way
         raise CheckpointError(
-            f"the state in the checkpoint does not fit the present configuration ({reason(error)}); leave out the keys"
-            " that change sizes; if there are none, another version made the run: type"
-            f" checkpoint={settings.run.resume} for its weights"
-        ) from error
-    except Exception as error:  # anything can be wrong with what a file holds
-        raise CheckpointError(
-            f"the state in the checkpoint is not laid out as here ({type(error).__name__}: {reason(error)}); leave out"
-            " the keys that change what the learner does; if there are none, another version made the run, and it"
-            f" cannot go on: type checkpoint={settings.run.resume} along with the same task= and train= for a new"
-            " training that starts from its weights"
+            f"the state in the checkpoint does not fit the present configuration ({type(error).__name__}:"
+            f" {brief(error, 300)}); leave out the keys that change sizes or the learner; if there are none, another"
+            f" version made the run: type checkpoint={source} with the same task= and train= for a new training that"
+            " starts from its weights"
         ) from error

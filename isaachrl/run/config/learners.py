@@ -1,4 +1,4 @@
-"""The learners that this library ships; importing a family registers it."""
+"""The shipped learners; importing a family registers them."""
 
 import importlib
 
@@ -6,6 +6,6 @@ FAMILIES = ("skills", "ppo", "goals", "task_graph", "subgoals")
 
 
 def load_learners() -> None:
-    """Import every family, so that its learners are known by name."""
+    """Import every family, which registers its learners."""
     for family in FAMILIES:
         importlib.import_module(f"isaachrl.learn.{family}")

@@ -1,149 +1,46 @@
-"""What a run is told: the keys of the top level, and how they become a task, a learner and their configurations.
+"""The settings of a run: a task, a learner and their configurations, resolved from YAML, command line and checkpoint.
 
-A value is looked for in this order: what the user typed, the configuration stored in the checkpoint, the recipe
-of the task or the device, the YAML files, the defaults of the dataclasses.
+Precedence: what the user typed, the configuration stored in the checkpoint, the recipe of the task or the device, the
+YAML files, the defaults of the dataclasses.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from isaachrl import config
-from isaachrl.config import bounded, merge
+from isaachrl.config import merge
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError, nearest
 from isaachrl.learn import distributed
 from isaachrl.learn.registry import LearnerEntry, learner_entry
-from isaachrl.maths.seeds import LARGEST_SEED
+from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.config.learners import load_learners
+from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, Mode, RunCfg
 from isaachrl.run.storage.checkpoint import Checkpoint
-from isaachrl.run.storage.skill_file import is_skill_file, load_checkpoint_or_skill, require_whole
+from isaachrl.run.storage.skill_file import is_skill_file, load_checkpoint_or_skill, require_trainable
 
 Values = dict[str, Any]
 
-SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by the section they go to
-DEFAULT_NUM_ENVS = 256
-_OWN = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
-# how a run was started, as against what it is: not taken over from a stored configuration
-OF_THE_CALL = (
-    "mode",
-    "checkpoint",
-    "resume",
-    "run_dir",
-    "recipe",
-    "test",
-    "device",
-    "cuda_graph",
-    "episodes",
-    "video",
-    "policy",
-    "help",
-)
-
-
-class Mode(Enum):
-    """What to do."""
-
-    train = "train"
-    play = "play"
-    evaluate = "evaluate"
-    export = "export"
-    task_graph = "task_graph"
-
-
-class Acting(Enum):
-    """Who acts in play and evaluation: what was trained, or uniformly random actions as a baseline."""
-
-    trained = "trained"
-    random = "random"
-
-
-@dataclass
-class RunCfg:
-    """The keys of the top level.
-
-    Args:
-        task: the section of the task; `name` says which.
-        train: the section of the learner; `name` says which.
-        sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
-        device: `auto`, `cpu`, `cuda:0`, …
-        cuda_graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
-        num_envs: environments in parallel, those of all processes together; nothing takes the recipe's number.
-        seed: of everything random.
-        max_iterations: shorthand of `train.max_iterations`; nothing takes the recipe's or the learner's own.
-        mode: what to do.
-        checkpoint: what play, evaluate and export load (a run, a checkpoint or a skill file); in training, the
-            weights to start from.
-        policy: who acts in play and evaluation; `random` needs no checkpoint.
-        skill: shorthand of `task.skill`; of `checkpoint` where a task commands none, to look at the skill itself.
-        motion: shorthand of `task.motion`.
-        run_dir: the run's folder; nothing makes `runs/<task>/<time>`.
-        resume: run folder to continue from its `checkpoints/last.pt`.
-        save_every_s: seconds from one `checkpoints/last.pt` to the next; nothing goes by what it costs.
-        video: whether playing writes a video.
-        recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task or, if there is
-            none, after the device; `none` applies none.
-        test: the same as `mode=play`.
-        episodes: how many episodes an evaluation counts.
-        help: only list every key with its value; what `--help` becomes.
-    """
-
-    RENAMED: ClassVar[dict[str, str]] = {"graph": "cuda_graph"}
-
-    task: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
-    sim: str = "auto"
-    device: str = "auto"
-    cuda_graph: str = "auto"
-    num_envs: int | None = None
-    seed: int = bounded(0, 0, LARGEST_SEED)
-    max_iterations: int | None = None
-    mode: Mode = Mode.train
-    checkpoint: str | None = None
-    policy: Acting = Acting.trained
-    skill: str | None = None
-    motion: str | None = None
-    run_dir: str | None = None
-    resume: str | None = None
-    save_every_s: float | None = None
-    video: bool = True
-    recipe: str = "auto"
-    test: bool = False
-    episodes: int = 256
-    help: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse numbers of which nothing can come."""
-        if self.num_envs is not None and self.num_envs < 1:
-            raise ConfigError(f"num_envs={self.num_envs}: at least 1 environment is needed, type num_envs=1 or more")
-        if self.max_iterations is not None and self.max_iterations < 1:
-            raise ConfigError(f"max_iterations={self.max_iterations}: type max_iterations=1 or more")
-        if self.save_every_s is not None and not self.save_every_s >= 0:
-            raise ConfigError(f"save_every_s={self.save_every_s}: type save_every_s=0 (every iteration) or more")
-        if self.episodes < 1:
-            raise ConfigError(f"episodes={self.episodes}: type episodes=1 or more")
-        for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
-            if getattr(self, key) == "":  # must not be the same as nothing: a run would begin instead of going on
-                raise ConfigError(
-                    f"{key}= is empty, as a shell variable is that nobody has set; type {key}=PATH or leave {key}= out"
-                )
+SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by their section
+_ADVICE = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A run, resolved and checked.
+    """A run, resolved and validated.
 
     Args:
-        run: the keys of the top level; `max_iterations` is a number now.
-        device: where tensors live.
-        task: the registered task, and `task_cfg`, its configuration.
-        learner: the registered learner, and `learner_cfg`, its configuration.
-        loaded: the checkpoint that `resume` or `checkpoint` names.
+        run: the top-level keys, with `max_iterations` set.
+        device: of the tensors.
+        task, task_cfg: the registered task and its configuration.
+        learner, learner_cfg: the registered learner and its configuration.
+        loaded: the checkpoint of `resume` or `checkpoint`.
         typed: what the user typed, as nested values.
     """
 
@@ -158,11 +55,19 @@ class Settings:
 
     @property
     def num_envs(self) -> int:
-        """Environments in parallel."""
+        """Number of environments, over all processes."""
         return self.run.num_envs or DEFAULT_NUM_ENVS
 
+    @property
+    def evaluation_seed(self) -> int:
+        """The typed seed, else one that differs from the training's, for episodes it has not trained on."""
+        if "seed" in self.typed:
+            return self.run.seed
+        trained = self.loaded.config.get("seed", 0) if self.loaded else 0
+        return sub_seed(int(trained), Stream.evaluation)
+
     def plain(self) -> Values:
-        """The whole configuration as nested dicts of plain values, every default written out."""
+        """The whole configuration as nested dicts of plain values, including defaults."""
         top = _plain(self.run)
         top["task"] = {"name": self.task.name} | _plain(self.task_cfg)
         top["train"] = {"name": self.learner.name} | _plain(self.learner_cfg)
@@ -170,11 +75,11 @@ class Settings:
 
 
 def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None) -> Settings:
-    """Turn the composed configuration into a run.
+    """Resolve the composed configuration.
 
     Args:
-        composed: nested values of YAML and command line together.
-        typed: the part of them that the user typed; it wins over recipes and over what a checkpoint stores.
+        composed: nested values of YAML files and command line.
+        typed: those that the user typed; they override recipes and the configuration of a checkpoint.
 
     Raises:
         ConfigError: an unknown task, learner, key, device or recipe, or a value of the wrong type or range.
@@ -186,50 +91,48 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     values = {key: value for key, value in composed.items() if value is not None}
     values["train"] = dict(_mapping(values.get("train"), "train"))
     recipes = _mapping(values["train"].pop("recipes", None), "train.recipes")
-    values, typed = (_skill_to_look_at(layer, values) for layer in (values, typed))
-    _check_agreement(typed)
-    values, typed = _spread(values), _spread(typed)
-    _point_to_section(values)
+    values, typed = (_skill_as_checkpoint(layer, values) for layer in (values, typed))
+    _check_conflicts(typed)
+    values, typed = _expand_shorthands(values), _expand_shorthands(typed)
+    _check_sections(values)
     if values.get("mode") == "graph":
         raise ConfigError("mode=graph is called mode=task_graph now")
     first = config.build(RunCfg, merge(values, typed))
     mode = Mode.play if first.test else first.mode
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
-        base = _stored(loaded, resuming=mode is Mode.train)
-        values = _without_others(values, base)
+        base = _stored_values(loaded, resuming=mode is Mode.train)
+        values = _without_mismatched_sections(values, base)
     else:
         base = _recipe(recipes, first, _device(first), mode)
-    run = config.build(RunCfg, merge(merge(values, _spread(base)), typed) | {"mode": mode.value})
+    run = config.build(RunCfg, merge(merge(values, _expand_shorthands(base)), typed) | {"mode": mode.value})
     return _finalize(run, _device(run), loaded, typed)
 
 
 def _device(run: RunCfg) -> torch.device:
-    """Where the tensors of a run live; of several processes, those of this one."""
+    """The device of this process."""
     return distributed.own_device(registry.choose_device(run.device, run.sim))
 
 
 def _mapping(value: Any, path: str) -> Mapping[str, Any]:
-    """The keys and values that stand at a place of the configuration; none where it is empty."""
+    """A section of the configuration as a mapping; empty if there is none."""
     if value is not None and not isinstance(value, Mapping):
         raise ConfigError(f"{path}={value!r}: expected keys with values, such as {{'key': value}}")
     return value or {}
 
 
 def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
-    """Read the checkpoint a run names, and compare it with the task and learner that the user named."""
+    """Read the checkpoint of a run, and check it against the task and learner that the user typed."""
     if run.resume and mode is not Mode.train:
-        raise ConfigError(f"resume= continues a training, and this is mode={mode.value}; type checkpoint={run.resume}")
+        raise ConfigError(f"resume= continues a training, but mode={mode.value}; type checkpoint={run.resume}")
     if run.resume and run.checkpoint:
-        raise ConfigError(
-            "resume= and checkpoint= exclude each other; type resume= to continue a run exactly as it was"
-        )
+        raise ConfigError("resume= and checkpoint= exclude each other; type resume= to continue a run exactly")
     source = run.resume or run.checkpoint
     if not source:
         return None
     loaded = load_checkpoint_or_skill(Path(source))
     if mode is Mode.train:
-        require_whole(loaded, source, resumed=bool(run.resume))
+        require_trainable(loaded, source, resumed=bool(run.resume))
     task, learner = (typed.get(section, {}).get("name") for section in ("task", "train"))
     if task not in (None, loaded.task) and is_skill_file(loaded):
         raise CheckpointError(f"{source} is a skill; for task={task} to command it, type skill={source}")
@@ -237,43 +140,41 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
     return loaded
 
 
-def _stored(loaded: Checkpoint, resuming: bool) -> Values:
-    """What a checkpoint's own configuration contributes: task and learner; when resuming, the whole run."""
+def _stored_values(loaded: Checkpoint, resuming: bool) -> Values:
+    """The stored configuration: task, learner and engine; when resuming, all keys but those of the invocation."""
     if not resuming:
         return {key: loaded.config[key] for key in ("task", "train", "sim") if key in loaded.config}
-    known = {item.name for item in fields(RunCfg)} - set(OF_THE_CALL)
+    known = {item.name for item in fields(RunCfg)} - set(CALL_KEYS)
     return {key: value for key, value in loaded.config.items() if key in known}
 
 
-def _without_others(values: Values, stored: Values) -> Values:
-    """Values without the sections of another task or learner than the checkpoint's, which YAML chose unasked."""
-    others = [name for name in ("task", "train") if values.get(name, {}).get("name") != stored[name]["name"]]
-    return {key: value for key, value in values.items() if key not in others}
+def _without_mismatched_sections(values: Values, stored: Values) -> Values:
+    """Values without the YAML's sections of another task or learner than the checkpoint's."""
+    mismatched = [name for name in ("task", "train") if values.get(name, {}).get("name") != stored[name]["name"]]
+    return {key: value for key, value in values.items() if key not in mismatched}
 
 
 def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode: Mode) -> Values:
-    """The overlay for the task or the device, or the one asked for by name; what it says under `tasks` of this task
-    is laid over it.
-    """
+    """The recipe that `recipe=` names (`auto`: of the task or the device), with its overlay for the task."""
     name, task = run.recipe, str(run.task.get("name"))
     if name == "none":
         return {}
     if name != "auto" and name not in recipes:
-        fitting = [other for other in recipes if other == task or other not in registry.names()]
-        raise ConfigError(f"recipe={name} is unknown{nearest(name, [*fitting, 'auto', 'none'])}")
+        valid = [other for other in recipes if other == task or other not in registry.names()]
+        raise ConfigError(f"recipe={name} is unknown{nearest(name, [*valid, 'auto', 'none'])}")
     if name == "auto":
         name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
     chosen = dict(_mapping(recipes.get(name), f"train.recipes.{name}"))
     tasks = _mapping(chosen.pop("tasks", None), f"train.recipes.{name}.tasks")
     chosen = merge(chosen, _mapping(tasks.get(task), f"train.recipes.{name}.tasks.{task}"))
-    if mode is not Mode.train:  # the sizes of a training are not those of a look at it
+    if mode is not Mode.train:  # sizes of a training
         chosen.pop("num_envs", None)
         chosen.pop("max_iterations", None)
     return chosen
 
 
 def _finalize(run: RunCfg, device: torch.device, loaded: Checkpoint | None, typed: Values) -> Settings:
-    """Look the task and the learner up by name and build their configurations."""
+    """Look up the task and the learner, and build their configurations."""
     load_learners()
     task = registry.entry(_name(run.task, "task"))
     learner = learner_entry(_name(run.train, "train"))
@@ -289,15 +190,15 @@ def _finalize(run: RunCfg, device: torch.device, loaded: Checkpoint | None, type
         if loaded is None or not _is_outdated(loaded, task, learner):
             raise
         raise CheckpointError(
-            f"the checkpoint was written by an earlier version of isaachrl, whose keys were others ({error}); use it with"
-            " that version, or train again"
+            f"the checkpoint was written by an earlier version of isaachrl with other keys ({error}); use it with that"
+            " version, or train again"
         ) from error
     run.max_iterations = learner_cfg.max_iterations
     return Settings(run, device, task, task_cfg, learner, learner_cfg, loaded, typed)
 
 
 def _is_outdated(loaded: Checkpoint, task: registry.Entry, learner: LearnerEntry) -> bool:
-    """Whether the configuration that a checkpoint stores is not valid any more."""
+    """Whether the stored configuration of a checkpoint is no longer valid."""
     sections = [dict(loaded.config.get(name, {})) for name in ("task", "train")]
     for section in sections:
         section.pop("name", None)
@@ -318,20 +219,20 @@ def _name(section: Mapping[str, Any], key: str) -> str:
     return name
 
 
-def _check_agreement(typed: Values) -> None:
-    """Refuse two spellings of one setting with different values: one would win, and nobody would say which."""
+def _check_conflicts(typed: Values) -> None:
+    """Raise if a key and its shorthand were typed with different values."""
     mode = typed.get("mode", Mode.play.value)
     if typed.get("test") and mode != Mode.play.value:
-        raise ConfigError(f"test=true is mode=play, and this is mode={mode} too; type one of them")
+        raise ConfigError(f"test=true means mode=play, but mode={mode} was typed too; type one of them")
     for section, keys in SHORTHANDS.items():
         for key in keys:
             short, long = typed.get(key), (typed.get(section) or {}).get(key)
             if None not in (short, long) and short != long:
-                raise ConfigError(f"{key}={short} and {section}.{key}={long} are one setting; type one of them")
+                raise ConfigError(f"{key}={short} and {section}.{key}={long} are the same setting; type one of them")
 
 
-def _spread(layer: Mapping[str, Any]) -> Values:
-    """Copy the shorthands of one layer into its sections, so that a stronger layer can overrule either spelling."""
+def _expand_shorthands(layer: Mapping[str, Any]) -> Values:
+    """Copy the shorthands of a layer into its sections, so that a layer of higher precedence overrides either."""
     result = dict(layer)
     for section, keys in SHORTHANDS.items():
         given = {key: layer[key] for key in keys if layer.get(key) is not None}
@@ -340,25 +241,25 @@ def _spread(layer: Mapping[str, Any]) -> Values:
     return result
 
 
-def _point_to_section(values: Values) -> None:
-    """Refuse a key of the task or the learner that was typed without its section."""
+def _check_sections(values: Values) -> None:
+    """Raise on a key of the task or the learner that was typed without its section."""
     unknown = set(values) - {item.name for item in fields(RunCfg)}
     if unknown:
         load_learners()
-    found = {"task": registry.entry, "train": learner_entry}
+    entries = {"task": registry.entry, "train": learner_entry}
     for key in sorted(unknown):
-        for section, entry in found.items():
+        for section, entry in entries.items():
             name = (values.get(section) or {}).get("name")
             try:
                 own = fields(entry(str(name)).cfg_type)
-            except ConfigError:  # an unknown task or learner has a message of its own
+            except ConfigError:  # unknown tasks and learners are reported later
                 continue
             if key in {item.name for item in own}:
                 raise ConfigError(f"unknown key {key}; did you mean {section}.{key}?")
 
 
-def _skill_to_look_at(layer: Mapping[str, Any], values: Mapping[str, Any]) -> Values:
-    """A layer in which `skill=` is `checkpoint=` where the task commands no skill: then the skill itself is meant."""
+def _skill_as_checkpoint(layer: Mapping[str, Any], values: Mapping[str, Any]) -> Values:
+    """A layer with `skill=` renamed `checkpoint=`, to play the skill itself, if the task has no key `skill`."""
     result = dict(layer)
     name = (values.get("task") or {}).get("name")
     training = values.get("mode", "train") == Mode.train.value and not values.get("test")
@@ -370,13 +271,13 @@ def _skill_to_look_at(layer: Mapping[str, Any], values: Mapping[str, Any]) -> Va
 
 
 def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:
-    """Refuse a shorthand that the task has no key for; the others are in the task's section now."""
+    """Raise on a shorthand for which the task has no key; remove the others, which its section has by now."""
     names = {item.name for item in fields(task.cfg_type)}
     for key in SHORTHANDS["task"]:
         value = getattr(run, key)
         if value is not None and key not in names:
             raise ConfigError(
-                f"{key}={value}: the task {task.name} takes no {key}; leave {key}= out{_OWN.get(key, '')}"
+                f"{key}={value}: the task {task.name} has no key {key}; leave {key}= out{_ADVICE.get(key, '')}"
             )
         setattr(run, key, None)
 

@@ -1,4 +1,4 @@
-"""When something that takes time is due again."""
+"""A timer for work that is done periodically during a training."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 
 class Periodic:
-    """Due every so often, and rarer where it takes long, so that it never takes more than a share of the time.
+    """Due at growing intervals, which also limit the share of time that the work takes.
 
     Args:
-        first_s: seconds from now until it is due for the first time; the pause doubles each time up to `every_s`.
-        every_s: seconds from the end of one time to the next, at least, in the long run.
-        share: most of the time that it may take; infinity leaves that out.
+        first_s: seconds until it is due for the first time; the interval then doubles up to `every_s`.
+        every_s: longest interval in seconds, unless the share requires a longer one.
+        share: maximum share of time for the work; infinity for no limit.
         clock: seconds since any moment.
     """
 
@@ -22,12 +22,12 @@ class Periodic:
         self._next = clock() + first_s
 
     def due(self) -> bool:
-        """Whether it is time."""
+        """Whether the work is due."""
         return self._clock() >= self._next
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Do it inside, due or not; the next time follows from how long this took."""
+        """Context of the work; its duration determines the next interval."""
         start = self._clock()
         yield
         end = self._clock()

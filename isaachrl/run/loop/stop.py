@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: a training ends in order, everything else at once; the exit code tells which it was."""
+"""Signal handling: on Ctrl-C, SIGTERM and SIGHUP a training ends gracefully, other commands at once."""
 
 import logging
 import signal
@@ -15,7 +15,7 @@ _HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ends the program at once.
+    """Raised by a signal that ends the program at once.
 
     Args:
         number: of the signal.
@@ -29,47 +29,46 @@ class Interrupted(KeyboardInterrupt):
 class Stop:
     """A request to stop: Ctrl-C, SIGTERM or, when the terminal closes, SIGHUP.
 
-    In a training the first signal lets the iteration under way finish, so that what is saved stands between two
-    iterations; a second Ctrl-C or SIGTERM interrupts at once, and the last checkpoint is then what remains. A closing
-    terminal may send SIGHUP more than once, and torchrun sends on what its processes have been sent already: such
-    repetitions do not interrupt.
+    In a training the first signal lets the present iteration finish, so that a complete state is saved. A second Ctrl-C
+    or SIGTERM interrupts at once; the last checkpoint remains. A closing terminal may send SIGHUP more than once, and
+    torchrun forwards signals that its processes already got: such repetitions are ignored.
 
     Attributes:
-        number: of the signal that asked, 0 if none has.
+        number: of the signal; 0 without a request.
     """
 
     def __init__(self) -> None:
         self.number = 0
-        self._in_order = False
+        self._graceful = False
 
     @contextmanager
-    def watching(self, in_order: bool = False) -> Iterator[None]:
-        """Take the signals over; outside the main thread Python does not allow it, and nothing is done.
+    def watching(self, graceful: bool = False) -> Iterator[None]:
+        """Context with handlers for the signals; without effect outside the main thread, where Python forbids them.
 
         Args:
-            in_order: a first signal is only noted; otherwise every signal raises `Interrupted`.
+            graceful: the first signal only sets `number`; otherwise every signal raises `Interrupted`.
         """
         previous: dict[int, Any] = {}
-        before, self._in_order = self._in_order, in_order
+        outer, self._graceful = self._graceful, graceful
         try:
             for number in (signal.SIGINT, signal.SIGTERM, _HANGUP):
                 if number is None or (number == _HANGUP and signal.getsignal(number) == signal.SIG_IGN):
-                    continue  # under nohup a training outlives its terminal
+                    continue  # nohup: the training outlives its terminal
                 previous[number] = signal.signal(number, self._on_signal)
         except ValueError:
             pass
         try:
             yield
         finally:
-            self._in_order = before
+            self._graceful = outer
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Note the first request of a training; obey every other one at once."""
+        """Set `number` on the first signal of a graceful context; raise on all others, except repetitions."""
         if self.number and (number == _HANGUP or distributed.size() > 1):
             return
-        if self.number or not self._in_order:
+        if self.number or not self._graceful:
             raise Interrupted(number)
         self.number = number
         log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")

@@ -1,4 +1,4 @@
-"""The loop of a training: one iteration after the other, its record, its checkpoints, its orderly end."""
+"""The training loop: iterations, metrics, checkpoints, and a graceful end."""
 
 import math
 import re
@@ -23,17 +23,17 @@ from isaachrl.run.storage.folder import RunFolder
 from isaachrl.run.storage.metrics import MetricsFile
 from isaachrl.schema import state_mismatch
 
-# early at first, then rarer: a crash loses no more than half of a training
+# intervals double up to SAVE_EVERY_S: a crash loses at most half of a short training
 FIRST_SAVE_S, SAVE_EVERY_S = 5.0, 300.0
 DRAW_EVERY_S = 60.0
-SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # most of a training's time that goes into `last.pt` and into the report
+SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # maximum shares of the time for `last.pt` and for the report
 NUMBERED_KEPT = 5
 NUMBERED = re.compile(r"\d{8}\.pt")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a checkpoint says about the run it belongs to: names and the resolved configuration as plain data."""
+    """What a checkpoint stores about its run: names and the resolved configuration as plain data."""
 
     task: str
     learner: str
@@ -41,14 +41,14 @@ class Identity:
 
 
 class TrainLoop:
-    """Drives a learner to its last iteration.
+    """Runs a learner's iterations.
 
     Args:
-        learner: what learns.
-        folder: where the run's files go; None in a process that trains along and leaves them to the first.
+        learner: the learner.
+        folder: of the run's files; None on ranks other than 0, which write none.
         identity: names and configuration for the checkpoints.
-        save_every_s: seconds from one `last.pt` to the next, whatever they cost; None goes by their cost.
-        stop: tells when to stop.
+        save_every_s: seconds between saves of `last.pt`; None adapts to the time that a save takes.
+        stop: request to stop.
         clock: seconds since any moment.
     """
 
@@ -69,22 +69,21 @@ class TrainLoop:
             self._saving = Periodic(save_every_s, save_every_s, math.inf, clock)
         self._drawing = Periodic(DRAW_EVERY_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
-        # iterations since the last save: of each kind of room that was too small, and all of them
-        self._short: Counter[str] = Counter()
-        self._since_save = 0
+        self._overflows: Counter[str] = Counter()  # iterations since the last save in which a buffer was too small
+        self._iterations = 0  # since the last save
         self._stop = stop or Stop()
         self._guard = Guard(learner, folder.checkpoints if folder else None)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Put environment, learner and global random state where the checkpoint left them.
+        """Restore environment, learner and global random state from a checkpoint.
 
         Raises:
-            ValueError: what it holds has another layout than what they have. They raise errors of their own, too.
+            ValueError: its layout is not theirs. They raise further errors of their own.
         """
-        number = distributed.rank()
-        state = checkpoint.others[number - 1] if number else _own_state(checkpoint)
-        if wrong := state_mismatch(self._state(), state):
-            raise ValueError(wrong)
+        rank = distributed.rank()
+        state = checkpoint.others[rank - 1] if rank else _first_rank_state(checkpoint)
+        if mismatch := state_mismatch(self._state(), state):
+            raise ValueError(mismatch)
         self.learner.env.load_state_dict(state["env_state"])
         self.learner.load_state_dict(state["learner_state"])
         restore_random_state(state["random_state"])
@@ -93,101 +92,98 @@ class TrainLoop:
         self.wall_s = checkpoint.wall_s
 
     def run(self) -> bool:
-        """Train until `max_iterations`, or until a signal asks for an end; save everything either way.
+        """Train until `max_iterations` or a request to stop; save in either case.
 
         Returns:
             Whether the training is complete.
 
         Raises:
-            CheckpointError: a checkpoint could not be written; the one before is intact.
-            DivergenceError: what was learned is not finite; it has not been written.
-            ProcessError: another process of this training has ended before its time.
-            ConfigError: contacts are left out in most iterations, however much room there is; all has been saved.
+            CheckpointError: a checkpoint could not be written; the previous one is intact.
+            DivergenceError: weights are not finite; they have not been written.
+            ProcessError: another process of this training has ended prematurely.
+            ConfigError: the physics omits contacts in most iterations with the largest buffers; all has been saved.
         """
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
         if folder is not None:
             record = Record(learner, folder, self.identity.task)
-        with self._stop.watching(in_order=True), record as written:
+        with self._stop.watching(graceful=True), record as open_record:
             try:
-                self._train(written)
+                self._train(open_record)
             except DivergenceError:
-                self._draw()  # it shows how that came about
+                self._draw()  # shows the divergence
                 raise
             except RuntimeError as error:
                 if not collectives.is_peer_failure(error):
                     raise
-                raise ProcessError(self._unfinished()) from error
+                raise ProcessError(self._peer_failure_message()) from error
         done = learner.iteration >= learner.max_iterations
         if done:
-            self._stop.number = 0  # it came too late to stop anything
+            self._stop.number = 0  # the request came in the last iteration
         return done
 
     def _train(self, record: "Record | None") -> None:
-        """All iterations, and what is written between them and at the end."""
+        """Run all iterations, and write files between them and at the end."""
         stop = 0
         while self.learner.iteration < self.learner.max_iterations and not stop:
             self._iterate(record)
             self._keep_weights()
             stop, save = collectives.max_over_ranks(self._stop.number, self._saving.due())
             if stop:
-                self._stop.number = stop  # another process may have got it
+                self._stop.number = stop  # another rank may have got the signal
             if save:
-                self._make_room_and_save()
+                self._grow_buffers_and_save()
             if self._drawing.due():
                 self._draw()
         self._save()
         self._draw()
 
-    def _unfinished(self) -> str:
-        """What remains after another process has ended."""
-        last = self.folder.checkpoints / LAST if self.folder else None
-        if last is None:
+    def _peer_failure_message(self) -> str:
+        """The message after another process has ended."""
+        if self.folder is None:
             return "another process of this training has ended, and this one with it"
-        left = "nothing had been saved yet, start it again"
+        last = self.folder.checkpoints / LAST
+        advice = "nothing had been saved yet, start it again"
         if last.exists():
-            left = f"{last} is intact, start as many processes again with resume={last}"
-        return f"another process of this training has ended after iteration {self.learner.iteration}; {left}"
+            advice = f"{last} is intact, start as many processes again with resume={last}"
+        return f"another process of this training has ended after iteration {self.learner.iteration}; {advice}"
 
     def _iterate(self, record: "Record | None") -> None:
-        """One iteration and its record."""
-        before, start = self.learner.samples, self._clock()
+        """Run and record one iteration."""
+        samples_before, start = self.learner.samples, self._clock()
         signals = self._guard.iterate()
-        short = self.learner.env.check_capacity()
-        self._short.update(short.keys())
-        self._since_save += 1
-        signals |= {f"physics/{name}_overflow": float(count) for name, count in short.items()}
+        overflows = self.learner.env.check_capacity()
+        self._overflows.update(overflows.keys())
+        self._iterations += 1
+        signals |= {f"physics/{name}_overflow": float(count) for name, count in overflows.items()}
         elapsed = max(self._clock() - start, 1e-9)
         self.wall_s += elapsed
         if record is not None:
-            record.add(self.learner, self.wall_s, (self.learner.samples - before) / elapsed, signals)
+            record.add(self.learner, self.wall_s, (self.learner.samples - samples_before) / elapsed, signals)
 
-    def _make_room_and_save(self) -> None:
-        """Give the physics more room where it was short, and save; if it has no more to give, save before saying so."""
+    def _grow_buffers_and_save(self) -> None:
+        """Enlarge buffers of the physics that were too small, and save; save also if they cannot grow further."""
         try:
-            self.learner.env.make_room({name: count / self._since_save for name, count in self._short.items()})
+            self.learner.env.make_room({name: count / self._iterations for name, count in self._overflows.items()})
         finally:
-            self._short, self._since_save = Counter(), 0
+            self._overflows, self._iterations = Counter(), 0
             self._save()
 
     def _save(self) -> None:
-        """All that is done at a save, by all processes together: `last.pt`, and what the learner gives to others.
-
-        Called between two iterations, when a save is due and at the end of the run.
-        """
+        """Save `last.pt` and the learner's products, on all ranks together, unless this iteration is saved."""
         if self._saved_iteration == self.learner.iteration:
             return
         with self._saving.measured():
-            own = self._state()
-            self._guard.check(own["learner_state"])
-            checkpoint = self._checkpoint(**own, others=collectives.gather(own))
+            state = self._state()
+            self._guard.check(state["learner_state"])
+            checkpoint = self._checkpoint(**state, others=collectives.gather(state))
             self._saved_iteration = self.learner.iteration
             if self.folder is not None:
                 save_checkpoint(checkpoint, self.folder.checkpoints / LAST)
                 self.learner.save_products(self.folder.path)
 
     def _keep_weights(self) -> None:
-        """After each fifth of the run, keep the weights alone under the iteration's number; the newest few stay."""
+        """After each fifth of the run, save only the weights as `<iteration>.pt`, and delete all but the newest few."""
         iteration, total = self.learner.iteration, self.learner.max_iterations
         if iteration * NUMBERED_KEPT // total == (iteration - 1) * NUMBERED_KEPT // total:
             return
@@ -199,12 +195,12 @@ class TrainLoop:
         save_checkpoint(self._checkpoint(learner_state=weights, env_state={}), folder / f"{iteration:08d}.pt")
         found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
         kept = [path for path in found if int(path.stem) <= iteration]
-        # those from later on belong to a continuation that was given up
+        # files of later iterations are of an abandoned continuation
         for path in (*found[len(kept) :], *kept[:-NUMBERED_KEPT]):
             path.unlink(missing_ok=True)
 
     def _draw(self) -> None:
-        """Draw the report, unless it shows all there is."""
+        """Draw the report, unless it is up to date."""
         if self.folder is None or self._drawn_iteration == self.learner.iteration:
             return
         with self._drawing.measured():
@@ -212,7 +208,7 @@ class TrainLoop:
             self._drawn_iteration = self.learner.iteration
 
     def _state(self) -> dict[str, Any]:
-        """What this process alone needs to go on exactly; only ever taken between two iterations."""
+        """This rank's state for an exact continuation; call it between two iterations."""
         return {
             "learner_state": self.learner.state_dict(),
             "env_state": self.learner.env.state_dict(),
@@ -220,7 +216,7 @@ class TrainLoop:
         }
 
     def _checkpoint(self, **state: Any) -> Checkpoint:
-        """The run as it stands, with a state of learner and environment."""
+        """A checkpoint of the run with the given states."""
         return Checkpoint(
             task=self.identity.task,
             learner=self.identity.learner,
@@ -232,8 +228,8 @@ class TrainLoop:
         )
 
 
-def _own_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a checkpoint holds of the first process."""
+def _first_rank_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The state of rank 0 in a checkpoint."""
     return {
         "learner_state": checkpoint.learner_state,
         "env_state": checkpoint.env_state,
@@ -242,12 +238,12 @@ def _own_state(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 class Record:
-    """What is written and shown of every iteration: a line of the metrics file, TensorBoard events, progress.
+    """The output of each iteration: a line of the metrics file, TensorBoard events, progress.
 
     Args:
-        learner: what learns.
-        folder: where the files go.
-        title: the task's name.
+        learner: the learner.
+        folder: of the files.
+        title: name of the task.
     """
 
     def __init__(self, learner: Learner, folder: RunFolder, title: str) -> None:
@@ -265,7 +261,7 @@ class Record:
         self._events.close()
 
     def add(self, learner: Learner, wall_s: float, rate: float, signals: dict[str, float]) -> None:
-        """Take in an iteration: seconds of training so far, samples a second, and the learner's signals."""
+        """Write an iteration: seconds of training so far, samples per second, and the learner's signals."""
         head = {"iteration": learner.iteration, "samples": learner.samples, "wall_s": wall_s}
         self._metrics.append(head | {"perf/samples_per_s": rate} | signals)
         self._events.add(learner.samples, signals | {"perf/samples_per_s": rate})

@@ -1,4 +1,4 @@
-"""TensorBoard's copy of a run's signals."""
+"""TensorBoard events of a run."""
 
 import contextlib
 import logging
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 
 class Events:
-    """Writes an event file, an event an iteration; a disk that refuses it costs these curves alone.
+    """Writes an event file, with an event for each iteration; if the disk is full it stops with a warning.
 
-    TensorBoard's own writer works in a thread, where such an error ends in a traceback.
+    TensorBoard's own writer runs in a thread, where such an error ends in a traceback.
 
     Args:
-        folder: where event files lie; created.
-        samples: samples done so far; TensorBoard forgets what earlier files say of later ones.
+        folder: of event files; created if it does not exist.
+        samples: number of samples so far; TensorBoard drops later events of earlier files.
     """
 
     def __init__(self, folder: Path, samples: int) -> None:
@@ -30,7 +30,7 @@ class Events:
             name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
             self._writer = RecordWriter((folder / name).open("wb"))
         except OSError as error:
-            self._give_up(error)
+            self._disable(error)
         start = SessionLog(status=SessionLog.START)
         self._write(Event(wall_time=time.time(), step=samples, file_version="brain.Event:2"))
         self._write(Event(wall_time=time.time(), step=samples, session_log=start))
@@ -43,7 +43,7 @@ class Events:
     def close(self) -> None:
         """Close the file."""
         if self._writer is not None:
-            with contextlib.suppress(OSError):  # what is not on the disk yet
+            with contextlib.suppress(OSError):  # flushing buffered events may fail
                 self._writer.close()
             self._writer = None
 
@@ -54,9 +54,9 @@ class Events:
             self._writer.write(event.SerializeToString())
             self._writer.flush()
         except OSError as error:
-            self._give_up(error)
+            self._disable(error)
 
-    def _give_up(self, error: OSError) -> None:
-        """Say once what is missing from now on."""
+    def _disable(self, error: OSError) -> None:
+        """Log a warning and close the file."""
         log.warning("no more TensorBoard events (%s); metrics.jsonl is the whole record", error.strerror or error)
         self.close()

@@ -14,12 +14,12 @@ LINE_EVERY_S = 10.0
 
 
 class Display:
-    """Shows samples done and left, their rate, the time left and a few signals.
+    """Shows the number of samples, their rate, the remaining time and a few signals.
 
     Args:
-        title: the task's name.
-        total: samples of the whole run.
-        done: samples done already.
+        title: name of the task.
+        total: number of samples of the whole run.
+        done: number of samples so far.
         headline: names of the signals to show.
     """
 
@@ -49,7 +49,7 @@ class Display:
                 self._bar.stop()
 
     def update(self, iteration: int, samples: int, rate: float, signals: dict[str, float]) -> None:
-        """Show the state after an iteration; `rate` is in samples a second."""
+        """Show the state after an iteration; `rate` is in samples per second."""
         text = f"{_count(samples)} of {_count(self.total)} samples  {_count(rate)}/s  {self._signals(signals)}"
         if self._bar is not None:
             self._bar.update(self._id, completed=samples, text=text)
@@ -63,7 +63,7 @@ class Display:
             )
 
     def _signals(self, signals: dict[str, float]) -> str:
-        """The headline signals that this iteration has, under their last name."""
+        """The headline signals of this iteration, without their group."""
         return "  ".join(f"{name.split('/')[-1]} {signals[name]:.3g}" for name in self.headline if name in signals)
 
 

@@ -1,4 +1,4 @@
-"""The picture of a run: one panel a group of signals, drawn from `metrics.jsonl`."""
+"""The report of a run: a picture with a panel for each group of signals, drawn from `metrics.jsonl`."""
 
 import io
 import logging
@@ -19,12 +19,12 @@ from isaachrl.run.storage.metrics import read_metrics
 
 log = logging.getLogger(__name__)
 
-POINTS = 1500  # iterations that a picture is drawn of, more than it has pixels across
+POINTS = 1500  # iterations in a picture, more than it has pixels across
 COLUMNS = 3
-LINES_A_PANEL = 4  # more lines in one panel cannot be told apart
-SPREAD = 8.0  # signals whose sizes differ by more get panels of their own
-SHORT_MIN = 2.0  # what took less is told in seconds
-SMOOTH = 0.05  # the smoothing window, as a share of the run
+LINES_PER_PANEL = 4
+MAX_RATIO = 8.0  # of magnitudes of signals in one panel
+SHORT_MIN = 2.0  # shorter trainings are measured in seconds
+SMOOTH = 0.05  # smoothing window, as a share of the run
 COLOURS = ("#1f77b4", "#d95f02", "#1b9e77", "#7b3294")
 _NOT_SIGNALS = ("iteration", "samples", "wall_s")
 
@@ -32,7 +32,7 @@ Series = dict[str, np.ndarray]
 
 
 def write_report(metrics: Path, picture: Path, title: str) -> None:
-    """Draw the metrics file as a PNG, as soon as it has two lines; a full disk costs only the picture."""
+    """Draw the metrics file as a PNG if it has two lines or more; logs a warning if the disk is full."""
     records = read_metrics(metrics, POINTS) if metrics.exists() else []
     if len(records) < 2:
         return
@@ -43,7 +43,7 @@ def write_report(metrics: Path, picture: Path, title: str) -> None:
 
 
 def draw(records: list[dict[str, Any]], title: str) -> bytes:
-    """The picture of a list of records `{iteration, samples, wall_s, group/name: value}`, as PNG."""
+    """A picture of records `{iteration, samples, wall_s, group/name: value}`, as PNG."""
     samples = np.array([record["samples"] for record in records], dtype=float)
     minutes = np.array([record["wall_s"] for record in records], dtype=float) / 60.0
     panels = split_panels(_series(records))
@@ -51,10 +51,10 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
     height = 0.7 + 3.2 * rows
     figure = Figure(figsize=(5.0 * COLUMNS, height), dpi=80)
     FigureCanvasAgg(figure)
-    # by hand: an automatic layout draws everything twice
+    # matplotlib's automatic layout would draw everything twice
     figure.subplots_adjust(0.05, 0.55 / height, 0.98, 1.0 - 1.15 / height, wspace=0.22, hspace=0.62)
-    took = f"{minutes[-1]:.1f} min" if minutes[-1] >= SHORT_MIN else f"{60.0 * minutes[-1]:.2g} s"
-    heading = f"{title}: {records[-1]['iteration']} iterations, {samples[-1]:,.0f} samples, {took}"
+    duration = f"{minutes[-1]:.1f} min" if minutes[-1] >= SHORT_MIN else f"{60.0 * minutes[-1]:.2g} s"
+    heading = f"{title}: {records[-1]['iteration']} iterations, {samples[-1]:,.0f} samples, {duration}"
     figure.suptitle(heading, fontsize=12, y=1.0 - 0.2 / height)
     for index, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, COLUMNS, index + 1)
@@ -66,16 +66,20 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
 
 
 def split_panels(series: Series) -> dict[str, Series]:
-    """Gather signals `group/name` into panels of few lines of comparable size, in order of appearance."""
+    """Split signals `group/name` into panels of few lines of similar magnitude, in order of appearance."""
     groups: dict[str, list[str]] = defaultdict(list)
     for key in series:
         groups[key.split("/")[0] if "/" in key else "run"].append(key)
     panels: dict[str, Series] = {}
     for group, keys in groups.items():
         boxes: list[list[str]] = []
-        for key in sorted(keys, key=lambda key: -_size(series[key])):
+        for key in sorted(keys, key=lambda key: -_magnitude(series[key])):
             box = boxes[-1] if boxes else []
-            if not box or len(box) == LINES_A_PANEL or _size(series[box[0]]) > SPREAD * _size(series[key]):
+            if (
+                not box
+                or len(box) == LINES_PER_PANEL
+                or _magnitude(series[box[0]]) > MAX_RATIO * _magnitude(series[key])
+            ):
                 boxes.append(box := [])
             box.append(key)
         for number, box in enumerate(boxes):
@@ -85,7 +89,7 @@ def split_panels(series: Series) -> dict[str, Series]:
 
 
 def smooth(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean over the window `(T,)` centred on each point; what is not finite is left out."""
+    """Moving average `(T,)` over a centred window, without values that are not finite."""
     kernel = np.ones(window)
     finite = np.isfinite(values)
     total = np.convolve(np.where(finite, values, 0.0), kernel, mode="same")
@@ -94,7 +98,7 @@ def smooth(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def _series(records: list[dict[str, Any]]) -> Series:
-    """Signals by name, each `(T,)`, nan where an iteration has none."""
+    """Signals by name, each `(T,)`, nan for iterations without a value."""
     names = dict.fromkeys(key for record in records for key in record if key not in _NOT_SIGNALS)
     columns = {name: [record.get(name) for record in records] for name in names}
     arrays = {
@@ -104,13 +108,13 @@ def _series(records: list[dict[str, Any]]) -> Series:
     return {name: array for name, array in arrays.items() if np.isfinite(array).any()}
 
 
-def _size(values: np.ndarray) -> float:
-    """How large a signal is: its 95th percentile by magnitude, never quite zero."""
+def _magnitude(values: np.ndarray) -> float:
+    """95th percentile of the absolute values, always above zero."""
     return float(np.percentile(np.abs(values[np.isfinite(values)]), 95)) + 1e-6
 
 
 def _panel(axes: Axes, name: str, samples: np.ndarray, lines: Series) -> None:
-    """Raw values faintly, smoothed ones over them."""
+    """Draw smoothed values over faint raw values."""
     window = min(max(int(SMOOTH * len(samples)), 1) | 1, len(samples))
     for colour, (label, values) in zip(COLOURS, lines.items(), strict=False):
         if window > 1:
@@ -125,11 +129,11 @@ def _panel(axes: Axes, name: str, samples: np.ndarray, lines: Series) -> None:
 
 
 def _time_axis(axes: Axes, samples: np.ndarray, minutes: np.ndarray) -> None:
-    """Training time along the top edge, in minutes or in seconds, where it grows with the samples."""
+    """Add an axis of training time in minutes or seconds along the top edge, if it increases with the samples."""
     if not (np.all(np.diff(samples) > 0) and np.all(np.diff(minutes) > 0)):
         return
     unit, time = ("minutes", minutes) if minutes[-1] >= SHORT_MIN else ("seconds", 60.0 * minutes)
-    # on past both ends, where ticks may stand
+    # extrapolate at both ends for ticks outside of the data
     samples, time = (np.array((-values[-1], *values, 2.0 * values[-1])) for values in (samples, time))
 
     def to_time(x: Any) -> Any:

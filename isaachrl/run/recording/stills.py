@@ -1,17 +1,17 @@
-"""A sheet of stills: a row for each episode, evenly over its length."""
+"""A sheet of stills: a row of evenly spaced frames for each episode."""
 
 import imageio.v3 as imageio
 import numpy as np
 
 PER_EPISODE = 5
 EPISODES = 6
-WIDTH = 2800  # pixels of the sheet, at most
+WIDTH = 2800  # maximum width of the sheet, pixels
 QUALITY = 85
-GAP, GREY = 4, 140  # pixels between two stills, and their colour
+GAP, GREY = 4, 140  # width in pixels and colour of the gap between stills
 
 
 class Stills:
-    """Keeps some of the pictures of each episode, shrunk, as they come; how long it will be need not be known."""
+    """Keeps evenly spaced, downscaled frames of each episode, whose length is not known in advance."""
 
     def __init__(self) -> None:
         self._rows: list[list[np.ndarray]] = []
@@ -19,40 +19,40 @@ class Stills:
 
     def _restart(self) -> None:
         self._kept: list[np.ndarray] = []
-        self._last: np.ndarray | None = None  # the latest one, if it was not kept
+        self._last: np.ndarray | None = None  # the latest frame, if it was not kept
         self._every, self._count = 1, 0
 
     def add(self, frame: np.ndarray) -> None:
-        """Another picture `(height, width, 3)` uint8 of the present episode."""
+        """Add a frame `(height, width, 3)` uint8 of the present episode."""
         if len(self._rows) == EPISODES:
             return
         self._last = frame
         if self._count % self._every == 0:
-            self._kept.append(_shrunk(frame))
+            self._kept.append(_downscaled(frame))
             self._last = None
-            if len(self._kept) == 8 * PER_EPISODE:  # every other one will do
+            if len(self._kept) == 8 * PER_EPISODE:  # halve the frame rate
                 self._kept, self._every = self._kept[::2], 2 * self._every
         self._count += 1
 
     def end_episode(self) -> None:
-        """The present episode is over; its last picture is shown in any case."""
+        """End the present episode; its row includes the last frame."""
         if not self._kept:
             return
-        frames = self._kept if self._last is None else [*self._kept, _shrunk(self._last)]
+        frames = self._kept if self._last is None else [*self._kept, _downscaled(self._last)]
         chosen = np.linspace(0, len(frames) - 1, PER_EPISODE).round().astype(int)
         self._rows.append([frames[index] for index in chosen])
         self._restart()
 
     def sheet(self) -> bytes | None:
-        """All rows as a JPEG; None if no episode has ended."""
+        """All rows as JPEG; None if no episode has ended."""
         if not self._rows:
             return None
         picture = np.concatenate([np.concatenate(row, axis=1) for row in self._rows], axis=0)
         return imageio.imwrite("<bytes>", picture, extension=".jpg", quality=QUALITY)
 
 
-def _shrunk(frame: np.ndarray) -> np.ndarray:
-    """The picture so small that a row fits the sheet (means of squares of pixels), and a gap below and on the right."""
+def _downscaled(frame: np.ndarray) -> np.ndarray:
+    """The frame, scaled by block means so that a row fits the sheet, with a gap below and on the right."""
     height, width = frame.shape[:2]
     side = -(-width * PER_EPISODE // WIDTH)
     whole = frame[: height // side * side, : width // side * side]

@@ -1,4 +1,4 @@
-"""Videos: what one environment's robot does, frame by frame, into an mp4."""
+"""Videos of the robot of one environment, as mp4."""
 
 import logging
 import math
@@ -28,24 +28,23 @@ from isaachrl.sim.scene import Scene
 log = logging.getLogger(__name__)
 
 HEIGHT, WIDTH = 480, 640
-MOST_FPS = 30
-MOST_PAINTERS = 4
+MAX_FPS = 30
+MAX_PAINTERS = 4
 
 Picture = Future[np.ndarray]
 
 
 class VideoWriter:
-    """An mp4 that appears under its name when it is complete, and until then grows in the system's folder for temporary
-    files, where what a killed process leaves belongs. Use it in a `with` statement.
+    """Context manager that encodes an mp4 in a temporary folder of the system and writes it when it is complete.
 
     Args:
-        path: where it goes.
+        path: of the mp4.
         size: width and height, pixels.
-        fps: frames a second.
+        fps: frames per second.
 
     Raises:
-        RenderError: the encoder fails or the disk refuses the file.
-        WriteError: the disk refuses the complete file.
+        RenderError: the encoder fails or the temporary file cannot be written.
+        WriteError: the complete file cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: Fraction | int) -> None:
@@ -53,9 +52,9 @@ class VideoWriter:
         try:
             self._folder = tempfile.TemporaryDirectory(prefix="isaachrl-")
         except OSError as error:
-            raise RenderError(f"the video {path} could not be begun ({error}); type video=false") from error
+            raise RenderError(f"the video {path} could not be started ({error}); type video=false") from error
         self._partial = Path(self._folder.name) / path.name
-        rate: Any = fps  # the encoder takes fractions, its annotations do not
+        rate: Any = fps  # fractions are valid, but not annotated
         self._sink: Generator[None, Any, None] = imageio_ffmpeg.write_frames(
             str(self._partial),
             size,
@@ -64,11 +63,11 @@ class VideoWriter:
             quality=6,
             macro_block_size=2,
             ffmpeg_log_level="error",
-            output_params=["-preset", "superfast"],  # half the time of the usual one for a file hardly larger
+            output_params=["-preset", "superfast"],  # half the time of the default, for a slightly larger file
         )
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a picture `(height, width, 3)` uint8."""
+        """Append a frame `(height, width, 3)` uint8."""
         try:
             if self.frames == 0:
                 self._sink.send(None)
@@ -87,11 +86,11 @@ class VideoWriter:
                 write_atomically(self.path, self._partial.read_bytes())
 
 
-class _AtOnce(Executor):
-    """Does what it is given in the calling thread, before it returns."""
+class _SynchronousExecutor(Executor):
+    """An executor that runs each call in the calling thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """A future that is done."""
+        """Run a call; returns a finished future."""
         result: Future[Any] = Future()
         try:
             result.set_result(fn(*args, **kwargs))
@@ -101,19 +100,19 @@ class _AtOnce(Executor):
 
 
 class Painter:
-    """A renderer in a thread of its own: OpenGL contexts belong to threads, and while one draws another can.
+    """A renderer in a thread of its own, since an OpenGL context belongs to a thread.
 
-    Where only the main thread can have a context, it is made in the calling thread, which then draws.
+    On platforms where only the main thread can have a context, it renders in the calling thread.
 
     Args:
-        source: what stands in the world.
+        source: the scene or its compiled model.
 
     Raises:
         RenderError: no OpenGL works here.
     """
 
     def __init__(self, source: Source) -> None:
-        self._thread: Executor = ThreadPoolExecutor(1, "painter") if any_thread_draws() else _AtOnce()
+        self._thread: Executor = ThreadPoolExecutor(1, "painter") if any_thread_draws() else _SynchronousExecutor()
         try:
             self._renderer = self._thread.submit(SceneRenderer, source, WIDTH, HEIGHT).result()
         except Exception:
@@ -121,7 +120,7 @@ class Painter:
             raise
 
     def paint(self, qpos: np.ndarray, mocap_pos_w: np.ndarray, view: View, beside: np.ndarray | None) -> Picture:
-        """A picture to come, with another one on its right."""
+        """A future frame, with the image `beside` on its right."""
 
         def work() -> np.ndarray:
             picture = self._renderer.frame(qpos, mocap_pos_w, view)
@@ -130,17 +129,17 @@ class Painter:
         return self._thread.submit(work)
 
     def close(self) -> None:
-        """Free what drawing holds, once what was asked for is drawn."""
+        """Finish pending frames and free the renderer."""
         self._thread.submit(self._renderer.close).result()
         self._thread.shutdown()
 
 
 class Stage:
-    """Draws the robot from behind; where a map is given, the map and the way walked on its right.
+    """Renders the robot from behind and, with `overview`, a map with its path on the right.
 
     Args:
-        scene: what stands in the world.
-        overview: x from, x to, y from, y to in metres of the map.
+        scene: the scene.
+        overview: x min, x max, y min, y max of the map, metres.
 
     Raises:
         RenderError: no OpenGL works here.
@@ -151,24 +150,24 @@ class Stage:
         self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6) if overview else ChaseCamera()
         self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
         self._painters = _painters(model)
-        self.behind = 2 * len(self._painters)  # pictures to come that keep all painters busy
+        self.behind = 2 * len(self._painters)  # pending frames that keep all painters busy
         self._turn = 0
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of a picture."""
+        """Width and height of a frame."""
         return WIDTH + (HEIGHT if self._map else 0), HEIGHT
 
     def restart(self) -> None:
-        """A new episode: forget the way walked so far."""
+        """Start a new episode: reset the camera and the path on the map."""
         self._camera.restart()
         if self._map is not None:
             self._map.restart()
 
     def draw(self, qpos: np.ndarray, mocap_pos_w: np.ndarray) -> Picture:
-        """A picture to come of the world with coordinates `(nq,)` and boxes and markers at `(M, 3)`.
+        """A future frame of the world with coordinates `(nq,)` and mocap bodies at `(M, 3)`.
 
-        Camera and map remember what was before, so they are asked here and now; the rest is left to the painters.
+        Camera and map have a state, so they are updated here, in order; painters render in parallel.
         """
         view = self._camera.view(qpos[:3], qpos[3:7], WIDTH / HEIGHT)
         beside = None if self._map is None else self._map.draw(qpos, mocap_pos_w)
@@ -176,20 +175,20 @@ class Stage:
         return self._painters[self._turn].paint(qpos.copy(), mocap_pos_w.copy(), view, beside)
 
     def close(self) -> None:
-        """Free what drawing holds."""
+        """Free the renderers."""
         for painter in self._painters:
             painter.close()
 
 
 class Film:
-    """Pictures of a stage, written in order as they are finished.
+    """Writes the frames of a stage in order, as they are finished.
 
     Args:
-        stage: draws them; closed with the film.
+        stage: renders the frames; closed with the film.
         path: of the mp4.
-        fps: frames a second.
-        limit: frames after which it stops filming.
-        stills: shown every picture, too.
+        fps: frames per second.
+        limit: maximum number of frames.
+        stills: also gets every frame.
     """
 
     def __init__(
@@ -197,52 +196,52 @@ class Film:
     ) -> None:
         self._stage, self._limit, self._stills = stage, limit, stills
         self.writer = VideoWriter(path, stage.size, fps)
-        self._coming: deque[Picture | None] = deque()
+        self._pending: deque[Picture | None] = deque()
         self._count = 0
 
     def add(self, qpos: np.ndarray, mocap_pos_w: np.ndarray) -> None:
-        """Another picture, see `Stage.draw`."""
+        """Add a frame, see `Stage.draw`."""
         if self._limit is None or self._count < self._limit:
-            self._coming.append(self._stage.draw(qpos, mocap_pos_w))
+            self._pending.append(self._stage.draw(qpos, mocap_pos_w))
             self._count += 1
             self._write(self._stage.behind)
 
     def cut(self) -> None:
-        """The next picture begins another episode."""
+        """Start a new episode."""
         self._stage.restart()
-        self._coming.append(None)
+        self._pending.append(None)
 
     def finish(self) -> None:
-        """Wait for all pictures and write them."""
+        """Wait for all frames and write them."""
         self._write(0)
 
-    def _write(self, left: int) -> None:
-        """Write finished pictures until so many are left."""
-        while len(self._coming) > left:
-            coming = self._coming.popleft()
-            frame = None if coming is None else coming.result()
+    def _write(self, max_pending: int) -> None:
+        """Write frames until at most `max_pending` are pending."""
+        while len(self._pending) > max_pending:
+            picture = self._pending.popleft()
+            frame = None if picture is None else picture.result()
             if frame is not None:
                 self.writer.add(frame)
             if self._stills is not None:
                 self._stills.end_episode() if frame is None else self._stills.add(frame)
 
     def close(self) -> None:
-        """Free what drawing holds."""
+        """Free the renderers."""
         self._stage.close()
 
 
 def _painters(source: Source) -> list[Painter]:
-    """As many as are of use, at least one; a driver may refuse further contexts, and fewer painters only take longer.
+    """A painter for each processor, up to `MAX_PAINTERS`; fewer if the driver allows fewer contexts.
 
     Raises:
-        RenderError: there is none at all.
+        RenderError: not even one works.
     """
     result = [Painter(source)]
-    for _ in range(1, min(processors(), MOST_PAINTERS) if any_thread_draws() else 1):
+    for _ in range(1, min(processors(), MAX_PAINTERS) if any_thread_draws() else 1):
         try:
             result.append(Painter(source))
         except RenderError as error:
-            log.info("pictures are drawn by %d at a time: %s", len(result), error)
+            log.info("rendering with %d contexts: %s", len(result), error)
             break
     return result
 
@@ -253,22 +252,22 @@ def processors() -> int:
 
 
 def innermost(env: Env) -> Env:
-    """The environment at the bottom of a hierarchy: the one that has the physics."""
+    """The lowest environment of a hierarchy, which has the physics."""
     while isinstance(inner := getattr(env, "inner", None), Env):
         env = inner
     return env
 
 
 class Recorder:
-    """Films environment 0 of a simulated task, at steps of the physics' own environment, as fast as it really moves.
+    """Records environment 0 of a simulated task in real time, at control steps of the innermost environment.
 
     Args:
-        env: the outermost environment; levels in between are asked to call after each of their inner steps.
+        env: the outermost environment.
         path: of the mp4.
-        limit: frames after which it stops filming.
+        limit: maximum number of frames.
 
     Raises:
-        RenderError: there is nothing to film, or no OpenGL works here.
+        RenderError: the task has no simulation, or no OpenGL works here.
     """
 
     def __init__(self, env: Env, path: Path, limit: int) -> None:
@@ -277,52 +276,52 @@ class Recorder:
             raise RenderError("this task has no body to film; video=false says so beforehand")
         self._sim = bottom.sim
         overview = getattr(bottom.task, "overview", None)
-        self._every, fps = pace(bottom.task.cfg.step_s)
+        self._every, fps = frame_rate(bottom.task.cfg.step_s)
         self.stills = Stills()
         self._film = Film(Stage(bottom.sim.scene, overview() if overview else None), path, fps, limit, self.stills)
         self.writer = self._film.writer
         self._step = 0
-        self._above = _level_above(env, bottom)
-        if self._above is not None:
-            self._above.observer = self.shoot
+        self._parent = _parent_of(env, bottom)
+        if self._parent is not None:
+            self._parent.observer = self.shoot
 
     def shoot(self) -> None:
-        """A step is over: add a picture of the present moment, unless steps follow each other faster than pictures."""
+        """Add a frame of the present state if one is due at this step."""
         if self._step % self._every == 0:
             self._film.add(self._sim.qpos[0].cpu().numpy(), self._sim.mocap_pos_w[0].cpu().numpy())
         self._step += 1
 
     def begin(self) -> None:
-        """An episode is about to begin."""
+        """Call before the first step of an episode."""
         self.shoot()
 
     def after_step(self, ended: bool) -> None:
-        """A step of the outermost environment was taken; `ended` tells whether the episode on film is over."""
-        if self._above is None:
+        """Call after each step of the outermost environment; `ended` says whether the episode ended."""
+        if self._parent is None:
             self.shoot()
         if ended:
             self._step = 0
             self._film.cut()
 
     def finish(self) -> None:
-        """Write what is still being drawn."""
+        """Write pending frames."""
         self._film.finish()
 
     def close(self) -> None:
-        """Stop listening and free what drawing holds."""
-        if self._above is not None:
-            self._above.observer = None
+        """Detach from the environment and free the renderers."""
+        if self._parent is not None:
+            self._parent.observer = None
         self._film.close()
 
 
-def pace(step_s: float) -> tuple[int, Fraction]:
-    """Steps from one picture to the next, and pictures a second, so that a second of film is one of the simulation."""
-    every = max(math.ceil(1.0 / (MOST_FPS * step_s) - 1e-6), 1)
+def frame_rate(step_s: float) -> tuple[int, Fraction]:
+    """Steps per frame, and frames per second for a video in real time."""
+    every = max(math.ceil(1.0 / (MAX_FPS * step_s) - 1e-6), 1)
     return every, Fraction(1.0 / (every * step_s)).limit_denominator(1000)
 
 
-def _level_above(env: Env, bottom: Env) -> Any:
-    """The level that drives the bottom one, None if the bottom is driven directly."""
+def _parent_of(env: Env, bottom: Env) -> Any:
+    """The environment around the innermost one; None if that is the outermost."""
     if env is bottom:
         return None
     while getattr(env, "inner", bottom) is not bottom:

@@ -1,4 +1,4 @@
-"""Checkpoints: a file of plain data and tensors that is written whole or not at all, and checked when read."""
+"""Checkpoints: files of plain data and tensors, written atomically and validated when read."""
 
 import random
 from dataclasses import dataclass, field
@@ -15,28 +15,27 @@ from isaachrl.tensor_file import read_tensors, write_tensors
 FORMAT = "isaachrl.checkpoint"
 VERSION = 1
 LAST = "last.pt"
-_OWN_STATE = ("learner_state", "env_state", "random_state")  # what each process of a training has of its own
+_RANK_STATE = ("learner_state", "env_state", "random_state")  # the state of each rank
 
 
 @dataclass
 class Checkpoint:
-    """A run between two iterations.
+    """The state of a run between two iterations.
 
     Args:
         task: name of the task.
         learner: name of the learner.
         config: the whole resolved configuration as nested dicts.
-        iteration: iterations done.
-        samples: environment steps done.
+        iteration: number of finished iterations.
+        samples: number of environment steps.
         learner_state: `Learner.state_dict()`.
         env_state: `Env.state_dict()`.
         wall_s: seconds of training so far.
         random_state: of the global generators, see `random_state`.
-        others: of a training by several processes, what each but the first has of its own: learner_state,
-            env_state and random_state.
+        others: learner_state, env_state and random_state of each further rank of a distributed training.
 
     Raises:
-        CheckpointError: a field is of another type, or out of its range.
+        CheckpointError: a field has another type, or is out of range.
     """
 
     task: str
@@ -51,52 +50,53 @@ class Checkpoint:
     others: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if wrong := mismatch(Checkpoint, vars(self)) or self._out_of_range():
-            raise CheckpointError(f"the content of the checkpoint is not valid: {wrong}")
+        if problem := mismatch(Checkpoint, vars(self)) or self._out_of_range():
+            raise CheckpointError(f"the content of the checkpoint is not valid: {problem}")
 
     def _out_of_range(self) -> str:
-        """Which field has a value that no checkpoint can have, in words."""
+        """A message about a field that is out of range; empty if none is."""
         for name in ("iteration", "samples", "wall_s"):
             if getattr(self, name) < 0:
                 return f"{name} is {getattr(self, name)}, expected 0 or more"
-        return "" if all(set(one) >= set(_OWN_STATE) for one in self.others) else f"others need {', '.join(_OWN_STATE)}"
+        complete = all(set(state) >= set(_RANK_STATE) for state in self.others)
+        return "" if complete else f"others need {', '.join(_RANK_STATE)}"
 
     def require_config(self) -> None:
-        """Refuse a configuration from which nothing can be built.
+        """Check that the configuration can be used.
 
         Raises:
-            CheckpointError: it is no plain data, or has no section of the task or the learner.
+            CheckpointError: it is not plain data, or has no section of the task or the learner.
         """
         if not is_plain(self.config):
-            raise CheckpointError("its config holds more than nested names, numbers and strings")
+            raise CheckpointError("its config has more than nested names, numbers and strings")
         for key, name in (("task", self.task), ("train", self.learner)):
             section = self.config.get(key)
             if not isinstance(section, dict) or section.get("name") != name:
                 raise CheckpointError(f"its config has no section {key} with the name {name!r}")
 
     def require(self, task: str | None, learner: str | None) -> None:
-        """Refuse to serve another task or learner than these; None accepts any.
+        """Check the task and the learner; None accepts any.
 
         Raises:
-            CheckpointError: it belongs to another one.
+            CheckpointError: the checkpoint has another one.
         """
         if task is not None and task != self.task:
             raise CheckpointError(
-                f"the checkpoint was made by task={self.task}, and task={task} was asked for; leave task= out, or give"
-                f" a checkpoint of {task}"
+                f"the checkpoint is of task={self.task}, not of task={task}; leave task= out, or give a checkpoint of"
+                f" {task}"
             )
         if learner is not None and learner != self.learner:
             raise CheckpointError(
-                f"the checkpoint was made by the learner {self.learner!r}, and the learner {learner!r} was asked for;"
-                f" leave train= out or give a checkpoint of {learner!r}"
+                f"the checkpoint is of the learner {self.learner!r}, not of {learner!r}; leave train= out, or give a"
+                f" checkpoint of {learner!r}"
             )
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint; a file of the same name is replaced only when the new one is safe on the disk.
+    """Write a checkpoint atomically.
 
     Raises:
-        CheckpointError: it could not be written, as on a full disk; an older file of that name is intact.
+        CheckpointError: it could not be written (a full disk); an older file of that name is intact.
     """
     content = {"format": FORMAT, "version": VERSION} | {key: getattr(checkpoint, key) for key in field_names()}
     try:
@@ -104,8 +104,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         write_tensors(content, path)
     except (OSError, WriteError) as error:
         last = path.with_name(LAST)
-        kept = f"; the one saved before is intact, continue from it with resume={last}" if last.exists() else ""
-        raise CheckpointError(f"the checkpoint could not be written: {error}{kept}") from error
+        advice = f"; the previous one is intact, continue from it with resume={last}" if last.exists() else ""
+        raise CheckpointError(f"the checkpoint could not be written: {error}{advice}") from error
 
 
 def field_names() -> tuple[str, ...]:
@@ -114,23 +114,23 @@ def field_names() -> tuple[str, ...]:
 
 
 def load_checkpoint(source: Path) -> Checkpoint:
-    """Read a checkpoint. No code in it is ever run.
+    """Read a checkpoint. Code in the file is never run.
 
     Args:
-        source: the file, or the folder of a run (its last checkpoint is taken).
+        source: the file, or the folder of a run for its last checkpoint.
 
     Raises:
-        CheckpointError: there is none, it is damaged, of another program or of a newer version of this one.
+        CheckpointError: it does not exist, is damaged, of another program or of a newer version of this one.
     """
     path = find_checkpoint(source)
-    return checked(read_content(path), path)
+    return parse_checkpoint(read_content(path), path)
 
 
 def read_content(path: Path) -> Any:
-    """What a file of tensors and plain data holds.
+    """The content of a file of tensors and plain data.
 
     Raises:
-        CheckpointError: it holds something else, or is damaged.
+        CheckpointError: it has other content, or is damaged.
     """
     try:
         return read_tensors(path)
@@ -139,10 +139,10 @@ def read_content(path: Path) -> Any:
 
 
 def find_checkpoint(source: Path) -> Path:
-    """The checkpoint file that a path means: itself, or the last one of a run's folder.
+    """The file itself, or the last checkpoint of a run's folder.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: it does not exist.
     """
     if source.is_file():
         return source
@@ -150,31 +150,31 @@ def find_checkpoint(source: Path) -> Path:
         if candidate.is_file():
             return candidate
     if source.is_dir():
-        raise CheckpointError(f"the folder {source} holds no checkpoints/{LAST}; give a run's folder or a .pt file")
+        raise CheckpointError(f"the folder {source} has no checkpoints/{LAST}; give a run's folder or a .pt file")
     raise CheckpointError(
         f"there is no file {source}; give a run's folder (runs/<task>/<time>) or one of its checkpoints"
     )
 
 
-def checked(content: Any, path: Path) -> Checkpoint:
-    """The checkpoint that a file's content is.
+def parse_checkpoint(content: Any, path: Path) -> Checkpoint:
+    """The content of a file as a checkpoint.
 
     Raises:
-        CheckpointError: it is none, is incomplete, or of a newer version of this program.
+        CheckpointError: it has another format, is incomplete, or of a newer version of this program.
     """
     found = content.get("format") if isinstance(content, dict) else None
     if not isinstance(found, str) or found != FORMAT:
-        what = f"its format is {described(found)}" if isinstance(found, str) else "it was written by another program"
+        reason = f"its format is {described(found)}" if isinstance(found, str) else "it was written by another program"
         raise CheckpointError(
-            f"{path} is no checkpoint of isaachrl: {what}; give a .pt file of runs/<task>/<time>/checkpoints"
+            f"{path} is not a checkpoint of isaachrl: {reason}; give a .pt file of runs/<task>/<time>/checkpoints"
         )
     version = content.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise CheckpointError(
-            f"{path} has format version {described(version)}, and this isaachrl reads up to {VERSION}; install the"
-            " version that wrote it"
+            f"{path} has format version {described(version)}, this isaachrl reads up to {VERSION}; install the version"
+            " that wrote it"
         )
-    fields: dict[str, Any] = {"others": []} | content  # there was a time without others
+    fields: dict[str, Any] = {"others": []} | content  # files of earlier versions have no others
     missing = [key for key in field_names() if key not in fields]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")
@@ -199,7 +199,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Continue the global generators from `random_state`; a GPU that is not here is left out."""
+    """Restore the global generators from `random_state`; those of GPUs only if their number is the same."""
     torch.set_rng_state(state["torch"].cpu())
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

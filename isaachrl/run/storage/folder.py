@@ -16,10 +16,10 @@ CONFIG = "config.yaml"
 
 
 class RunFolder:
-    """The folder of one run and the names of what lies in it.
+    """The folder of a run and the paths in it.
 
     Args:
-        path: the folder; it is created.
+        path: the folder; created if it does not exist.
 
     Raises:
         IsaacHRLError: the folder cannot be created.
@@ -39,7 +39,7 @@ class RunFolder:
 
     @staticmethod
     def fresh(task: str, root: Path = Path("runs")) -> "RunFolder":
-        """A new folder `runs/<task>/<time>`; two runs started in the same second get different ones."""
+        """A new folder `runs/<task>/<time>`, numbered if another run started in the same second."""
         stem = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         for number in range(1, 1000):
             path = root / task / (stem if number == 1 else f"{stem}_{number}")
@@ -54,18 +54,18 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Inside, no other training writes here. The system ends the lock with the process, however that ends.
+        """Context with a lock against other trainings; the system releases it if the process is killed.
 
         Raises:
-            ConfigError: another one does.
-            WriteError: nothing can be written here.
+            ConfigError: another training has the lock.
+            WriteError: the folder is not writable.
         """
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
             raise ConfigError(
-                f"another training is writing into {self.path}; wait for its end, stop it, or type another run_dir"
+                f"another training is writing into {self.path}; wait until it ends, stop it, or type another run_dir"
             ) from None
         except OSError as error:
             raise WriteError(
@@ -77,10 +77,10 @@ class RunFolder:
             lock.release()
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed training has left of files that it was just writing."""
+        """Remove the temporary files of a killed training."""
         for folder in (self.path, self.checkpoints):
             remove_leftovers(folder)
 
     def write_config(self, plain: dict[str, Any]) -> None:
-        """Write the whole resolved configuration as YAML."""
+        """Write the resolved configuration as YAML."""
         write_atomically(self.config, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())

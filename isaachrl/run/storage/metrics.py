@@ -1,4 +1,4 @@
-"""The record of a run: one JSON object a line, one line an iteration."""
+"""The metrics of a run: a JSON object per line, a line per iteration."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from isaachrl.errors import IsaacHRLError
 
-USUAL_LINE = 2048  # bytes; more than most lines have
+LINE_BYTES = 2048  # longer than most lines
 
 
 class MetricsFile:
@@ -17,25 +17,24 @@ class MetricsFile:
 
     Args:
         path: the file.
-        keep: lines of iterations up to this one are kept, later ones are cut: they come after the checkpoint
-            that a resumed run starts from.
+        keep: iteration of the checkpoint that a run resumes from; lines of later iterations are removed.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
         self.path = path
         if path.is_symlink():
-            path.unlink()  # a run writes into its own folder
+            path.unlink()  # write into this run's folder
         if path.exists():
             try:
-                _cut(path, keep)
+                _truncate(path, keep)
             except OSError as error:
-                raise IsaacHRLError(f"{path} could not be cut ({error.strerror or error})") from error
+                raise IsaacHRLError(f"{path} could not be truncated ({error.strerror or error})") from error
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one line; a number that JSON cannot hold becomes null.
+        """Write a line; nan and infinity become null.
 
         Raises:
-            IsaacHRLError: the disk refuses it.
+            IsaacHRLError: it could not be written.
         """
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -53,21 +52,20 @@ def jsonable(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_metrics(path: Path, most: int | None = None) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file; a line cut off by a crash is left out.
+def read_metrics(path: Path, count: int | None = None) -> list[dict[str, Any]]:
+    """The complete lines of a metrics file; a line truncated by a crash is left out.
 
     Args:
         path: the file.
-        most: about so many lines, spread evenly from the first to the last, which takes as long however many there
-            are; None reads them all.
+        count: read about this many lines, evenly spaced from the first to the last, in constant time; None reads all.
     """
     with path.open("rb") as file:
-        lines = file.readlines() if most is None else _spread(file, most)
-    return [record for record in map(_record, lines) if record is not None]
+        lines = file.readlines() if count is None else _sample(file, count)
+    return [record for record in map(_parse, lines) if record is not None]
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    """What a line says; None if it was cut off."""
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The record of a line; None if it is truncated."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -75,33 +73,33 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _spread(file: BinaryIO, most: int) -> list[bytes]:
-    """About so many lines of a file, the first and the last two among them."""
+def _sample(file: BinaryIO, count: int) -> list[bytes]:
+    """About `count` evenly spaced lines of a file, including the first and the last two."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if size < most * USUAL_LINE:
+    if size < count * LINE_BYTES:
         lines = file.readlines()
-        step = max(math.ceil(len(lines) / most), 1)
+        step = max(math.ceil(len(lines) / count), 1)
         return [*lines[:-2:step], *lines[-2:]]
-    lines, seen, step = [file.readline()], 0, size // most
-    for place in range(step, size - step, step):
-        file.seek(place)
-        file.readline()  # the rest of the one before
-        if file.tell() != seen:
-            seen = file.tell()
+    lines, previous, step = [file.readline()], 0, size // count
+    for offset in range(step, size - step, step):
+        file.seek(offset)
+        file.readline()  # the rest of a line
+        if file.tell() != previous:
+            previous = file.tell()
             lines.append(file.readline())
     return [*lines, *file.readlines()[-2:]]
 
 
-def _cut(path: Path, keep: int) -> None:
-    """Cut the lines of later iterations off the end of a file, and one that was not finished; reads no others."""
+def _truncate(path: Path, keep: int) -> None:
+    """Remove truncated lines and those of later iterations from the end of a file; reads no others."""
     with path.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 while end:
                     start = content.rfind(b"\n", 0, end - 1) + 1
-                    record = _record(content[start:end]) if content[end - 1 : end] == b"\n" else None
+                    record = _parse(content[start:end]) if content[end - 1 : end] == b"\n" else None
                     if record is not None and record.get("iteration", 0) <= keep:
                         break
                     end = start

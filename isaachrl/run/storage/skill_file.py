@@ -1,4 +1,4 @@
-"""A skill file where a checkpoint is expected: to look at a skill, its own contract says all there is to know."""
+"""Skill files in place of checkpoints: the contract of a skill has all that play, evaluation and export need."""
 
 import dataclasses
 from pathlib import Path
@@ -6,28 +6,28 @@ from typing import Any
 
 from isaachrl.errors import CheckpointError
 from isaachrl.hierarchy.skill import FORMAT, Skill
-from isaachrl.run.storage.checkpoint import LAST, Checkpoint, checked, find_checkpoint, read_content
+from isaachrl.run.storage.checkpoint import LAST, Checkpoint, find_checkpoint, parse_checkpoint, read_content
 
-TRAINED_ON = {"task": "HumanoidAMP", "motion": "locomotion"}  # what the files of the first version do not say
+TRAINED_ON = {"task": "HumanoidAMP", "motion": "locomotion"}  # not in files of the first version
 LEARNER = "skills"
 
 
 def load_checkpoint_or_skill(source: Path) -> Checkpoint:
-    """Read a checkpoint, or a skill file as the checkpoint it stands for.
+    """Read a checkpoint, or a skill file as a checkpoint.
 
     Raises:
-        CheckpointError: there is none, it is damaged, of another program or of a newer version of this one.
-        SkillError: a skill of another version.
+        CheckpointError: it does not exist, is damaged, of another program or of a newer version of this one.
+        SkillError: a skill file of another version.
     """
     path = find_checkpoint(source)
     content = read_content(path)
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return _as_checkpoint(content, path)
-    return checked(content, path)
+    return parse_checkpoint(content, path)
 
 
 def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
-    """What a skill file says about itself: enough to play, evaluate and export, not to go on training."""
+    """A skill file as a checkpoint, sufficient for play, evaluation and export, but not for training."""
     skill = Skill.from_content(content, path)
     contract = skill.contract
     training: dict[str, Any] = TRAINED_ON | contract.training
@@ -64,25 +64,25 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
 
 
 def is_skill_file(loaded: Checkpoint) -> bool:
-    """Whether there is nothing but a skill in it."""
+    """Whether the checkpoint was read from a skill file."""
     return loaded.learner == LEARNER and "critic" not in loaded.learner_state
 
 
-def require_whole(loaded: Checkpoint, source: str, resumed: bool) -> None:
-    """Refuse to train on from a skill file, and to resume from any file of weights alone.
+def require_trainable(loaded: Checkpoint, source: str, resumed: bool) -> None:
+    """Check that a checkpoint can start a training or, if `resumed`, continue one.
 
     Raises:
-        CheckpointError: it is a skill file, a numbered checkpoint, or the `weights.pt` of an export.
+        CheckpointError: it is a skill file, or with `resumed` a file of weights (numbered, or `weights.pt`).
     """
     if is_skill_file(loaded):
         raise CheckpointError(
-            f"{source} is a skill file, which holds no critic and no optimiser; train on from its run's"
-            " checkpoints/last.pt, or build on it with task=HumanoidHRLMaze skill=" + source
+            f"{source} is a skill file, without critic and optimiser; continue from its run's checkpoints/last.pt, or"
+            f" train a high level on it with task=HumanoidHRLMaze skill={source}"
         )
     if resumed and not loaded.env_state:
         last = Path(source).with_name(LAST)
-        whole = f"resume={last} to go on from where that run stopped, or " if last.is_file() else ""
+        resume = f"resume={last} to continue that run, or " if last.is_file() else ""
         raise CheckpointError(
-            f"{source} holds weights alone: without optimisers, replay, environments and random state nothing can be"
-            f" continued exactly; type {whole}checkpoint={source} for a new training that starts from these weights"
+            f"{source} has only weights, and an exact continuation needs optimisers, replay, environments and random"
+            f" state; type {resume}checkpoint={source} for a new training that starts from these weights"
         )

@@ -11,8 +11,7 @@ import torch
 from isaachrl.envs.registry import World
 from isaachrl.errors import ConfigError
 from isaachrl.maths.seeds import Stream, sub_seed
-from isaachrl.run.commands.evaluate import share
-from isaachrl.run.rollout import Episodes, RandomPolicy, run_episodes
+from isaachrl.run.rollout import Episodes, RandomPolicy, run_episodes, split_episodes
 from tests.run.point import GreedyPolicy, Point, PointCfg
 
 
@@ -65,7 +64,7 @@ def test_summary_of_hand_made_episodes():
     ("episodes", "num_envs", "expected"), [(256, 64, (64, 4)), (10, 64, (10, 1)), (10, 4, (4, 3)), (1, 1, (1, 1))]
 )
 def test_share(episodes, num_envs, expected):
-    assert share(episodes, num_envs) == expected
+    assert split_episodes(episodes, num_envs) == expected
 
 
 def test_command_prints_json_last_and_writes_it(launch, capsys):

@@ -21,7 +21,7 @@ from isaachrl.run.commands import play as module
 from isaachrl.run.commands.play import filming
 from isaachrl.run.recording import video as record
 from isaachrl.run.recording.stills import GAP, Stills
-from isaachrl.run.recording.video import Film, Stage, VideoWriter, innermost, pace
+from isaachrl.run.recording.video import Film, Stage, VideoWriter, frame_rate, innermost
 from isaachrl.sim import Scene
 
 
@@ -127,7 +127,7 @@ def test_a_second_of_film_is_a_second_of_the_simulation(tmp_path):
     [(1 / 30, 1, 30), (1 / 60, 2, 30), (1 / 120, 4, 30), (0.1, 1, 10), (0.02, 2, 25), (0.04, 1, 25), (0.15, 1, 20 / 3)],
 )
 def test_pictures_follow_each_other_at_most_30_times_a_second(step_s, every, fps):
-    steps, rate = pace(step_s)
+    steps, rate = frame_rate(step_s)
     assert steps == every and float(rate) == pytest.approx(fps, abs=1e-6)
 
 
@@ -289,7 +289,7 @@ def test_a_film_is_in_its_folder_once_it_is_complete_so_that_a_killed_process_le
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.mp4"]
     assert list((tmp_path / "temporary").iterdir()) == []
     (tmp_path / "temporary").rmdir()
-    with pytest.raises(RenderError, match="could not be begun .*video=false"):
+    with pytest.raises(RenderError, match="could not be started .*video=false"):
         VideoWriter(tmp_path / "run" / "a.mp4", (64, 64), 30)
 
 

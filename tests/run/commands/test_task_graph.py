@@ -2,13 +2,13 @@
 
 import imageio.v3 as iio
 
-from isaachrl.run.commands.task_graph import draw, places
+from isaachrl.run.commands.task_graph import draw, positions
 from tests.small_mdp import corridor_graph
 
 
 def test_callers_stand_above_those_they_call():
     graph = corridor_graph()
-    where = places(graph)
+    where = positions(graph)
     assert set(where) == {"Root", "Fetch", "ToKey", "Carry", "Left", "Right", "Take"}
     for subtask in graph.subtasks:
         for child in subtask.children:
@@ -16,14 +16,14 @@ def test_callers_stand_above_those_they_call():
 
 
 def test_actions_share_the_lowest_row():
-    where = places(corridor_graph())
+    where = positions(corridor_graph())
     rows = {where[name][1] for name in ("Left", "Right", "Take")}
     assert len(rows) == 1
     assert rows.pop() == min(y for _, y in where.values())
 
 
 def test_no_two_nodes_stand_in_the_same_place():
-    where = places(corridor_graph())
+    where = positions(corridor_graph())
     assert len(set(where.values())) == len(where)
 
 

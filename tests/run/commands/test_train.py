@@ -62,6 +62,6 @@ def test_a_file_that_has_moved_may_be_named_anew_and_another_one_may_not(launch)
 def test_a_continuation_does_not_replace_another_run(launch):
     for folder in ("a", "b"):
         launch(max_iterations=2, run_dir=folder)
-    with pytest.raises(ConfigError, match="run_dir=b holds a training already"):
+    with pytest.raises(ConfigError, match="run_dir=b has a training already"):
         launch(resume="a", max_iterations=3, run_dir="b")
     assert load_checkpoint(Path("b")).iteration == 2

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.run.config.cli import guarded, help_wanted, prepare
+from isaachrl.run.config.cli import hydra_arguments, show_help
 from isaachrl.run.demo import arguments
+from isaachrl.run.process import guarded
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,7 +41,7 @@ def test_help_and_composition_are_shown(tmp_path):
 
 def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        help_wanted(["--help"], ROOT / "cfg")
+        show_help(["--help"], ROOT / "cfg")
     brief = capsys.readouterr().out
     assert "task: AntFall, " in brief and "hiro, hpg" in brief and "_goals" not in brief
     done = train("task=AntMaze", "train=hiro", "device=cpu", "train.worker.batch=64", "-h", cwd=tmp_path)
@@ -60,13 +61,13 @@ def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path, caps
 )
 def test_help_that_names_no_one_run_is_the_brief_one(capsys, typed):
     with pytest.raises(SystemExit) as stop:
-        help_wanted([*typed, "--help"], ROOT / "cfg")
+        show_help([*typed, "--help"], ROOT / "cfg")
     assert stop.value.code == 0 and "With task=NAME, --help lists" in capsys.readouterr().out
 
 
 def test_help_leaves_the_mode_as_it_was_typed(capsys):
-    assert help_wanted(["task=TaxiFuel", "mode=play"], ROOT / "cfg") == ["task=TaxiFuel", "mode=play"]
-    assert help_wanted(["-h", "checkpoint=RUN", "mode=play"], ROOT / "cfg") == [
+    assert show_help(["task=TaxiFuel", "mode=play"], ROOT / "cfg") == ["task=TaxiFuel", "mode=play"]
+    assert show_help(["-h", "checkpoint=RUN", "mode=play"], ROOT / "cfg") == [
         "checkpoint=RUN",
         "mode=play",
         "help=true",
@@ -79,9 +80,9 @@ def test_help_leaves_the_mode_as_it_was_typed(capsys):
     [("--max_iterations", "max_iterations=VALUE"), ("--max-iterations=2", "max_iterations=2"), ("-seed=3", "seed=3")],
 )
 def test_settings_typed_as_options_are_refused_with_what_to_type(typed, meant):
-    with pytest.raises(ConfigError, match=f"is no option; settings have no dashes: type {meant}$"):
-        prepare(["task=HumanoidAMP", typed], ROOT / "cfg")
-    assert prepare(["-m", "--cfg", "job"], ROOT / "cfg") == ["-m", "--cfg", "job"]
+    with pytest.raises(ConfigError, match=f"is not an option; settings have no dashes: type {meant}$"):
+        hydra_arguments(["task=HumanoidAMP", typed], ROOT / "cfg")
+    assert hydra_arguments(["-m", "--cfg", "job"], ROOT / "cfg") == ["-m", "--cfg", "job"]
 
 
 def test_guarded_turns_our_errors_into_exit_codes(capsys):
@@ -102,7 +103,7 @@ def test_guarded_turns_our_errors_into_exit_codes(capsys):
         guarded(lambda: 1 / 0)
     said = capsys.readouterr().err.splitlines()
     assert stop.value.code == 1 and said[0].startswith("Traceback") and said[-2].startswith("ZeroDivisionError")
-    assert said[-1].startswith("This is a fault of isaachrl, not of what you typed: please report")
+    assert said[-1].startswith("This is a bug in isaachrl, not in what you typed: please report")
 
 
 @pytest.mark.parametrize(
@@ -125,8 +126,8 @@ def test_a_lack_of_memory_names_the_keys_to_lower(capsys, monkeypatch, error):
         guarded(fail)
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1
-    assert "there is not enough memory" in said and "lower num_envs=20000, train.hidden=[9000,4], or what else" in said
-    assert "4294967296" not in str(error) or "(4 GiB at once were asked for)" in said
+    assert "there is not enough memory" in said and "lower num_envs=20000, train.hidden=[9000,4], or other keys" in said
+    assert "4294967296" not in str(error) or "(allocating 4 GiB failed)" in said
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("could not convert")])

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError
-from isaachrl.run.config.cli import prepare, typed_values
+from isaachrl.run.config.cli import hydra_arguments, typed_values
 from isaachrl.run.config.settings import merge, resolve
 
 CFG = Path(__file__).resolve().parents[3] / "cfg"
@@ -123,7 +123,7 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"num_envs": 0}, "num_envs=0: at least 1 environment is needed, type num_envs=1"),
+        ({"num_envs": 0}, "num_envs=0: expected a number from 1 to 1e+09; leave num_envs out"),
         ({"num_envs": "many"}, "num_envs: .*'many'"),
         ({"nun_envs": 3}, "unknown key nun_envs; did you mean num_envs"),
         ({"horizon": 3}, "unknown key horizon; did you mean train.horizon"),
@@ -135,17 +135,17 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
         ({"train": {"name": "greedi"}}, "unknown learner 'greedi'; did you mean greedy"),
         ({"mode": "paly"}, "mode: .*'paly'.*train, play, evaluate, export"),
         ({"recipe": "cpuu"}, "recipe=cpuu is unknown; did you mean cpu"),
-        ({"motion": "walk.npz"}, "motion=walk.npz: the task Point takes no motion; leave motion= out"),
-        ({"max_iterations": 0}, "max_iterations=0: type max_iterations=1"),
+        ({"motion": "walk.npz"}, "motion=walk.npz: the task Point has no key motion; leave motion= out"),
+        ({"max_iterations": 0}, "max_iterations=0: expected a number from 1 to"),
         ({"episodes": 0}, "episodes=0"),
         ({"device": "cudaa"}, "device=cudaa cannot be used here.*type device=auto"),
         ({"resume": "a", "checkpoint": "b"}, "resume= and checkpoint= exclude each other"),
         ({"resume": "a", "mode": "play"}, "type checkpoint=a"),
         ({"resume": ""}, "resume= is empty"),
         ({"seed": 2**63}, "seed=9223372036854775808: "),
-        ({"max_iterations": 2, "train": {"max_iterations": 3}}, "max_iterations=2 and train.max_iterations=3 are one"),
-        ({"skill": "a", "task": {"skill": "b"}}, "skill=a and task.skill=b are one setting; type one of them"),
-        ({"test": True, "mode": "train"}, "test=true is mode=play, and this is mode=train too"),
+        ({"max_iterations": 2, "train": {"max_iterations": 3}}, "max_iterations=2 and train.max_iterations=3 are the same"),
+        ({"skill": "a", "task": {"skill": "b"}}, "skill=a and task.skill=b are the same setting; type one of them"),
+        ({"test": True, "mode": "train"}, "test=true means mode=play, but mode=train was typed too"),
     ],
 )
 def test_refusals_say_what_to_type(typed, message):
@@ -155,7 +155,7 @@ def test_refusals_say_what_to_type(typed, message):
 
 def test_arguments_become_additions_but_groups_stay_and_flags_come_last():
     argv = ["task=HumanoidAMP", "num_envs=4", "train.learning_rate=1e-4", "--multirun", "seed=1,2", "--cfg", "job"]
-    assert prepare([*argv, "hydra.verbose=true", "++x=1", "~y"], CFG) == [
+    assert hydra_arguments([*argv, "hydra.verbose=true", "++x=1", "~y"], CFG) == [
         "task=HumanoidAMP", "++num_envs=4", "++train.learning_rate=1e-4", "++seed=1,2", "hydra.verbose=true", "++x=1",
         "~y", "--multirun", "--cfg", "job",
     ]  # fmt: skip
@@ -179,19 +179,22 @@ def test_paths_survive_the_grammar(path):
         "task.rescue",
         "task.start_motion",
     ):
-        (override,) = prepare([f"{key}={path}"], CFG)
+        (override,) = hydra_arguments([f"{key}={path}"], CFG)
         parsed = OverridesParser.create().parse_override(override)
         assert (parsed.key_or_group, parsed.value()) == (key, path)
 
 
 def test_what_is_in_quotes_already_stays():
-    assert prepare(["skill='a b'", "skill=null"], CFG) == ["++skill='a b'", "++skill=null"]
+    assert hydra_arguments(["skill='a b'", "skill=null"], CFG) == ["++skill='a b'", "++skill=null"]
 
 
 def test_paths_are_something_to_sweep_over():
-    assert prepare(["task.layout=~/m.txt"], CFG) == [f"++task.layout='{Path.home()}/m.txt'"]
-    assert prepare(["task.layout=umaze,m.txt"], CFG) == ["++task.layout='umaze,m.txt'"]
-    assert prepare(["--multirun", "task.layout=umaze,m.txt"], CFG) == ["++task.layout=umaze,m.txt", "--multirun"]
+    assert hydra_arguments(["task.layout=~/m.txt"], CFG) == [f"++task.layout='{Path.home()}/m.txt'"]
+    assert hydra_arguments(["task.layout=umaze,m.txt"], CFG) == ["++task.layout='umaze,m.txt'"]
+    assert hydra_arguments(["--multirun", "task.layout=umaze,m.txt"], CFG) == [
+        "++task.layout=umaze,m.txt",
+        "--multirun",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -200,13 +203,13 @@ def test_paths_are_something_to_sweep_over():
         ("task=HumanoidAPM", "unknown task 'HumanoidAPM'; did you mean HumanoidAMP"),
         ("train=Humanoid", "unknown train 'Humanoid'"),
         ("train=_goals", "unknown train '_goals'; did you mean subgoals"),
-        ("play", "'play' is no setting; type key=value"),
-        ("num-envs=3", "'num-envs' is no name of a setting"),
+        ("play", "'play' is not a setting; type key=value"),
+        ("num-envs=3", "'num-envs' is not the name of a setting"),
     ],
 )
 def test_arguments_that_hydra_would_puzzle_over(argument, message):
     with pytest.raises(ConfigError, match=message):
-        prepare([argument], CFG)
+        hydra_arguments([argument], CFG)
 
 
 def test_typed_values_are_picked_from_the_composition():
@@ -234,7 +237,7 @@ def test_recipes_of_other_tasks_are_not_offered(launch):
 
 def test_checkpoint_of_another_task_or_learner_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
-    with pytest.raises(CheckpointError, match="task=Point, and task=Point2 was asked for; leave task= out"):
+    with pytest.raises(CheckpointError, match="task=Point, not of task=Point2; leave task= out"):
         launch(mode="evaluate", checkpoint="run", task={"name": "Point2"})
     with pytest.raises(CheckpointError, match="'greedy'.*'lazy'"):
         launch(mode="evaluate", checkpoint="run", train={"name": "lazy"})

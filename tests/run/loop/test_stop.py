@@ -8,8 +8,8 @@ import pytest
 
 from isaachrl.learn import distributed
 from isaachrl.run import dispatch as commands
-from isaachrl.run.config.cli import guarded
 from isaachrl.run.loop.stop import Interrupted, Stop
+from isaachrl.run.process import guarded
 from isaachrl.run.storage.checkpoint import load_checkpoint
 from tests.run import point
 
@@ -89,7 +89,7 @@ def test_a_signal_in_the_last_iteration_does_not_make_a_complete_training_a_stop
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_a_training_at_once(number):
     stop = Stop()
-    with pytest.raises(Interrupted) as caught, stop.watching(in_order=True):
+    with pytest.raises(Interrupted) as caught, stop.watching(graceful=True):
         receive(signal.SIGTERM, signal.SIGHUP)
         assert stop.number == signal.SIGTERM
         receive(number)
@@ -100,6 +100,6 @@ def test_a_second_signal_ends_a_training_at_once(number):
 def test_what_torchrun_sends_on_to_its_processes_is_no_second_signal(monkeypatch):
     monkeypatch.setattr(distributed, "size", lambda: 2)
     stop = Stop()
-    with stop.watching(), stop.watching(in_order=True):
+    with stop.watching(), stop.watching(graceful=True):
         receive(signal.SIGINT, signal.SIGINT, signal.SIGTERM)
     assert stop.number == signal.SIGINT

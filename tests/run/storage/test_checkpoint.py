@@ -127,7 +127,7 @@ def test_newer_version_and_missing_parts_are_refused(tmp_path):
     save_checkpoint(make(), path)
     content = torch.load(path, weights_only=True)
     torch.save(content | {"version": 99}, path)
-    with pytest.raises(CheckpointError, match="version 99, and this isaachrl reads up to 1"):
+    with pytest.raises(CheckpointError, match="version 99, this isaachrl reads up to 1"):
         load_checkpoint(path)
     del content["env_state"]
     torch.save(content, path)
@@ -138,7 +138,7 @@ def test_newer_version_and_missing_parts_are_refused(tmp_path):
 def test_missing_files_say_what_to_give(tmp_path):
     with pytest.raises(CheckpointError, match="there is no file .*nope.pt; give a run's folder"):
         load_checkpoint(tmp_path / "nope.pt")
-    with pytest.raises(CheckpointError, match="holds no checkpoints/last.pt"):
+    with pytest.raises(CheckpointError, match="has no checkpoints/last.pt"):
         load_checkpoint(tmp_path)
 
 
@@ -218,7 +218,7 @@ def test_what_has_another_structure_is_refused(changes, said, tmp_path):
 @pytest.mark.parametrize("content", [None, 5, "text", [1], torch.ones(2), {}, {"format": "isaachrl.other"}])
 def test_a_file_that_holds_something_else_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match="is no checkpoint of isaachrl"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint of isaachrl"):
         load_checkpoint(tmp_path)
 
 

@@ -1,0 +1,94 @@
+"""The top-level keys of a run."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar
+
+from isaachrl.config import bounded
+from isaachrl.errors import ConfigError
+from isaachrl.maths.seeds import LARGEST_SEED
+
+DEFAULT_NUM_ENVS = 256
+# keys of the invocation, which a stored configuration does not pass on
+CALL_KEYS = (
+    "mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video", "policy",
+    "help",
+)  # fmt: skip
+
+
+class Mode(Enum):
+    """The command; each is a function of its own name in a module of `isaachrl.run.commands` of its own name."""
+
+    train = "train"
+    play = "play"
+    evaluate = "evaluate"
+    export = "export"
+    task_graph = "task_graph"
+
+
+class PolicyKind(Enum):
+    """The policy in play and evaluation: the trained one, or uniformly random actions as a baseline."""
+
+    trained = "trained"
+    random = "random"
+
+
+@dataclass
+class RunCfg:
+    """The top-level keys.
+
+    Args:
+        task: section of the task, with its `name`.
+        train: section of the learner, with its `name`.
+        sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
+        device: `auto`, `cpu`, `cuda:0`, …
+        cuda_graph: `auto` replays steps as CUDA graphs where possible, `off` does not.
+        num_envs: number of environments, over all processes; None takes the recipe's.
+        seed: of all randomness.
+        max_iterations: shorthand of `train.max_iterations`.
+        mode: the command.
+        checkpoint: what play, evaluate and export load (a run, a checkpoint or a skill file); in training, the
+            weights to start from.
+        policy: the policy in play and evaluation; `random` needs no checkpoint.
+        skill: shorthand of `task.skill`; for a task without a skill, of `checkpoint`, to play the skill itself.
+        motion: shorthand of `task.motion`.
+        run_dir: folder of the run; None is `runs/<task>/<time>`.
+        resume: run folder to continue from its `checkpoints/last.pt`.
+        save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
+        video: whether playing writes a video.
+        recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
+            device; `none` applies none.
+        test: the same as `mode=play`.
+        episodes: number of episodes of an evaluation.
+        help: only list every key with its value; set by `--help`.
+    """
+
+    RENAMED: ClassVar[dict[str, str]] = {"graph": "cuda_graph"}
+
+    task: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+    sim: str = "auto"
+    device: str = "auto"
+    cuda_graph: str = "auto"
+    num_envs: int | None = bounded(None, 1)
+    seed: int = bounded(0, 0, LARGEST_SEED)
+    max_iterations: int | None = bounded(None, 1)
+    mode: Mode = Mode.train
+    checkpoint: str | None = None
+    policy: PolicyKind = PolicyKind.trained
+    skill: str | None = None
+    motion: str | None = None
+    run_dir: str | None = None
+    resume: str | None = None
+    save_every_s: float | None = bounded(None, 0.0)
+    video: bool = True
+    recipe: str = "auto"
+    test: bool = False
+    episodes: int = bounded(256, 1)
+    help: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject empty paths: an unset shell variable in `resume=$RUN` must not start a new run."""
+        for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
+            if getattr(self, key) == "":
+                raise ConfigError(f"{key}= is empty (an unset shell variable?); type {key}=PATH or leave {key}= out")
