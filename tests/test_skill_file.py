@@ -72,7 +72,7 @@ def test_skill_means_the_commanded_one_where_a_task_commands_one():
 
 
 def test_no_training_takes_a_skill_that_its_task_cannot_command(launch):
-    with pytest.raises(ConfigError, match="the task HumanoidAMP takes no skill; leave skill= out .CONTRIBUTING"):
+    with pytest.raises(ConfigError, match="the task HumanoidAMP has no key skill; leave skill= out .CONTRIBUTING"):
         launch(skill=SKILL)
 
 

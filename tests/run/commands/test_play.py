@@ -82,7 +82,7 @@ def stand():
 
 def film(env, path, steps):
     threads = threading.active_count()
-    with filming(env, path, wanted=True) as recorder:
+    with filming(env, path, enabled=True) as recorder:
         assert recorder is not None, "this machine cannot draw"
         env.reset()
         for _ in range(steps):

@@ -123,7 +123,7 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"num_envs": 0}, "num_envs=0: expected a number from 1 to 1e+09; leave num_envs out"),
+        ({"num_envs": 0}, "num_envs=0: expected a number from 1 to 1e.09; leave num_envs out"),
         ({"num_envs": "many"}, "num_envs: .*'many'"),
         ({"nun_envs": 3}, "unknown key nun_envs; did you mean num_envs"),
         ({"horizon": 3}, "unknown key horizon; did you mean train.horizon"),
