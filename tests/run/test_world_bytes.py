@@ -1,9 +1,9 @@
 """Environments that memory does not hold are refused before they are built; control groups are limits, too."""
 
-from types import gc
+import gc
+from types import SimpleNamespace
 
 import pytest
-import SimpleNamespace
 import torch
 
 from isaachrl import memory
