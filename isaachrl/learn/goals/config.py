@@ -90,7 +90,7 @@ class LevelCfg:
     critic_learning_rate: float = 1e-3
     learning_rate_end: float = 1.0
     discount: float = 0.99
-    target_rate: float = 0.005
+    target_rate: float = bounded(0.005, 0.0, 1.0)
     average_rate: float = 0.0
     policy_delay: int = 2
     batch: int = bounded(100, 0, 65_536)
