@@ -92,9 +92,19 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
             flags.append(argument)
             continue
         overrides.append(_override(argument, cfg, check_groups=not own_config, multirun=multirun))
+    _check_repeated(overrides)
     if not own_config:
         _check_learner_file(argv, cfg)
     return [*overrides, *flags]
+
+
+def _check_repeated(overrides: Sequence[str]) -> None:
+    """Raise on a key that was typed with two values."""
+    typed: dict[str, str] = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if typed.setdefault(key, value) != value:
+            raise ConfigError(f"{key} is given twice, as {typed[key]} and as {value}; leave one of them out")
 
 
 def composition_error(error: Exception) -> ConfigError:

@@ -19,7 +19,7 @@ from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError, nearest
 from isaachrl.learn import distributed
 from isaachrl.learn.registry import LearnerEntry, learner_entry
-from isaachrl.maths.seeds import Stream, sub_seed
+from isaachrl.maths.seeds import LARGEST_SEED, Stream, sub_seed
 from isaachrl.run.config.learners import load_learners
 from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, Mode, RunCfg
 from isaachrl.run.storage.checkpoint import Checkpoint
@@ -60,11 +60,17 @@ class Settings:
 
     @property
     def evaluation_seed(self) -> int:
-        """The typed seed, else one that differs from the training's, for episodes it has not trained on."""
+        """The typed seed, else one that differs from the training's, for episodes it has not trained on.
+
+        Raises:
+            CheckpointError: the stored seed is not valid.
+        """
         if "seed" in self.typed:
             return self.run.seed
         trained = self.loaded.config.get("seed", 0) if self.loaded else 0
-        return sub_seed(int(trained), Stream.evaluation)
+        if type(trained) is not int or not 0 <= trained <= LARGEST_SEED:
+            raise CheckpointError(f"the checkpoint has an invalid seed {trained!r}; type seed=0, or another one")
+        return sub_seed(trained, Stream.evaluation)
 
     def plain(self) -> Values:
         """The whole configuration as nested dicts of plain values, including defaults."""
