@@ -170,8 +170,8 @@ def test_demo_takes_its_budgets_from_the_command_line():
 def test_a_key_with_two_values_is_refused(argv):
     key, first, second = argv[0].split("=")[0], argv[0].split("=")[1], argv[-1].split("=")[1]
     with pytest.raises(ConfigError, match=f"{key} is given twice, as {first} and as {second}"):
-        prepare(argv, ROOT / "cfg")
+        hydra_arguments(argv, ROOT / "cfg")
 
 
 def test_a_key_may_be_repeated_with_one_value():
-    assert prepare(["seed=1", "seed=1"], ROOT / "cfg") == ["++seed=1", "++seed=1"]
+    assert hydra_arguments(["seed=1", "seed=1"], ROOT / "cfg") == ["++seed=1", "++seed=1"]

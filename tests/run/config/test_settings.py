@@ -143,7 +143,10 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
         ({"resume": "a", "mode": "play"}, "type checkpoint=a"),
         ({"resume": ""}, "resume= is empty"),
         ({"seed": 2**63}, "seed=9223372036854775808: "),
-        ({"max_iterations": 2, "train": {"max_iterations": 3}}, "max_iterations=2 and train.max_iterations=3 are the same"),
+        (
+            {"max_iterations": 2, "train": {"max_iterations": 3}},
+            "max_iterations=2 and train.max_iterations=3 are the same",
+        ),
         ({"skill": "a", "task": {"skill": "b"}}, "skill=a and task.skill=b are the same setting; type one of them"),
         ({"test": True, "mode": "train"}, "test=true means mode=play, but mode=train was typed too"),
     ],
@@ -185,7 +188,7 @@ def test_paths_survive_the_grammar(path):
 
 
 def test_what_is_in_quotes_already_stays():
-    assert hydra_arguments(["skill='a b'", "skill=null"], CFG) == ["++skill='a b'", "++skill=null"]
+    assert hydra_arguments(["skill='a b'", "motion=null"], CFG) == ["++skill='a b'", "++motion=null"]
 
 
 def test_paths_are_something_to_sweep_over():
