@@ -1,9 +1,8 @@
-"""What the hierarchy buys, in one figure and one table: `python benchmarks/ablation.py FOLDER`.
+"""Ablation of the hierarchy, as a figure and a table: `python benchmarks/ablation.py FOLDER`.
 
 Trains HumanoidHRLMaze in every setting below with the same number of control steps, evaluates each run, and writes
-`ablation.png` and `ablation.json` into the folder, of all that is finished there. What is there is not done again, and
-a run that was interrupted goes on: the same command continues the work. The options are the fields of `Options`, typed
-as `only=k=5,style seeds=0`.
+`ablation.png` and `ablation.json` of all finished runs into the folder. Finished runs are skipped and interrupted ones
+resumed, so the same command continues the work. Options are the fields of `Options`, such as `only=k=5,style seeds=0`.
 """
 
 import json
@@ -17,49 +16,48 @@ from pathlib import Path
 from typing import Any
 
 from isaachrl import config
+from isaachrl.config import bounded, positive
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.files import write_atomically
 from isaachrl.run.compare import compare
 from isaachrl.run.storage.metrics import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = 5  # of a command, in the recipe
-ROLLOUT_STEPS = 80  # control steps of a rollout, whatever a decision lasts: 16 decisions in the recipe
-GAMMA = 0.96  # of a decision of 5 control steps, in the recipe
+STEPS = 5  # control steps per decision of the recipe
+ROLLOUT_STEPS = 80  # control steps of a rollout in all settings: 16 decisions of the recipe
+GAMMA = 0.96  # per decision of 5 control steps, as in the recipe
 MEASURES = ("success_rate", "fall_rate", "path_efficiency", "minutes")
-RESULT = "ablation.json"  # in the folder of a run: its evaluation and the options it was made with
+RESULT = "ablation.json"  # in the folder of a run: its evaluation and options
 
 Result = dict[str, Any]
 
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         layout: of the maze.
         million_steps: control steps of a run.
-        seeds: with commas between.
-        jobs: runs at a time, each with one thread.
+        seeds: separated by commas.
+        jobs: parallel runs, each with one thread.
         episodes: of an evaluation.
         num_envs: in training and evaluation.
-        only: names or groups of settings to work on, with commas between; all when left out.
-        skills: other latent sizes, as `8:PATH,32:PATH`, made with `train.py task=HumanoidAMP train.latent.size=8`.
+        only: names or groups of settings, separated by commas; empty for all.
+        skills: other latent sizes, `8:PATH,32:PATH`, trained with `train.py task=HumanoidAMP train.latent.size=8`.
     """
 
     layout: str = "umaze"
-    million_steps: float = 1.5
+    million_steps: float = positive(1.5)
     seeds: str = "0,1,2"
-    jobs: int = 2
-    episodes: int = 256
-    num_envs: int = 256
+    jobs: int = bounded(2, 1)
+    episodes: int = bounded(256, 1)
+    num_envs: int = bounded(256, 1)
     only: str = ""
     skills: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        if min(self.million_steps, self.jobs, self.episodes, self.num_envs) <= 0:
-            raise ConfigError("million_steps, jobs, episodes and num_envs must be above 0")
+        """Validate the seeds."""
         if not all(word.isdigit() for word in self.seeds.split(",")):
             raise ConfigError(f"seeds={self.seeds}: type whole numbers with commas between, such as seeds=0,1,2")
 
@@ -69,19 +67,19 @@ class Options:
         return [int(word) for word in self.seeds.split(",")]
 
     def shared(self) -> Result:
-        """What must be the same for results that stand in one table."""
+        """The options that must be equal for all results of a table."""
         return {key: asdict(self)[key] for key in ("layout", "million_steps", "episodes", "num_envs")}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One line of the table.
+    """A row of the table.
 
     Args:
-        group: what is varied.
+        group: name of what is varied.
         name: of the setting.
-        steps: control steps of a decision.
-        overrides: what is typed for it.
+        steps: control steps per decision.
+        overrides: its arguments of `train.py`.
     """
 
     group: str
@@ -90,7 +88,7 @@ class Setting:
     overrides: tuple[str, ...] = ()
 
     def command(self, run: Path, seed: int, options: Options) -> list[str]:
-        """What trains this setting; discount and rollout are the same in seconds for all."""
+        """Arguments of `train.py`; discount and rollout length are equal in seconds for all settings."""
         horizon = max(ROLLOUT_STEPS // self.steps, 2)
         decisions = options.num_envs * horizon
         iterations = max(1, round(options.million_steps * 1e6 / (decisions * self.steps)))
@@ -104,7 +102,7 @@ class Setting:
 
 
 def settings(skills: str) -> list[Setting]:
-    """All settings; `skills` as on the command line.
+    """All settings, with those of `Options.skills`.
 
     Raises:
         ConfigError: an entry of `skills` is not SIZE:PATH, or there is no such file.
@@ -125,27 +123,27 @@ def settings(skills: str) -> list[Setting]:
     return result
 
 
-def select(found: list[Setting], only: str) -> list[Setting]:
-    """The settings of these names or groups, separated by commas; all where nothing is given.
+def select(available: list[Setting], only: str) -> list[Setting]:
+    """The settings of names or groups separated by commas; all if empty.
 
     Raises:
         ConfigError: there is no such name or group.
     """
-    wanted = [word for word in only.split(",") if word]
-    known = {word for setting in found for word in (setting.group, setting.name)}
-    for word in wanted:
+    names = [word for word in only.split(",") if word]
+    known = {word for setting in available for word in (setting.group, setting.name)}
+    for word in names:
         if word not in known:
             raise ConfigError(f"only={only}: no setting or group {word!r}{nearest(word, sorted(known))}")
-    return [setting for setting in found if not wanted or setting.group in wanted or setting.name in wanted]
+    return [setting for setting in available if not names or setting.group in names or setting.name in names]
 
 
 def run_folder(setting: Setting, seed: int, folder: Path) -> Path:
-    """Where a run lies."""
+    """The folder of a run."""
     return folder / f"{setting.group}_{setting.name}_{seed}".replace(" ", "_").replace("=", "")
 
 
 def finished(run: Path, options: Options) -> Result | None:
-    """What a run's evaluation said, if it has one.
+    """The evaluation of a run; None if there is none.
 
     Raises:
         ConfigError: it was made with other options.
@@ -159,27 +157,27 @@ def finished(run: Path, options: Options) -> Result | None:
 
 
 def train_and_evaluate(setting: Setting, seed: int, folder: Path, options: Options) -> Result:
-    """Train one run, or go on with it, or leave it if it is finished; then what its evaluation says.
+    """Train or resume a run and evaluate it, unless it is finished; returns its evaluation.
 
     Raises:
         ConfigError: it was made with other options.
         RuntimeError: a command failed; its last lines are in the message.
     """
     run = run_folder(setting, seed, folder)
-    found = finished(run, options)
-    if found is None:
-        begun = (run / "checkpoints" / "last.pt").exists()
-        _call([f"resume={run}"] if begun else setting.command(run, seed, options))
+    result = finished(run, options)
+    if result is None:
+        started = (run / "checkpoints" / "last.pt").exists()
+        _call([f"resume={run}"] if started else setting.command(run, seed, options))
         printed = _call(["mode=evaluate", f"checkpoint={run}", f"episodes={options.episodes}"])
-        found = json.loads(printed.splitlines()[-1])
-        found["minutes"] = read_metrics(run / "metrics.jsonl")[-1]["wall_s"] / 60.0
-        content = {"options": options.shared(), "evaluation": found}
+        result = json.loads(printed.splitlines()[-1])
+        result["minutes"] = read_metrics(run / "metrics.jsonl")[-1]["wall_s"] / 60.0
+        content = {"options": options.shared(), "evaluation": result}
         write_atomically(run / RESULT, (json.dumps(content) + "\n").encode())
-    return found
+    return result
 
 
 def _call(arguments: list[str]) -> str:
-    """What `train.py` prints."""
+    """Run `train.py`; returns its standard output."""
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
@@ -188,46 +186,44 @@ def _call(arguments: list[str]) -> str:
 
 
 def collect(folder: Path, options: Options) -> dict[Setting, dict[Path, Result]]:
-    """Every finished run in the folder, by setting."""
+    """The evaluations of all finished runs in the folder, by setting."""
     result: dict[Setting, dict[Path, Result]] = {}
     for setting in settings(options.skills):
         prefix = run_folder(setting, 0, folder).name.removesuffix("0")
         runs = sorted(path for path in folder.glob(f"{prefix}*") if path.name.removeprefix(prefix).isdigit())
-        found = {run: evaluation for run in runs if (evaluation := finished(run, options)) is not None}
-        if found:
-            result[setting] = found
+        evaluations = {run: evaluation for run in runs if (evaluation := finished(run, options)) is not None}
+        if evaluations:
+            result[setting] = evaluations
     return result
 
 
 def draw(folder: Path, options: Options) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Write figure and table of all that is finished; the table."""
-    found = collect(folder, options)
-    table = {setting.name: summarise(list(runs.values())) for setting, runs in found.items()}
-    scale = {setting.name: setting.steps for setting in found}
+    """Write figure and table of all finished runs; returns the table."""
+    finished_runs = collect(folder, options)
+    table = {setting.name: summarise(list(runs.values())) for setting, runs in finished_runs.items()}
+    scale = {setting.name: setting.steps for setting in finished_runs}
     signals = ["episode/success_rate", "episode/fall_rate"]
-    curves = {setting.name: list(runs) for setting, runs in found.items()}
+    curves = {setting.name: list(runs) for setting, runs in finished_runs.items()}
     write_atomically(folder / "ablation.png", compare(curves, signals, scale, "control steps"))
     write_atomically(folder / RESULT, (json.dumps(table) + "\n").encode())
     return table
 
 
 def summarise(rows: list[Result]) -> dict[str, tuple[float, float, float]]:
-    """For each measure the lowest, mean and highest value over the seeds of a setting."""
+    """Minimum, mean and maximum of each measure over the seeds of a setting."""
     columns = {key: [row[key] for row in rows if row.get(key) is not None] for key in MEASURES}
     return {key: (min(v), sum(v) / len(v), max(v)) for key, v in columns.items() if v}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do what is missing, then draw."""
+    """Run what is missing, then draw."""
     if not arguments or "=" in arguments[0]:
         raise SystemExit(__doc__)
     folder = Path(arguments[0]).resolve()
     words = {key: value for key, _, value in (word.partition("=") for word in arguments[1:])}
     options = config.build(Options, words)
     chosen = select(settings(options.skills), options.only)
-    jobs = [
-        (setting, seed) for seed in options.seed_numbers for setting in chosen
-    ]  # every setting once before any twice
+    jobs = [(setting, seed) for seed in options.seed_numbers for setting in chosen]  # each setting once, then again
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda job: train_and_evaluate(job[0], job[1], folder, options), jobs))
     table = draw(folder, options)

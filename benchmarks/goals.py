@@ -25,7 +25,7 @@ from torch import Tensor
 
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
-from isaachrl.errors import ConfigError
+from isaachrl.config import bounded
 from isaachrl.learn.goals import GoalsCfg, GoalsLearner
 from isaachrl.learn.goals.goals import candidate_goals
 from isaachrl.learn.goals.updates.manager_update import ManagerUpdate
@@ -47,18 +47,10 @@ class Options:
             more, wall-clock time.
     """
 
-    batch: int = 512
-    hidden: int = 256
-    seconds: float = 10.0
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        if self.batch < PLAIN_TUPLES or self.hidden < 1 or self.seconds < 0 or self.threads < 1:
-            raise ConfigError(
-                f"batch={self.batch} ({PLAIN_TUPLES} or more), hidden={self.hidden} (1 or more), seconds="
-                f"{self.seconds} (0 or more) and threads={self.threads} (1 or more)"
-            )
+    batch: int = bounded(512, PLAIN_TUPLES)
+    hidden: int = bounded(256, 1)
+    seconds: float = bounded(10.0, 0.0)
+    threads: int = bounded(1, 1)
 
 
 def make_learner(options: Options, precision: str) -> GoalsLearner:

@@ -1,21 +1,19 @@
-"""Whether everything works on a GPU, and how fast: eight sections in nine minutes, each beside what was predicted.
+"""Checks and benchmarks on a GPU: eight sections in nine minutes, with predictions.
 
     python benchmarks/gpu_check.py [device=auto] [num_envs=4096] [out=FILE] [sections=engine,graphs] [budget_s=540]
     python benchmarks/gpu_check.py device=cpu num_envs=8 out=FILE      a dry run of all of it without a GPU
     python benchmarks/gpu_check.py compile=FOLDER [arch=90]            the kernels, ahead of time, without a GPU
     python benchmarks/gpu_check.py kernels=FOLDER out=FILE             with those kernels
 
-versions (go or no go), engine (MuJoCo Warp eager, captured, replayed, and against the CPU engine), graphs (steps with
-CUDA graphs and without), throughput (over the number of environments), update (an iteration of the pretraining taken
-apart), ppo (of the maze), learning (imitation of a walk), user (`train.py`: train, resume, evaluate).
+Sections: versions (requirements), engine (MuJoCo Warp eager, captured, replayed, and against the CPU engine), graphs
+(steps with and without CUDA graphs), throughput (over the number of environments), update (the phases of an iteration
+of skill training), ppo (of the maze), learning (imitation of a walk), user (`train.py`: train, resume, evaluate).
 
-Each section is a process of its own with a time of its own, and a failing one stops no other; only where `versions`
-fails, the rest is skipped. Where there is no GPU to be used, only a dry run that was asked for begins. When a section
-ends, a line of JSON goes to the standard output and to the end of the results file: its name, `ok`, `failed`, `timeout`
-or `skipped`, its seconds, and its figures, each with what was predicted for one H100 and 4096 environments
-(`gpu/predictions.py`; None: nothing was). What CUDA alone can answer is null elsewhere. The exit code is 1 unless all
-of them are ok.
-Nothing but the run-time packages is needed, and no network.
+Each section is a process with a time limit. If `versions` fails, the others are skipped; otherwise they are
+independent. Without a GPU only the dry run is possible. At the end of a section a line of JSON goes to the standard
+output and the results file: its name, `ok`, `failed`, `timeout` or `skipped`, its seconds, and its figures, each with
+the prediction for one H100 and 4096 environments (`gpu/predictions.py`; null if there is none). Figures that need CUDA
+are null elsewhere. The exit code is 1 unless all sections are ok. It needs only the run-time packages, and no network.
 """
 
 import importlib
@@ -41,8 +39,8 @@ assert isaachrl
 
 def jobs(options: Options) -> list[Job]:
     """The sections to run, as processes of this script."""
-    left_out = ("sections", "only", "figures", "compile")
-    words = [f"{key}={value}" for key, value in asdict(options).items() if key not in left_out]
+    excluded = ("sections", "only", "figures", "compile")
+    words = [f"{key}={value}" for key, value in asdict(options).items() if key not in excluded]
     start = [sys.executable, os.path.abspath(__file__), *words]
     return [
         Job(name, options.patience * LIMITS_S[name], [*start, f"only={name}", "figures="], gate=name == "versions")
@@ -51,19 +49,19 @@ def jobs(options: Options) -> list[Job]:
 
 
 def section(options: Options) -> bool:
-    """Run one section in this process; True if nothing in it failed."""
+    """Run one section in this process; returns whether it passed."""
     report = Report(Path(options.figures))
     with report.part(options.only):
         if options.kernels:
             import warp  # only here: Warp is an extra
 
-            warp.config.cuda_output = "cubin"  # a driver newer than Warp's compiler would look for another kind
+            warp.config.cuda_output = "cubin"  # with a newer driver than its compiler, Warp would look for PTX
         importlib.import_module(f"gpu.{options.only}").run(report, options)
     return not report.failed
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what was typed; the exit code."""
+    """Run the command line; returns the exit code."""
     words = {key: value for key, _, value in (word.partition("=") for word in arguments)}
     options = config.build(Options, words)
     if options.compile:

@@ -1,12 +1,11 @@
-"""How much memory a world takes, and how many fit.
+"""Memory per world, and the number of worlds that fit.
 
     python benchmarks/memory.py task=HumanoidAMP [sim=…] [device=…] [sizes=256,1024,2048] [share=0.9] [verify=true]
 
-Environments of each size are built and stepped, each in a process of its own, and what the device then holds is noted:
-on a GPU all that is taken there, on the CPU the process's own memory. The straight line through the smallest and the
-largest gives bytes per world and what is there without worlds; `largest_num_envs` is how many fit into `share` of the
-device's memory. `verify=true` builds and steps that many. A learner takes memory of its own on top.
-One JSON line goes to standard output, a table for people to standard error.
+For each size a process builds and steps environments and measures the memory in use: of the whole GPU, or of the
+process on the CPU. A straight line through the smallest and the largest size gives the bytes per world and without
+worlds; `largest_num_envs` fit into `share` of the device's memory, without a learner. `verify=true` builds and steps
+that many. One JSON line goes to standard output, a table to standard error.
 """
 
 import json
@@ -22,49 +21,46 @@ import torch
 
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
+from isaachrl.config import positive
 from isaachrl.envs.registry import choose_device
 from isaachrl.errors import ConfigError, IsaacHRLError
 
-STEPS = 3  # a graph is recorded at the third
+STEPS = 3  # the third step records a CUDA graph
 
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         task: registered name.
         sim: engine.
-        device: where.
-        sizes: numbers of worlds, two or more, with commas between.
-        share: of the device's memory that may be taken.
+        device: of the worlds.
+        sizes: two or more numbers of worlds, separated by commas.
+        share: usable share of the device's memory.
         verify: build and step as many worlds as should fit.
-        only: measure this number of worlds here and say no more; what the other processes are started with.
+        only: measure this number of worlds in this process; set by the parent process.
     """
 
     task: str = "HumanoidAMP"
     sim: str = "auto"
     device: str = "auto"
     sizes: str = "256,1024,2048"
-    share: float = 0.9
+    share: float = positive(0.9, 1.0)
     verify: bool = False
     only: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what gives no line."""
-        numbers = self.numbers
-        if len(set(numbers)) < 2 or min(numbers) < 1 or not 0 < self.share <= 1:
-            raise ConfigError(
-                f"sizes={self.sizes}, share={self.share}: type two or more different numbers, such as sizes=256,1024,"
-                " and a share above 0 and up to 1"
-            )
+        """Validate the sizes."""
+        if len(set(self.numbers)) < 2 or min(self.numbers) < 1:
+            raise ConfigError(f"sizes={self.sizes}: type two or more different numbers, such as sizes=256,1024")
 
     @property
     def numbers(self) -> list[int]:
         """The sizes.
 
         Raises:
-            ConfigError: they are no whole numbers.
+            ConfigError: they are not whole numbers.
         """
         try:
             return [int(word) for word in self.sizes.split(",")]
@@ -74,18 +70,18 @@ class Options:
 
 @torch.no_grad()
 def held_bytes(options: Options) -> int:
-    """Memory held by this process (CPU) or on the device (GPU) with `options.only` worlds at work."""
+    """Memory in use by this process (CPU) or on the device (GPU) with `options.only` worlds."""
     device = choose_device(options.device)
-    before = _taken(device)
+    before = _used_bytes(device)
     env = isaachrl.make(options.task, num_envs=options.only, sim=options.sim, device=options.device)
     action = torch.zeros(env.num_envs, env.action_size, device=env.device)
     for _ in range(STEPS):
         env.step(action)
-    return _taken(device) - (before if device.type == "cuda" else 0)
+    return _used_bytes(device) - (before if device.type == "cuda" else 0)
 
 
-def _taken(device: torch.device) -> int:
-    """Bytes taken of the device's memory, or by this process."""
+def _used_bytes(device: torch.device) -> int:
+    """Bytes in use on a GPU, or by this process."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total - free
@@ -94,14 +90,14 @@ def _taken(device: torch.device) -> int:
 
 
 def capacity_bytes(device: torch.device) -> int:
-    """All memory of the device."""
+    """Total memory of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def in_own_process(options: Options, count: int) -> int | None:
-    """`held_bytes` of so many worlds in a fresh process; None if it did not survive them."""
+    """`held_bytes` of a number of worlds in a new process; None if it fails."""
     words = [f"{key}={value}" for key, value in asdict(options).items() if key not in ("only", "verify")]
     command = [sys.executable, __file__, *words, f"only={count}"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -109,7 +105,7 @@ def in_own_process(options: Options, count: int) -> int | None:
 
 
 def line(counts: Sequence[int], held: Sequence[int], room: float) -> tuple[float, float, int]:
-    """Bytes per world, bytes without worlds, and the worlds that fit into `room` bytes, from the two ends."""
+    """Bytes per world, bytes without worlds, and the number of worlds that fit into `room` bytes."""
     low, high = counts.index(min(counts)), counts.index(max(counts))
     slope = (held[high] - held[low]) / (counts[high] - counts[low])
     base = held[low] - slope * counts[low]
@@ -117,10 +113,10 @@ def line(counts: Sequence[int], held: Sequence[int], room: float) -> tuple[float
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """All that is printed.
+    """The result.
 
     Raises:
-        ConfigError: one of the sizes could not be built.
+        ConfigError: a size could not be built.
     """
     device = choose_device(options.device)
     counts = options.numbers

@@ -1,10 +1,10 @@
-"""How speed grows with the number of environments, as a picture.
+"""Speed over the number of environments, as a picture.
 
     python benchmarks/scaling.py PICTURE.png [sizes=64,256,1024,4096] [task=HumanoidAMP] [sim=…] [seconds=5] …
 
-Every size is a run of `throughput.py` in a process of its own; keys that are not of this script are handed on to it
-(`loop=none`, `threads=1`, …). Drawn are control steps per second of the bare engine and of what was measured against
-it, and their ratio. One JSON line goes to standard output, a table for people to standard error.
+Runs `throughput.py` in a process for each size; other keys are passed on to it (`loop=none`, `threads=1`, …). Draws the
+control steps per second of the bare engine and of the environment, and their ratio. One JSON line goes to standard
+output, a table to standard error.
 """
 
 import json
@@ -27,20 +27,20 @@ KEPT = ("num_envs", "bare_control_steps_per_s", "env_steps_per_s", "ratio")
 
 
 def one_size(count: int, words: dict[str, str]) -> dict[str, Any]:
-    """What `throughput.py` says of so many environments.
+    """The result of `throughput.py` for a number of environments.
 
     Raises:
-        ConfigError: it refused its words; its own message is passed on.
+        ConfigError: it failed; has its message.
     """
-    handed = [f"{key}={value}" for key, value in ({"seconds": SECONDS} | words | {"num_envs": str(count)}).items()]
-    done = subprocess.run([sys.executable, str(THROUGHPUT), *handed], capture_output=True, text=True)
+    arguments = [f"{key}={value}" for key, value in ({"seconds": SECONDS} | words | {"num_envs": str(count)}).items()]
+    done = subprocess.run([sys.executable, str(THROUGHPUT), *arguments], capture_output=True, text=True)
     if done.returncode:
         raise ConfigError(f"num_envs={count}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
     return json.loads(done.stdout)
 
 
 def draw(points: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """Write the picture: steps per second above, the ratio below, over the number of environments."""
+    """Write the picture: steps per second on top, the ratio below, over the number of environments."""
     counts = [point["num_envs"] for point in points]
     figure, (above, below) = pyplot.subplots(
         2, 1, sharex=True, figsize=(6.0, 5.0), height_ratios=(3, 1), layout="constrained"
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measure, draw and print.
 
     Raises:
-        ConfigError: no picture was named, or the sizes are no whole numbers.
+        ConfigError: no picture was named, or the sizes are not whole numbers.
     """
     paths = [word for word in arguments if "=" not in word]
     words = {key: value for key, _, value in (word.partition("=") for word in arguments if "=" in word)}

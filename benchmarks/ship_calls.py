@@ -35,7 +35,7 @@ POSITIONS, HEADINGS = 50, 24  # of value iteration: positions along x and y, and
 SWEEPS = 15
 STARTS = 4000
 BATCH = 8192  # calls evaluated at a time
-MIDDLE_M = 700.0  # far from the gate and from the edge of the sea
+MIDDLE_M = 700.0  # coordinates far from gate and edge
 
 Steer = Callable[[Tensor, Tensor], Tensor]  # kinds (n,) and views (n, 4) -> actions (n,)
 

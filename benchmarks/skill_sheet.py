@@ -1,8 +1,8 @@
-"""A contact sheet of a skill: one row a command, a still every few steps. `python benchmarks/skill_sheet.py OUT.png`.
+"""A contact sheet of a skill: a row of stills for each motion. `python benchmarks/skill_sheet.py OUT.png`.
 
-Optional: `skill=PATH motions=walk,jog stills=10`. Every row starts from a random moment of the clips and is shown after
-two seconds under its command, from the side. Of a skill that gets up (trained by `task=HumanoidRise`) each row is
-another body (`bodies=4`), shown from the moment that it was tipped over.
+Optional: `skill=PATH motions=walk,jog stills=10`. Every row starts at a random time of the clips and shows, from the
+side, the skill under the motion's latent after two seconds. For a skill that gets up (trained by `task=HumanoidRise`)
+each row is a fallen body (`bodies=4`), from its first step.
 """
 
 import json
@@ -31,7 +31,7 @@ RISE = "HumanoidRise"
 
 
 def commanded(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
-    """A sheet with a row for each command, a still every 4 control steps."""
+    """A sheet with a row for each motion, a still every 4 control steps."""
     latent = torch.stack([skill.prototype_of(motion) for motion in motions])
     changes = {"style_frames": skill.contract.style_frames, "motion": "locomotion"}
     env = isaachrl.make("HumanoidAMP", num_envs=len(motions), seed=3, cfg={"task": changes})
@@ -39,7 +39,7 @@ def commanded(skill: Skill, motions: list[str], stills: int) -> np.ndarray:
 
 
 def getting_up(skill: Skill, bodies: int, stills: int) -> np.ndarray:
-    """A sheet with a row for each body that was tipped over, a still every 10 control steps."""
+    """A sheet with a row for each fallen body, a still every 10 control steps."""
     changes = {"style_frames": skill.contract.style_frames, "fallen": {"share": 1.0}}
     env = isaachrl.make(RISE, num_envs=bodies, seed=3, cfg={"task": changes})
     return _sheet(env, skill, torch.zeros(bodies, 0), stills, settle=0, every=10, side_deg=40.0)
@@ -65,7 +65,7 @@ def _sheet(
 
 
 def main(arguments: list[str]) -> None:
-    """Read the command line, draw, write, and say what was drawn."""
+    """Run the command line; prints the names of the rows."""
     options = DEFAULTS | dict(argument.split("=", 1) for argument in arguments[1:])
     skill, stills = Skill.load(options["skill"]), int(options["stills"])
     rows: list[str] = options["motions"].split(",")

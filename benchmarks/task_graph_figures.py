@@ -48,7 +48,7 @@ ROOMS_CFG = {"task": {"random_goal": False}}
 GREEDY_EVERY = 20
 EVALUATED = 1000
 SMOOTH = 9
-# the two starts of the paper's Figure 12; it lost the signs of headings and turn rates in print
+# the two starts of the paper's Figure 12, in which signs of headings and turn rates are missing
 SAMPLES = ((700.0, 700.0, 100.0, 3.65), (750.0, 180.0, 80.0, 7.9))
 
 Record = dict[str, Any]

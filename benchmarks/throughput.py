@@ -1,20 +1,20 @@
-"""How much of the engine's speed reaches the learner, measured in one run so that the machine's mood cancels.
+"""Speed of an environment relative to the bare engine, measured in one run so that drifts of the machine cancel.
 
     python benchmarks/throughput.py task=HumanoidAMP num_envs=1024 [sim=…] [seconds=20] [skill=PATH] [threads=N]
                                     [loop=none|ase|motion] [beside=gymnasium|envpool]
 
-Blocks of about half a second of `env.step` alternate with blocks of the bare engine: the same compiled model, as
-many worlds, the same threads, and from the very states that the environment's block began with the very controls
-that it applied, physics step for physics step (on a GPU, where steps are replayed as graphs and no controls can be
-noted in between, with the last of them throughout). `ratio` is the median over pairs of blocks. Episodes start as the
-task starts them; actions are normal with a standard deviation of 0.05 around the mean pose of the motions, or, above
-a skill, commands in all directions. Without a skill file a random one of the default sizes is made: it costs the same.
+Blocks of about half a second of `env.step` alternate with blocks of the bare engine, which has the same compiled model,
+number of worlds and threads, and repeats the physics steps of the environment's block from the same states with the
+same controls (on a GPU, where replayed graphs do not expose controls, always with the last ones). `ratio` is the median
+over pairs of blocks. Actions are normal with a standard deviation of 0.05 around the mean pose of the motions or, above
+a skill, random latents. Without a skill file it uses an untrained skill of the default sizes, which takes the same
+time.
 
-`loop=` measures the pretraining instead, with the recipe of the device and that kind of command: a block is then some
-iterations of the learner, `env_steps_per_s` its samples, and `phases` the shares of its time (on the CPU): `physics`,
-the rest of the environment's step (`observations`: senses, style, rewards, resets), `inference` (the networks that act,
-and the writing of the rollout) and `update`. `beside=` lets another library's humanoid step in blocks in between.
-One JSON line goes to standard output, a table for people to standard error.
+`loop=` measures the training of a skill with that kind of latents and the recipe of the device: a block is then some
+iterations, `env_steps_per_s` counts samples, and `phases` are shares of the time (on the CPU): `physics`, the rest of
+the environment's step (`observations`: also style, rewards, resets), `inference` (the networks that act, and writing
+the rollout) and `update`. `beside=` measures another library's humanoid in further blocks. One JSON line goes to
+standard output, a table to standard error.
 """
 
 import importlib
@@ -51,7 +51,7 @@ from isaachrl.sim.bare import bare_engine
 
 ACTION_STD = 0.05
 BLOCK_S = 0.5
-BLOCK_CONTROL_STEPS = 30  # longer, and bodies lie on the floor that the environment has put back on their feet
+BLOCK_CONTROL_STEPS = 30  # in longer blocks bodies of the bare engine, which has no resets, have fallen
 SETTLE_STEPS = 10
 RANDOM = "random"
 TRAIN_FILES = Path(__file__).resolve().parents[1] / "cfg" / "train"
@@ -62,17 +62,17 @@ PHASES = ("physics", "observations", "inference", "update")
 
 @dataclass
 class Options:
-    """What can be typed.
+    """The command line.
 
     Args:
         task: registered name.
         num_envs: N.
         sim: engine.
         seconds: length of the measurement.
-        skill: skill file of a hierarchical task; empty takes the task's own or, without that, a random one.
-        threads: threads of PyTorch; 0 leaves them as they are.
-        loop: kind of command of the pretraining to measure; empty measures the environment.
-        beside: another library whose humanoid is measured in the same run; empty for none.
+        skill: skill file of a hierarchical task; empty: the task's own or, without that, a random one.
+        threads: threads of PyTorch; 0: its default.
+        loop: kind of latents of the training to measure; empty: measures the environment.
+        beside: another library whose humanoid is measured too; empty: none.
     """
 
     task: str = "HumanoidAMP"
@@ -99,7 +99,7 @@ class Pair:
 
 
 def make_env(options: Options, folder: str) -> tuple[Env, str]:
-    """The environment, and the skill that drives it: a path, `random`, or `none`."""
+    """The environment, and its skill: a path, `random`, or `none`."""
     cfg_type = entry(options.task).cfg_type
     if not hasattr(cfg_type, "skill"):
         return isaachrl.make(options.task, num_envs=options.num_envs, sim=options.sim), NO_SKILL
@@ -116,7 +116,7 @@ def make_env(options: Options, folder: str) -> tuple[Env, str]:
 
 
 def random_skill(folder: str) -> str:
-    """Write an untrained skill of the default sizes, which asks for the mean pose whatever the command."""
+    """Write an untrained skill of the default sizes, whose action is the mean pose for every latent."""
     env = isaachrl.make("HumanoidAMP", num_envs=1)
     path = Path(folder) / "skill.pt"
     cfg = config.build(SkillsCfg, {"discriminator": {"demo_windows": 16}})  # few demonstrations, full sizes
@@ -143,16 +143,16 @@ def control_steps(env: Env) -> int:
 
 
 def wait(device: torch.device) -> None:
-    """Let a GPU finish before the clock is read."""
+    """Synchronize a GPU before the clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def make_learner(options: Options) -> SkillsLearner:
-    """The learner of a pretraining with the recipe of the device, and its environment.
+    """A learner of skills with the recipe of the device, and its environment.
 
     Raises:
-        ConfigError: the task is not pretrained.
+        ConfigError: the task does not train a skill.
     """
     path = TRAIN_FILES / f"{options.task}.yaml"
     train = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else {}
@@ -161,7 +161,7 @@ def make_learner(options: Options) -> SkillsLearner:
     settings = resolve(composed, typed)
     learner = build_learner(settings, build_env(settings, settings.num_envs, seed=0))
     if not isinstance(learner, SkillsLearner):
-        raise ConfigError(f"loop={options.loop} measures the pretraining of a skill; type task=HumanoidAMP")
+        raise ConfigError(f"loop={options.loop} measures the training of a skill; type task=HumanoidAMP")
     return learner
 
 
@@ -177,10 +177,10 @@ def chooser(env: Env) -> Callable[[], Tensor]:
 
 
 class Stepping:
-    """Steps of an environment as the work to be measured.
+    """Measures steps of an environment.
 
     Attributes:
-        unit: control steps of every world in one segment of work.
+        unit: control steps per step.
 
     Args:
         env: the environment, possibly of several levels.
@@ -191,7 +191,7 @@ class Stepping:
         self._act = chooser(env)
 
     def prepare(self, segments: int) -> Callable[[], None]:
-        """What is to be timed: so many steps."""
+        """A function that takes so many steps."""
         actions = [self._act() for _ in range(segments)]
 
         def work() -> None:
@@ -202,15 +202,15 @@ class Stepping:
         return work
 
     def phases(self) -> dict[str, float]:
-        """Nothing: the steps are not taken apart."""
+        """Empty: the phases of steps are not measured."""
         return {}
 
 
 class Training:
-    """Iterations of a learner as the work to be measured, with the time that each phase takes.
+    """Measures iterations of a learner, and the time of each phase.
 
     Attributes:
-        unit: control steps of every world in one iteration.
+        unit: control steps per iteration.
 
     Args:
         learner: the learner.
@@ -224,7 +224,7 @@ class Training:
         self._timed(innermost(learner.env).sim, "step", "physics")
 
     def _timed(self, owner: object, name: str, phase: str) -> None:
-        """Let a method add up the time that it takes."""
+        """Sum up the time that a method takes."""
         method = getattr(owner, name)
 
         def timed(*arguments: Any) -> Any:
@@ -236,7 +236,7 @@ class Training:
         setattr(owner, name, timed)
 
     def prepare(self, segments: int) -> Callable[[], None]:
-        """What is to be timed: so many iterations."""
+        """A function that runs so many iterations."""
 
         def work() -> None:
             start = time.perf_counter()
@@ -247,7 +247,7 @@ class Training:
         return work
 
     def phases(self) -> dict[str, float]:
-        """Share of each phase in the time of all iterations; a GPU works on while the clock is read, so not there."""
+        """Share of each phase in the time of all iterations; empty on a GPU, which works asynchronously."""
         if self.env.device.type != "cpu":
             return {}
         total, step, physics, update = (self._seconds[name] for name in ("iterate", "step", "physics", "update"))
@@ -285,7 +285,7 @@ class Rival:
         self._env.reset()
 
     def block(self, seconds: float) -> float:
-        """Steps of one environment per second, of all together."""
+        """Steps per second over all environments."""
         shape, taken = (self.num_envs, *self._space.shape), 0
         start = time.perf_counter()
         while taken == 0 or time.perf_counter() - start < seconds:
@@ -295,21 +295,21 @@ class Rival:
         return taken / (time.perf_counter() - start)
 
     def close(self) -> None:
-        """End its processes."""
+        """Close the environments."""
         self._env.close()
 
     def summary(self, rates: Sequence[float]) -> dict[str, Any]:
-        """What is printed of it."""
+        """Its part of the result."""
         rate = statistics.median(rates)
         steps = {"env_steps_per_s": round(rate), "physics_steps_per_s": round(RIVAL_SUBSTEPS * rate)}
         return {"name": self.name, "version": version(self.name), "num_envs": self.num_envs} | steps
 
 
 class Duel:
-    """Work on an environment against its bare engine.
+    """Compares an environment with its bare engine.
 
     Args:
-        work: what is measured.
+        work: steps or iterations.
     """
 
     def __init__(self, work: Stepping | Training) -> None:
@@ -322,10 +322,10 @@ class Duel:
             apply(action)
             self._ctrl.append(self.inner.sim.ctrl.clone())
 
-        setattr(self.inner.task, "apply", recorded)  # noqa: B010 - one copy of the controls, far below a percent
+        setattr(self.inner.task, "apply", recorded)  # noqa: B010 - copying the controls takes far less than 1 %
 
     def block(self, segments: int) -> Pair:
-        """Do some segments of work, then the same physics without it."""
+        """Time some segments of work, then the same physics on the bare engine."""
         self.bare.follow()
         self._ctrl.clear()
         work = self.work.prepare(segments)
@@ -346,7 +346,7 @@ class Duel:
         return Pair(taken / env_s, taken / bare_s)
 
     def run(self, seconds: float, rival: Rival | None = None) -> tuple[list[Pair], list[float]]:
-        """Pairs of blocks until the time is over, at least three, and the rates of a rival's blocks between them."""
+        """Pairs of blocks until the time is over, at least three, and the rates of the other library."""
         self.block(max(1, SETTLE_STEPS // self.work.unit))
         start = time.perf_counter()
         self.block(1)
@@ -363,7 +363,7 @@ class Duel:
 
 
 def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> dict[str, Any]:
-    """What is printed."""
+    """The result."""
     sim, task = duel.inner.sim, duel.inner.task
     warp = not isinstance(sim, MujocoSim)
     ratios = sorted(pair.env / pair.bare for pair in pairs)

@@ -88,6 +88,10 @@ def test_a_failing_command_is_named(monkeypatch):
 
 
 def test_unknown_options_are_refused(tmp_path):
-    for word, message in (("seed=1", "did you mean seeds"), ("seeds=a", "type whole numbers"), ("jobs=0", "above 0")):
+    for word, message in (
+        ("seed=1", "did you mean seeds"),
+        ("seeds=a", "type whole numbers"),
+        ("jobs=0", "jobs=0: expected a number from 1"),
+    ):
         with pytest.raises(ConfigError, match=message):
             ablation.main([str(tmp_path), word])

@@ -162,11 +162,11 @@ def test_predictions_stand_beside_their_figures_and_on_the_page(job, run):
 
 
 def test_when_the_budget_is_spent_the_rest_is_skipped(job, run, monkeypatch):
-    monkeypatch.setattr("gpu.runner.LEAST_S", 0.5)
+    monkeypatch.setattr("gpu.runner.MIN_S", 0.5)
     good, lines = run([job("long", "time.sleep(60)", limit_s=50.0), job("late", "report.figure('a', 1)")], budget_s=1.0)
     assert not good
     assert [line["status"] for line in lines] == ["timeout", "skipped"]
-    assert lines[1]["error"] == "no time is left of budget_s"
+    assert lines[1]["error"] == "budget_s is used up"
 
 
 def test_sections_are_processes_of_the_script_with_their_limits(gpu_check):
@@ -190,7 +190,7 @@ def test_sections_are_processes_of_the_script_with_their_limits(gpu_check):
     [
         ("sections=engine,grafs", r"no section 'grafs'; did you mean graphs"),
         ("num_env=8", r"unknown key num_env; did you mean num_envs"),
-        ("num_envs=2", r"num_envs=2 \(4 or more\)"),
+        ("num_envs=2", r"num_envs=2: expected a number from 4"),
         ("budget_s=0", r"budget_s=0"),
         ("patience=-1", r"patience=-1"),
         ("only=engine", r"only=engine needs figures=FILE"),

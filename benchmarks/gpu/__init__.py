@@ -1,1 +1,1 @@
-"""What `gpu_check.py` runs: one module a section, and what they share."""
+"""The sections of `gpu_check.py`, a module each, and their shared code."""

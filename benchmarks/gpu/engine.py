@@ -1,4 +1,4 @@
-"""MuJoCo Warp by itself: a step eager, captured and replayed; beside the CPU engine; broken worlds; empty arrays."""
+"""MuJoCo Warp: eager, captured and replayed steps; agreement with the CPU engine; diverged worlds; empty arrays."""
 
 import time
 
@@ -13,14 +13,14 @@ from isaachrl.sim import Scene, Sim, make_sim
 
 SUBSTEPS = 4
 SECOND = 30  # control steps
-NEAR = 1e-3  # metres and radians after a control step; sums on a GPU are in no fixed order
-NEAR_CPU = 1e-2  # after a second, on the median world: chaos parts a few
+NEAR = 1e-3  # metres and radians after a control step: the order of sums on a GPU varies
+NEAR_CPU = 1e-2  # after a second, in the median world: some are chaotic
 FEET = ("right_foot", "left_foot")
 BROKEN = 1
 
 
 def controls(sim: Sim) -> Tensor:
-    """The same small targets `(N, A)` for worlds of every engine."""
+    """The same small targets `(N, A)` for every engine."""
     noise = torch.randn(sim.ctrl.shape, generator=torch.Generator().manual_seed(0))
     return (0.2 * noise).to(sim.device)
 
@@ -33,13 +33,13 @@ def one_step(sim: Sim, start: dict[str, Tensor], ctrl: Tensor) -> Tensor:
     return sim.qpos.clone()
 
 
-def apart(one: Tensor, other: Tensor) -> float:
-    """The largest difference."""
+def max_difference(one: Tensor, other: Tensor) -> float:
+    """Maximum absolute difference."""
     return float((one.cpu() - other.cpu()).abs().max())
 
 
 def step_three_ways(report: Report, sim: Sim, load_s: float) -> None:
-    """The first step runs as it is, the second is captured, later ones are replayed; on the CPU all are eager."""
+    """The first step is eager, the second is captured, later ones are replayed; on the CPU all are eager."""
     start, ctrl = sim.state_dict(), controls(sim)
     begin = time.perf_counter()
     eager = one_step(sim, start, ctrl)
@@ -47,25 +47,29 @@ def step_three_ways(report: Report, sim: Sim, load_s: float) -> None:
         torch.cuda.synchronize(sim.device)
     report.figure("load_s", load_s + time.perf_counter() - begin)
     again, third = one_step(sim, start, ctrl), one_step(sim, start, ctrl)
-    report.check("moved", apart(eager, start["qpos"]) > 1e-3)
+    report.check("moved", max_difference(eager, start["qpos"]) > 1e-3)
     names = ("captured_difference", "replayed_difference", "replayed_step_ms")
     if sim.device.type == "cuda":
-        values = (apart(eager, again), apart(eager, third), 1e3 * seconds(sim.device, lambda: sim.step(SUBSTEPS), 20))
+        values = (
+            max_difference(eager, again),
+            max_difference(eager, third),
+            1e3 * seconds(sim.device, lambda: sim.step(SUBSTEPS), 20),
+        )
         report.figures(dict(zip(names, values, strict=True)))
         report.check("graphs_agree", max(values[:2]) < NEAR, values[:2])
         return
     report.figures(dict.fromkeys(names))
-    report.figure("eager_repeats_difference", apart(eager, again))
+    report.figure("eager_repeats_difference", max_difference(eager, again))
     report.figure("eager_step_ms", 1e3 * seconds(sim.device, lambda: sim.step(SUBSTEPS)))
 
 
 def against_cpu_engine(report: Report, sim: Sim, scene: Scene) -> None:
-    """One second of the same controls on MuJoCo itself."""
+    """A second with the same controls on the CPU engine."""
     reference = make_sim(scene, sim.num_envs, "mujoco", torch.device("cpu"))
-    everyone = torch.ones(sim.num_envs, dtype=torch.bool)
+    all_envs = torch.ones(sim.num_envs, dtype=torch.bool)
     qpos, qvel = reference.qpos.clone(), torch.zeros_like(reference.qvel)
     for one in (sim, reference):
-        one.reset(everyone.to(one.device), qpos.to(one.device), qvel.to(one.device))
+        one.reset(all_envs.to(one.device), qpos.to(one.device), qvel.to(one.device))
     for one in (sim, reference):
         for _ in range(SECOND):
             one.ctrl.copy_(controls(one))
@@ -77,7 +81,7 @@ def against_cpu_engine(report: Report, sim: Sim, scene: Scene) -> None:
 
 
 def broken_world(report: Report, sim: Sim) -> None:
-    """A world that is not a number is put back and flagged, and the others do not notice."""
+    """A world with nan is reset and flagged, and the others are not affected."""
     start, ctrl = sim.state_dict(), controls(sim)
     whole = one_step(sim, start, ctrl)
     broken = {name: value.clone() for name, value in start.items()}
@@ -87,14 +91,14 @@ def broken_world(report: Report, sim: Sim) -> None:
     others = torch.arange(sim.num_envs, device=sim.device) != BROKEN
     report.check("broken_world_is_flagged", bool(flags[BROKEN]) and int(flags.sum()) == 1, flags.tolist()[:16])
     report.check("broken_world_heals", bool(healed.isfinite().all()))
-    report.check("others_do_not_notice", apart(healed[others], whole[others]) < NEAR)
+    report.check("others_do_not_notice", max_difference(healed[others], whole[others]) < NEAR)
     sim.ctrl.copy_(ctrl)
     sim.step(SUBSTEPS)
     report.check("healed_world_goes_on", not bool(sim.diverged.any()) and bool(sim.qpos.isfinite().all()))
 
 
 def run(report: Report, options: Options) -> None:
-    """`num_envs / 64` worlds, four at least: 64 of 4096."""
+    """With `num_envs / 64` worlds, at least four."""
     device, count = choose_device(options.device), max(4, options.num_envs // 64)
     scene = Scene(contact_bodies=FEET)
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Steps of environments replayed as CUDA graphs against steps as they are written."""
+"""Steps of environments with CUDA graphs against eager steps."""
 
 import gc
 from typing import Any
@@ -23,15 +23,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "AntMaze": ("AntMaze", {}),
     "push": ("HumanoidAMP", {"disturb": {"push": 0.3, "push_s": 0.1, "push_every_s": 0.2}}),
 }
-NEAR = 1e-3  # of observations, on the median environment: sums on a GPU are in no fixed order
+NEAR = 1e-3  # of observations, in the median environment: the order of sums on a GPU varies
 
 
 class Bench:
-    """What the cases share.
+    """The checks.
 
     Args:
-        report: takes the figures.
-        options: device and size: `num_envs / 16` environments, four at least.
+        report: of the figures.
+        options: device and size: `num_envs / 16` environments, at least four.
     """
 
     def __init__(self, report: Report, options: Options) -> None:
@@ -41,17 +41,17 @@ class Bench:
         self.steps, self.episode = (14, 5) if self.cuda else (4, 2)
 
     def make(self, name: str, cfg: dict[str, Any], graph: str, seed: int = 0) -> Env:
-        """An environment with short episodes, so that there are resets among the steps; windows count their own."""
+        """An environment with short episodes, so that steps include resets; a decision of the maze has five steps."""
         task = {"episode_steps": self.episode * (5 if name == "HumanoidHRLMaze" else 1)} | cfg
         return isaachrl.make(name, self.count, "mujoco_warp", str(self.device), seed, graph, {"task": task})
 
     def actions(self, env: Env) -> list[Tensor]:
-        """The same actions `(N, A)` for every environment of a kind."""
+        """Actions `(N, A)`, the same for every environment of a kind."""
         shape, generator = (env.num_envs, env.action_size), torch.Generator().manual_seed(1)
         return [(2 * torch.rand(shape, generator=generator) - 1).to(self.device) for _ in range(self.steps)]
 
     def compare(self, case: str) -> None:
-        """Step by step with graphs and without; then two steps in which nothing may wait for the device."""
+        """Compare steps with and without CUDA graphs; then check that steps do not synchronize."""
         name, cfg = CASES[case]
         env, plain = self.make(name, cfg, "auto"), self.make(name, cfg, "off")
         largest, median, ends = 0.0, 0.0, 1.0
@@ -61,7 +61,7 @@ class Bench:
             largest, median = max(largest, float(worlds.max())), max(median, float(worlds.median()))
             ends = min(ends, float((one.done == other.done).float().mean()))
         replayed = env.step_graph is not None
-        kind = "on_off" if self.cuda else "eager_twice"  # without CUDA both are the same kind of step
+        kind = "on_off" if self.cuda else "eager_twice"  # without CUDA both are eager
         found = {"replayed": replayed if self.cuda else None, "on_off_largest": None, "on_off_median": None}
         found |= {f"{kind}_largest": largest, f"{kind}_median": median, "ends_agree": ends}
         self.report.figures(found, f"{case}/")
@@ -71,7 +71,7 @@ class Bench:
             self.never_waits(case, env)
 
     def never_waits(self, case: str, env: Env) -> None:
-        """A replayed step under PyTorch's watch for synchronisation."""
+        """Replay steps in PyTorch's sync debug mode."""
         action = self.actions(env)[0]
         torch.cuda.set_sync_debug_mode("error")
         try:
@@ -82,7 +82,7 @@ class Bench:
         self.report.figure(f"{case}/never_waits", True)
 
     def draws(self) -> None:
-        """A seed repeats what resets draw, another one does not, and no two resets draw the same."""
+        """Check that resets draw the same with the same seed, and else differ."""
         one, again = (self.starts(self.make("HumanoidAMP", {}, "auto")) for _ in range(2))
         other = self.starts(self.make("HumanoidAMP", {}, "auto", seed=1))
         self.report.check("draws/seed_repeats", all(torch.equal(a, b) for a, b in zip(one, again, strict=True)))
@@ -90,7 +90,7 @@ class Bench:
         self.report.check("draws/resets_differ", not torch.equal(one[-1], one[-2]))
 
     def starts(self, env: Env) -> list[Tensor]:
-        """The moments of the motion at which episodes began, after each step that reset all of them."""
+        """Start times in the clips, after each step that reset all environments."""
         task: Any = next(part for part in env.parts() if hasattr(part, "start_time_s"))
         found = []
         for action in self.actions(env):
@@ -99,7 +99,7 @@ class Bench:
         return found
 
     def falls_back(self) -> None:
-        """A task that waits for the device in its step is stepped eagerly, and goes on drawing random numbers."""
+        """Check that a task with a host sync is stepped eagerly, and that its generator still advances."""
         env = self.make("HumanoidAMP", {}, "auto")
         task: Any = next(part for part in env.parts() if hasattr(part, "reward_terms"))
         terms = task.reward_terms
@@ -115,10 +115,10 @@ class Bench:
         self.report.check("fallback/default_generator", bool(torch.rand(4, device=self.device).isfinite().all()))
         self.report.figure("fallback/eager", env.step_graph is None if self.cuda else None)
         if self.cuda and env.step_graph is not None:
-            self.report.fail("fallback: the step was recorded though it waits for the device")
+            self.report.fail("fallback: a step with a host sync was recorded")
 
     def recovers(self) -> None:
-        """After a capture that CUDA refuses, both generators in it draw what undisturbed copies of them draw."""
+        """Check that both generators are intact after a failed capture."""
         if not self.cuda:
             self.report.figures(
                 dict.fromkeys(f"recovery/{name}" for name in ("refused", "own", "default", "records_again"))
@@ -132,7 +132,7 @@ class Bench:
         except RuntimeError as error:
             self.report.figure("recovery/refused", " ".join(str(error).split())[:200])
         else:
-            self.report.fail("recovery: work that waits for the device was recorded")
+            self.report.fail("recovery: work with a host sync was recorded")
         for name, one in pairs.items():
             drawn, expected = (torch.rand(5, device=device, generator=each) for each in (one, copies[name]))
             self.report.check(f"recovery/{name}", torch.equal(drawn, expected))
@@ -144,21 +144,21 @@ class Bench:
 
 
 def copied(generator: torch.Generator) -> torch.Generator:
-    """Another generator that will draw the same numbers."""
+    """A copy of a generator."""
     copy = torch.Generator(generator.device)
     copy.set_state(generator.get_state())
     return copy
 
 
 def difference(env: Env, one: StepResult, other: StepResult) -> Tensor:
-    """`(N,)` how far two results are apart: the largest of observation, last observation and reward."""
+    """Maximum absolute difference `(N,)` of observations, last observations and rewards."""
     pairs = ((env.policy_input(one.obs), env.policy_input(other.obs)), (one.reward[:, None], other.reward[:, None]))
     ended = (env.policy_input(one.terminal_obs), env.policy_input(other.terminal_obs))
     return torch.stack([(a - b).abs().amax(-1) for a, b in (*pairs, ended)]).amax(0)
 
 
 def run(report: Report, options: Options) -> None:
-    """The cases one after the other, then what is drawn, a task that no graph can hold, and a capture that fails."""
+    """The cases, then random numbers, a task that cannot be captured, and a failed capture."""
     bench = Bench(report, options)
     report.figure("environments", bench.count)
     for case in CASES:

@@ -1,9 +1,8 @@
-"""Kernels of MuJoCo Warp and of this project, compiled for a GPU on a machine that has none.
+"""Compiles the kernels of MuJoCo Warp and of this project for a GPU, on a machine without one.
 
-Warp finds kernels in its cache by their source, their constants and their number of threads a block, all of which are
-the same on every machine. Which kernels a simulation launches, and with how many threads, comes to light by building
-and stepping it once with launches that are noted down and not carried out, while MuJoCo Warp takes the CPU for a CUDA
-device: some choices differ between the two.
+Warp's cache identifies kernels by source, constants and threads per block, which are the same on every machine. To find
+the kernels of a simulation and their numbers of threads, it is built and stepped once with launches that are recorded
+instead of executed. Meanwhile MuJoCo Warp takes the CPU for a CUDA device, since some choices depend on that.
 """
 
 import os
@@ -25,12 +24,12 @@ from isaachrl.envs import registry
 from isaachrl.sim import Sim
 
 WORLDS = 4
-THREADS = 256  # Warp's own choice on CUDA
-MULTIPROCESSORS = 132  # an H100's; only sizes of launches follow from it
+THREADS = 256  # Warp's default on CUDA
+MULTIPROCESSORS = 132  # of an H100; affects only sizes of launches
 
 
-class Posing:
-    """A device that MuJoCo Warp takes for one of CUDA."""
+class FakeCudaDevice:
+    """A CPU device that looks like a CUDA device."""
 
     is_cpu, is_cuda, sm_count = False, True, MULTIPROCESSORS
 
@@ -42,21 +41,21 @@ class Posing:
 
 
 class Launches:
-    """Notes which modules are launched, and with how many threads a block.
+    """Records the launched modules and their threads per block.
 
     Attributes:
-        found: Warp's modules with numbers of threads.
+        found: pairs of a Warp module and a number of threads.
     """
 
     def __init__(self) -> None:
         self.found: dict[tuple[Any, int], None] = {}
 
-    def note(
+    def record(
         self, kernel: Any, dim: Any = 1, inputs: Any = (), outputs: Any = (), block_dim: Any = None, **_: Any
     ) -> None:
-        """In place of `wp.launch` and `wp.launch_tiled`."""
+        """Replaces `wp.launch` and `wp.launch_tiled`."""
         sizes = [dim] if isinstance(dim, int) else list(dim)
-        if 0 in [int(size) for size in sizes]:  # then nothing is launched
+        if 0 in [int(size) for size in sizes]:  # launches nothing
             return
         if kernel.is_generic:
             arguments = [*inputs, *outputs]
@@ -64,38 +63,38 @@ class Launches:
         self.found[kernel.module, int(block_dim) if block_dim and block_dim > 0 else THREADS] = None
 
     @contextmanager
-    def noting(self) -> Iterator[None]:
-        """Inside, launches are noted and not carried out."""
-        real = wp.get_device
+    def recording(self) -> Iterator[None]:
+        """Context in which launches are recorded and not executed."""
+        original = wp.get_device
 
         def get_device(*arguments: Any) -> Any:
             caller = sys._getframe(1).f_globals["__name__"]
-            device = real(*arguments)
-            return Posing(device) if caller.startswith("mujoco_warp.") else device
+            device = original(*arguments)
+            return FakeCudaDevice(device) if caller.startswith("mujoco_warp.") else device
 
         def loop(condition: Any, while_body: Callable[..., None], **arguments: Any) -> None:
             while_body(**arguments)
 
         others = {"get_device": get_device, "capture_while": loop, "get_suggested_block_size": lambda *_: (THREADS, 1)}
         with ExitStack() as stack:
-            for name, value in ({"launch": self.note, "launch_tiled": self.note} | others).items():
+            for name, value in ({"launch": self.record, "launch_tiled": self.record} | others).items():
                 stack.enter_context(replaced(wp, name, value))
             yield
 
     def of(self, sim: Any) -> None:
-        """Note everything that a simulation of this kind can launch."""
-        with self.noting():
+        """Record everything that a simulation of this kind launches."""
+        with self.recording():
             twin = type(sim)(sim.scene, WORLDS, sim.device)
             twin.step(2)
             twin.step_bare(1)
-            everyone = torch.ones(WORLDS, dtype=torch.bool)
-            twin.reset(everyone, twin.qpos.clone(), twin.qvel.clone())
+            all_envs = torch.ones(WORLDS, dtype=torch.bool)
+            twin.reset(all_envs, twin.qpos.clone(), twin.qvel.clone())
             twin.apply_model_fields()
             twin.rays(torch.zeros(WORLDS, 1, 3), torch.tensor([1.0, 0.0, 0.0]).expand(WORLDS, 1, 3))
 
 
 def needed() -> dict[Any, list[int]]:
-    """Modules of the tasks' simulations, and the numbers of threads of each."""
+    """Modules of the tasks' simulations, with their numbers of threads."""
     launches = Launches()
     for name in registry.names():
         env = isaachrl.make(name, 1, "mujoco_warp", "cpu")
@@ -108,17 +107,17 @@ def needed() -> dict[Any, list[int]]:
 
 
 def compile_kernels(folder: Path, arch: int) -> dict[str, Any]:
-    """Compile everything into a folder that can be Warp's cache on another machine; what is there is left as it is.
+    """Compile all kernels into a folder that can be Warp's cache on another machine; skips existing ones.
 
     Args:
-        folder: is created.
+        folder: created if it does not exist.
         arch: compute capability, such as 90.
 
     Returns:
-        kernels: how many binaries, and of those `compiled` now.
-        noted_s, compiled_s: what it took.
+        kernels: number of binaries, and `compiled`, of new ones.
+        noted_s, compiled_s: seconds of recording and compiling.
         mib: size of the binaries.
-        folder: what to name as `kernels=` or in the variable WARP_CACHE_PATH.
+        folder: for `kernels=` or the variable WARP_CACHE_PATH.
     """
     begin = time.perf_counter()
     modules = needed()
@@ -127,13 +126,10 @@ def compile_kernels(folder: Path, arch: int) -> dict[str, Any]:
     cache.mkdir(parents=True, exist_ok=True)
     wp.config.kernel_cache_dir = str(cache)
     before = set(cache.glob("*/*.cubin"))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # the compiler lets go of Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # the compiler releases the GIL
         tasks = [threads.submit(_compile, module, sizes, arch) for module, sizes in modules.items()]
         paths = {path for task in tasks for path in task.result()}
-    for path in [
-        *cache.glob("*/*.cu"),
-        *cache.glob("lto*"),
-    ]:  # sources and halves: no machine that has the binaries looks
+    for path in [*cache.glob("*/*.cu"), *cache.glob("lto*")]:  # sources and intermediate files
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return {
         "arch": arch,
@@ -147,7 +143,7 @@ def compile_kernels(folder: Path, arch: int) -> dict[str, Any]:
 
 
 def _compile(module: Any, sizes: Sequence[int], arch: int) -> list[Path]:
-    """Compile a module for each number of threads; where the binaries are."""
+    """Compile a module for each number of threads; returns the paths of the binaries."""
     paths: list[Path] = []
     for threads in sizes:
         module.options["block_dim"] = threads

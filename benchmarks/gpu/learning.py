@@ -1,4 +1,4 @@
-"""Whether it learns on a GPU: imitation of a walk without commands, by the recipe for GPUs."""
+"""Learning on a GPU: imitation of a walk without latents, with the recipe `gpu`."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from gpu.options import LIMITS_S, Options
 from gpu.recipes import make_learner
 from gpu.report import Report
 
-RESERVE_S = 20.0  # of the section's time for the start of the process and the building of the environment
+RESERVE_S = 20.0  # of the section's time, to start the process and build the environment
 DRY_ITERATIONS = 3
 POINTS = 12  # of the curve
 SIGNALS = {
@@ -23,14 +23,14 @@ SIGNALS = {
 
 
 def run(report: Report, options: Options) -> None:
-    """Iterations until `samples` are reached or the section's time is nearly over; the means of the last tenth."""
+    """Iterate until `samples` or the time limit; report means over the last tenth."""
     begin = time.monotonic()
     typed: dict[str, Any] = {"task": {"motion": "walk"}, "train": {"latents": "none"}}
     learner = make_learner(options, "HumanoidAMP", "gpu", typed)
     dry = learner.env.device.type == "cpu"
     iterations = DRY_ITERATIONS if dry else max(2, math.ceil(options.samples / learner.samples_per_iteration))
     learner.max_iterations = iterations
-    learner.cfg.max_iterations = iterations  # pyright: ignore[reportAttributeAccessIssue] - noise is annealed over these
+    learner.cfg.max_iterations = iterations  # pyright: ignore[reportAttributeAccessIssue] - log_std is annealed over these
     end = begin + (options.patience or 1.0) * (LIMITS_S["learning"] - RESERVE_S)
     start, found = time.monotonic(), []
     while learner.iteration < iterations and (dry or time.monotonic() < end):
@@ -46,7 +46,7 @@ def run(report: Report, options: Options) -> None:
     for name in SIGNALS:
         values = [point[name] for point in last if name in point]
         report.figure(name, sum(values) / len(values) if values else None)
-    report.figure("overflows", learner.env.check_capacity())  # worlds, by what there was too little of
+    report.figure("overflows", learner.env.check_capacity())  # worlds by the buffer that was too small
     finite = all(math.isfinite(value) for point in found for value in point.values())
     report.check("finite", finite)
     lengths = [point["length"] for point in found if "length" in point]

@@ -1,4 +1,4 @@
-"""Clocks and counters: CUDA events and the profiler on a GPU, the processor's clock elsewhere."""
+"""Clocks and counters: CUDA events and the profiler on a GPU, the wall clock elsewhere."""
 
 import time
 from collections import defaultdict
@@ -14,13 +14,13 @@ LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC", "cuLaun
 
 
 def wait(device: torch.device) -> None:
-    """Let a GPU finish."""
+    """Synchronize a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds(device: torch.device, work: Callable[[], Any], times: int = 1) -> float:
-    """Seconds on the wall that a segment of work takes, the mean of so many times."""
+    """Wall-clock seconds of some work, the mean of `times` runs."""
     wait(device)
     start = time.perf_counter()
     for _ in range(times):
@@ -30,7 +30,7 @@ def seconds(device: torch.device, work: Callable[[], Any], times: int = 1) -> fl
 
 
 def used_bytes(device: torch.device) -> int | None:
-    """Memory taken on a GPU by everything; None elsewhere."""
+    """Memory in use on a GPU by all processes; None elsewhere."""
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)
@@ -38,10 +38,10 @@ def used_bytes(device: torch.device) -> int | None:
 
 
 class Stopwatch:
-    """Adds up how long named segments of work take: between CUDA events on a GPU, by the processor's clock elsewhere.
+    """Sums up the time of named segments of work, by CUDA events on a GPU, by the wall clock elsewhere.
 
     Args:
-        device: where the work is done.
+        device: of the work.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -50,7 +50,7 @@ class Stopwatch:
         self._spans: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
 
     def now(self) -> Any:
-        """A moment: an event in the present stream, or the time."""
+        """A time stamp: an event in the present stream, or the time."""
         if not self._cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
@@ -58,12 +58,12 @@ class Stopwatch:
         return event
 
     def add(self, name: str, start: Any) -> None:
-        """A segment of work began at that moment and ends now."""
+        """Add a segment from the time stamp `start` to now."""
         self._spans[name].append((start, self.now()))
 
     @contextmanager
     def watching(self, owner: object, method: str, name: str) -> Iterator[None]:
-        """Let a method of an object add up its time."""
+        """Context in which the calls of a method are segments."""
         original = getattr(owner, method)
 
         def watched(*arguments: Any, **named: Any) -> Any:
@@ -85,7 +85,7 @@ class Stopwatch:
 
 @contextmanager
 def replaced(owner: object, name: str, value: Any) -> Iterator[None]:
-    """Another value for an attribute of one object."""
+    """Context with another value for an attribute of an object."""
     own = vars(owner)
     before = (name in own, own.get(name))
     setattr(owner, name, value)
@@ -99,7 +99,7 @@ def replaced(owner: object, name: str, value: Any) -> Iterator[None]:
 
 
 class Operations(TorchDispatchMode):
-    """Counts the operations that PyTorch dispatches, forwards and backwards, views left out: they compute nothing."""
+    """Counts the operations that PyTorch dispatches, forward and backward, without views."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,18 +112,18 @@ class Operations(TorchDispatchMode):
 
 
 def launches(device: torch.device, work: Callable[[], Any]) -> dict[str, float] | None:
-    """What the profiler sees of a segment of work: launches, kernels, and how long these take; None without a GPU.
+    """Profile of some work: launches, kernels and their time; None without a GPU.
 
-    Kernels of the engine are told from PyTorch's by their names.
+    Kernels of the engine are recognised by their names.
     """
     if device.type != "cuda":
         return None
     wait(device)
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-        took = seconds(device, work)
-    result = {"wall_ms": 1e3 * took, "launches": 0, "engine_kernels": 0, "engine_ms": 0.0}
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+        duration_s = seconds(device, work)
+    result = {"wall_ms": 1e3 * duration_s, "launches": 0, "engine_kernels": 0, "engine_ms": 0.0}
     result |= {"torch_kernels": 0, "torch_ms": 0.0}
-    for event in seen.key_averages():
+    for event in profiler.key_averages():
         if event.key in LAUNCHES:
             result["launches"] += event.count
         elif event.device_type.name == "CUDA":

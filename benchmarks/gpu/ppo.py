@@ -1,4 +1,4 @@
-"""An iteration of PPO on the maze: decisions, and what is learned from them."""
+"""An iteration of PPO on the maze."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -12,7 +12,7 @@ TASK = "HumanoidHRLMaze"
 
 
 def run(report: Report, options: Options) -> None:
-    """The recipe for GPUs; `env_step` is a part of `rollout`, and a sample is a decision of five control steps."""
+    """With the recipe `gpu`. `env_step` is part of `rollout`; a sample is a decision of five control steps."""
     learner: Any = make_learner(options, TASK, "gpu")
     device = learner.env.device
     times = 4 if device.type == "cuda" else 1
@@ -35,6 +35,6 @@ def run(report: Report, options: Options) -> None:
     rate = 1e3 * learner.samples_per_iteration / shown["iteration_ms"]
     report.figures(shown | {"samples_per_s": round(rate), "policy_kl": signals["policy/kl"]})
     with report.part("profiler"):
-        seen = launches(device, learner.iterate)
+        profile = launches(device, learner.iterate)
         names = ("launches", "torch_kernels", "torch_ms", "engine_ms", "busy_share")
-        report.figures({name: None if seen is None else seen[name] for name in names})
+        report.figures({name: None if profile is None else profile[name] for name in names})

@@ -1,11 +1,11 @@
-"""What was reckoned beforehand for one H100 and 4096 environments, within a factor of two.
+"""Predictions for one H100 and 4096 environments, within a factor of two.
 
-It follows from counts of operations, public figures of the engine and bytes of tensors; nothing was measured on a GPU.
+They follow from counts of operations, published figures of the engine and bytes of tensors, not from measurements.
 """
 
 N = "4096"
 
-# by section and figure: from and to
+# minimum and maximum by section and figure
 PREDICTIONS: dict[str, tuple[float, float]] = {
     "engine/load_s": (1.0, 10.0),  # with `kernels=`; minutes without
     f"throughput/{N}/bare_ms": (2.75, 11.0),
@@ -30,13 +30,13 @@ PREDICTIONS: dict[str, tuple[float, float]] = {
     "update/paper/torch_peak_gib": (4.0, 8.0),
     "ppo/rollout_ms": (300.0, 1200.0),  # 16 decisions
     "learning/samples_per_s": (125e3, 600e3),
-    "user/last_mb": (75.0, 295.0),  # 106 MB of it 100,000 windows and commands, 23 MB motions, 11 MB worlds
+    "user/last_mb": (75.0, 295.0),  # of which 106 MB 100,000 windows and latents, 23 MB motions, 11 MB worlds
     "user/numbered_mb": (0.5, 5.0),
     "user/success_rate": (0.97, 1.0),
 }
 
 
 def predicted(section: str, figure: str) -> list[float] | None:
-    """The two ends of what was predicted; None if nothing was."""
+    """Minimum and maximum of the prediction; None if there is none."""
     found = PREDICTIONS.get(f"{section}/{figure}")
     return None if found is None else list(found)

@@ -1,4 +1,4 @@
-"""Learners by the recipes that are shipped, as a run of `train.py` would build them."""
+"""Learners with the shipped recipes, built as by `train.py`."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,14 @@ import torch
 from omegaconf import OmegaConf
 
 from gpu.options import Options
+from isaachrl.config import merge
 from isaachrl.envs.registry import choose_device
 from isaachrl.learn.learner import Learner
 from isaachrl.run.build import build_env, build_learner, seed_everything
-from isaachrl.run.config.settings import merge, resolve
+from isaachrl.run.config.settings import resolve
 
 CFG = Path(__file__).resolve().parents[2] / "cfg" / "train"
-# what a dry run does less of; sizes of networks stay
+# reductions in a dry run, except of networks
 DRY: dict[str, dict[str, Any]] = {
     "HumanoidAMP": {"horizon": 4, "discriminator": {"demo_windows": 16}},
     "HumanoidHRLMaze": {"horizon": 2},
@@ -28,7 +29,7 @@ def train_file(task: str) -> dict[str, Any]:
 
 
 def recipe_names(task: str) -> list[str]:
-    """The recipes of a task that are meant for a GPU, the published sizes last."""
+    """The recipes of a task for a GPU; `paper` is last."""
     return [name for name in ("gpu", "paper") if name in train_file(task).get("recipes", {})]
 
 
@@ -39,7 +40,7 @@ def make_learner(options: Options, task: str, recipe: str, typed: dict[str, Any]
         options: device and N.
         task: registered name.
         recipe: of its YAML file.
-        typed: what else a user would have typed, as nested values.
+        typed: further values of the command line, nested.
     """
     device: torch.device = choose_device(options.device)
     composed = {"task": {"name": task}, "train": train_file(task), "sim": "mujoco_warp", "device": str(device)}

@@ -1,6 +1,6 @@
-"""What a section finds out, written down at once so that nothing is lost with a process that dies.
+"""The report of a section, written line by line, so that nothing is lost if the process dies.
 
-Nothing heavy is imported here: a process that fails early can still say so.
+It imports only the standard library, so that early failures can be reported.
 """
 
 import json
@@ -17,7 +17,7 @@ DIGITS = 5
 
 
 def plain(value: Any) -> Any:
-    """A value for JSON: numbers with as many digits as mean something, None for those that are not finite."""
+    """A value for JSON: floats rounded to `DIGITS`, None for those that are not finite."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
 
 
 def short(text: str) -> str:
-    """Text on one line and not too long."""
+    """Text as one line of limited length."""
     return " ".join(text.split())[:ERROR_CHARACTERS]
 
 
@@ -34,7 +34,7 @@ class Report:
     """The figures and failures of a section, a line of JSON each.
 
     Args:
-        path: the file that they are appended to.
+        path: of the file to append to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,28 +46,28 @@ class Report:
             file.write(json.dumps(line) + "\n")
 
     def figure(self, name: str, value: Any) -> None:
-        """A number, text, list or dict of them; None for what this device does not have."""
+        """Report a number, text, list or dict; None if it needs another device."""
         self._write({"figure": name, "value": plain(value)})
 
     def figures(self, values: dict[str, Any], prefix: str = "") -> None:
-        """Several figures; each name is put behind the prefix."""
+        """Report several figures, with a prefix for their names."""
         for name, value in values.items():
             self.figure(prefix + name, value)
 
     def check(self, name: str, passed: bool, found: Any = None) -> None:
-        """Something that must hold: it is a figure too, and where it does not hold the section has failed."""
+        """Report a condition as a figure; the section fails if it is false."""
         self.figure(name, passed)
         if not passed:
             self.fail(name if found is None else f"{name}: {found}")
 
     def fail(self, text: str) -> None:
-        """The section has failed, and this is why; it may go on."""
+        """Report a failure; the section may continue."""
         self.failed = True
         self._write({"error": short(text)})
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """A part of the section: when it raises, the section has failed, and its other parts are done all the same."""
+        """Context of a part of the section: an exception is a failure, and does not stop further parts."""
         try:
             yield
         except Exception as error:
@@ -76,7 +76,7 @@ class Report:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Figures by name and errors of a report; a last line that was cut off is left out."""
+    """Figures by name and errors of a report; a truncated last line is left out."""
     figures: dict[str, Any] = {}
     errors: list[str] = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:

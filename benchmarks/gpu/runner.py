@@ -1,4 +1,4 @@
-"""Sections one after the other, each in a process group of its own that ends with its time."""
+"""Runs sections one after the other, each in a process group with a time limit."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from typing import Any
 from gpu.predictions import predicted
 from gpu.report import read, short
 
-LEAST_S = 3.0  # with less left, a section is not started
+MIN_S = 3.0  # with less time left, a section is not started
 LOG_TAIL_BYTES = 2000
 
 
@@ -27,9 +27,9 @@ class Job:
 
     Args:
         name: its name.
-        limit_s: seconds that it may take.
-        command: what to start; the path of the report is appended to its last word.
-        gate: whether the rest is skipped if it fails; a time that is over is no answer, and they are tried.
+        limit_s: time limit.
+        command: of its process; the path of the report is appended to the last word.
+        gate: whether the others are skipped if it fails (not after a timeout).
     """
 
     name: str
@@ -43,8 +43,8 @@ class Runner:
 
     Args:
         out: the results file.
-        budget_s: seconds for all of them.
-        common: what every line says beside its section's own, such as the device.
+        budget_s: time limit of all sections.
+        common: entries of every line, such as the device.
     """
 
     def __init__(self, out: Path, budget_s: float, common: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Runner:
         self._end = time.monotonic() + budget_s
 
     def run(self, jobs: Sequence[Job]) -> bool:
-        """Run them all, whatever becomes of each; True if all are ok."""
+        """Run all sections; returns whether all are ok."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         good, no_go = True, ""
         for job in jobs:
@@ -71,8 +71,8 @@ class Runner:
     def _one(self, job: Job) -> dict[str, Any]:
         """The line of one section."""
         limit_s = min(job.limit_s, self._end - time.monotonic())
-        if limit_s < LEAST_S and job.limit_s > limit_s:
-            return _skipped(job, "no time is left of budget_s") | self.common
+        if limit_s < MIN_S and job.limit_s > limit_s:
+            return _skipped(job, "budget_s is used up") | self.common
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "figures.jsonl"
             start, cpu_before = time.monotonic(), _cpu_s()
@@ -92,7 +92,7 @@ class Runner:
         return head | {"limit_s": job.limit_s} | self.common | {"error": error, "figures": beside}
 
     def _wait(self, command: Sequence[str], limit_s: float) -> tuple[int | None, str]:
-        """The exit code of a command, None if its time was over, and the last line that it printed."""
+        """The exit code of a command, None after a timeout, and the last line of its output."""
         with self.log.open("ab") as log:
             before = log.tell()
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -115,13 +115,13 @@ def _skipped(job: Job, reason: str) -> dict[str, Any]:
 
 
 def _cpu_s() -> float:
-    """Seconds of the processor that ended children have taken."""
+    """CPU time of ended child processes, seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it has started."""
+    """Kill the process group of a process."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

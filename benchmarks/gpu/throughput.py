@@ -1,4 +1,4 @@
-"""Control steps a second over the number of environments: the engine alone, the environment replayed, and eager."""
+"""Control steps per second over the number of environments: bare engine, environment with CUDA graphs, and eager."""
 
 import gc
 from contextlib import ExitStack
@@ -17,18 +17,18 @@ from isaachrl.sim.bare import bare_engine
 
 TASK = "HumanoidAMP"
 ACTION_STD = 0.05
-WARM = 4  # steps until everything is loaded and recorded
-PIECES = ("after_physics", "reward_terms", "terminated", "reset", "observe")
+WARM = 4  # steps until kernels are loaded and the graph is recorded
+METHODS = ("after_physics", "reward_terms", "terminated", "reset", "observe")
 
 
 class Bench:
     """Environments of one size.
 
     Args:
-        report: takes the figures, under `N/`.
-        device: where.
+        report: of the figures, under `N/`.
+        device: of the environments.
         count: N.
-        task: which task.
+        task: registered name.
     """
 
     def __init__(self, report: Report, device: torch.device, count: int, task: str = TASK) -> None:
@@ -54,13 +54,13 @@ class Bench:
             self.env.step(self.mean + ACTION_STD * noise)
 
     def measure(self, name: str, milliseconds: float | None) -> None:
-        """A time of a step, and the steps of all worlds a second that follow from it."""
+        """Report the time of a step, and steps per second over all worlds."""
         self.report.figure(f"{self.prefix}{name}_ms", milliseconds)
         rate = None if milliseconds is None else round(1e3 * self.env.num_envs / milliseconds)
         self.report.figure(f"{self.prefix}{name}_steps_per_s", rate)
 
     def whole_steps(self) -> None:
-        """The environment with graphs, then without."""
+        """Time the environment with CUDA graphs, then without."""
         graph = self.env.step_graph
         replayed = 1e3 * seconds(self.device, self.step, self.times) if graph is not None else None
         self.measure("env_graph", replayed)
@@ -68,7 +68,7 @@ class Bench:
             self.measure("env_eager", 1e3 * seconds(self.device, self.step, self.times))
 
     def bare(self, sim: Sim, substeps: int) -> None:
-        """The engine alone, from where the environment is, with its last controls."""
+        """Time the bare engine from the environment's state, with its last controls."""
         engine = bare_engine(sim)
         engine.follow()
         ctrl = sim.ctrl.clone()
@@ -77,12 +77,12 @@ class Bench:
         self.measure("bare", 1e3 * seconds(self.device, lambda: engine.step(ctrl, substeps), self.times))
 
     def segments(self, env: TaskEnv) -> None:
-        """Where an eager step spends its time; between launches the device may rest."""
+        """Time the phases of an eager step; the device may idle between launches."""
         watch = Stopwatch(self.device)
         with ExitStack() as stack:
             stack.enter_context(replaced(env, "step_graph", None))
             stack.enter_context(watch.watching(env.sim, "step", "physics"))
-            for method in PIECES:
+            for method in METHODS:
                 stack.enter_context(watch.watching(env.task, method, method))
             for _ in range(self.times):
                 self.step()
@@ -90,8 +90,8 @@ class Bench:
         self.report.figures(totals, self.prefix)
 
     def fullest(self, sim: Any) -> None:
-        """The most contacts of all worlds together, and constraint rows of one world, in a second of steps."""
-        data = sim._d  # the engine's own counts; `Sim` shows none
+        """Report the maximum number of contacts of all worlds, and of constraint rows of a world, over some steps."""
+        data = sim._d  # counts of the engine, not public in `Sim`
         contacts, rows = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         import warp as wp  # only here: Warp is an extra
 
@@ -104,16 +104,16 @@ class Bench:
         self.report.figures(found, self.prefix)
 
     def kernels(self) -> None:
-        """What the profiler sees of a replayed step; null without a GPU."""
-        seen = launches(self.device, lambda: [self.step() for _ in range(10)])
+        """Profile a replayed step; null without a GPU."""
+        profile = launches(self.device, lambda: [self.step() for _ in range(10)])
         names = ("launches", "engine_kernels", "engine_ms", "torch_kernels", "torch_ms")
-        shown = dict.fromkeys(names) if seen is None else {name: seen[name] / 10 for name in names}
-        shown |= {"busy_share": None if seen is None else seen["busy_share"]}
-        self.report.figures({f"replayed_{name}": value for name, value in shown.items()}, self.prefix)
+        figures = dict.fromkeys(names) if profile is None else {name: profile[name] / 10 for name in names}
+        figures |= {"busy_share": None if profile is None else profile["busy_share"]}
+        self.report.figures({f"replayed_{name}": value for name, value in figures.items()}, self.prefix)
 
 
 def one_size(report: Report, device: torch.device, count: int, profiled: bool) -> None:
-    """All that is measured of so many environments."""
+    """All measurements for a number of environments."""
     bench = Bench(report, device, count)
     env = bench.env
     bench.whole_steps()
@@ -129,7 +129,7 @@ def one_size(report: Report, device: torch.device, count: int, profiled: bool) -
 
 
 def release(device: torch.device) -> None:
-    """Give back what environments of another size held."""
+    """Free the memory of earlier environments."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -148,5 +148,5 @@ def run(report: Report, options: Options) -> None:
         maze.kernels()
         del maze
     release(device)
-    with report.part(f"{4 * count} environments"):  # the most memory comes last
+    with report.part(f"{4 * count} environments"):  # last, since it needs the most memory
         one_size(report, device, 4 * count, profiled=False)

@@ -1,4 +1,4 @@
-"""An iteration of the pretraining taken apart: rollout, rewards, policy, judge; and what other settings change."""
+"""Times of the phases of an iteration of skill training, with the recipes for GPUs and with variations."""
 
 import gc
 import time
@@ -18,35 +18,35 @@ TASK = "HumanoidAMP"
 
 
 class Iterations:
-    """Iterations of a learner, measured.
+    """Measures iterations of a learner.
 
     Args:
         report: takes the figures.
         learner: of skills.
-        times: iterations of a measurement.
+        times: iterations per measurement.
     """
 
     def __init__(self, report: Report, learner: Any, times: int) -> None:
         self.report, self.learner, self.times = report, learner, times
         self.device = learner.env.device
 
-    def apart(self, prefix: str) -> None:
-        """Milliseconds of an iteration and of its parts."""
+    def phases(self, prefix: str) -> None:
+        """Milliseconds of an iteration and of its phases."""
         watch, learner = Stopwatch(self.device), self.learner
-        began: list[Any] = []
+        started: list[Any] = []
         rewards = learner.discriminator.rewards
 
         def after_rollout(*arguments: Any) -> Any:
-            watch.add("rollout", began[-1])
+            watch.add("rollout", started[-1])
             start = watch.now()
             result = rewards(*arguments)
             watch.add("opinions", start)
             return result
 
         def iterate() -> None:
-            began.append(watch.now())
+            started.append(watch.now())
             signals.update(learner.iterate())
-            watch.add("iteration", began[-1])
+            watch.add("iteration", started[-1])
 
         signals: dict[str, float] = {}
         with ExitStack() as stack:
@@ -55,7 +55,7 @@ class Iterations:
                 (learner.env, "step", "env_step"),
                 (learner.policy_update, "step", "policy"),
                 (learner.discriminator, "learn", "judge"),
-                (learner.discriminator, "remember", "remember"),
+                (learner.discriminator, "store", "remember"),
             ):
                 stack.enter_context(watch.watching(owner, method, name))
             iterate()
@@ -71,7 +71,7 @@ class Iterations:
         self.report.figures(shown | {"samples_per_s": round(rate)} | kept, prefix)
 
     def operations(self, prefix: str) -> None:
-        """Operations that PyTorch dispatches for a minibatch, by part."""
+        """Operations that PyTorch dispatches for a minibatch, by update."""
         counts: dict[str, int] = {}
 
         def counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,22 +85,23 @@ class Iterations:
             return call
 
         learner = self.learner
-        policy, judge = counted("policy", learner.policy_update.step), counted("judge", learner.discriminator.learn)
-        with replaced(learner.policy_update, "step", policy), replaced(learner.discriminator, "learn", judge):
+        policy = counted("policy", learner.policy_update.step)
+        discriminator = counted("judge", learner.discriminator.learn)
+        with replaced(learner.policy_update, "step", policy), replaced(learner.discriminator, "learn", discriminator):
             learner.iterate()
         found = {"policy_operations": counts["policy"], "judge_operations": counts["judge"]}
         self.report.figures(found | {"minibatches": counts["policy_minibatches"]}, prefix)
 
     def profiled(self, prefix: str) -> None:
         """Launches of an iteration; null without a GPU."""
-        seen = launches(self.device, self.learner.iterate)
+        profile = launches(self.device, self.learner.iterate)
         names = ("launches", "torch_kernels", "torch_ms", "engine_ms", "busy_share")
-        self.report.figures({name: None if seen is None else seen[name] for name in names}, prefix)
+        self.report.figures({name: None if profile is None else profile[name] for name in names}, prefix)
 
 
 @contextmanager
 def tf32() -> Iterator[None]:
-    """Products of float32 matrices by TF32."""
+    """Context with TF32 for matrix products of float32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high")
     try:
@@ -111,19 +112,20 @@ def tf32() -> Iterator[None]:
 
 @contextmanager
 def fused(learner: Any) -> Iterator[None]:
-    """Adam in one kernel, from its beginning."""
+    """Context with a new fused Adam for each optimiser."""
 
-    def anew(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    def fused_adam(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         groups = [{"params": group["params"], "lr": group["lr"]} for group in optimizer.param_groups]
         return torch.optim.Adam(groups, fused=True)
 
-    policy, judge = learner.policy_update, learner.discriminator
-    with replaced(policy, "optimizer", anew(policy.optimizer)), replaced(judge, "optimizer", anew(judge.optimizer)):
+    with ExitStack() as stack:
+        for trainer in (learner.policy_update, learner.discriminator):
+            stack.enter_context(replaced(trainer, "optimizer", fused_adam(trainer.optimizer)))
         yield
 
 
 def variations(learner: Any) -> dict[str, Any]:
-    """What else is measured, by name: contexts in which the learner works otherwise."""
+    """Contexts by name in which the learner is measured."""
     return {
         "as_shipped": nullcontext(),
         "three_epochs": replaced(learner.cfg, "epochs", 3),
@@ -134,7 +136,7 @@ def variations(learner: Any) -> dict[str, Any]:
 
 
 def run(report: Report, options: Options) -> None:
-    """Every recipe for GPUs as it is shipped; the last one, with the largest networks, under the variations too."""
+    """Each recipe for GPUs; the last one, with the largest networks, also with variations."""
     device = choose_device(options.device)
     times = 4 if device.type == "cuda" else 1
     names = recipe_names(TASK)
@@ -146,7 +148,7 @@ def run(report: Report, options: Options) -> None:
             others = variations(bench.learner)
             for name, context in others.items() if recipe == names[-1] else [("as_shipped", nullcontext())]:
                 with report.part(f"{recipe} {name}"), context:
-                    bench.apart(f"{recipe}/{name}/")
+                    bench.phases(f"{recipe}/{name}/")
             bench.operations(f"{recipe}/")
             if device.type == "cuda":
                 peak = torch.cuda.max_memory_allocated(device) / 2**30

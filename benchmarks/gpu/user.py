@@ -1,4 +1,4 @@
-"""What a user types: train, look at the files, resume, evaluate the shipped policy of a maze."""
+"""`train.py` as a user types it: train, resume, and evaluate the shipped policy of a maze."""
 
 import json
 import subprocess
@@ -19,10 +19,10 @@ KEPT = ("episodes", "success_rate", "success", "fell", "fall_rate", "length_mean
 
 
 def train_py(*words: str) -> tuple[float, str]:
-    """Seconds and standard output of `train.py` with these words.
+    """Run `train.py`; returns seconds and standard output.
 
     Raises:
-        RuntimeError: it failed; its last line is passed on.
+        RuntimeError: it failed; has its last line.
     """
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True)
@@ -33,7 +33,7 @@ def train_py(*words: str) -> tuple[float, str]:
 
 
 def train_and_resume(report: Report, words: list[str], folder: Path, count: int) -> None:
-    """Two iterations, the files that they leave, and two more."""
+    """Two iterations, the sizes of their files, and two more iterations."""
     dry = ["train.horizon=4", "train.discriminator.demo_windows=16"] * ("device=cpu" in words)
     took, _ = train_py("task=HumanoidAMP", f"num_envs={count}", "max_iterations=2", f"run_dir={folder}", *words, *dry)
     report.figure("train_s", took)
@@ -59,7 +59,7 @@ def evaluate(report: Report, words: list[str], folder: Path, dry: bool) -> None:
 
 
 def run(report: Report, options: Options) -> None:
-    """Three calls of `train.py`, each a process of its own."""
+    """Three processes of `train.py`."""
     device = choose_device(options.device)
     words = [f"device={device}", "sim=mujoco_warp"]
     with tempfile.TemporaryDirectory() as name:

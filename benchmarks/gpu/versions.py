@@ -1,4 +1,4 @@
-"""Go or no go: what is installed, what the driver can do."""
+"""Requirements: installed packages, features of the driver."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 def installed(name: str) -> str | None:
-    """The version of a package; None if it is not there."""
+    """The version of a package; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -34,15 +34,15 @@ def installed(name: str) -> str | None:
 
 
 def driver() -> str | None:
-    """The version of NVIDIA's driver, as the kernel tells it."""
+    """The version of NVIDIA's kernel driver."""
     path = Path("/proc/driver/nvidia/version")
     found = re.search(r"\s(\d+\.\d+(\.\d+)?)\s", path.read_text()) if path.is_file() else None
     return found and found[1]
 
 
 def run(report: Report, options: Options) -> None:
-    """Versions; on a GPU, whether captured graphs can hold the solver's loop and Warp takes its memory from a pool."""
-    import mujoco_warp  # noqa: F401 - whether it can be
+    """Versions; on a GPU also whether CUDA graphs may have loops, and whether Warp uses a memory pool."""
+    import mujoco_warp  # noqa: F401 - checks that it can be imported
     import warp as wp
 
     device = choose_device(options.device)
