@@ -45,14 +45,14 @@ def module(monkeypatch):
 
 
 @pytest.fixture
-def search(monkeypatch):
+def evolution(monkeypatch):
     """The module of the example learner; its registration does not outlive the test."""
     monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
-    return imported(monkeypatch, "isaachrl.learn.random_search", LEARNER)
+    return imported(monkeypatch, "isaachrl.learn.evolution", LEARNER)
 
 
-def world(num_envs=4):
-    return World(num_envs, "mujoco", torch.device("cpu"), torch.Generator().manual_seed(0))
+def world():
+    return World(4, "mujoco", torch.device("cpu"), torch.Generator().manual_seed(0))
 
 
 def registered(number, **names):
@@ -92,12 +92,12 @@ def test_a_configuration_without_the_keys_of_a_skill_is_refused(module):
         hierarchical(module.HumanoidStand)(module.HumanoidStandCfg(), world())
 
 
-def test_example_learner_learns_and_continues_exactly(search, module):
-    entry = registry.learner_entry("random_search")
+def test_example_learner_learns_and_continues_exactly(evolution, module):
+    entry = registry.learner_entry("evolution")
 
     def built():
         env = task_env(module.HumanoidStand)(module.HumanoidStandCfg(episode_steps=3), world())
-        return entry.build(env, search.RandomSearchCfg(horizon=2), 0)
+        return entry.build(env, evolution.EvolutionCfg(horizon=2), 0)
 
     learner = built()
     signals = learner.iterate()
@@ -118,18 +118,12 @@ def test_example_learner_learns_and_continues_exactly(search, module):
     torch.testing.assert_close(exported, learner.policy().act(obs)[:1])
 
 
-def test_example_learner_refuses_an_odd_number(search, module):
-    env = task_env(module.HumanoidStand)(module.HumanoidStandCfg(), world(3))
-    with pytest.raises(ConfigError, match="type num_envs=4"):
-        search.RandomSearch(env, search.RandomSearchCfg(), 0)
-
-
-def test_example_test_passes_and_can_fail(search):
+def test_example_test_passes_and_can_fail(evolution):
     names = {}
     run(TEST, names)
-    check = names["test_direction_points_to_the_better_of_each_pair"]
+    check = names["test_direction_points_to_the_better_perturbation"]
     check()
-    right = search.search_direction
+    right = evolution.search_direction
     names["search_direction"] = lambda noise, returns: -right(noise, returns)
     with pytest.raises(AssertionError):
         check()
