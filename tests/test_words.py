@@ -29,7 +29,7 @@ RETIRED = {
     "mean_share": "deterministic_share",
     "likely_pieces": "likely_segments",
     "piece_of": "segment_of",
-    "place_of": "prototype_of",
+    "skill\\.place_of": "skill.prototype_of",
     "CommandSource": "LatentSource",
     "HeldCommands": "HeldLatents",
     "[Ee]xamin(e|es|ed|ation)|Examination": "evaluate, evaluation, SkillEvaluation",
@@ -59,7 +59,7 @@ RETIRED = {
     "observe_groups": "observe_within",
     "begin_again": "reset_where",
     "OBSERVES_BY_WORLD": "(gone)",
-    "SomeWorlds|rows_of": "(gone)",
+    "SomeWorlds|sim\\.rows_of": "(gone)",
     "Task\\.part": "(gone)",
     # processes
     "part_ways": "decorrelate_seed",
@@ -70,15 +70,18 @@ PEOPLE = "name the body, the world or the caller"
 
 # words that still stand somewhere and are not searched for yet; the aim is an empty set
 PENDING = {
-    PRONOUNS, "[Jj]udg(e|es|ed|ing)", "Judgement|judgement", "opinions?", "wish(es)?", "proposals?",
-    "[Ee]xamin(e|es|ed|ation)|Examination", "part_ways", "take_in",
+    PRONOUNS, "part_ways", "take_in",
 }  # fmt: skip
 
 # file: the retired words that it may hold, since it is about them
 EXCEPTIONS = {
     "CHANGELOG.md": ".*",  # says what was renamed
     "tests/test_words.py": ".*",
-    "isaachrl/hierarchy/skill.py": "[Jj]udge.*",  # reads files of the last release
+    "isaachrl/hierarchy/skill.py": "judge|judgement",  # reads files of the last release
+    "tests/hierarchy/test_skill_version_1.py": "judge|judgement",
+    "benchmarks/gpu/update.py": "judge|opinions",  # figures keep their names
+    "benchmarks/gpu/predictions.py": "judge",
+    "docs/performance.md": "judge",
     "isaachrl/run/config/settings.py": "mode=graph",  # answers it with the new name
     "tests/run/config/test_settings.py": "mode=graph",
 }
@@ -119,8 +122,8 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
 
 
 def search(lines: Iterator[tuple[int, str]], pattern: str) -> Iterator[tuple[int, str]]:
-    """Where a retired word stands as a whole word: number of the line and the word."""
-    whole = re.compile(rf"(?<!\w)(?:{pattern})(?!\w)")
+    """Lines with a retired word, alone or as a part of an identifier: number of the line and the word."""
+    whole = re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![A-Za-z])")
     for number, line in lines:
         for match in whole.finditer(line):
             yield number, match[0]

@@ -62,7 +62,7 @@ class HierarchyCfg:
     Args:
         steps: k, steps of the level below for one command.
         task_weight: weight of the reward of the level below.
-        style_weight: weight of the skill's own opinion of the motion; 0 leaves its discriminator alone.
+        style_weight: weight of the skill's style reward; 0 does not evaluate its discriminator.
     """
 
     steps: int = bounded(5, 0, 10_000)
