@@ -81,6 +81,7 @@ EXCEPTIONS = {
     "tests/hierarchy/test_skill_version_1.py": "judge|judgement",
     "benchmarks/gpu/update.py": "judge|opinions",  # figures keep their names
     "benchmarks/gpu/predictions.py": "judge",
+    "tests/test_gpu_check.py": "judge|opinions",
     "docs/performance.md": "judge",
     "isaachrl/run/config/settings.py": "mode=graph",  # answers it with the new name
     "tests/run/config/test_settings.py": "mode=graph",

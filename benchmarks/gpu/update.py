@@ -55,7 +55,7 @@ class Iterations:
                 (learner.env, "step", "env_step"),
                 (learner.policy_update, "step", "policy"),
                 (learner.discriminator, "learn", "judge"),
-                (learner.discriminator, "remember", "remember"),
+                (learner.discriminator, "store", "remember"),
             ):
                 stack.enter_context(watch.watching(owner, method, name))
             iterate()
