@@ -185,7 +185,7 @@ def test_paths_survive_the_grammar(path):
 
 
 def test_what_is_in_quotes_already_stays():
-    assert prepare(["skill='a b'", "skill=null"], CFG) == ["++skill='a b'", "++skill=null"]
+    assert prepare(["skill='a b'", "motion=null"], CFG) == ["++skill='a b'", "++motion=null"]
 
 
 def test_paths_are_something_to_sweep_over():
