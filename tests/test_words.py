@@ -30,6 +30,8 @@ RETIRED = {
     "likely_pieces": "likely_segments",
     "piece_of": "segment_of",
     "skill\\.place_of": "skill.prototype_of",
+    "MotionSpace": "MotionEmbedding",
+    "clip_commands": "clip_latents",
     "CommandSource": "LatentSource",
     "HeldCommands": "HeldLatents",
     "[Ee]xamin(e|es|ed|ation)|Examination": "evaluate, evaluation, SkillEvaluation",
@@ -52,6 +54,7 @@ RETIRED = {
     # task graphs and CUDA graphs
     "pay_internally": "internal_reward",
     "GraphLearner": "TabularLearner",
+    "use_graph": "use_cuda_graph",
     "mode=graph": "mode=task_graph",
     "(?<![\\w.])graph=(auto|off)": "cuda_graph=…",
     "[Ff]ined?(?= by| for)": "penalty, penalized",
