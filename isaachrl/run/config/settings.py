@@ -289,8 +289,8 @@ def _finalize(run: RunCfg, device: torch.device, loaded: Checkpoint | None, type
         if loaded is None or not _is_outdated(loaded, task, learner):
             raise
         raise CheckpointError(
-            f"the checkpoint was written by an earlier version of isaachrl, whose keys were others ({error}); use it with"
-            " that version, or train again"
+            f"the checkpoint was written by an earlier version of isaachrl, with other keys ({error}); use it with that"
+            " version, or train again"
         ) from error
     run.max_iterations = learner_cfg.max_iterations
     return Settings(run, device, task, task_cfg, learner, learner_cfg, loaded, typed)
