@@ -57,12 +57,12 @@ class StatefulController(Controller, Protocol):
 
 @dataclass
 class HierarchyCfg:
-    """How a level commands the one below.
+    """Step length and reward of a high level.
 
     Args:
-        steps: k, steps of the level below for one command.
-        task_weight: weight of the reward of the level below.
-        style_weight: weight of the skill's own opinion of the motion; 0 leaves its discriminator alone.
+        steps: k, low-level steps per high-level step.
+        task_weight: weight of the low-level environment's reward.
+        style_weight: weight of the skill's style reward; with 0 the discriminator is not evaluated.
     """
 
     steps: int = bounded(5, 0, 10_000)
