@@ -167,7 +167,7 @@ def test_an_iteration_is_measured_by_its_parts(tmp_path):
     from gpu.update import Iterations
 
     path = tmp_path / "figures.jsonl"
-    Iterations(Report(path), make_learner("ase"), 1).apart("a/")
+    Iterations(Report(path), make_learner("ase"), 1).phases("a/")
     figures = {line["figure"]: line["value"] for line in map(json.loads, path.read_text().splitlines())}
     parts = ("rollout", "opinions", "env_step", "policy", "judge", "remember", "update", "iteration")
     assert all(figures[f"a/{part}_ms"] > 0 for part in parts), "benchmarks keep the names of their figures"
