@@ -9,7 +9,7 @@ import pytest
 
 import tasks
 from isaachrl import config
-from isaachrl.config import bounded, layers
+from isaachrl.config import bounded, layers, positive
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError
 from isaachrl.learn.registry import learner_entry
@@ -28,6 +28,7 @@ class Colour(Enum):
 class Inner:
     rate: float = bounded(0.5, 0.0, 1.0)
     seen_m: float = bounded(math.inf, 0.0, math.inf)
+    scale: float = positive(2.0, 5.0)
     name: str = "x"
 
 
@@ -70,6 +71,8 @@ def test_whole_numbers_lists_and_untyped_values_have_bounds_too():
     refused({"steps": 10**10}, "task.steps=10000000000: expected a number")
     refused({"widths": [10**9]}, "task.widths=1000000000: expected a number from 1 to 8192")
     refused({"widths": [1] * 65}, "task.widths has 65 entries: expected at most 64")
+    refused({"widths": []}, "task.widths=[]: expected 1 or more entries, such as [8, 4]")
+    refused({"widths": [0]}, "task.widths=0: expected a number from 1 to 8192")
     refused({"anything": [3, 10**6]}, "task.anything=1000000")
     refused({"anything": math.nan}, "task.anything=nan")
 
@@ -78,6 +81,11 @@ def test_infinity_goes_where_the_range_reaches_there_and_nan_nowhere():
     assert config.build(Outer, {}).inner.seen_m == math.inf
     assert config.build(Outer, {"inner": {"seen_m": "inf"}}).inner.seen_m == math.inf
     refused({"inner": {"seen_m": math.nan}}, "task.inner.seen_m=nan: expected a number from 0 to inf")
+
+
+def test_a_positive_number_is_not_zero():
+    refused({"inner": {"scale": 0}}, "task.inner.scale=0.0: expected a number from 1e-12 to 5; type task.inner.scale=2")
+    assert config.build(Outer, {"inner": {"scale": 1e-9}}).inner.scale == 1e-9
 
 
 def test_another_default_keeps_the_range_and_another_range_replaces_it():
