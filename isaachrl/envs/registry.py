@@ -165,7 +165,7 @@ def gpu_obstacle() -> str | None:
             return "there is no NVIDIA GPU"
         if torch.version.cuda is None:
             return f"PyTorch {torch.__version__} is built without CUDA; install a build with it"
-        return f"PyTorch {torch.__version__} finds no GPU that it can use; a newer driver may help"
+        return f"PyTorch {torch.__version__} finds no usable GPU; a newer driver may help"
     try:
         torch.zeros(1, device="cuda")  # that of this process: one of several must not take memory on the first GPU
         return gpu_engine_obstacle()

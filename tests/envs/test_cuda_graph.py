@@ -226,7 +226,7 @@ def test_a_step_that_only_a_recording_refuses_is_taken_as_it_is_written(caplog):
     class Writing(Forgetful):
         def advance(self, action):
             if recording() is not None:
-                raise RecordError("a step calls Sim.apply_model_fields, which no CUDA graph can hold")
+                raise RecordError("a step calls Sim.apply_model_fields, which cannot be captured in a CUDA graph")
             return super().advance(action)
 
     (env, made), plain = taped(Writing("")), Forgetful("")
