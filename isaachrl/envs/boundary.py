@@ -1,4 +1,4 @@
-"""Checks of what users hand in, by type, shape and place alone: nothing waits for a device."""
+"""Checks of arguments, tensors and states from users, by type, shape and device, without synchronization."""
 
 import os
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def check_call(function: str, **arguments: Any) -> None:
-    """Refuse arguments of another type than a function of the library takes; the names say which.
+    """Check the arguments of a public function; their names are keys of `_KINDS`.
 
     Raises:
-        ConfigError: the first that is wrong.
+        ConfigError: an argument has the wrong type, or a seed is out of range.
     """
     for name, value in arguments.items():
         kinds, expected = _KINDS[name]
@@ -37,14 +37,14 @@ def check_call(function: str, **arguments: Any) -> None:
 
 
 def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-    """Refuse what is not a dense tensor of this shape and type on this device.
+    """Check that a value is a dense tensor of this shape and type on this device.
 
     Raises:
-        ConfigError: says what came and what was expected.
+        ConfigError: it is not.
     """
     if isinstance(value, Tensor) and value.layout is torch.strided and value.shape == shape and value.dtype is dtype:
-        at = value.device
-        if at.type == device.type and (device.index is None or at.index == device.index):
+        on = value.device
+        if on.type == device.type and (device.index is None or on.index == device.index):
             return
     expected = f"a tensor of {_name(dtype)} and shape {shape} on {device}"
     raise ConfigError(
@@ -54,7 +54,7 @@ def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.
 
 
 def _described(value: object) -> str:
-    """What a value is, in words."""
+    """Type, shape and device of a value, in words."""
     if not isinstance(value, Tensor):
         return f"of type {type(value).__name__}"
     layout = "" if value.layout is torch.strided else f"sparse ({value.layout}) "
@@ -66,19 +66,17 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def check_obs(obs: object, sizes: Mapping[str, int], needed: tuple[str, ...], rows: int, device: torch.device) -> None:
-    """Refuse observations that a policy cannot act on.
-
-    On the CPU, where nobody waits for a device, numbers that are not finite are refused, too.
+    """Check an observation for a policy; on the CPU, where it needs no synchronization, also for finite numbers.
 
     Args:
-        obs: what was handed in.
+        obs: the observation.
         sizes: width of each group.
-        needed: the groups that have to be there.
+        needed: the groups that the policy reads.
         rows: N.
-        device: where.
+        device: of the tensors.
 
     Raises:
-        ConfigError: a group is missing, or is no `(N, size)` float32.
+        ConfigError: a group is missing, is not float32 of shape `(N, size)`, or is not finite.
     """
     if not isinstance(obs, Mapping):
         raise ConfigError(f"the observation is {_described(obs)}; expected tensors by group: {', '.join(needed)}")
@@ -93,15 +91,15 @@ def check_obs(obs: object, sizes: Mapping[str, int], needed: tuple[str, ...], ro
 
 
 def check_state(state: object, own: object, place: str = "state") -> None:
-    """Refuse a stored state whose parts are not those of the present one: their names, types and shapes.
+    """Check that a state has the names, types and shapes of another.
 
     Args:
-        state: what is to be loaded.
-        own: what the object would store now.
-        place: where this part stands, for messages.
+        state: the state to load.
+        own: the object's present state.
+        place: path of this part of the state, for messages.
 
     Raises:
-        CheckpointError: the first part that does not fit.
+        CheckpointError: a part differs.
     """
     problem = ""
     if isinstance(own, Mapping):

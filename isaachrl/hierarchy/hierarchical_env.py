@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
-from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
+from isaachrl.envs.env import Env, Obs, StepResult, invalid_actions
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.maths.shapes import with_axes_of
 
@@ -152,7 +152,7 @@ class HierarchicalEnv(Env):
         """A window; only its last step observes more than the skill needs, if it is to observe that."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
         # a broken command makes broken actions, whatever the skill would do with its limits: the lowest level answers
-        latent = latent.masked_fill(broken_rows(action).unsqueeze(-1), torch.nan)
+        latent = latent.masked_fill(invalid_actions(action).unsqueeze(-1), torch.nan)
         obs, window = self.inner.observe_within(), None
         for left in reversed(range(self.cfg.steps)):
             inner_step = self.inner.advance_within if left else last_step

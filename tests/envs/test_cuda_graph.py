@@ -119,7 +119,7 @@ def test_slots_copy_back_even_what_was_exchanged():
     assert counter.a is a and counter.b is b
     assert counter.a.tolist() == [1.0, 1.0] and counter.b.tolist() == [0.0, 0.0]
     counter.a = counter.a + 4
-    slots.put_back()
+    slots.restore()
     assert counter.a is a and counter.a.tolist() == [1.0, 1.0]
 
 
