@@ -135,16 +135,16 @@ class MujocoSim(Sim):
 
     def push(self, force_w: Tensor) -> None:
         """See `Sim.push`."""
-        if self._force is None:
-            self._force = self._batch.bind("xfrc_applied")[:, 1, :3]
-        self._force[:] = force_w.cpu().numpy()
+        force = self._batch.bind("xfrc_applied")[:, 1, :3] if self._force is None else self._force
+        force[:] = force_w.cpu().numpy()
+        self._force = force
 
     @property
     def motor_torque(self) -> Tensor:
         """See `Sim.motor_torque`. From the first call on, the engine copies this field out at every step."""
-        if self._torque is None:
-            self._torque = self._batch.bind("qfrc_actuator")
-        return _as_tensor(self._torque)[:, 6 : 6 + self.robot.num_dofs].to(self.device, torch.float32)
+        torque = self._batch.bind("qfrc_actuator") if self._torque is None else self._torque
+        self._torque = torque
+        return _as_tensor(torque)[:, 6 : 6 + self.robot.num_dofs].to(self.device, torch.float32)
 
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """See `Sim.rays`."""
