@@ -1,4 +1,4 @@
-"""The task that CONTRIBUTING.md shows is a task that runs."""
+"""The examples of CONTRIBUTING.md run: a task, a learner, a test and a robot."""
 
 import re
 import sys
@@ -12,22 +12,43 @@ from isaachrl.envs import World, task_env
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.build import hierarchical
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
+from isaachrl.learn import registry
 
 PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
 
+TASK, TASK_ENTRY, SKILL_KEYS, SKILL_ENTRY, LEARNER, TEST, ROBOT = range(7)  # the blocks of Python, in order
+
+
 def blocks():
-    """The Python that the page shows: the task, its registration, and its configuration above a skill."""
+    """The Python of the page."""
     return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(number, names):
+    """Run one block in a namespace."""
+    exec(compile(blocks()[number], str(PAGE), "exec"), names)
+
+
+def imported(monkeypatch, name, number):
+    """A block as the module that it would be; dataclasses look their module up."""
+    module = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    run(number, module.__dict__)
+    return module
 
 
 @pytest.fixture
 def module(monkeypatch):
-    """The example task, as the module that it would be."""
-    module = types.ModuleType("tasks.humanoid_stand")
-    monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look their module up
-    exec(compile(blocks()[0], str(PAGE), "exec"), module.__dict__)
-    return module
+    """The module of the example task."""
+    return imported(monkeypatch, "tasks.humanoid_stand", TASK)
+
+
+@pytest.fixture
+def evolution(monkeypatch):
+    """The module of the example learner; its registration does not outlive the test."""
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+    return imported(monkeypatch, "isaachrl.learn.evolution", LEARNER)
 
 
 def world():
@@ -38,12 +59,12 @@ def registered(number, **names):
     """What the registration in block `number` registers."""
     found = {}
     names["register"] = lambda *entry: found.update({entry[0]: entry[1:]})
-    exec(compile(blocks()[number], str(PAGE), "exec"), names)
+    run(number, names)
     return found["HumanoidStand"]
 
 
 def test_example_task_runs(module):
-    cfg_type, build = registered(1, task_env=task_env)
+    cfg_type, build = registered(TASK_ENTRY, task_env=task_env)
     env = build(cfg_type(episode_steps=3), world())
     results = [env.step(torch.zeros(4, env.action_size)) for _ in range(3)]
 
@@ -51,13 +72,13 @@ def test_example_task_runs(module):
     assert sum(size for _, size, _ in parts) == env.obs_sizes["proprioception"]
     assert len(env.action_contract["motors"]) == env.action_size
     assert set(results[0].terms) == {"upright", "still"}
-    assert (results[0].reward > 1.0).all(), "standing still and upright pays 1.1 at most, nearly all of it at first"
+    assert (results[0].reward > 1.0).all(), "at most 1.1, nearly all of it while standing still and upright"
     assert results[-1].truncated.all()
 
 
 def test_example_task_takes_a_skill(module):
-    exec(compile(blocks()[2], str(PAGE), "exec"), module.__dict__)
-    _, build = registered(3, HumanoidStand=module.HumanoidStand, HumanoidStandCfg=module.HumanoidStandCfg)
+    run(SKILL_KEYS, module.__dict__)
+    _, build = registered(SKILL_ENTRY, HumanoidStand=module.HumanoidStand, HumanoidStandCfg=module.HumanoidStandCfg)
     env = build(module.HumanoidStandCfg(episode_steps=10), world())
     assert isinstance(env, HierarchicalEnv) and env.action_size == 16 and env.episode_steps == 2
     result = env.step(torch.zeros(4, 16))
@@ -69,3 +90,46 @@ def test_example_task_takes_a_skill(module):
 def test_a_configuration_without_the_keys_of_a_skill_is_refused(module):
     with pytest.raises(ConfigError, match="HumanoidStandCfg has no skill, control, style_frames, hierarchy"):
         hierarchical(module.HumanoidStand)(module.HumanoidStandCfg(), world())
+
+
+def test_example_learner_learns_and_continues_exactly(evolution, module):
+    entry = registry.learner_entry("evolution")
+
+    def built():
+        env = task_env(module.HumanoidStand)(module.HumanoidStandCfg(episode_steps=3), world())
+        return entry.build(env, evolution.EvolutionCfg(horizon=2), 0)
+
+    learner = built()
+    signals = learner.iterate()
+    assert set(signals) == set(learner.HEADLINE) and learner.samples == learner.samples_per_iteration == 8
+    assert learner.actor.weight.abs().max() > 0
+    state, env_state = learner.state_dict(), learner.env.state_dict()
+    learner.iterate()
+
+    other = built()
+    other.env.load_state_dict(env_state)
+    other.load_state_dict(state)
+    other.iterate()
+    assert torch.equal(other.actor.weight, learner.actor.weight) and other.iteration == 2
+
+    obs = learner.env.observe()
+    (network,) = learner.exports()
+    exported = network.module(network.inputs["policy_input"]).clamp(-1, 1)
+    torch.testing.assert_close(exported, learner.policy().act(obs)[:1])
+
+
+def test_example_test_passes_and_can_fail(evolution):
+    names = {}
+    run(TEST, names)
+    check = names["test_direction_points_to_the_better_perturbation"]
+    check()
+    right = evolution.search_direction
+    names["search_direction"] = lambda noise, returns: -right(noise, returns)
+    with pytest.raises(AssertionError):
+        check()
+
+
+def test_example_robot_is_read(capsys):
+    names = {}
+    run(ROBOT, names)
+    assert names["robot"].num_dofs == 8 and "torso" in capsys.readouterr().out

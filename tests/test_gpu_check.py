@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
+from tests.small_learner import make_learner
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """
@@ -159,6 +160,17 @@ def test_predictions_stand_beside_their_figures_and_on_the_page(job, run):
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     for name, (low, high) in PREDICTIONS.items():
         assert f"| `{name}` | {low:,g} to {high:,g} |" in page, name
+
+
+def test_an_iteration_is_measured_by_its_parts(tmp_path):
+    from gpu.report import Report
+    from gpu.update import Iterations
+
+    path = tmp_path / "figures.jsonl"
+    Iterations(Report(path), make_learner("ase"), 1).apart("a/")
+    figures = {line["figure"]: line["value"] for line in map(json.loads, path.read_text().splitlines())}
+    parts = ("rollout", "opinions", "env_step", "policy", "judge", "remember", "update", "iteration")
+    assert all(figures[f"a/{part}_ms"] > 0 for part in parts), "benchmarks keep the names of their figures"
 
 
 def test_when_the_budget_is_spent_the_rest_is_skipped(job, run, monkeypatch):

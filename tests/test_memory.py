@@ -5,9 +5,9 @@ import torch
 
 from isaachrl import memory
 from isaachrl.errors import ConfigError
-from isaachrl.learn.goals.replay import SegmentReplay, Sizes
+from isaachrl.learn.goals.experience.replay import SegmentReplay, Sizes
 from isaachrl.learn.skills.buffers import Replay
-from isaachrl.learn.task_graph.tiles import TileCoder
+from isaachrl.learn.task_graph.continuous.tiles import TileCoder
 
 CPU = torch.device("cpu")
 

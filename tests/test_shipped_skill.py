@@ -74,7 +74,7 @@ def test_it_survives_commands_from_anywhere_on_the_sphere(skill: Skill) -> None:
     assert fell.float().mean().item() < 0.25
 
 
-def test_its_judge_prefers_each_motion_under_its_own_command(skill: Skill) -> None:
+def test_its_discriminator_prefers_each_motion_under_its_own_latent(skill: Skill) -> None:
     env = make_env(skill, 64)
     task = env.task
     names = list(skill.contract.motions)

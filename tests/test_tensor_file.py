@@ -144,3 +144,14 @@ def test_an_exported_network_is_called_so(tmp_path):
     with pytest.raises(ReadError, match="is a network in TorchScript.*give the weights.pt beside it") as error:
         read_tensors(tmp_path / "net.pt")
     assert "damaged" not in str(error.value)
+
+
+def test_tuples_that_nest_too_deeply_are_refused(path, tmp_path):
+    """PyTorch's reader takes them for keys, and hashing a tuple a million deep overflows the C stack."""
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    (name,) = (name for name in entries if name.endswith("data.pkl"))
+    archive(tmp_path / "deep.pt", entries | {name: b"\x80\x02})" + b"\x85" * 1_000_000 + b"Ns."})
+    refused(tmp_path / "deep.pt", "nests tuples too deeply")
+    archive(tmp_path / "shallow.pt", entries | {name: b"\x80\x02})" + b"\x85" * 100 + b"Ns."})
+    assert len(read_tensors(tmp_path / "shallow.pt")) == 1

@@ -1,4 +1,4 @@
-"""The benchmark runs and says what it promises; its numbers are not judged here."""
+"""The benchmark runs and says what it promises; its numbers are not checked here."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""An iteration of the pretraining taken apart: rollout, rewards, policy, judge; and what other settings change."""
+"""The parts of a pretraining iteration: rollout, rewards, policy, discriminator; and the effect of other settings."""
 
 import gc
 import time
@@ -55,7 +55,7 @@ class Iterations:
                 (learner.env, "step", "env_step"),
                 (learner.policy_update, "step", "policy"),
                 (learner.discriminator, "learn", "judge"),
-                (learner.discriminator, "remember", "remember"),
+                (learner.discriminator, "store", "remember"),
             ):
                 stack.enter_context(watch.watching(owner, method, name))
             iterate()
@@ -85,8 +85,9 @@ class Iterations:
             return call
 
         learner = self.learner
-        policy, judge = counted("policy", learner.policy_update.step), counted("judge", learner.discriminator.learn)
-        with replaced(learner.policy_update, "step", policy), replaced(learner.discriminator, "learn", judge):
+        policy = counted("policy", learner.policy_update.step)
+        learn = counted("judge", learner.discriminator.learn)  # the figures keep their names
+        with replaced(learner.policy_update, "step", policy), replaced(learner.discriminator, "learn", learn):
             learner.iterate()
         found = {"policy_operations": counts["policy"], "judge_operations": counts["judge"]}
         self.report.figures(found | {"minibatches": counts["policy_minibatches"]}, prefix)
@@ -117,8 +118,10 @@ def fused(learner: Any) -> Iterator[None]:
         groups = [{"params": group["params"], "lr": group["lr"]} for group in optimizer.param_groups]
         return torch.optim.Adam(groups, fused=True)
 
-    policy, judge = learner.policy_update, learner.discriminator
-    with replaced(policy, "optimizer", anew(policy.optimizer)), replaced(judge, "optimizer", anew(judge.optimizer)):
+    parts = (learner.policy_update, learner.discriminator)
+    with ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(replaced(part, "optimizer", anew(part.optimizer)))
         yield
 
 

@@ -17,7 +17,7 @@ from isaachrl.envs.env import Env
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv, task_scene
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim import gpu_engine_obstacle, make_sim
+from isaachrl.sim import ENGINES, gpu_engine_obstacle, make_sim
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,19 @@ class World:
         sim: one of `isaachrl.sim.ENGINES`.
         device: of the tensors.
         generator: seeded source of all randomness, on that device.
+
+    Raises:
+        ConfigError: there is no such engine.
     """
 
     num_envs: int
     sim: str
     device: torch.device
     generator: torch.Generator
+
+    def __post_init__(self) -> None:
+        if self.sim not in ENGINES:
+            raise ConfigError(f"sim={self.sim}: unknown engine{nearest(self.sim, ENGINES)}")
 
 
 Builder = Callable[[Any, World], Env]

@@ -147,6 +147,7 @@ def _call(
     os.dup2(file, 1)
     os.dup2(file, 2)
     memory, file_size = limits
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and a child takes that over
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no child outlives the tests
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S))

@@ -103,6 +103,7 @@ def test_a_signal_in_a_write_leaves_a_whole_file(number, times, tiny, tmp_path, 
 def test_evaluation_and_play_end_at_once(number, mode, made, tmp_path, tally):
     folder, mark = tmp_path / "run", tmp_path / "mark"
     shutil.copytree(made("TaxiFuel"), folder)
+    (folder / f"{mode}.json").unlink(missing_ok=True)
     arguments = f"mode={mode} checkpoint={folder} episodes=100000 num_envs=1 video=false"
     run = child.train(tmp_path / "cwd", arguments, fault=child.together((faults.touch_at_step, mark)))
     assert run.until(mark.exists), run.output

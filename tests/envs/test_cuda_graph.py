@@ -212,8 +212,8 @@ def test_a_step_that_waits_is_never_recorded(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
     (env, made), plain = taped(Waiting("")), Forgetful("")
-    env.device = torch.device("cuda", 0)
-    monkeypatch.setattr(env, "check_action", lambda action: None)  # the actions are on the CPU
+    env.device = torch.device("cuda", 0)  # no tensor is there
+    monkeypatch.setattr(Waiting, "check_action", lambda env, action: None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for action in actions(env, WARM_UP + 3):

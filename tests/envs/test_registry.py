@@ -124,3 +124,9 @@ def test_what_is_named_is_taken_or_refused(machine):
     assert choose_device("cpu") == CPU
     with pytest.raises(ConfigError, match=r"device=cudaa cannot be used here.*type device=auto or device=cpu"):
         choose_device("cudaa")
+
+
+@pytest.mark.parametrize("sim", ["", "warp", "MuJoCo"])
+def test_an_unknown_engine_is_refused_by_tasks_without_physics_too(sim):
+    with pytest.raises(ConfigError, match=f"sim={sim} is no engine"):
+        isaachrl.make("TaxiFuel", 1, device="cpu", sim=sim)

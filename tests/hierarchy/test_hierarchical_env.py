@@ -65,7 +65,7 @@ class FakeSkill:
     latent_size = 2
 
     def __init__(self):
-        self.judged = 0
+        self.style_calls = 0
 
     def project(self, command):
         return torch.nn.functional.normalize(command, dim=-1)
@@ -74,7 +74,7 @@ class FakeSkill:
         return torch.cat((proprioception, latent[:, :1]), dim=-1)
 
     def style_reward(self, window, latent):
-        self.judged += 1
+        self.style_calls += 1
         return 2.0 * window[:, 0]
 
 
@@ -146,7 +146,7 @@ def test_a_fall_after_the_time_was_over_does_not_count():
 def test_style_weight_zero_leaves_the_discriminator_alone():
     env = HierarchicalEnv(Script([(NEVER, "")], style=False), FakeSkill(), HierarchyCfg(steps=2, style_weight=0.0))
     result = env.step(wide(env))
-    assert env.skill.judged == 0 and "style" not in result.terms
+    assert env.skill.style_calls == 0 and "style" not in result.terms
     assert result.reward.item() == pytest.approx(0.9 * (3 + 6) / 2)
 
 

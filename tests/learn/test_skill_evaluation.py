@@ -12,8 +12,8 @@ from tests.small_learner import SMALL, make_learner
 
 
 def make_evaluation(num_envs=11, **changes):
-    judge = SMALL["discriminator"] | {"demo_windows": 256}  # enough to know each motion's mean
-    learner = make_learner("motion", num_envs=num_envs, latent={"size": 12}, discriminator=judge, **changes)
+    discriminator = SMALL["discriminator"] | {"demo_windows": 256}  # enough to know each motion's mean
+    learner = make_learner("motion", num_envs=num_envs, latent={"size": 12}, discriminator=discriminator, **changes)
     assert isinstance(learner.env, TaskEnv)
     return SkillEvaluation(learner.skill, learner.env, learner.task, learner.demos), learner
 
@@ -74,8 +74,8 @@ def test_a_perfect_skill_is_told_so(monkeypatch):
 
 
 def test_the_encoder_says_which_command_a_motion_has():
-    judge = SMALL["discriminator"] | {"demo_windows": 8}
-    learner = make_learner("ase", num_envs=11, latent={"size": 12}, discriminator=judge)
+    discriminator = SMALL["discriminator"] | {"demo_windows": 8}
+    learner = make_learner("ase", num_envs=11, latent={"size": 12}, discriminator=discriminator)
     commands = clip_latents(learner.skill, learner.demos)
     assert commands.shape == (11, 12)
     net = learner.skill.discriminator

@@ -25,14 +25,14 @@ def test_discriminator_loss_is_half_of_each_cross_entropy() -> None:
     assert loss.item() == pytest.approx(0.5 * (agent + demo), rel=1e-5)
 
 
-def test_least_squares_judge_pays_nothing_for_what_is_clearly_imitated() -> None:
+def test_least_squares_style_reward_is_zero_for_clearly_imitated_windows() -> None:
     reward = style_reward(torch.tensor([1.0, 0.0, -1.0, -3.0, 3.0]), DiscriminatorLoss.least_squares)
     assert reward.tolist() == pytest.approx([1.0, 0.75, 0.0, 0.0, 0.0])
     loss = losses.discriminator_loss(torch.tensor([0.0, -1.0]), torch.tensor([0.5]), DiscriminatorLoss.least_squares)
     assert loss.item() == pytest.approx(0.5 * (0.5 + 0.25))
 
 
-def test_gradient_penalty_of_a_linear_judge_is_its_squared_weight() -> None:
+def test_gradient_penalty_of_a_linear_discriminator_is_its_squared_weight() -> None:
     weight = torch.tensor([3.0, -4.0])
     inputs = torch.randn(7, 2, requires_grad=True)
     assert losses.gradient_penalty(inputs @ weight, inputs).item() == pytest.approx(25.0)
@@ -105,7 +105,7 @@ def test_stochastic_share_is_nearly_one_for_the_first_and_zero_for_the_last() ->
 
 
 def test_discriminator_overfits_a_tiny_case() -> None:
-    """Two windows under two commands, the right pairing being the real one: only a conditional judge can tell."""
+    """Two windows under two latents, of which one pairing is real: only a conditional discriminator can tell."""
     torch.manual_seed(0)
     net = Discriminator(2, 2, 0, [32])
     windows, latents = torch.eye(2), torch.eye(2)

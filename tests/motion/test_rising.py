@@ -1,4 +1,4 @@
-"""Getting up: how trials are run and judged, and the clips that came of the search."""
+"""Getting up: how trials are run and scored, and the clips that the search found."""
 
 import numpy as np
 import pytest

@@ -49,7 +49,7 @@ def test_subgoals_are_the_hallways_and_the_goal():
     assert torch.equal(table, torch.eye(5, 6, dtype=torch.bool))
 
 
-def test_subgoals_are_judged_where_the_states_are(monkeypatch):
+def test_subgoals_are_evaluated_on_the_device_of_the_states(monkeypatch):
     states, subgoal = torch.tensor([[2, 5, 9, 9]]), torch.zeros(1, dtype=torch.long)
     monkeypatch.setattr(torch, "tensor", None)  # a table made in every step would travel to the device in every step
     assert achieved(states, subgoal).all()

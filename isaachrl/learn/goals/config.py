@@ -169,7 +169,7 @@ class LevelCfg:
     learning_rate_end: float = 1.0
     discount: float = 0.99
     reward_scale: float = 1.0
-    target_rate: float = 0.005
+    target_rate: float = bounded(0.005, 0.0, 1.0)
     ema_rate: float = 0.0
     policy_delay: int = 2
     batch: int = bounded(100, 0, 65_536)

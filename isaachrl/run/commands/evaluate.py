@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from isaachrl.errors import CheckpointError
 from isaachrl.files import write_atomically
-from isaachrl.maths.seeds import Stream, sub_seed
+from isaachrl.maths.seeds import LARGEST_SEED, Stream, sub_seed
 from isaachrl.run.build import actor
 from isaachrl.run.config.settings import DEFAULT_NUM_ENVS, Settings
 from isaachrl.run.rollout import run_episodes
@@ -46,7 +47,9 @@ def evaluation_seed(settings: Settings) -> int:
     if "seed" in settings.typed:
         return settings.run.seed
     trained = settings.loaded.config.get("seed", 0) if settings.loaded else 0
-    return sub_seed(int(trained), Stream.evaluation)  # episodes that no training has seen
+    if type(trained) is not int or not 0 <= trained <= LARGEST_SEED:
+        raise CheckpointError(f"the checkpoint stores the seed {trained!r}, which is none; type seed=0, or another one")
+    return sub_seed(trained, Stream.evaluation)  # episodes that no training has seen
 
 
 def run_folder(settings: Settings) -> RunFolder:

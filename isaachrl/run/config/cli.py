@@ -110,9 +110,19 @@ def prepare(argv: Sequence[str], cfg: Path) -> list[str]:
             flags.append(argument)
             continue
         overrides.append(_override(argument, cfg, check_groups=not own_config, multirun=multirun))
+    _check_repeated(overrides)
     if not own_config:
         _check_learner_file(argv, cfg)
     return [*overrides, *flags]
+
+
+def _check_repeated(overrides: Sequence[str]) -> None:
+    """Refuse a key that was typed with two values: which one counts should not depend on their order."""
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if given.setdefault(key, value) != value:
+            raise ConfigError(f"{key} is given twice, as {given[key]} and as {value}; leave one of them out")
 
 
 def not_composed(error: Exception) -> ConfigError:

@@ -282,10 +282,31 @@ def _finalize(run: RunCfg, device: torch.device, loaded: Checkpoint | None, type
     task_values = {key: value for key, value in run.task.items() if key != "name"}
     _check_shorthands(run, task)
     train_values = {key: value for key, value in run.train.items() if key != "name"}
-    task_cfg = task.configure(task_values)
-    learner_cfg = config.build(learner.cfg_type, train_values, "train")
+    try:
+        task_cfg = task.configure(task_values)
+        learner_cfg = config.build(learner.cfg_type, train_values, "train")
+    except ConfigError as error:
+        if loaded is None or not _is_outdated(loaded, task, learner):
+            raise
+        raise CheckpointError(
+            f"the checkpoint was written by an earlier version of isaachrl, with other keys ({error}); use it with that"
+            " version, or train again"
+        ) from error
     run.max_iterations = learner_cfg.max_iterations
     return Settings(run, device, task, task_cfg, learner, learner_cfg, loaded, typed)
+
+
+def _is_outdated(loaded: Checkpoint, task: registry.Entry, learner: LearnerEntry) -> bool:
+    """Whether the configuration that a checkpoint stores is not valid any more."""
+    sections = [dict(loaded.config.get(name, {})) for name in ("task", "train")]
+    for section in sections:
+        section.pop("name", None)
+    try:
+        task.configure(sections[0])
+        config.build(learner.cfg_type, sections[1], "train")
+    except ConfigError:
+        return True
+    return False
 
 
 def _name(section: Mapping[str, Any], key: str) -> str:

@@ -92,7 +92,7 @@ def test_a_task_without_goals_says_which_have_some(launch):
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"train": SHORT | {"meta_periods": [0]}}, r"meta_periods=\[0\]"),
+        ({"train": SHORT | {"meta_periods": [0]}}, r"meta_periods=0"),
         ({"train": SHORT | {"goal_size": 31}}, "goal of 31 entries"),
         ({"recipe": "magic"}, "recipe=magic is unknown"),
         ({"train": SHORT | {"corection": "hiro"}}, "did you mean correction"),

@@ -410,7 +410,7 @@ def test_exported_networks_act_as_the_policy():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"meta_periods": [0]}, r"meta_periods=\[0\]"),
+        ({"meta_periods": [0]}, r"meta_periods=0"),
         ({"warmup_steps": 2}, "nothing to learn from"),
         ({"goal_resampling": 1.5}, "goal_resampling"),
         ({"worker": {"hidden": []}}, "hidden"),

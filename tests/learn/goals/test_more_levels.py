@@ -181,7 +181,7 @@ def test_exported_networks_act_as_the_policy():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"meta_periods": [2, 0]}, r"meta_periods=\[2, 0\]"),
+        ({"meta_periods": [2, 0]}, r"meta_periods=0"),
         ({"meta_periods": "often"}, "meta_periods: "),
         ({"meta_periods": [2.5]}, "meta_periods"),
         ({"meta_periods": [2, 2], "correction": "hiro"}, "train=hrl"),

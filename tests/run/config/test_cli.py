@@ -163,3 +163,14 @@ def test_demo_takes_its_budgets_from_the_command_line():
     options = arguments(["--skill-iterations", "2", "--maze-envs", "16", "device=cpu"])
     assert (options.skill_iterations, options.maze_envs, options.settings) == (2, 16, ["device=cpu"])
     assert options.skill.is_file() and not options.own_skill
+
+
+@pytest.mark.parametrize("argv", [["num_envs=4", "num_envs=8"], ["task=AntMaze", "seed=1", "task=AntPush"]])
+def test_a_key_with_two_values_is_refused(argv):
+    key, first, second = argv[0].split("=")[0], argv[0].split("=")[1], argv[-1].split("=")[1]
+    with pytest.raises(ConfigError, match=f"{key} is given twice, as {first} and as {second}"):
+        prepare(argv, ROOT / "cfg")
+
+
+def test_a_key_may_be_repeated_with_one_value():
+    assert prepare(["seed=1", "seed=1"], ROOT / "cfg") == ["++seed=1", "++seed=1"]

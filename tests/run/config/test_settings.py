@@ -185,7 +185,7 @@ def test_paths_survive_the_grammar(path):
 
 
 def test_what_is_in_quotes_already_stays():
-    assert prepare(["skill='a b'", "skill=null"], CFG) == ["++skill='a b'", "++skill=null"]
+    assert prepare(["skill='a b'", "motion=null"], CFG) == ["++skill='a b'", "++motion=null"]
 
 
 def test_paths_are_something_to_sweep_over():
@@ -265,3 +265,16 @@ def test_renamed_keys_and_modes_are_answered_with_their_new_names():
         resolve({"task": {"name": "Point"}, "train": {"name": "greedy"}, "graph": "off"})
     with pytest.raises(ConfigError, match="mode=graph is called mode=task_graph now"):
         resolve({"task": {"name": "Point"}, "train": {"name": "greedy"}, "mode": "graph"})
+
+
+@pytest.mark.parametrize("changes", [{"old_key": 1}, {"horizon": "many"}])
+def test_a_checkpoint_with_keys_of_an_earlier_version_says_so(launch, changes):
+    launch(run_dir="run", max_iterations=1)
+    content = torch.load("run/checkpoints/last.pt", weights_only=True)
+    content["config"]["train"] |= changes
+    torch.save(content, "old.pt")
+    with pytest.raises(CheckpointError, match=r"written by an earlier version of isaachrl.*train\.(old_key|horizon)"):
+        launch(mode="evaluate", checkpoint="old.pt")
+    launch(run_dir="new", max_iterations=1, checkpoint="run")  # of a file that is valid, what was typed is wrong
+    with pytest.raises(ConfigError, match=r"unknown key train\.old_key"):
+        launch(mode="evaluate", checkpoint="new", train={"old_key": 1})
