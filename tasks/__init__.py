@@ -11,8 +11,8 @@ from tasks.ship_steering import ShipSteering, ShipSteeringCfg
 from tasks.taxi_fuel import TaxiFuelCfg, taxi_fuel
 
 register("HumanoidAMP", HumanoidAMPCfg, task_env(HumanoidAMP))
-# getting up: a discriminator alone says nothing for millions of samples while a body lies otherwise than any clip does,
-# so bodies are also rewarded for being where a clip has got to since and for the height of their head
+# getting up: while a body lies in a pose unlike any clip, the discriminator alone gives no useful reward for millions
+# of samples, so the head's height and tracking of the clip are rewarded, too
 register(
     "HumanoidRise",
     HumanoidAMPCfg,

@@ -1,4 +1,4 @@
-"""HumanoidAMP: a humanoid learns to move like motion clips (AMP); the result is a skill file."""
+"""HumanoidAMP: adversarial imitation of motion clips by a humanoid (AMP)."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -17,9 +17,9 @@ from isaachrl.motion.sources import load_motion
 from isaachrl.sim import Control, Scene, Sim
 from tasks.common import humanoid, starts
 
-START_STATES = 8192  # drawn once from the clips; a reset picks among them
-LYING_M = 0.3  # all bodies below this height: lying
-LYING_STATES = 128  # lying start states that a tipped-over one is compared with
+START_STATES = 8192  # size of the bank of start states
+LYING_M = 0.3  # a humanoid with all bodies below this height is lying
+LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
 TRACK_M = 0.2  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e
 
 
@@ -29,10 +29,9 @@ class FallenCfg:
 
     Args:
         share: of all episodes.
-        least_tilt_deg, most_tilt_deg: how far the body is tipped over, uniformly distributed. Small angles are easier;
-            from 70 degrees on the body lies.
-        rise_s: time to get up; a body still on the floor after it ends the episode.
-        up_s: a body that has stood for this long has got up; a later fall ends the episode at once.
+        least_tilt_deg, most_tilt_deg: range of the uniform initial tilt; the body lies from 70 degrees on.
+        rise_s: time to get up, after which a body on the floor ends the episode.
+        up_s: time upright after which a body has got up; a later fall ends the episode at once.
     """
 
     share: float = 0.0
@@ -44,8 +43,8 @@ class FallenCfg:
     def __post_init__(self) -> None:
         """Validate ranges."""
         if not 0 <= self.share <= 1:
-            raise ConfigError(f"task.fallen.share={self.share}: a share lies between 0 and 1")
-        if not 0 <= self.least_tilt_deg <= self.most_tilt_deg <= 110:  # beyond, heads would start in the floor
+            raise ConfigError(f"task.fallen.share={self.share}: must be between 0 and 1")
+        if not 0 <= self.least_tilt_deg <= self.most_tilt_deg <= 110:  # beyond, the head would be in the floor
             raise ConfigError(
                 f"task.fallen.least_tilt_deg={self.least_tilt_deg} and most_tilt_deg={self.most_tilt_deg}:"
                 " expected 0 <= least <= most <= 110"
@@ -63,15 +62,15 @@ class HumanoidAMPCfg(TaskCfg):
             them, such as `walk`; a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips
             with weights.
         control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
-        style_frames: length W of the window the discriminator sees, newest frame first: 2 in AMP, 10 in ASE.
-        min_height_m: a listed body below its height ends the episode.
+        style_frames: length W of the discriminator's window, newest frame first: 2 in AMP, 10 in ASE.
+        min_height_m: by body name, the height below which the episode ends.
         fallen: episodes that begin on the floor.
-        track_within_m: in training, an episode ends when the bodies' RMS distance from the clip, played on from the
-            start of the episode, exceeds this (early termination, Peng et al. 2018); 0 for never.
-        reward: `alive` 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
-            clips' highest; `track` `exp(-(distance / 0.2 m)^2)` of the RMS distance from the clip played on from the
-            start of the episode (for a tipped-over body: from the lying moment nearest to it). The style reward is the
-            learner's.
+        track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
+            this (early termination, Peng et al. 2018); 0 for never.
+        reward: `alive`, 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
+            clips' maximum; `track`, `exp(-(distance / 0.2 m)^2)` of the RMS distance from the reference motion. That is
+            the clip from the episode's start state on; for a tipped-over body, from the most similar lying state. The
+            learner adds the style reward.
     """
 
     motion: str = "locomotion"
@@ -92,7 +91,7 @@ class HumanoidAMPCfg(TaskCfg):
 
     @property
     def tracks(self) -> bool:
-        """Whether the reference pose of the clip is needed."""
+        """Whether the reference motion is needed."""
         return bool(self.reward.get("track")) or self.track_within_m > 0
 
     def for_evaluation(self) -> Self:
@@ -101,16 +100,16 @@ class HumanoidAMPCfg(TaskCfg):
 
 
 class HumanoidAMP(Task[HumanoidAMPCfg]):
-    """Imitation without a goal. Episodes start from a random moment of a random clip and end with a fall or by time.
+    """Imitation without a goal. Episodes start in a random state of a clip and end with a fall or the time limit.
 
     Attributes:
         library: the clips.
-        window_s: how far back in time a style window reaches.
-        start_clip, start_time_s: `(N,)` where in the clips each present episode began; for tipped-over bodies with a
-            tracking reward, the lying moment nearest to them.
+        window_s: duration of a style window.
+        start_clip, start_time_s: `(N,)` clip and time of the episode's start state; for tipped-over bodies with
+            tracking, of the most similar lying state.
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
-        recovering: `(N,)` bool: the episode began on the floor, tipped over or by its clip, and the body is not up yet.
-        recovery_enabled: whether any episode begins on the floor.
+        recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
+        recovery_enabled: whether some episodes begin on the floor.
     """
 
     STATE = (
@@ -145,14 +144,14 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
         self.action_contract = self.action_map.contract
         self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
-        # the windows of the start states and, after them, the present ones: a reset is one look-up in both
+        # the windows of the start states, then the present ones, so that a reset is one look-up
         rows = START_STATES * (2 if cfg.fallen.share > 0 else 1)
         self._windows = torch.zeros(rows + n, cfg.style_frames, self.style_size, device=device)
         self.history = self._windows[rows:]
-        self._present = rows + torch.arange(n, device=device)
+        self._history_rows = rows + torch.arange(n, device=device)
         self.started_fallen, self.recovering = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
         self._upright_steps = torch.zeros(n, device=device)
-        self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # of the last step, if anything tracks
+        self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -165,7 +164,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s)
 
     def _fill_start_bank(self) -> None:
-        """Draw the states that episodes may start from."""
+        """Sample the start states from the clips."""
         ids = self.library.sample_clips(START_STATES, self.generator)
         times = self.library.sample_times(ids, self.generator, self.window_s)
         state = self.library.state(ids, times)
@@ -180,7 +179,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.recovery_enabled = bool(self._bank_is_low.any())
 
     def _add_fallen_starts(self, body_pos_w: Tensor) -> None:
-        """Double the start states by tipped-over ones, made of standing ones: a lying one tipped over may stand."""
+        """Add as many tipped-over start states, made of the upright ones."""
         fallen = self.cfg.fallen
         standing = (~self._bank_is_low).nonzero()[:, 0]
         if not len(standing):
@@ -202,7 +201,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_clip, self._bank_time = (torch.cat((of, of[rows])) for of in (self._bank_clip, self._bank_time))
 
     def _nearest_lying(self, qpos: Tensor, body_pos_w: Tensor) -> Tensor:
-        """Index `(S,)` of the lying start state, given by its bodies, nearest in posture to each of `qpos (S, nq)`."""
+        """Index `(S,)` of the lying start state with the most similar posture, for each of `qpos (S, nq)`.
+
+        Args:
+            qpos: states to compare.
+            body_pos_w: `(START_STATES, B, 3)` bodies of the start states.
+        """
         lying = (body_pos_w[..., 2].amax(1) < LYING_M).nonzero()[:, 0]
         if not len(lying):
             raise ConfigError(
@@ -216,13 +220,13 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return lying[torch.cat(nearest)]
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
+        """Style windows `(n, W * style_size)` of clips that end at the given times; newest frame first."""
         past = torch.arange(self.cfg.style_frames, device=clip_ids.device) * self.cfg.step_s
         state = self.library.state(clip_ids.unsqueeze(1), times_s.unsqueeze(1) - past)
         return humanoid.style_frame(state, self.key_ids).flatten(1)
 
     def mean_action(self) -> Tensor:
-        """The action `(A,)` whose target is the mean pose of the start states; zero for torques."""
+        """The action `(A,)` with the start states' mean pose as target; zero for torques."""
         if self.cfg.control is Control.torque:
             return torch.zeros(self.action_size, device=self.sim.device)
         joint_quat = joint_quat_from_qpos(self.library.layout, self._bank_qpos[:START_STATES, 7:])
@@ -260,7 +264,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         }
 
     def terminated(self) -> Tensor:
-        """A fall, except within `fallen.rise_s` of an episode that began on the floor; too far from the clip."""
+        """A fall, except within `fallen.rise_s` of an episode that began on the floor, or a large tracking error."""
         may_lie = self.recovering & (self._steps * self.cfg.step_s < self.cfg.fallen.rise_s)
         fell = self._is_low(self.sim) & ~may_lie
         limit_m2 = self.cfg.track_within_m**2
@@ -278,9 +282,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         if self.recovery_enabled:
             self.recovering = torch.where(mask, self._bank_is_low.index_select(0, pick), self.recovering)
             self._upright_steps.masked_fill_(mask, 0.0)
-        # `index_select` takes a third of the time of an index in brackets
+        # `index_select` takes a third of the time of indexing
         self.sim.reset(mask, self._bank_qpos.index_select(0, pick), self._bank_qvel.index_select(0, pick))
-        self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._present)))
+        self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._history_rows)))
         self.start_clip = torch.where(mask, self._bank_clip.index_select(0, pick), self.start_clip)
         self.start_time_s = torch.where(mask, self._bank_time.index_select(0, pick), self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)
@@ -291,7 +295,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return {"proprioception": humanoid.proprioception(self.sim), "style": self.history.flatten(1).clone()}
 
     def metrics(self) -> dict[str, Tensor]:
-        """Fall, mean forward speed along the heading in m/s, and for fallen starts whether the body got up."""
+        """Fall, mean forward speed along the heading in m/s and, for episodes from the floor, recovery."""
         time = (self._steps * self.cfg.step_s).clamp_min(self.cfg.step_s)
         metrics = {"fall_rate": self._is_low(self.sim).float(), "forward_speed_mps": self._distance / time}
         if self.cfg.fallen.share > 0:

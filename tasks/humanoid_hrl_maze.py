@@ -1,4 +1,4 @@
-"""HumanoidHRLMaze: a humanoid finds its way through a maze; the high level of the hierarchy."""
+"""HumanoidHRLMaze: a high-level navigation task of a humanoid in a maze."""
 
 import math
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ WINDOW_RADIUS = 3
 GOAL_SCALE_M = 10.0
 WAY_POINTS = 2
 START_JITTER_M = 0.3
-STEPS_PER_CELL = 150  # of the longest way to a goal: time for a detour at walking speed
+STEPS_PER_CELL = 150  # of the longest path to a goal: enough for a detour at walking speed
 RANDOM_STEPS_PER_CELL = 60
 MAX_SPEED_MPS = 10.0
 NEAR_WALL_M = 0.5
@@ -34,35 +34,33 @@ class HumanoidHRLMazeCfg(TaskCfg):
     """Configuration of HumanoidHRLMaze.
 
     Args:
-        layout: which maze: `corridor`, `umaze`, `medium`, `large`, `random`, or a text file (`.txt`) with your own,
-            drawn with `#` for walls and `.` for free cells; `s` and `g` mark starts and goals, if not all free cells
-            are to be both. Its rows, with `/` between them, take the place of the file's name: a policy keeps the
-            maze that it was trained in.
-        size: inner cells along a side of a random maze, an odd number.
-        maze_bank: how many random mazes are prepared.
+        layout: `corridor`, `umaze`, `medium`, `large`, `random`, or a text file (`.txt`) with `#` for walls and `.` for
+            free cells, of which `s` and `g` mark starts and goals (by default all free cells are both). A file name is
+            replaced by the rows in the file, separated by `/`, so that a stored policy contains its maze.
+        size: inner cells along a side of a random maze; odd.
+        maze_bank: number of random mazes.
         cell_m: side of a cell.
         wall_height_m: height of the walls.
-        goal_radius_m: how near the goal counts as there.
-        episode_steps: control steps; 0 takes what suits the layout.
-        control: what the motors take; the skill's own kind.
-        start_motion: the poses that episodes start from: `stand`, or a motion as in HumanoidAMP, which the skill
-            should know: thrown into a gait that it never learned, one body in twenty falls within two seconds.
-        start_speed_mps: faster moments of that motion are left out. Who starts at a walk may face a wall a metre
-            away, and cannot but run into it.
-        min_height_m: a listed body below its height is a fall, and ends the episode unless there is a rescue.
-        guide: the observation tells the way as well: the next two cells on a shortest path and its length. Without
-            it, the policy finds the way from the map of its surroundings, or learns it by heart.
-        style_frames: length of the window for the skill's style reward; 0 takes the skill's own.
-        skill: skill file, from the working folder or the repository's root; `none` gives the bare task.
-        rescue: file of a second skill that gets up and takes no latents. It controls fallen humanoids until they have
-            stood for half a second. With `none` a fall ends the episode.
-        rise_s: with a rescue, seconds after a fall within which the humanoid has to be up.
-        hierarchy: the window of the high level and the weights of its reward.
-        reward: `progress` in metres along the maze since the last control step (the default weight makes
-            walking at 1.2 m/s pay 1 each control step), `goal` 1 on arrival, `fall` 1 on each fall,
-            `time` 1 each control step: without it, whoever faces a wall may as well stand there;
-            `wall` how close the root is to a wall, from 0 at half a metre to 1 at the wall: near walls bodies trip,
-            and who stands against one hardly gets away.
+        goal_radius_m: distance at which the goal is reached.
+        episode_steps: control steps; 0 for a limit that depends on the layout.
+        control: meaning of the controls; must be the skill's.
+        start_motion: start poses: `stand`, or a motion as in HumanoidAMP. With a motion that the skill was not trained
+            on, 5 % of the bodies fall within two seconds.
+        start_speed_mps: largest speed of a start pose; a faster body may not be able to avoid a wall.
+        min_height_m: by body name, the height below which the body has fallen; this ends the episode unless there is a
+            rescue.
+        guide: observe the next two cells on a shortest path and its length, too. Otherwise the policy must find the
+            path from the local map or memorise it.
+        style_frames: length of the window for the skill's style reward; 0 for the skill's own.
+        skill: skill file, relative to the working folder or the repository's root; `none` for the flat task.
+        rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
+            has been upright for half a second. With `none` a fall ends the episode.
+        rise_s: with a rescue, the time limit for getting up.
+        hierarchy: step length and reward weights of the high level.
+        reward: `progress`, metres along the shortest path since the last control step (with the default weight, 1 per
+            control step at 1.2 m/s); `goal`, 1 on arrival; `fall`, 1 on each fall; `time`, 1 per control step: without
+            it, standing still in front of a wall is optimal; `wall`, from 0 half a metre from a wall to 1 at the wall:
+            bodies trip near walls and get stuck there.
     """
 
     layout: str = "umaze"
@@ -87,13 +85,13 @@ class HumanoidHRLMazeCfg(TaskCfg):
     )
 
     def __post_init__(self) -> None:
-        """Refuse mazes that cannot be built."""
-        if self.at_random and (self.size < 3 or self.size % 2 == 0 or self.maze_bank < 1):
+        """Validate ranges, and read the maze's file."""
+        if self.is_random and (self.size < 3 or self.size % 2 == 0 or self.maze_bank < 1):
             raise ConfigError(
                 f"task.size={self.size}, task.maze_bank={self.maze_bank}: a random maze has an odd number of inner"
                 " cells, 3 or more, and a bank of at least one maze; type task.size=5"
             )
-        if self.at_random:
+        if self.is_random:
             words = f"task.size={self.size}, task.maze_bank={self.maze_bank}"
             layouts.check_tables(self.maze_bank, self.size + 2, self.size + 2, words)
         if not (self.cell_m >= 1.0 and self.wall_height_m > 0 and self.goal_radius_m > 0 and self.style_frames >= 0):
@@ -101,7 +99,7 @@ class HumanoidHRLMazeCfg(TaskCfg):
                 f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
                 f" goal_radius_m={self.goal_radius_m} (above 0), style_frames={self.style_frames} (0 or more)"
             )
-        nearest_m = math.sqrt(2) * (self.cell_m - START_JITTER_M)  # two cells away, round a corner
+        nearest_m = math.sqrt(2) * (self.cell_m - START_JITTER_M)  # two cells away around a corner
         if self.goal_radius_m >= nearest_m:
             raise ConfigError(
                 f"task.goal_radius_m={self.goal_radius_m}: episodes could begin at the goal, since with"
@@ -112,31 +110,31 @@ class HumanoidHRLMazeCfg(TaskCfg):
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
         if self.layout not in (*layouts.DRAWN, layouts.RANDOM):
             self.layout = layouts.drawing(self.layout)
-        self._plan = None if self.at_random else layouts.plan(self.layout)
+        self._plan = None if self.is_random else layouts.plan(self.layout)
         super().__post_init__()
 
     @property
-    def at_random(self) -> bool:
-        """Whether the mazes are random ones."""
+    def is_random(self) -> bool:
+        """Whether the mazes are random."""
         return self.layout == layouts.RANDOM
 
     @property
     def limit_steps(self) -> int:
-        """See `TaskCfg.limit_steps`: the present layout's, so that a trained policy may be shown another one."""
+        """See `TaskCfg.limit_steps`."""
         if self.episode_steps:
             return self.episode_steps
         return STEPS_PER_CELL * self._plan.longest if self._plan else RANDOM_STEPS_PER_CELL * self.size**2
 
     def mazes(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Walls, start cells and goal cells, each `(M, H, W)` bool: the mazes of this layout."""
+        """Walls, start cells and goal cells, each `(M, H, W)` bool."""
         if self._plan:
             return self._plan.walls.unsqueeze(0), self._plan.starts.unsqueeze(0), self._plan.goals.unsqueeze(0)
         walls = layouts.random_walls(self.size, self.maze_bank, generator)
         return walls, ~walls, ~walls
 
 
-def sight_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
-    """Name, size and unit of each part of the group `task`, in order."""
+def task_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
+    """Name, size and unit of each part of the observation group `task`, in order."""
     parts = [
         ("goal_direction_h", 2, "unit vector, heading frame"),
         ("goal_distance", 1, f"{GOAL_SCALE_M:g} m"),
@@ -157,14 +155,14 @@ def sight_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
 
 
 class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
-    """Reach the goal cell of a maze that may be another in every episode and every world.
+    """Reach the goal cell of a maze; maze and goal differ between episodes.
 
     Attributes:
         bank: the mazes.
-        maze_id, goal: `(N,)` the present maze and goal cell.
-        goal_w: `(N, 2)` the goal's place, m.
-        distance_m: `(N,)` way to the goal along the corridors.
-        fallen: `(N,)` bool, has fallen and is not up again.
+        maze_id, goal: `(N,)` maze and goal cell of the episode.
+        goal_w: `(N, 2)` position of the goal, m.
+        distance_m: `(N,)` distance to the goal along the corridors.
+        fallen: `(N,)` bool, has fallen and not yet recovered.
     """
 
     STATE = (
@@ -181,7 +179,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         )
         self.key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
         self.layout = JointLayout(robot, device)
-        self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": sight_layout(cfg)}
+        self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": task_layout(cfg)}
         self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
         if cfg.style_frames > 0:
             self.obs_sizes["style"] = cfg.style_frames * humanoid.style_size(robot)
@@ -190,8 +188,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.action_map = humanoid.ActionMap(robot, cfg.control, device)
         self.action_contract = self.action_map.contract
         self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
-        self._rescued = cfg.rescue != NO_SKILL
-        self._max_fallen_steps = round(cfg.rise_s / cfg.step_s) if self._rescued else 1
+        self._has_rescue = cfg.rescue != NO_SKILL
+        self._max_fallen_steps = round(cfg.rise_s / cfg.step_s) if self._has_rescue else 1
         angles = torch.arange(RAYS, device=device) * (2 * math.pi / RAYS)
         self._rays_h = torch.stack((angles.cos(), angles.sin()), dim=-1)
         self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
@@ -204,22 +202,22 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self._view_pose, self._view_distance_m = torch.zeros(n, 7, device=device), torch.zeros(n, device=device)
 
     def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
-        """Draw the mazes, and where the boxes of each stand."""
+        """Create the mazes and the positions of their boxes."""
         cfg = self.cfg
         walls, begin, end = cfg.mazes(generator)
         self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, layouts.MIN_STEPS_TO_GOAL, device)
-        boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, not cfg.at_random) for one in walls]
+        boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, not cfg.is_random) for one in walls]
         self._box_pos_w = torch.tensor([[box.pos_m for box in own] for own in boxes], device=device)
 
     @classmethod
     def scene(cls, cfg: HumanoidHRLMazeCfg) -> Scene:
-        """A humanoid among walls, and a marker at the goal."""
-        walls = cfg.mazes(torch.Generator().manual_seed(0))[0][0]  # every maze of a bank has the same boxes
-        boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, not cfg.at_random)
+        """A humanoid, the walls, and a marker at the goal."""
+        walls = cfg.mazes(torch.Generator().manual_seed(0))[0][0]  # all mazes of a bank have the same boxes
+        boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, not cfg.is_random)
         return Scene(control=cfg.control, timestep_s=cfg.timestep_s, boxes=boxes, markers=("goal",))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `Task.state_dict`, and the mazes, which do not change but must be the same ones."""
+        """See `Task.state_dict`; includes the mazes, for a check in `load_state_dict`."""
         return super().state_dict() | {"walls": self.bank.walls.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -229,11 +227,13 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
             ValueError: the state is of other mazes.
         """
         if not torch.equal(state["walls"].to(self.bank.walls.device), self.bank.walls):
-            raise ValueError("the mazes are other ones: task.layout, task.size, task.maze_bank and seed must stay")
+            raise ValueError(
+                "the state is of other mazes: task.layout, task.size, task.maze_bank and seed must not change"
+            )
         super().load_state_dict(state)
 
     def overview(self) -> tuple[float, float, float, float]:
-        """Bounds x from, x to, y from, y to in metres of what a camera above should show."""
+        """Bounds x min, x max, y min, y max, m, of the map in videos."""
         return self.bank.extent_m
 
     def apply(self, action: Tensor) -> None:
@@ -244,13 +244,13 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         """See `Task.after_physics`."""
         xy = self.sim.root_pos_w[:, :2]
         distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
-        # nobody runs that fast: a body pushed through a wall's edge must not be paid for the jump
+        # the distance jumps when a body is pushed across a wall's edge: no reward for that
         fastest = MAX_SPEED_MPS * self.cfg.step_s
         self._progress = (self.distance_m - distance).clamp(-fastest, fastest)
         self.distance_m = distance
         self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
         self._last_xy = xy.clone()
-        # an episode that ended inside the high level's window is observed at the window's end, as it was at its own
+        # `observe` is called at the end of a high-level step, but must be as of the end of the episode
         self._view_pose = torch.where(self.ended.unsqueeze(1), self._view_pose, self.sim.qpos[:, :7])
         self._view_distance_m = torch.where(self.ended, self._view_distance_m, distance)
         self._track_falls()
@@ -267,7 +267,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self._rises = self._rises + (before & ~self.fallen)
 
     def _failed(self) -> Tensor:
-        """`(N,)` bool: on the floor, and for too long if there is a rescue."""
+        """`(N,)` bool: on the floor; with a rescue, for too long."""
         return self._is_low(self.sim) & (self._fallen_steps >= self._max_fallen_steps)
 
     def reward_terms(self) -> dict[str, Tensor]:
@@ -282,7 +282,7 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         }
 
     def terminated(self) -> Tensor:
-        """A fall without getting up, or the goal."""
+        """A fall without recovery, or arrival."""
         return self._failed() | self._arrived()
 
     def _arrived(self) -> Tensor:
@@ -316,16 +316,16 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         self.history = torch.where(wide.unsqueeze(2), self.starts.style[rows], self.history)
 
     def observe(self) -> Obs:
-        """`proprioception`; `style` if its window has a length; `task`: goal, rays, map."""
-        return self.observe_within() | {"task": self._sight()}
+        """`proprioception`; `style` if `style_frames` is above 0; `task`, see `task_layout`."""
+        return self.observe_within() | {"task": self._task_obs()}
 
     def observe_within(self) -> Obs:
-        """See `Task.observe_within`: goal, rays and map are observed at decisions only."""
+        """See `Task.observe_within`: all groups but `task`."""
         obs = {"proprioception": humanoid.proprioception(self.sim)}
         return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
 
-    def _sight(self) -> Tensor:
-        """In the heading frame: direction, distance and place of the goal; distances to walls; the map; the way."""
+    def _task_obs(self) -> Tensor:
+        """The group `task`, see `task_layout`."""
         xy = self._view_pose[:, :2]
         forward = rotations.axis_x(self._view_pose[:, 3:])[:, :2]
         forward = forward / forward.norm(dim=-1, keepdim=True).clamp_min(1e-6)
@@ -337,21 +337,21 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         walls = maze.ray_distances_m(self.bank, self.maze_id, xy, rays_w, RAY_RANGE_M) / RAY_RANGE_M
         around = maze.occupancy_window(self.bank, self.maze_id, xy, forward, WINDOW_RADIUS)
         goal = torch.cat((goal_h / far.clamp_min(1e-6), far / GOAL_SCALE_M, goal_h / GOAL_SCALE_M), dim=-1)
-        views = (goal, walls, around)
+        parts = (goal, walls, around)
         if self.cfg.guide:
             points = maze.way_points_m(self.bank, self.maze_id, self.goal, xy, WAY_POINTS)
             points_h = torch.einsum("nki,nij->nkj", points - xy.unsqueeze(1), axes)
-            views += (points_h.flatten(1) / self.cfg.cell_m, self._view_distance_m.unsqueeze(1) / GOAL_SCALE_M)
-        return torch.cat(views, dim=-1)
+            parts += (points_h.flatten(1) / self.cfg.cell_m, self._view_distance_m.unsqueeze(1) / GOAL_SCALE_M)
+        return torch.cat(parts, dim=-1)
 
     def metrics(self) -> dict[str, Tensor]:
-        """Success, lying at the end (0 or 1), way left in m, and shortest over walked way where successful.
+        """Success and fall (0 or 1), distance left in m, path efficiency; with a rescue, numbers of falls and rises.
 
-        The shortest way runs along the corridors' middle lines; who cuts corners well reaches the full 1, who fails
-        has NaN. With a rescue, also how often the body fell, and how often it got up again.
+        Path efficiency is the shortest path, along the corridors' centre lines, over the walked one, at most 1; NaN
+        without success.
         """
-        success = self._arrived() & ~self.sim.diverged  # such a world was put back to its origin
-        # success comes at the goal's edge, so the shortest way is counted to there, too
+        success = self._arrived() & ~self.sim.diverged
+        # the goal is reached at its edge
         shortest = (self._shortest - self.cfg.goal_radius_m).clamp_min(0.1)
         efficiency = shortest / torch.maximum(self._walked, shortest)
         metrics = {
@@ -360,4 +360,4 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
             "final_distance_m": self.distance_m.clone(),
             "path_efficiency": torch.where(success, efficiency, torch.nan),
         }
-        return metrics | ({"falls": self._falls.clone(), "rises": self._rises.clone()} if self._rescued else {})
+        return metrics | ({"falls": self._falls.clone(), "rises": self._rises.clone()} if self._has_rescue else {})

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.envs.boundary import check_state
-from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, broken_rows
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, invalid_actions
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
 from isaachrl.errors import ConfigError
@@ -126,15 +126,15 @@ class ShipSteering(Env):
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s are clamped to the limits of the ship."""
-        broken = broken_rows(action)
-        desired = action[:, :1].T.masked_fill(broken, 0.0)
+        invalid = invalid_actions(action)
+        desired = action[:, :1].T.masked_fill(invalid, 0.0)
         path, slope = self._sail(desired.clamp(*self.action_extent))
         self.progress = self.progress + 1
         passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
         outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
-        terminated = passed | outside | broken
+        terminated = passed | outside | invalid
         # three rows: the step itself, the gate, and the edge of the sea
-        events = torch.stack((self._always, passed, outside)).float().masked_fill(broken, 0.0)
+        events = torch.stack((self._always, passed, outside)).float().masked_fill(invalid, 0.0)
         terms = self._rewards * events
         _, goal, out = events.unbind(0)
         obs = self.observe()
@@ -145,7 +145,7 @@ class ShipSteering(Env):
             truncated=(self.progress >= self.episode_steps) & ~terminated,
             terminal_obs=obs,
             terms=dict(zip(("step", "goal", "out"), terms.unbind(0), strict=True)),
-            metrics={"success_rate": goal, "out_rate": out, "diverged": broken.float()},
+            metrics={"success_rate": goal, "out_rate": out, "diverged": invalid.float()},
             discount_steps=self._ones,
         )
 

@@ -33,7 +33,7 @@ class TapeRecorder(Recorder):
 
     def _end(self):
         self._tape.__exit__(None, None, None)
-        self.pieces.append(self._tape.replay)
+        self.launches.append(self._tape.replay)
 
     def replay(self):
         self.replays += 1

@@ -43,8 +43,8 @@ def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.
         ConfigError: it is not; `what` names it in the message.
     """
     if isinstance(value, Tensor) and value.layout is torch.strided and value.shape == shape and value.dtype is dtype:
-        at = value.device
-        if at.type == device.type and (device.index is None or at.index == device.index):
+        on = value.device
+        if on.type == device.type and (device.index is None or on.index == device.index):
             return
     expected = f"a tensor of {_name(dtype)} and shape {shape} on {device}"
     raise ConfigError(

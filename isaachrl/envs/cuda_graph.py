@@ -1,4 +1,4 @@
-"""Steps of an environment without Python in between: recorded once as CUDA graphs, then replayed."""
+"""Replays whole steps of an environment as CUDA graphs."""
 
 import logging
 from collections import deque
@@ -19,16 +19,15 @@ from isaachrl.sim.cuda_graph import Recorder, host_waits
 log = logging.getLogger(__name__)
 
 MODES = ("auto", "off")
-# eager steps before the recording: the engine loads its kernels, and libraries take their memory; the last is watched
-WARM_UP = 2
+WARM_UP = 2  # eager steps first: kernels are loaded, memory is allocated, and the last one is checked
 
 
 def use_cuda_graph(env: Env, mode: str) -> Env:
-    """Let `env.step` replay CUDA graphs where that can be done; the outermost environment of a hierarchy is meant.
+    """Make `env.step` replay CUDA graphs where possible.
 
     Args:
-        env: it is changed, and returned.
-        mode: `auto`, or `off` for steps as they are written.
+        env: the outermost environment of a hierarchy; it is changed and returned.
+        mode: `auto`, or `off` for eager steps.
 
     Raises:
         ConfigError: another mode.
@@ -44,7 +43,7 @@ def use_cuda_graph(env: Env, mode: str) -> Env:
 
 
 def _obstacle(env: Env) -> str | None:
-    """Why the steps of an environment are not even tried as graphs."""
+    """Why steps of this environment cannot be captured; None if they may."""
     if env.device.type != "cuda":
         return f"the device is {env.device}"
     sims = [part for part in env.parts() if isinstance(part, Sim)]
@@ -54,17 +53,17 @@ def _obstacle(env: Env) -> str | None:
 
 
 class StepGraph:
-    """`env.step`, replayed.
+    """A callable that replays `env.step`.
 
-    Whatever a step leaves behind has to stand in tensors that are attributes of the environment's parts, which is
-    what `Task.STATE` asks for. A step may bind new tensors to them: a recorded step ends by copying those back.
+    All state must be in tensors that are attributes of `env.parts()`, as `Task.STATE` requires. A step may rebind them:
+    the recorded step ends by copying new tensors into the original ones.
 
-    A recording that fails is expensive to recover from, so none is begun that is bound to: the last eager step is
-    watched for lines that wait for the device, and for changes that a replay would not make.
+    The last eager step before the recording is checked for synchronizations and for state that a replay would not
+    update, because recovering from a failed capture is expensive. If it has any, steps stay eager.
 
     Args:
         env: the environment.
-        recorder: what records; None makes a `Recorder`.
+        recorder: makes a recorder; `Recorder` by default.
     """
 
     def __init__(self, env: Env, recorder: Callable[[], Recorder] | None = None) -> None:
@@ -76,160 +75,159 @@ class StepGraph:
 
     def __call__(self, action: Tensor) -> StepResult:
         """One step; see `Env.step`."""
-        if self._env.observed:
+        if self._env.has_observer:
             return self._env.step_eagerly(action)
         self._steps += 1
         if self._steps <= WARM_UP:
-            return self._watched(action) if self._steps == WARM_UP else self._env.step_eagerly(action)
+            return self._checked_step(action) if self._steps == WARM_UP else self._env.step_eagerly(action)
         self._action.copy_(action)
         if self._recording is None and not self._record():
             return self._env.step_eagerly(action)
         assert self._recording is not None
-        self._slots.synchronize()  # steps and resets from outside may have bound other tensors
+        self._slots.synchronize()  # eager steps and resets may have rebound attributes
         self._recording.replay()
         return _copy(self._result)
 
-    def _watched(self, action: Tensor) -> StepResult:
-        """An eager step; where it does what no recording could hold, none will be tried."""
-        before = Unrecorded(self._env)
+    def _checked_step(self, action: Tensor) -> StepResult:
+        """An eager step that disables recording if it cannot be captured."""
+        before = HostState(self._env)
         with host_waits(self._env.device) as waits:
             result = self._env.step_eagerly(action)
         if waits:
-            self._give_up(f"they wait for the device at {', '.join(dict.fromkeys(waits))}")
+            self._disable(f"they wait for the device at {', '.join(dict.fromkeys(waits))}")
         elif changed := before.changed():
-            self._give_up(f"they change {', '.join(changed)}, and a replay changes only tensors that are attributes")
+            self._disable(f"they change {', '.join(changed)}, and a replay changes only tensors that are attributes")
         return result
 
     @torch.no_grad()
     def _record(self) -> bool:
-        """Record a step; where that fails, say why and leave everything as it was."""
+        """Record a step; on failure, restore the attributes and stay eager."""
         self._slots = Slots(self._env.parts())
         recorder = self._make()
         try:
             self._result = recorder.record(self._step)
         except (RuntimeError, RecordError) as error:
-            self._slots.put_back()
-            self._give_up(f"this task's cannot be recorded ({' '.join(str(error).split())[:200]})")
+            self._slots.restore()
+            self._disable(f"this task's cannot be recorded ({' '.join(str(error).split())[:200]})")
             return False
         self._recording = recorder
         return True
 
-    def _give_up(self, reason: str) -> None:
-        """From here on steps are taken as they are written."""
+    def _disable(self, reason: str) -> None:
+        """Stay eager from now on."""
         log.warning("cuda_graph=auto: steps run eagerly, since %s", reason[:500])
         self._env.step_graph = None
 
     def _step(self) -> StepResult:
-        """What is recorded."""
+        """The recorded function."""
         result = self._env.step_eagerly(self._action)
         self._slots.synchronize()
         return result
 
 
 class Slots:
-    """The tensors that are attributes of some objects, each the place for what it is bound to later.
+    """The tensor attributes of some objects, which may be rebound and copied back.
 
     Args:
         parts: the objects.
     """
 
     def __init__(self, parts: list[object]) -> None:
-        self._held = [(p, name, v) for p in parts for name, v in vars(p).items() if isinstance(v, Tensor)]
+        self._slots = [(p, name, v) for p in parts for name, v in vars(p).items() if isinstance(v, Tensor)]
 
     def synchronize(self) -> None:
-        """Copy what was bound since into the first tensors, and bind those again."""
-        changed = [(part, name, held) for part, name, held in self._held if getattr(part, name) is not held]
-        values = [getattr(part, name).clone() for part, name, _ in changed]  # one may be the other's first tensor
-        for (part, name, held), value in zip(changed, values, strict=True):
-            held.copy_(value)
-            setattr(part, name, held)
+        """Copy rebound attributes into the original tensors, and bind those again."""
+        changed = [(part, name, tensor) for part, name, tensor in self._slots if getattr(part, name) is not tensor]
+        values = [getattr(part, name).clone() for part, name, _ in changed]  # it may be another's original tensor
+        for (part, name, tensor), value in zip(changed, values, strict=True):
+            tensor.copy_(value)
+            setattr(part, name, tensor)
 
-    def put_back(self) -> None:
-        """Bind the first tensors again, with the numbers they have."""
-        for part, name, held in self._held:
-            setattr(part, name, held)
+    def restore(self) -> None:
+        """Bind the original tensors again, without copying."""
+        for part, name, tensor in self._slots:
+            setattr(part, name, tensor)
 
 
-class Unrecorded:
-    """What an environment keeps beside tensors that are attributes of its parts: a replay would leave it as it is.
+class HostState:
+    """A snapshot of an environment's state outside its tensor attributes, which a replay would not update.
 
-    Numbers, words, NumPy arrays and lists, sets and queues of them are compared by value; of tensors inside lists and
-    inner objects it is noticed when others take their places. What changes in the watched step is found, not what
-    changes every hundredth step.
+    Numbers, strings, NumPy arrays, and lists, sets and queues of them are compared by value, tensors inside lists and
+    nested objects by identity. State that does not change in the checked step is not detected.
 
     Args:
-        env: the environment; its simulation is left out, as an engine for GPUs knows how to be recorded.
+        env: the environment; its simulation is ignored, since a `CAPTURABLE` engine can be recorded.
     """
 
     def __init__(self, env: Env) -> None:
         self._env = env
-        self._before = self._look()
+        self._before = self._snapshot()
 
     def changed(self) -> list[str]:
-        """Paths, as `Task.count`, of what has changed since."""
-        before, after = self._before, self._look()
+        """Paths, such as `Task.count`, of values that have changed."""
+        before, after = self._before, self._snapshot()
         return [path for path in {**before, **after} if not _same(before.get(path), after.get(path))]
 
-    def _look(self) -> dict[str, Any]:
-        """Numbers, words and tensors by path."""
+    def _snapshot(self) -> dict[str, Any]:
+        """Values and tensors by path."""
         parts = self._env.parts()
-        seen = {id(part) for part in (*parts, self._env.step_graph)}
-        held = [part for part in parts if not isinstance(part, Sim)]
+        visited = {id(part) for part in (*parts, self._env.step_graph)}
         return {
-            path: value
-            for part in held
-            for name, inner in vars(part).items()
-            if not isinstance(inner, Tensor)
-            for path, value in _leaves(f"{type(part).__name__}.{name}", inner, seen)
+            path: leaf
+            for part in parts
+            if not isinstance(part, Sim)
+            for name, value in vars(part).items()
+            if not isinstance(value, Tensor)
+            for path, leaf in _leaves(f"{type(part).__name__}.{name}", value, visited)
         }
 
 
 _NO_STATE = (type, ModuleType, FunctionType, MethodType, torch.Generator)
 
 
-def _leaves(path: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Numbers, words, arrays, sets and tensors in a value, by path; what was seen before is not entered again."""
+def _leaves(path: str, value: Any, visited: set[int]) -> Iterator[tuple[str, Any]]:
+    """Numbers, strings, arrays, sets and tensors in a value, by path; objects are visited once."""
     if value is None or isinstance(value, int | float | complex | str | bytes | np.generic | Tensor):
         yield path, value
         return
-    if id(value) in seen or isinstance(value, _NO_STATE):
+    if id(value) in visited or isinstance(value, _NO_STATE):
         return
-    seen.add(id(value))
-    inner: list[tuple[str, Any]] = []
+    visited.add(id(value))
+    children: list[tuple[str, Any]] = []
     if isinstance(value, np.ndarray):
         yield path, (value.shape, value.tobytes())
     elif isinstance(value, AbstractSet):
         yield path, frozenset(value)
     elif isinstance(value, Mapping):
-        inner = [(f"{path}[{key!r}]", one) for key, one in value.items()]
+        children = [(f"{path}[{key!r}]", child) for key, child in value.items()]
     elif isinstance(value, list | tuple | deque):
-        inner = [(f"{path}[{i}]", one) for i, one in enumerate(value)]
+        children = [(f"{path}[{i}]", child) for i, child in enumerate(value)]
     else:
-        inner = [(f"{path}.{name}", one) for name, one in getattr(value, "__dict__", {}).items()]
-    for deeper, one in inner:
-        yield from _leaves(deeper, one, seen)
+        children = [(f"{path}.{name}", child) for name, child in getattr(value, "__dict__", {}).items()]
+    for child_path, child in children:
+        yield from _leaves(child_path, child, visited)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two leaves are the same tensor, or equal otherwise; nan is itself."""
-    if one is other or isinstance(one, Tensor) or isinstance(other, Tensor):
-        return one is other
-    return one == other or (one != one and other != other)
+def _same(a: Any, b: Any) -> bool:
+    """Whether two leaves are the same tensor or equal values; NaN equals NaN."""
+    if a is b or isinstance(a, Tensor) or isinstance(b, Tensor):
+        return a is b
+    return a == b or (a != a and b != b)
 
 
 def _copy(result: StepResult) -> StepResult:
-    """The result in memory of its own: the next replay overwrites that of the recording."""
+    """A copy, since the next replay overwrites the recorded result."""
 
-    def all_of(values: Obs) -> Obs:
+    def clone(values: Obs) -> Obs:
         return {name: value.clone() for name, value in values.items()}
 
     return StepResult(
-        obs=all_of(result.obs),
+        obs=clone(result.obs),
         reward=result.reward.clone(),
         terminated=result.terminated.clone(),
         truncated=result.truncated.clone(),
-        terminal_obs=all_of(result.terminal_obs),
-        terms=all_of(result.terms),
-        metrics=all_of(result.metrics),
+        terminal_obs=clone(result.terminal_obs),
+        terms=clone(result.terms),
+        metrics=clone(result.metrics),
         discount_steps=result.discount_steps.clone(),
     )

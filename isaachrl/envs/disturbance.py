@@ -1,4 +1,4 @@
-"""What a controller must bear beyond its model: pushes, other masses and friction, an uneven floor."""
+"""Domain randomization: pushes, masses, friction, and an uneven floor."""
 
 from dataclasses import dataclass, fields
 
@@ -15,16 +15,16 @@ GRAVITY_MPS2 = 9.81
 
 @dataclass
 class DisturbanceCfg:
-    """How a task departs from its model; all off by default.
+    """Randomization of a task; off by default.
 
     Args:
-        push: largest push on the root body, as a share of the robot's weight. Direction (horizontal) and size
-            (evenly up to this) are drawn anew for each push.
-        push_s: how long a push lasts.
-        push_every_s: mean time between two pushes.
-        mass: each world's robot weighs between `1 - mass` and `1 + mass` times its model, all bodies alike.
-        friction: the same for the sliding friction of robot and floor.
-        rough_m: height of the floor's bumps above its hollows, a point every 25 cm; the same floor in every world.
+        push: largest push on the root body, as a share of the robot's weight. Each push has a random horizontal
+            direction and a size drawn uniformly from 0 to this.
+        push_s: duration of a push.
+        push_every_s: mean time from one push to the next.
+        mass: the body masses of each world are scaled by one factor, uniform in `1 - mass` to `1 + mass`.
+        friction: the same for the sliding friction of all geoms.
+        rough_m: peak-to-peak height of the floor, with a grid of 25 cm; the same floor in every world.
     """
 
     push: float = bounded(0.0, 0.0, 10.0)
@@ -36,14 +36,14 @@ class DisturbanceCfg:
 
     @property
     def active(self) -> bool:
-        """Whether anything happens during the steps or differs between the worlds."""
+        """Whether there are pushes or differences between worlds."""
         return self.push > 0 or self.mass > 0 or self.friction > 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
-        for one in fields(self):
-            if not getattr(self, one.name) >= 0:
-                raise ConfigError(f"task.disturb.{one.name}={getattr(self, one.name)}: must be 0 or more")
+        """Validate ranges."""
+        for name in (item.name for item in fields(self)):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"task.disturb.{name}={getattr(self, name)}: must be 0 or more")
         if self.mass >= 1 or self.friction >= 1:
             raise ConfigError(
                 f"task.disturb.mass={self.mass} and friction={self.friction} are shares of the model's: must be below 1"
@@ -55,14 +55,14 @@ class DisturbanceCfg:
 
 
 class Disturbance:
-    """Pushes the robots of N worlds, and gives each world its own mass and friction once.
+    """Pushes the robots of N worlds; scales each world's mass and friction once.
 
     Attributes:
-        force_w: `(N, 3)` the push under way, N.
+        force_w: `(N, 3)` current push, N.
         scale: factors `(N,)` on `body_mass` (and inertia) and on `geom_friction`, by name.
 
     Args:
-        cfg: what departs from the model, and how far.
+        cfg: ranges.
         sim: the worlds.
         step_s: length of a control step.
         generator: source of randomness.
@@ -70,24 +70,24 @@ class Disturbance:
 
     def __init__(self, cfg: DisturbanceCfg, sim: Sim, step_s: float, generator: torch.Generator) -> None:
         self._cfg, self._sim, self._generator = cfg, sim, generator
-        self._steps = max(1, round(cfg.push_s / step_s))
-        # a new push can only begin once the last one is over, so the calm between them is what is drawn
-        self._chance = step_s / (cfg.push_every_s - cfg.push_s)
-        self._strength_n = cfg.push * sim.robot.mass_kg * GRAVITY_MPS2
+        self._push_steps = max(1, round(cfg.push_s / step_s))
+        # a push can only begin after the last one has ended
+        self._push_probability = step_s / (cfg.push_every_s - cfg.push_s)
+        self._max_force_n = cfg.push * sim.robot.mass_kg * GRAVITY_MPS2
         self.force_w = torch.zeros(sim.num_envs, 3, device=sim.device)
-        self._left = torch.zeros(sim.num_envs, dtype=torch.long, device=sim.device)
+        self._steps_left = torch.zeros(sim.num_envs, dtype=torch.long, device=sim.device)
         self.scale = {"body_mass": self._factor(cfg.mass), "geom_friction": self._factor(cfg.friction)}
         self._vary_models()
 
     def _factor(self, spread: float) -> Tensor:
-        """`(N,)` evenly between `1 - spread` and `1 + spread`."""
-        drawn = torch.rand(self._sim.num_envs, generator=self._generator, device=self._sim.device)
-        return 1.0 + spread * (2.0 * drawn - 1.0)
+        """`(N,)` uniform from `1 - spread` to `1 + spread`."""
+        uniform = torch.rand(self._sim.num_envs, generator=self._generator, device=self._sim.device)
+        return 1.0 + spread * (2.0 * uniform - 1.0)
 
     def _vary_models(self) -> None:
-        """Write the factors into the worlds' models; a robot's bodies are the first after the world's own."""
+        """Write the factors into the worlds' models."""
         if self._cfg.mass > 0:
-            bodies = slice(1, 1 + self._sim.robot.num_bodies)
+            bodies = slice(1, 1 + self._sim.robot.num_bodies)  # the robot comes first in the model
             for name in ("body_mass", "body_inertia"):
                 field = self._sim.model_field(name)
                 field[:, bodies] *= with_axes_of(self.scale["body_mass"].to(field), field)
@@ -98,30 +98,30 @@ class Disturbance:
             self._sim.apply_model_fields()
 
     def before_physics(self) -> None:
-        """Begin, go on with, or end each world's push."""
+        """Begin, continue or end each world's push."""
         if self._cfg.push == 0:
             return
         n, device = self._sim.num_envs, self._sim.device
-        drawn = torch.rand(3, n, generator=self._generator, device=device)
-        self._left -= 1
-        begins = (self._left <= 0) & (drawn[0] < self._chance)
-        angle = 2.0 * torch.pi * drawn[1]
-        force = self._strength_n * drawn[2] * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)))
-        self._left = torch.where(begins, self._steps, self._left)
+        uniform = torch.rand(3, n, generator=self._generator, device=device)
+        self._steps_left -= 1
+        begins = (self._steps_left <= 0) & (uniform[0] < self._push_probability)
+        angle = 2.0 * torch.pi * uniform[1]
+        force = self._max_force_n * uniform[2] * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)))
+        self._steps_left = torch.where(begins, self._push_steps, self._steps_left)
         force = torch.where(begins.unsqueeze(-1), force.T, self.force_w)
-        self.force_w.copy_(force.masked_fill((self._left <= 0).unsqueeze(-1), 0.0))
+        self.force_w.copy_(force.masked_fill((self._steps_left <= 0).unsqueeze(-1), 0.0))
         self._sim.push(self.force_w)
 
     def reset(self, mask: Tensor) -> None:
         """End the pushes in the worlds of `mask (N,)`."""
-        self._left = self._left.masked_fill(mask, 0)
+        self._steps_left = self._steps_left.masked_fill(mask, 0)
         self.force_w.masked_fill_(mask.unsqueeze(-1), 0.0)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The pushes under way. The worlds' factors follow from the seed."""
-        return {"force_w": self.force_w.clone(), "left": self._left.clone()}
+        """The current pushes. The worlds' factors follow from the seed."""
+        return {"force_w": self.force_w.clone(), "left": self._steps_left.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Write back what `state_dict` gave."""
+        """Load a `state_dict`."""
         self.force_w.copy_(state["force_w"])
-        self._left.copy_(state["left"])
+        self._steps_left.copy_(state["left"])

@@ -1,4 +1,4 @@
-"""The contract of an environment: N episodes at once, everything a tensor on one device."""
+"""The environment interface: N parallel episodes, all tensors on one device."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isaachrl.envs.boundary import check_tensor
 
-LARGEST_ACTION = 1e6  # no unit makes a command larger: beyond, something upstream has gone wrong
+LARGEST_ACTION = 1e6  # norm beyond which an action is invalid
 
 Obs = dict[str, Tensor]
 ObsLayout = dict[str, list[tuple[str, int, str]]]
@@ -18,18 +18,18 @@ ObsLayout = dict[str, list[tuple[str, int, str]]]
 
 @dataclass
 class StepResult:
-    """What one step gives. N is the number of environments.
+    """Result of a step. N is the number of environments.
 
     Args:
-        obs: named groups, each `(N, size)` float32; after the reset of the episodes that ended.
+        obs: observation groups, each `(N, size)` float32, after the reset of ended episodes.
         reward: `(N,)`.
-        terminated: `(N,)` bool, failed or finished: no value follows.
-        truncated: `(N,)` bool, out of time (never together with `terminated`): the value of `terminal_obs` follows.
-        terminal_obs: the last observation of every environment *before* the reset; equals `obs` where nothing ended.
-        terms: the weighted reward terms by name, each `(N,)`; they sum to `reward`.
-        metrics: what the episode so far amounts to, by name, each `(N,)`: meaningful where an episode ended.
-        discount_steps: `(N,)` how much of a full step was really taken: 1, or less for a window cut short
-            by the end of an episode. A learner discounts the following value by gamma to this power.
+        terminated: `(N,)` bool, the episode failed or reached its goal: do not bootstrap.
+        truncated: `(N,)` bool, the time limit was reached (never with `terminated`): bootstrap from `terminal_obs`.
+        terminal_obs: observation of every environment *before* the reset; equals `obs` where no episode ended.
+        terms: weighted reward terms by name, each `(N,)`; they sum to `reward`.
+        metrics: statistics of the episode by name, each `(N,)`; read where an episode ends.
+        discount_steps: `(N,)` share of the step that was taken: 1, or less if an episode ended within a high-level
+            step. A learner discounts the next value by gamma to this power.
     """
 
     obs: Obs
@@ -43,50 +43,49 @@ class StepResult:
 
     @property
     def done(self) -> Tensor:
-        """`(N,)` bool: the episode ended, for either reason."""
+        """`(N,)` bool: the episode ended."""
         return self.terminated | self.truncated
 
     @property
     def diverged(self) -> Tensor:
-        """`(N,)` bool: whose world or action broke in this step (metric `diverged`): what is seen is no motion."""
-        found = self.metrics.get("diverged")
-        return torch.zeros_like(self.terminated) if found is None else found > 0
+        """`(N,)` bool: the simulation diverged or the action was invalid (metric `diverged`); ignore the motion."""
+        diverged = self.metrics.get("diverged")
+        return torch.zeros_like(self.terminated) if diverged is None else diverged > 0
 
     @property
     def info(self) -> dict[str, Any]:
-        """The extras under the names that users of other suites expect."""
+        """Extras, as in Gymnasium."""
         return {"terminal_obs": self.terminal_obs, "terms": self.terms, "metrics": self.metrics}
 
 
-def broken_rows(action: Tensor) -> Tensor:
-    """`(N,)` bool: rows of an action `(N, A)` that ask for nothing: not a number, infinite, or huge.
+def invalid_actions(action: Tensor) -> Tensor:
+    """`(N,)` bool: rows of an action `(N, A)` that are not finite or larger than `LARGEST_ACTION`.
 
-    Every environment ends the episode of such a row, pays nothing for it and counts it in the metric `diverged`.
+    An environment terminates these episodes with reward 0 and sets the metric `diverged`.
     """
-    return ~(torch.linalg.vector_norm(action, dim=-1) <= LARGEST_ACTION)  # the norm with the fast kernel
+    return ~(torch.linalg.vector_norm(action, dim=-1) <= LARGEST_ACTION)
 
 
 class Env(ABC):
-    """N environments that reset themselves.
+    """N environments with automatic resets.
 
-    `step` is `advance` followed by `reset_where` on the episodes that ended. A level above calls the two itself: it
-    advances several times and resets once, at the end of its own step.
+    `step` is `advance` followed by `reset_where` of the ended episodes. A high level calls them separately: `advance`
+    several times, `reset_where` once, at the end of its own step.
 
     Attributes:
-        name: under which the task is registered; empty for an environment that was built otherwise.
+        name: name of the registered task; may be empty.
         num_envs: N.
-        device: where every tensor lives.
+        device: of all tensors.
         obs_sizes: size of each observation group.
-        policy_groups: the groups that a policy concatenates, in this order.
-        action_size: an action is `(N, action_size)` in [-1, 1]; see `broken_rows` for rows that are none.
-        obs_layout: of groups that say more, name, size and unit of each part in order; where there is a tensor `state`
-            of continuous columns, its too.
-        action_contract: what the numbers of an action do, as plain data: `use` in words, or `actions`, the names of a
-            choice; motors bring names, unit and scales. Empty where nobody says.
-        step_s: simulated seconds of a step; 0 where there is no such thing.
+        policy_groups: the groups that form the policy's input, in this order.
+        action_size: an action is `(N, action_size)` in [-1, 1]; for others see `invalid_actions`.
+        obs_layout: by group, name, size and unit of each part in order, where known; also of a tensor `state`.
+        action_contract: meaning of an action as plain data: `use`, a sentence, or `actions`, names of discrete
+            actions; for motors also names, unit and scales. May be empty.
+        step_s: simulated seconds per step; 0 without a clock.
         episode_steps: steps until an episode is truncated.
-        generator: the source of all randomness of this object.
-        step_graph: what takes a step instead of Python, if anything does; see `isaachrl.envs.cuda_graph`.
+        generator: source of all randomness.
+        step_graph: replays a step as CUDA graphs if set; see `isaachrl.envs.cuda_graph`.
     """
 
     name: str = ""
@@ -103,86 +102,86 @@ class Env(ABC):
     step_graph: Callable[[Tensor], StepResult] | None = None
 
     def reset(self) -> Obs:
-        """Start new episodes everywhere and return their first observation."""
+        """Start new episodes in all environments and return their first observation."""
         return self.reset_where(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
 
     @abstractmethod
     def advance(self, action: Tensor) -> StepResult:
-        """Take one step `(N, action_size)` and reset nothing: `obs` and `terminal_obs` are the same."""
+        """Take one step without resets: `obs` and `terminal_obs` are equal."""
 
     def advance_within(self, action: Tensor) -> StepResult:
-        """`advance` in the middle of a step of a level above, see `observe_within`."""
+        """`advance` within a high-level step; observes as `observe_within`."""
         return self.advance(action)
 
     @abstractmethod
     def reset_where(self, mask: Tensor) -> Obs:
-        """Start new episodes in the environments of `mask (N,)`; the observation of all, in tensors of its own.
+        """Start new episodes in the environments of `mask (N,)`; return the observation of all as new tensors.
 
         Raises:
-            ConfigError: the mask is no bool tensor `(N,)` on the device.
+            ConfigError: the mask is not a bool tensor `(N,)` on the device.
         """
 
     def step(self, action: Tensor) -> StepResult:
-        """Take one step; environments whose episode ended are reset, and `obs` shows their new episode.
+        """Take one step and reset the environments whose episode ended; `obs` is of the new episodes.
 
         Raises:
-            ConfigError: the action is no float32 tensor `(N, action_size)` on the device.
+            ConfigError: the action is not a float32 tensor `(N, action_size)` on the device.
         """
         self.check_action(action)
         return self.step_eagerly(action) if self.step_graph is None else self.step_graph(action)
 
     def check_action(self, action: Tensor) -> None:
-        """Refuse what is no action; see `step`."""
+        """Check type, shape and device of an action; see `step`."""
         check_tensor(action, "the action", (self.num_envs, self.action_size), torch.float32, self.device)
 
     def check_mask(self, mask: Tensor) -> None:
-        """Refuse what does not say of each environment whether it is meant: `(N,)` bool on the device."""
+        """Check type, shape and device of a mask; see `reset_where`."""
         check_tensor(mask, "the mask", (self.num_envs,), torch.bool, self.device)
 
     def step_eagerly(self, action: Tensor) -> StepResult:
-        """`step` in Python, whether or not there is a graph of it."""
+        """`step` without CUDA graphs."""
         result = self.advance(action)
         result.obs = self.reset_where(result.done)
         return result
 
     @abstractmethod
     def observe(self) -> Obs:
-        """The present observation of all environments, as fresh tensors."""
+        """The present observation of all environments, as new tensors."""
 
     def observe_within(self) -> Obs:
-        """`observe` in the middle of a step of a level above: groups that only that level reads may be left out."""
+        """`observe` within a high-level step: groups that only the high level reads may be left out."""
         return self.observe()
 
     def parts(self) -> list[object]:
-        """The objects that keep this environment's state, as tensors that are their attributes."""
+        """The objects whose tensor attributes hold this environment's state."""
         return [self]
 
     @property
-    def observed(self) -> bool:
-        """Whether a callback runs in the middle of a step, which then cannot be replayed as a CUDA graph."""
+    def has_observer(self) -> bool:
+        """Whether a callback runs within a step, which then cannot be replayed as CUDA graphs."""
         return False
 
     def check_capacity(self) -> dict[str, int]:
-        """What the physics below, if any, left out; see `Sim.check_capacity`. Once a rollout."""
+        """See `Sim.check_capacity`; empty without a simulation. Call it once a rollout."""
         return {}
 
     def make_room(self, shares: Mapping[str, float]) -> None:
-        """Give the physics below, if any, more of what was short; see `Sim.make_room`."""
+        """See `Sim.make_room`."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue exactly: physics, counters, buffers, random state."""
+        """Everything needed for an exact continuation: physics, counters, buffers, random state."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state taken by `state_dict` of an environment of the same kind and size.
+        """Load a `state_dict` of an environment of the same task, engine and size.
 
         Raises:
-            CheckpointError: it is that of another kind or size; nothing has changed then.
+            CheckpointError: it is of another one; this environment is unchanged.
         """
 
     def policy_input(self, obs: Obs) -> Tensor:
-        """The groups a policy sees, concatenated `(N, sum of sizes)`."""
+        """`policy_groups` of an observation, concatenated: `(N, policy_input_size)`."""
         return torch.cat([obs[group] for group in self.policy_groups], dim=-1)
 
     @property

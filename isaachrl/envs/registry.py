@@ -1,4 +1,4 @@
-"""Names of tasks, and how an environment is built from one."""
+"""The registry of tasks, and `make`."""
 
 import logging
 import os
@@ -21,18 +21,18 @@ from isaachrl.sim import ENGINES, gpu_engine_obstacle, make_sim
 
 log = logging.getLogger(__name__)
 
-DEVICES = Path("/dev")  # a driver of NVIDIA's puts a file `nvidia0` there for its first GPU, and Linux alone has it
+DEVICES = Path("/dev")  # on Linux, NVIDIA's driver creates `nvidia0` here for the first GPU
 
 
 @dataclass(frozen=True)
 class World:
-    """Where an environment is to be built.
+    """Size, engine, device and randomness of an environment.
 
     Args:
         num_envs: N.
-        sim: engine name, `auto` or one of `isaachrl.sim.ENGINES`.
-        device: where the tensors live.
-        generator: the seeded source of all randomness of the environment, on that device.
+        sim: one of `isaachrl.sim.ENGINES`.
+        device: of the tensors.
+        generator: seeded source of all randomness, on that device.
 
     Raises:
         ConfigError: there is no such engine.
@@ -45,7 +45,7 @@ class World:
 
     def __post_init__(self) -> None:
         if self.sim not in ENGINES:
-            raise ConfigError(f"sim={self.sim} is no engine of this version{nearest(self.sim, ENGINES)}")
+            raise ConfigError(f"sim={self.sim}: unknown engine{nearest(self.sim, ENGINES)}")
 
 
 Builder = Callable[[Any, World], Env]
@@ -56,10 +56,10 @@ class Entry:
     """A registered task.
 
     Args:
-        name: its name.
-        cfg_type: type of its configuration.
-        build: builds it.
-        defaults: values of the configuration that differ from the type's own defaults.
+        name: name of the task.
+        cfg_type: dataclass of its configuration.
+        build: builds the environment.
+        defaults: values that override the dataclass's defaults.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Entry:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def configure(self, values: Mapping[str, Any]) -> Any:
-        """The configuration with these values changed.
+        """The configuration with these values.
 
         Raises:
             ConfigError: an unknown key, or a value of the wrong type or range.
@@ -77,7 +77,7 @@ class Entry:
         return config.build(self.cfg_type, changes, "task")
 
     def make(self, cfg: Any, world: World, cuda_graph: str) -> Env:
-        """The environment of a configuration, with steps as CUDA graphs where `cuda_graph=auto` finds that possible."""
+        """Build the environment of a configuration; `cuda_graph` as in `make`."""
         env = self.build(cfg, world)
         env.name = self.name
         return use_cuda_graph(env, cuda_graph)
@@ -87,13 +87,13 @@ _ENTRIES: dict[str, Entry] = {}
 
 
 def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None:
-    """Make `build(cfg, world) -> Env` known under a name.
+    """Register a task.
 
     Args:
-        name: what users type.
-        cfg_type: dataclass of the configuration.
-        build: makes the environment.
-        defaults: values that differ from the dataclass's own, so that one task can have several names.
+        name: name of the task.
+        cfg_type: dataclass of its configuration.
+        build: builds the environment.
+        defaults: values that override the dataclass's defaults, for variants of a task.
 
     Raises:
         ConfigError: the name is taken.
@@ -104,7 +104,7 @@ def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None
 
 
 def task_env(task_type: type[Task[Any]]) -> Builder:
-    """The builder of a simulated task: scene -> simulation -> task -> `TaskEnv`."""
+    """The builder of a simulated task."""
 
     def build(cfg: Any, world: World) -> Env:
         sim = make_sim(task_scene(task_type, cfg), world.num_envs, world.sim, world.device)
@@ -122,7 +122,7 @@ def entry(name: str) -> Entry:
     """The registered task of that name.
 
     Raises:
-        ConfigError: there is none; the nearest names are offered.
+        ConfigError: there is none.
     """
     if name not in _ENTRIES:
         raise ConfigError(f"unknown task {name!r}{nearest(name, _ENTRIES)}; `import tasks` registers the shipped ones")
@@ -130,14 +130,14 @@ def entry(name: str) -> Entry:
 
 
 def choose_device(device: str, sim: str = "auto") -> torch.device:
-    """`auto` gives the first CUDA device where worlds can be simulated on it, else the CPU; others are taken as named.
+    """The device of a name; `auto` is the first CUDA device if the GPU engine works on it, else the CPU.
 
     Args:
         device: `auto`, `cpu`, `cuda:0`, …
-        sim: engine; with `mujoco`, which works on the CPU, `auto` takes the CPU for everything.
+        sim: engine; with `mujoco`, a CPU engine, `auto` is the CPU.
 
     Raises:
-        ConfigError: no such device here.
+        ConfigError: there is no such device.
     """
     if device == "auto":
         return torch.device("cpu") if sim == "mujoco" else automatic_device()
@@ -151,39 +151,36 @@ def choose_device(device: str, sim: str = "auto") -> torch.device:
     return chosen
 
 
-@cache  # what it logs is said once
+@cache  # logs once
 def automatic_device() -> torch.device:
-    """The first CUDA device if it answers and the GPU engine is installed, else the CPU.
-
-    Where there is a GPU that is not taken, a warning says why and what to install.
-    """
+    """The first CUDA device if the GPU engine works on it, else the CPU; warns if there is a GPU that is not used."""
     obstacle = gpu_obstacle()
     if obstacle is None:
         return torch.device("cuda", 0)
-    if gpu_is_there():
+    if has_gpu():
         log.warning("device=auto: this machine has a GPU, but the CPU is used: %s", obstacle)
     return torch.device("cpu")
 
 
 def gpu_obstacle() -> str | None:
-    """Why worlds cannot be simulated on a CUDA device here, and what to do about it; None if they can."""
+    """Why no CUDA device can be used for simulation, and how to fix it; None if one can."""
     if not torch.cuda.is_available():
-        if not gpu_is_there():
+        if not has_gpu():
             return "there is no NVIDIA GPU"
         if torch.version.cuda is None:
             return f"PyTorch {torch.__version__} is built without CUDA; install a build with it"
-        return f"PyTorch {torch.__version__} finds no GPU that it can use; a newer driver may help"
+        return f"PyTorch {torch.__version__} finds no usable GPU; a newer driver may help"
     try:
-        torch.zeros(1, device="cuda")  # that of this process: one of several must not take memory on the first GPU
+        torch.zeros(1, device="cuda")  # this process's current device: ranks must not allocate on the first GPU
         return gpu_engine_obstacle()
     except (RuntimeError, AssertionError) as error:
         return f"it does not answer ({' '.join(str(error).split())[:200]})"
 
 
-def gpu_is_there() -> bool:
-    """Whether there is an NVIDIA GPU that nobody has hidden, whether or not it can be used."""
+def has_gpu() -> bool:
+    """Whether the machine has an NVIDIA GPU, usable or not, that `CUDA_VISIBLE_DEVICES` does not hide."""
     if torch.cuda.is_available():
-        return torch.version.hip is None  # PyTorch calls AMD's by the same name
+        return torch.version.hip is None  # not an AMD GPU
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and any(DEVICES.glob("nvidia[0-9]*"))
 
@@ -204,9 +201,9 @@ def make(
         num_envs: N.
         sim: engine, `auto`, `mujoco` or `mujoco_warp`.
         device: `auto` (see `choose_device`), `cpu`, `cuda:0`, …
-        seed: of the environment's own generator.
-        cuda_graph: `auto` replays steps as CUDA graphs where that can be done, `off` does not.
-        cfg: changes to the defaults, as `{"task": {"episode_steps": 600}}`.
+        seed: of the environment's generator.
+        cuda_graph: `auto` replays steps as CUDA graphs where possible, `off` never.
+        cfg: changes to the defaults, such as `{"task": {"episode_steps": 600}}`.
 
     Raises:
         ConfigError: an unknown task, key, engine or device, or a value of the wrong type or range.
@@ -214,12 +211,12 @@ def make(
     check_call("make", name=name, num_envs=num_envs, sim=sim, device=device, seed=seed, cuda_graph=cuda_graph, cfg=cfg)
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
-    found = entry(name)
+    task = entry(name)
     chosen = choose_device(str(device), sim)
     values = dict(cfg or {})
     unknown = [key for key in values if key != "task"]
     if unknown:
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
-    task_cfg = found.configure(values.get("task", {}))
+    task_cfg = task.configure(values.get("task", {}))
     generator = torch.Generator(device=chosen).manual_seed(int(seed))
-    return found.make(task_cfg, World(int(num_envs), sim, chosen, generator), cuda_graph)
+    return task.make(task_cfg, World(int(num_envs), sim, chosen, generator), cuda_graph)

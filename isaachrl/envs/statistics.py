@@ -45,7 +45,7 @@ class EpisodeStatistics:
 
     Attributes:
         returns, lengths: `(N,)` of the present episodes so far.
-        finished_lengths: `(N,)` lengths as of the last step, before those of ended episodes went back to 0.
+        finished_lengths: `(N,)` lengths in the last step, before the reset of ended episodes.
     """
 
     def __init__(self, env: Env) -> None:
@@ -55,7 +55,7 @@ class EpisodeStatistics:
         self._means = Means()
 
     def add(self, result: StepResult, ended: Tensor | None = None) -> None:
-        """Count one step of all environments; `ended (N,)` are the episodes that are over, by default `result.done`."""
+        """Add one step of all environments; `ended (N,)` marks the ended episodes, by default `result.done`."""
         done = result.done if ended is None else ended
         self.returns = self.returns + result.reward
         self.lengths = self.lengths + 1

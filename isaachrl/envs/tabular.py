@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.boundary import check_state, check_tensor
-from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, broken_rows
+from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, invalid_actions
 from isaachrl.envs.registry import World
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.envs.task_graph import TaskGraph
@@ -201,10 +201,10 @@ class TabularEnv(Env):
         kind = self._kind.index_select(0, row)
         terminated, outcomes = self._terminated.index_select(0, kind), self._outcomes.index_select(1, kind)
         counted: dict[str, Tensor] = {}
-        if action.dtype.is_floating_point:  # numbers of actions cannot be broken
-            broken = broken_rows(action)
-            terminated, outcomes = terminated | broken, outcomes.masked_fill(broken, 0.0)
-            counted = {"diverged": broken.float()}
+        if action.dtype.is_floating_point:
+            invalid = invalid_actions(action)
+            terminated, outcomes = terminated | invalid, outcomes.masked_fill(invalid, 0.0)
+            counted = {"diverged": invalid.float()}
         truncated = (self.progress >= self.episode_steps) & ~terminated
         reward, *columns = outcomes.unbind(0)
         names = len(self.mdp.terms)

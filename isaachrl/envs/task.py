@@ -1,4 +1,4 @@
-"""The contract of a task: what the scene is, how an episode starts, what is seen, what pays, when it fails."""
+"""The task interface: scene, reset, observations, rewards and termination."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from isaachrl.sim import Scene, Sim
 
 @dataclass
 class TaskCfg:
-    """What every simulated task can be told.
+    """Configuration that all simulated tasks share.
 
     Args:
         episode_steps: control steps until an episode is truncated.
-        substeps: physics steps a control step.
+        substeps: physics steps per control step.
         timestep_s: length of a physics step.
-        nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
-        njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
-        reward: weight of each reward term by its name; 0 switches a term off, though it is still logged.
-        disturb: pushes, masses, friction and floor that depart from the model; nothing by default.
+        nconmax: contact capacity per world of the GPU engine; 0 for the robot's default.
+        njmax: constraint row capacity per world of the GPU engine; 0 for the robot's default.
+        reward: weight of each reward term by name; terms of weight 0 are still logged.
+        disturb: randomization of pushes, masses, friction and floor; off by default.
     """
 
     episode_steps: int = bounded(300, 0, 10_000_000)
@@ -37,7 +37,7 @@ class TaskCfg:
     disturb: DisturbanceCfg = field(default_factory=DisturbanceCfg)
 
     def __post_init__(self) -> None:
-        """Refuse clocks that cannot run, and room for less than nothing."""
+        """Validate ranges."""
         if self.limit_steps < 1 or self.substeps < 1 or not self.timestep_s > 0:
             raise ConfigError(
                 f"episode_steps={self.episode_steps}, substeps={self.substeps}, timestep_s={self.timestep_s}:"
@@ -48,7 +48,7 @@ class TaskCfg:
 
     @property
     def limit_steps(self) -> int:
-        """Control steps until an episode is truncated, where a task has its own choice for some `episode_steps`."""
+        """Control steps until an episode is truncated; tasks may compute it if `episode_steps` is 0."""
         return self.episode_steps
 
     @property
@@ -61,19 +61,18 @@ Cfg = TypeVar("Cfg", bound=TaskCfg)
 
 
 class Task(ABC, Generic[Cfg]):
-    """One task over all worlds of a simulation. It never steps physics and never counts time: `TaskEnv` does.
+    """One task in all worlds of a simulation. `TaskEnv` steps physics and counts time.
 
-    A task is a final class: it inherits from `Task` alone and shares code with others through functions.
-    Names become ids once, in `__init__`. Rewards read the simulation's state, never slices of an observation.
+    Tasks inherit from `Task` only and share code as functions. Resolve names to indices in `__init__`. Compute rewards
+    from the simulation's state, not from observations.
 
     Attributes:
         obs_sizes: size of each observation group that `observe` returns.
-        policy_groups: the groups a policy concatenates.
+        policy_groups: the groups that form the policy's input.
         action_size: width of an action.
-        obs_layout: of groups that say more, name, size and unit of each part in order; exports carry it along.
-        action_contract: what the numbers of an action do, as plain data; exports carry it along.
-        ended: `(N,)` bool, kept by `TaskEnv`: the episode ended earlier in the present step of a level above.
-        STATE: names of the attributes (tensors, changed in place or rebound) that must survive a resume.
+        obs_layout, action_contract: see `Env`; stored in exported policies.
+        ended: `(N,)` bool, set by `TaskEnv`: the episode has ended within the present high-level step.
+        STATE: names of the tensor attributes (updated in place or rebound) that `state_dict` stores.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
@@ -83,26 +82,23 @@ class Task(ABC, Generic[Cfg]):
     action_size: int
 
     def __init__(self, cfg: Cfg, sim: Sim, generator: torch.Generator) -> None:
-        """Keep the configuration, the worlds and the source of randomness; subclasses resolve names here."""
-        self.cfg = cfg
+        self.cfg, self.sim, self.generator = cfg, sim, generator
         self.obs_layout: ObsLayout = {}
         self.action_contract: dict[str, Any] = {}
-        self.sim = sim
-        self.generator = generator
         self.ended = torch.zeros(sim.num_envs, dtype=torch.bool, device=sim.device)
 
     @classmethod
     @abstractmethod
     def scene(cls, cfg: Any) -> Scene:
-        """What stands in each world."""
+        """The content of each world."""
 
     @abstractmethod
     def apply(self, action: Tensor) -> None:
-        """Turn actions `(N, action_size)` into controls: write `sim.ctrl`."""
+        """Write `sim.ctrl` for actions `(N, action_size)`."""
 
     @abstractmethod
     def after_physics(self) -> None:
-        """Bring the task's own buffers (histories, distances, targets) up to the new state."""
+        """Update the task's buffers (histories, distances, targets) after the physics steps."""
 
     @abstractmethod
     def reward_terms(self) -> dict[str, Tensor]:
@@ -110,29 +106,29 @@ class Task(ABC, Generic[Cfg]):
 
     @abstractmethod
     def terminated(self) -> Tensor:
-        """`(N,)` bool: the episode failed or is finished."""
+        """`(N,)` bool: the episode failed or reached its goal."""
 
     @abstractmethod
     def reset(self, mask: Tensor) -> None:
-        """Start new episodes in the worlds of `mask (N,)`: write their state through `sim.reset` and own buffers.
+        """Start new episodes in the worlds of `mask (N,)`: call `sim.reset` and reset the task's buffers.
 
-        Everything is drawn for all worlds and chosen with `torch.where`: no index lists, no host sync.
+        Draw random numbers for all worlds and select with `torch.where`, to avoid a host sync.
         """
 
     @abstractmethod
     def observe(self) -> Obs:
-        """The observation groups, each `(N, size)`, as fresh tensors."""
+        """The observation groups, each `(N, size)`, as new tensors."""
 
     def observe_within(self) -> Obs:
-        """What a frozen skill reads at every control step, where a level above decides less often.
+        """The groups that a frozen skill reads at every control step, within a step of a high level.
 
-        `observe` is then called only at the end of that level's step. What it adds to this has to describe worlds of
-        `ended` as they were when their episode ended. Worth writing for groups that are costly to compute.
+        `observe` is then called only at the end of the high-level step. Its other groups must be those at the end of
+        the episode in worlds of `ended`. Override it if these groups are costly.
         """
         return self.observe()
 
     def metrics(self) -> dict[str, Tensor]:
-        """What the episode so far amounts to, by name, each `(N,)`; read where an episode ends."""
+        """Statistics of the episode by name, each `(N,)`; read where an episode ends."""
         return {}
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -140,6 +136,6 @@ class Task(ABC, Generic[Cfg]):
         return {name: getattr(self, name).clone() for name in self.STATE}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Write back what `state_dict` gave."""
+        """Load a `state_dict`."""
         for name in self.STATE:
             getattr(self, name).copy_(state[name])

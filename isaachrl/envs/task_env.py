@@ -1,4 +1,4 @@
-"""The only loop over physics: a task on a simulation, as an environment."""
+"""The environment of a task on a simulation."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from isaachrl.envs.boundary import check_state
 from isaachrl.envs.disturbance import Disturbance
-from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
+from isaachrl.envs.env import Env, Obs, StepResult, invalid_actions
 from isaachrl.envs.task import Task
-from isaachrl.envs.threads import small_work
+from isaachrl.envs.threads import limit_threads
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import Scene, Sim
 
@@ -22,7 +22,7 @@ class TaskEnv(Env):
     Args:
         task: the task, built on `sim`.
         sim: the worlds.
-        generator: the source of randomness shared by task and environment.
+        generator: source of randomness, shared with the task.
 
     Raises:
         ConfigError: `cfg.reward` names a term that the task does not have.
@@ -42,34 +42,34 @@ class TaskEnv(Env):
         self._weights = self._reward_weights()
 
     def advance(self, action: Tensor) -> StepResult:
-        """See `Env.advance`. The order of a step is the order of the lines in `_advance`."""
-        with small_work(self.num_envs, self.device):
+        """See `Env.advance`."""
+        with limit_threads(self.num_envs, self.device):
             return self._advance(action, self.task.observe)
 
     def advance_within(self, action: Tensor) -> StepResult:
         """See `Env.advance_within`."""
-        with small_work(self.num_envs, self.device):
+        with limit_threads(self.num_envs, self.device):
             result = self._advance(action, self.task.observe_within)
             self.task.ended |= result.done
             return result
 
     def _advance(self, action: Tensor, observe: Callable[[], Obs]) -> StepResult:
-        broken = broken_rows(action)
-        self.task.apply(action.masked_fill(broken.unsqueeze(-1), 0.0))  # 1. action -> controls
+        invalid = invalid_actions(action)
+        self.task.apply(action.masked_fill(invalid.unsqueeze(-1), 0.0))
         if self.disturbance is not None:
             self.disturbance.before_physics()
-        self.sim.step(self.task.cfg.substeps)  # 2. physics
-        self.sim.diverged.logical_or_(broken)
-        self.progress += 1  # 3. time
-        self.task.after_physics()  # 4. buffers
+        self.sim.step(self.task.cfg.substeps)
+        self.sim.diverged.logical_or_(invalid)
+        self.progress += 1
+        self.task.after_physics()
         valid = ~self.sim.diverged
-        terms = {  # 5. reward
+        terms = {
             name: torch.where(valid, self._weights[name] * term, 0.0) for name, term in self.task.reward_terms().items()
         }
         reward = torch.stack(list(terms.values())).sum(0) if terms else torch.zeros(self.num_envs, device=self.device)
-        terminated = self.task.terminated() | self.sim.diverged  # 6. ends
+        terminated = self.task.terminated() | self.sim.diverged
         truncated = (self.progress >= self.episode_steps) & ~terminated
-        obs = observe()  # 7. observation, before any reset
+        obs = observe()
         return StepResult(
             obs=obs,
             reward=reward,
@@ -84,7 +84,7 @@ class TaskEnv(Env):
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`."""
         self.check_mask(mask)
-        with small_work(self.num_envs, self.device):
+        with limit_threads(self.num_envs, self.device):
             self.task.reset(mask)
             if self.disturbance is not None:
                 self.disturbance.reset(mask)
@@ -94,12 +94,12 @@ class TaskEnv(Env):
 
     def observe(self) -> Obs:
         """See `Env.observe`."""
-        with small_work(self.num_envs, self.device):
+        with limit_threads(self.num_envs, self.device):
             return self.task.observe()
 
     def observe_within(self) -> Obs:
         """See `Env.observe_within`."""
-        with small_work(self.num_envs, self.device):
+        with limit_threads(self.num_envs, self.device):
             return self.task.observe_within()
 
     def parts(self) -> list[object]:
@@ -115,7 +115,7 @@ class TaskEnv(Env):
         self.sim.make_room(shares)
 
     def evaluation_twin(self, num_envs: int, seed: int) -> "TaskEnv":
-        """The same task in other worlds, told that it is being evaluated if its configuration knows a difference."""
+        """A second environment of the same task with the configuration for evaluations."""
         cfg = evaluation_cfg(self.task.cfg)
         sim_type: Any = type(self.sim)
         sim = sim_type(task_scene(type(self.task), cfg), num_envs, self.device)
@@ -137,7 +137,7 @@ class TaskEnv(Env):
         """See `Env.load_state_dict`."""
         own = self.state_dict()
         if isinstance(state, Mapping) and not (own["disturbance"] and state.get("disturbance")):
-            own["disturbance"] = state.get("disturbance")  # who resumes may switch disturbances on
+            own["disturbance"] = state.get("disturbance")  # a resumed run may switch disturbances on or off
         check_state(state, own)
         self.sim.load_state_dict(state["sim"])
         self.task.load_state_dict(state["task"])
@@ -148,7 +148,7 @@ class TaskEnv(Env):
         self.generator.set_state(state["generator"].cpu())
 
     def _reward_weights(self) -> dict[str, float]:
-        """Weights by term name; every term of the task has one, and no other name does."""
+        """Weight of every reward term of the task, 0 if not configured."""
         names = list(self.task.reward_terms())
         for name in self.task.cfg.reward:
             if name not in names:
@@ -157,7 +157,7 @@ class TaskEnv(Env):
 
 
 def task_scene(task_type: type[Task[Any]], cfg: Any) -> Scene:
-    """The scene of a task, with the floor and the room for contacts that its configuration asks for."""
+    """The scene of a task with the configured capacities and floor."""
     scene = task_type.scene(cfg)
     return replace(
         scene,
@@ -168,5 +168,5 @@ def task_scene(task_type: type[Task[Any]], cfg: Any) -> Scene:
 
 
 def evaluation_cfg(cfg: Any) -> Any:
-    """The configuration of a task as evaluations see it: what its own `for_evaluation` gives, if it has one."""
+    """The configuration of a task for evaluations: its `for_evaluation()`, if it has one."""
     return cfg.for_evaluation() if hasattr(cfg, "for_evaluation") else cfg

@@ -1,19 +1,19 @@
-"""How many threads PyTorch takes for the small tensor operations of a step."""
+"""The number of PyTorch threads within a step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-# Below this many environments an operation of a step is over before a second thread has woken up. With 1024
-# humanoids on two cores, one thread takes a third less time for everything that is not physics.
-_WORTH_WAKING = 4096
+# With fewer environments, the tensor operations of a step are faster in one thread: with 1024 humanoids on two cores,
+# everything but physics takes a third less time.
+_MIN_ENVS_FOR_THREADS = 4096
 
 
 @contextmanager
-def small_work(num_envs: int, device: torch.device) -> Iterator[None]:
-    """Inside, few environments on the CPU are handled by one thread; the engine's own threads are not touched."""
-    if device.type != "cpu" or num_envs >= _WORTH_WAKING:
+def limit_threads(num_envs: int, device: torch.device) -> Iterator[None]:
+    """Use one PyTorch thread for few environments on the CPU; the engine's threads are not affected."""
+    if device.type != "cpu" or num_envs >= _MIN_ENVS_FOR_THREADS:
         yield
         return
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""How a task becomes a high level: the task's environment, commanded through a skill file if one is configured."""
+"""Builds the environment of a high-level task: the task's environment, controlled through a skill."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ CFG_KEYS = ("skill", "control", "style_frames", "hierarchy")
 
 
 def skill_path(name: str) -> Path:
-    """Where a skill file lies: as given if it is there, else under the repository's root.
+    """Path of a skill file, relative to the working folder or else to the repository's root.
 
     Raises:
         SkillError: there is no such file.
@@ -34,11 +34,11 @@ def skill_path(name: str) -> Path:
 
 
 def hierarchical(task_type: type[Task[Any]]) -> Builder:
-    """The builder of a task that is commanded through a skill.
+    """The builder of a task that is controlled through a skill.
 
-    Its configuration has `skill` (a path, or `none` for the bare task, whose actions are motor targets),
-    `hierarchy` (a `HierarchyCfg`), `control`, and `style_frames`, which takes the skill's own length if it is 0. If it
-    has `rescue` (a path, or `none`) and `min_height_m` (limits by body), that second skill gets fallen bodies up.
+    The task's configuration has `skill` (a path, or `none` for the flat task, whose actions are motor targets),
+    `hierarchy` (a `HierarchyCfg`), `control`, and `style_frames` (0 for the skill's own length). It may have `rescue`
+    (a path, or `none`), a second skill that gets up after falls, and `min_height_m` (height limits by body).
     """
     flat = task_env(task_type)
 
@@ -54,24 +54,24 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
             if rescue != NO_SKILL:
                 raise ConfigError(f"task.rescue={rescue} takes turns with a skill, and task.skill=none; leave one out")
             return flat(cfg, world)
-        skill = Skill.load(skill_path(cfg.skill), world.device)  # before the worlds: a missing file is said at once
+        skill = Skill.load(skill_path(cfg.skill), world.device)  # first, to fail early
         if cfg.hierarchy.style_weight > 0 and cfg.style_frames == 0:
             cfg = dataclasses.replace(cfg, style_frames=skill.contract.style_frames)
         env = flat(cfg, world)
         assert isinstance(env, TaskEnv)
         skill.check(env.sim.robot, cfg.step_s, cfg.control.value)
         _check_widths(skill, env)
-        controller = skill if rescue == NO_SKILL else _rescued(skill, rescue, cfg.min_height_m, world)
+        controller = skill if rescue == NO_SKILL else _with_rescue(skill, rescue, cfg.min_height_m, world)
         return HierarchicalEnv(env, controller, cfg.hierarchy)
 
     return build
 
 
-def _rescued(skill: Skill, rescue: str, min_height_m: Mapping[str, float], world: World) -> RescueController:
-    """The skill with another one that gets fallen bodies up.
+def _with_rescue(skill: Skill, rescue: str, min_height_m: Mapping[str, float], world: World) -> RescueController:
+    """The skill combined with one that gets up.
 
     Raises:
-        SkillError: the second one is missing, takes latents, or was made for another robot or clock.
+        SkillError: the second one is missing, takes latents, or is for another robot or control interval.
     """
     try:
         return RescueController(skill, Skill.load(skill_path(rescue), world.device), min_height_m, world.num_envs)
@@ -83,9 +83,9 @@ def _rescued(skill: Skill, rescue: str, min_height_m: Mapping[str, float], world
 
 
 def _check_widths(skill: Skill, env: Env) -> None:
-    """Refuse observations of another width than the skill's networks take."""
+    """Check that observations have the widths of the skill's inputs."""
     expected = {CONTROLLER_GROUP: skill.contract.proprioception_size, STYLE_GROUP: skill.contract.window_size}
     for group, width in expected.items():
-        shown = env.obs_sizes.get(group, width)
-        if shown != width:
-            raise SkillError(f"the skill does not fit this task: it takes {width} numbers of {group}, not {shown}")
+        actual = env.obs_sizes.get(group, width)
+        if actual != width:
+            raise SkillError(f"the skill does not fit this task: it takes {width} numbers of {group}, not {actual}")

@@ -1,4 +1,4 @@
-"""One level above another: an environment whose action is a command and whose step is k steps of the one below."""
+"""A high level: an environment whose action is a latent and whose step is k steps of the low level."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
-from isaachrl.envs.env import Env, Obs, StepResult, broken_rows
+from isaachrl.envs.env import Env, Obs, StepResult, invalid_actions
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.maths.shapes import with_axes_of
 
@@ -17,41 +17,41 @@ STYLE_GROUP = "style"
 
 
 class Controller(Protocol):
-    """What this level needs of a skill or of a choice among several.
+    """The low-level policy: a skill, or a choice between skills.
 
     Attributes:
-        latent_size: d, width of a command.
+        latent_size: d.
     """
 
     latent_size: int
 
-    def project(self, command: Tensor, /) -> Tensor:
-        """Latent `(N, d)` that a command `(N, d)` stands for: its direction on the unit sphere, for zeros any."""
+    def project(self, action: Tensor, /) -> Tensor:
+        """Latent `(N, d)` of a high-level action `(N, d)`: its direction on the unit sphere."""
         ...
 
     def act(self, proprioception: Tensor, latent: Tensor, /) -> Tensor:
-        """Action `(N, A)` of the level below for its observation `(N, P)` and a latent `(N, d)`."""
+        """Low-level action `(N, A)` for proprioception `(N, P)` and a latent `(N, d)`."""
         ...
 
     def style_reward(self, style_window: Tensor, latent: Tensor, /) -> Tensor:
-        """How natural the recent motion `(N, W*S)` looks under the latent `(N, d)`: `(N,)`, at least 0."""
+        """Style reward `(N,)`, at least 0, of motion windows `(N, W * S)` under latents `(N, d)`."""
         ...
 
 
 @runtime_checkable
 class StatefulController(Controller, Protocol):
-    """A controller that keeps tensors `(N, …)`, as attributes, from one control step to the next."""
+    """A controller with state: tensor attributes `(N, …)`."""
 
     def restart(self, mask: Tensor, /) -> None:
-        """Forget the state of the worlds of `mask (N,)`: new episodes begin there."""
+        """Reset the state where `mask (N,)`, for new episodes."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue exactly."""
+        """Everything needed for an exact continuation."""
         ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Continue from `state_dict`."""
+        """Load a `state_dict`."""
         ...
 
 
@@ -70,7 +70,7 @@ class HierarchyCfg:
     style_weight: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse windows without a step and negative weights."""
+        """Validate ranges."""
         if self.steps < 1 or self.task_weight < 0 or self.style_weight < 0:
             raise ConfigError(
                 f"hierarchy: steps={self.steps}, task_weight={self.task_weight}, style_weight={self.style_weight};"
@@ -79,42 +79,41 @@ class HierarchyCfg:
 
 
 class HierarchicalEnv(Env):
-    """N environments commanded through a skill.
+    """N environments controlled through a skill.
 
-    A step holds one command for k steps of the inner environment. The reward is the sum over the inner steps
-    divided by k: the mean of a whole window, and never more for a shorter life. An episode that ends inside the
-    window stops there: its first end decides `terminated`, `truncated`, the terminal observation and the
-    metrics; what its body does in the rest of the window counts for nothing. It starts anew at the window's
-    end, so that an episode always begins with a decision. `discount_steps` is the share of the window that was
-    lived. The inner environment may itself be a `HierarchicalEnv`.
+    A step applies one latent for k steps of the inner environment. Its reward is the sum over the inner steps divided
+    by k. When an episode ends within a step, its first end determines `terminated`, `truncated`, the terminal
+    observation and the metrics, later inner steps of that environment are ignored, and `discount_steps` is the share of
+    the step before the end. The next episode starts with the next high-level step. The inner environment may itself be
+    a `HierarchicalEnv`.
 
     Attributes:
-        observer: called after every inner step, to film what happens between two decisions.
+        observer: called after every inner step, for videos.
 
     Args:
-        inner: the level below; its observations hold `proprioception` and, for a style reward, `style`.
+        inner: the low-level environment; observes `proprioception` and, for a style reward, `style`.
         skill: the frozen controller.
-        cfg: window and weights.
+        cfg: step length and weights.
 
     Raises:
-        SkillError: the level below does not show what the skill needs to see.
-        ConfigError: a window would be longer than an episode.
+        SkillError: the low-level environment lacks an observation group, or the skill takes no latents.
+        ConfigError: a high-level step would be longer than an episode.
     """
 
     def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
         self.inner, self.skill, self.cfg = inner, skill, cfg or HierarchyCfg()
         for group in (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,):
             if group not in inner.obs_sizes:
-                shown = ", ".join(inner.obs_sizes)
-                raise SkillError(f"the skill needs the observation group {group!r}; the task shows {shown}")
+                groups = ", ".join(inner.obs_sizes)
+                raise SkillError(f"the skill needs the observation group {group!r}; the task has {groups}")
         if skill.latent_size < 1:
             raise SkillError(
-                "the skill takes no commands (train.latents=none), so there is nothing for a high level to decide;"
+                "the skill takes no latents (train.latents=none), so there is nothing for a high level to decide;"
                 " train one with train.latents=motion or ase"
             )
         if self.cfg.steps > inner.episode_steps:
             raise ConfigError(
-                f"task.hierarchy.steps={self.cfg.steps}: a window would be longer than an episode, which ends after"
+                f"task.hierarchy.steps={self.cfg.steps}: must not be longer than an episode, which ends after"
                 f" {inner.episode_steps} steps; type task.hierarchy.steps={min(inner.episode_steps, 5)}"
             )
         self.num_envs, self.device, self.generator = inner.num_envs, inner.device, inner.generator
@@ -140,7 +139,7 @@ class HierarchicalEnv(Env):
         return self.inner.observe_within()
 
     def advance(self, action: Tensor) -> StepResult:
-        """See `Env.advance`. The command is clamped to [-1, 1] and projected by the skill."""
+        """See `Env.advance`. The action is clamped to [-1, 1] and projected to a latent by the skill."""
         return self._advance(action, self.inner.advance)
 
     def advance_within(self, action: Tensor) -> StepResult:
@@ -149,34 +148,34 @@ class HierarchicalEnv(Env):
 
     @torch.no_grad()
     def _advance(self, action: Tensor, last_step: Callable[[Tensor], StepResult]) -> StepResult:
-        """A window; only its last step observes more than the skill needs, if it is to observe that."""
+        """One high-level step: k - 1 times `advance_within`, then `last_step`."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
-        # a broken command makes broken actions, whatever the skill would do with its limits: the lowest level answers
-        latent = latent.masked_fill(broken_rows(action).unsqueeze(-1), torch.nan)
-        obs, window = self.inner.observe_within(), None
+        # pass invalid actions on as NaN, for the lowest level to handle
+        latent = latent.masked_fill(invalid_actions(action).unsqueeze(-1), torch.nan)
+        obs, total = self.inner.observe_within(), None
         for left in reversed(range(self.cfg.steps)):
             inner_step = self.inner.advance_within if left else last_step
             result = inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent))
             obs = result.obs
-            step = self._weigh(result, latent)
-            window = step if window is None else _append(window, step)
+            step = self._weighted(result, latent)
+            total = step if total is None else _accumulate(total, step)
             if self.observer is not None:
                 self.observer()
-        assert window is not None
+        assert total is not None
         share = 1.0 / self.cfg.steps
-        window.reward = window.reward * share
-        window.terms = {name: term * share for name, term in window.terms.items()}
-        window.discount_steps = window.discount_steps * share
-        return window
+        total.reward = total.reward * share
+        total.terms = {name: term * share for name, term in total.terms.items()}
+        total.discount_steps = total.discount_steps * share
+        return total
 
-    def _weigh(self, result: StepResult, latent: Tensor) -> StepResult:
-        """An inner step with this level's weights and the style term."""
+    def _weighted(self, result: StepResult, latent: Tensor) -> StepResult:
+        """An inner step with this level's weights and style reward."""
         terms = {name: self.cfg.task_weight * term for name, term in result.terms.items()}
         reward = self.cfg.task_weight * result.reward
         if self.cfg.style_weight > 0:
             style = self.cfg.style_weight * self.skill.style_reward(result.obs[STYLE_GROUP], latent)
-            style = torch.where(result.diverged, 0.0, style)  # such a world's window leaps back to the origin
-            # several levels may each pay for style: every one shows up under the one name
+            style = torch.where(result.diverged, 0.0, style)  # the motion window of a diverged world is not continuous
+            # an inner `HierarchicalEnv` may have a style term, too
             terms["style"] = terms["style"] + style if "style" in terms else style
             reward = reward + style
         return StepResult(
@@ -195,9 +194,9 @@ class HierarchicalEnv(Env):
         return [self, *([] if self._stateful is None else [self._stateful]), *self.inner.parts()]
 
     @property
-    def observed(self) -> bool:
-        """See `Env.observed`."""
-        return self.observer is not None or self.inner.observed
+    def has_observer(self) -> bool:
+        """See `Env.has_observer`."""
+        return self.observer is not None or self.inner.has_observer
 
     def check_capacity(self) -> dict[str, int]:
         """See `Env.check_capacity`."""
@@ -208,7 +207,7 @@ class HierarchicalEnv(Env):
         self.inner.make_room(shares)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Env.state_dict`; of this level only a controller may keep anything between two steps."""
+        """See `Env.state_dict`."""
         state = self.inner.state_dict()
         return state if self._stateful is None else {"inner": state, "controller": self._stateful.state_dict()}
 
@@ -220,28 +219,28 @@ class HierarchicalEnv(Env):
         self.inner.load_state_dict(state)
 
 
-def _append(window: StepResult, step: StepResult) -> StepResult:
-    """The window so far and one more step: episodes that have ended add nothing and keep what they ended with."""
-    over = window.done
+def _accumulate(total: StepResult, step: StepResult) -> StepResult:
+    """Add one inner step; environments whose episode has already ended keep their result."""
+    done = total.done
 
-    def add(total: Tensor, value: Tensor) -> Tensor:
-        return total + value.masked_fill(over, 0.0)
+    def add(so_far: Tensor, value: Tensor) -> Tensor:
+        return so_far + value.masked_fill(done, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        # a group that only the last step observes shows ended worlds as they were at their end
+        # groups that only the last inner step observes are as of the end of the episode, see `Task.observe_within`
         return {
-            name: torch.where(with_axes_of(over, value), kept[name], value) if name in kept else value
+            name: torch.where(with_axes_of(done, value), kept[name], value) if name in kept else value
             for name, value in new.items()
         }
 
-    obs = latch(window.terminal_obs, step.terminal_obs)
+    obs = latch(total.terminal_obs, step.terminal_obs)
     return StepResult(
         obs=obs,
-        reward=add(window.reward, step.reward),
-        terminated=torch.where(over, window.terminated, step.terminated),
-        truncated=torch.where(over, window.truncated, step.truncated),
+        reward=add(total.reward, step.reward),
+        terminated=torch.where(done, total.terminated, step.terminated),
+        truncated=torch.where(done, total.truncated, step.truncated),
         terminal_obs=obs,
-        terms={name: add(window.terms[name], term) for name, term in step.terms.items()},
-        metrics=latch(window.metrics, step.metrics),
-        discount_steps=add(window.discount_steps, step.discount_steps),
+        terms={name: add(total.terms[name], term) for name, term in step.terms.items()},
+        metrics=latch(total.metrics, step.metrics),
+        discount_steps=add(total.discount_steps, step.discount_steps),
     )

@@ -1,14 +1,14 @@
-"""The kinds of latents that a skill can follow."""
+"""Kinds of latents."""
 
 from enum import Enum
 
 
 class LatentKind(Enum):
-    """What a skill's latent is.
+    """The kind of a skill's latent.
 
-    `none`: there is none, plain adversarial imitation (AMP, Peng et al. 2021). `ase`: a point of the unit sphere, to
-    which an encoder learns to give a meaning (ASE, Peng et al. 2022). `motion`: a point of the unit sphere on which
-    every motion has a prototype, with a discriminator that is conditioned on the point.
+    `none`: no latent, plain adversarial imitation (AMP, Peng et al. 2021). `ase`: a point of the unit sphere whose
+    meaning is learned with an encoder (ASE, Peng et al. 2022). `motion`: a point of the unit sphere on which each
+    motion has a prototype; the discriminator is conditioned on the latent.
     """
 
     none = "none"

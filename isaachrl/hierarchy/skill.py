@@ -1,4 +1,4 @@
-"""A skill: a frozen low-level controller in a file that stands alone."""
+"""A skill: a frozen low-level controller in a self-contained file."""
 
 import dataclasses
 import itertools
@@ -26,19 +26,19 @@ from isaachrl.tensor_file import read_tensors, write_tensors
 
 FORMAT = "isaachrl-skill"
 VERSION = 2
-MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motion embedding takes the square of their number
+MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motion embedding's size is quadratic in the number of motions
 _DTYPES = (torch.float32, torch.float64)  # of weights
-UNITS = {"position": "rad", "torque": "N m"}  # of the actions of each kind of control
+UNITS = {"position": "rad", "torque": "N m"}  # of controls
 
 _NAMES_OF_VERSION_1 = (
     ("discriminator.judge.", "discriminator.head."), ("discriminator.guess.", "discriminator.encoder."),
     ("space.places", "space.prototypes"), ("space.", "embedding."),
 )  # fmt: skip
-_MUST_MATCH = {  # what a skill and a task say of these must be the same; in words
+_MUST_MATCH = {  # fields that must be equal in skill and task, with their names in messages
     "robot": "robot", "body_names": "list of bodies", "dof_names": "list of degrees of freedom", "control": "control",
     "step_s": "control interval", "model_hash": "model hash", "motions": "list of motions",
 }  # fmt: skip
-_SET_BY = {  # what to type for the task to have what the skill has
+_SET_BY = {  # settings that determine a field
     "control": "task.control", "step_s": "task.substeps and task.timestep_s",
     "motions": "motion and train.latent.segment_s",
 }  # fmt: skip
@@ -46,27 +46,27 @@ _SET_BY = {  # what to type for the task to have what the skill has
 
 @dataclasses.dataclass(frozen=True)
 class SkillContract:
-    """What the numbers of a skill mean; stored as JSON inside the file.
+    """Robot, inputs, outputs and network sizes of a skill; stored as JSON in the file.
 
     Args:
         robot: name of the robot.
-        model_hash: hash of all that decides how the robot moves, see `Robot.model_hash`.
-        body_names, dof_names: their order.
-        proprioception: name, size and unit of each part of the input, in order.
+        model_hash: see `Robot.model_hash`.
+        body_names, dof_names: in order.
+        proprioception: name, size and unit of each part of the observation, in order.
         style_frame: the same for one frame of the discriminator's window.
-        style_frames: length of that window.
+        style_frames: number of frames in a window.
         control: `position` (joint targets, rad) or `torque` (N m).
         action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
         step_s: control interval in seconds.
-        discriminator_loss: how the discriminator was trained, the name of one of `DiscriminatorLoss`.
-        latents: kind of latent, the name of one of `LatentKind`.
+        discriminator_loss: name of a `DiscriminatorLoss`.
+        latents: name of a `LatentKind`.
         latent_size: d; latents are unit vectors in d dimensions.
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
         motions: names of the motions it was trained on; with `motion` latents, one per prototype.
-        training: summary of how it was made (samples, seed, last signals).
+        training: summary of the training (samples, seed, last signals).
 
     Raises:
-        SkillError: a field has a value with which there is no skill.
+        SkillError: a field has an invalid value.
     """
 
     robot: str
@@ -94,7 +94,7 @@ class SkillContract:
             raise SkillError(f"the contract of the skill is not valid: {wrong}")
 
     def _out_of_range(self) -> str:
-        """What has a value with which there is no skill, in words."""
+        """Description of an invalid value; empty if there is none."""
         choices = {
             "control": UNITS,
             "discriminator_loss": [kind.value for kind in DiscriminatorLoss],
@@ -120,34 +120,34 @@ class SkillContract:
 
     @property
     def least_weights(self) -> int:
-        """How many numbers the networks and the motion embedding hold at least: all but the biases and normalisers."""
+        """Number of weights of the networks and the motion embedding, without biases and normalisers."""
         latent = self.latent_size
-        joined = self.latent_hidden[-1] if latent else 0
-        encoded = latent if self.latents == LatentKind.ase.value else 0
+        latent_features = self.latent_hidden[-1] if latent else 0
+        encoding = latent if self.latents == LatentKind.ase.value else 0
         layers = [
             (latent, *self.latent_hidden) if latent else (),
-            (self.proprioception_size + joined, *self.actor_hidden, len(self.dof_names)),
-            (self.window_size, *self.discriminator_hidden, 1 + encoded),
+            (self.proprioception_size + latent_features, *self.actor_hidden, len(self.dof_names)),
+            (self.window_size, *self.discriminator_hidden, 1 + encoding),
             (2 * self.window_size // self.style_frames, len(self.motions)),
         ]
         return sum(inputs * outputs for widths in layers for inputs, outputs in itertools.pairwise(widths))
 
     @property
     def proprioception_size(self) -> int:
-        """Width of the input."""
+        """Width of the observation."""
         return sum(int(size) for _, size, _ in self.proprioception)
 
     @property
     def window_size(self) -> int:
-        """Width of the discriminator's window."""
+        """Width of a discriminator window."""
         return self.style_frames * sum(int(size) for _, size, _ in self.style_frame)
 
 
-def refuse_mismatch(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
-    """Compare a skill's contract, as a mapping, with what a task says of itself; only what the task says counts.
+def check_match(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
+    """Compare a skill's contract, as a mapping, with the fields that a task has.
 
     Raises:
-        SkillError: both sides of what does not match.
+        SkillError: they differ.
     """
     for key, what in _MUST_MATCH.items():
         ours, theirs = (_comparable(side.get(key)) for side in (skill, task))
@@ -159,7 +159,7 @@ def refuse_mismatch(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
 
 
 def _old_hash(model_hash: str) -> str:
-    """What to tell those whose skill knows its robot by a hash of an earlier version."""
+    """The error message for a skill with a model hash of an earlier version."""
     return (
         "the skill was made by an earlier version of isaachrl, whose model hash left out inertias, frames, gears and"
         " more of the robot. If the robot has not changed since, put the present hash into the skill file: python -c"
@@ -169,16 +169,17 @@ def _old_hash(model_hash: str) -> str:
 
 
 def _comparable(value: Any) -> Any:
-    """Without the difference between lists and tuples, and without a clock's last digits."""
+    """The value with tuples as lists and floats rounded."""
     if isinstance(value, float):
         return round(value, 6)
     return list(value) if isinstance(value, list | tuple) else value
 
 
 class Skill(nn.Module):
-    """A frozen controller: from proprioception and a latent to an action.
+    """A frozen controller: from proprioception and a latent to an action. Create one with `Skill.load`.
 
-    Build one with `Skill.load`, or from a contract when it is being trained.
+    Args:
+        contract: sizes of the networks.
     """
 
     def __init__(self, contract: SkillContract) -> None:
@@ -202,15 +203,15 @@ class Skill(nn.Module):
         )
         segments = len(contract.motions)
         style_numbers = 2 * contract.window_size // contract.style_frames
-        # filled with the real prototypes when weights are loaded
+        # overwritten when weights are loaded
         self.embedding = MotionEmbedding(
             torch.zeros(segments, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
         )
         self.requires_grad_(False)
 
-    def project(self, command: Tensor) -> Tensor:
-        """Commands `(N, d)` as points of the unit sphere; one of zeros, which points nowhere, is the first axis."""
-        return on_sphere(command)
+    def project(self, action: Tensor) -> Tensor:
+        """See `Controller.project`; zero becomes the first unit vector."""
+        return on_sphere(action)
 
     @torch.no_grad()
     def act(self, proprioception: Tensor, latent: Tensor) -> Tensor:
@@ -219,7 +220,7 @@ class Skill(nn.Module):
 
     @torch.no_grad()
     def style_reward(self, window: Tensor, latent: Tensor) -> Tensor:
-        """Style reward `(N,)` of windows `(N, W * S)` under latents `(N, d)`, by the frozen discriminator."""
+        """See `Controller.style_reward`; by the frozen discriminator."""
         output = self.discriminator.logit(self.discriminator.norm(window), latent)
         return style_reward(output, DiscriminatorLoss(self.contract.discriminator_loss))
 
@@ -227,45 +228,45 @@ class Skill(nn.Module):
         """The prototype `(d,)` of a motion by name (`motion` latents).
 
         Raises:
-            SkillError: the skill has no such motion; the nearest names are offered.
+            SkillError: the skill has no such motion.
         """
         if self.contract.latents != LatentKind.motion.value or motion not in self.contract.motions:
             raise SkillError(f"the skill has no latent for {motion!r}{nearest(motion, self.contract.motions)}")
         return self.embedding.prototypes[self.contract.motions.index(motion)]
 
     def check(self, robot: Robot, step_s: float, control: str) -> None:
-        """Refuse a robot, clock or kind of motor that the skill was not made for.
+        """Check that the skill fits a robot, control interval and kind of control.
 
         Raises:
-            SkillError: both sides of what does not match.
+            SkillError: it does not.
         """
         task = {
             "robot": robot.name, "body_names": robot.body_names, "dof_names": robot.dof_names, "control": control,
             "step_s": step_s, "model_hash": robot.model_hash,
         }  # fmt: skip
-        refuse_mismatch(dataclasses.asdict(self.contract), task)
+        check_match(dataclasses.asdict(self.contract), task)
 
     def check_same_robot(self, other: "Skill") -> None:
-        """Refuse to take turns with a skill of another robot, clock or kind of motor.
+        """Check that another skill has the same robot, control interval and kind of control.
 
         Raises:
-            SkillError: both sides of what does not match.
+            SkillError: it does not.
         """
         theirs = dataclasses.asdict(other.contract)
         same = ("robot", "body_names", "dof_names", "control", "step_s", "model_hash")
-        refuse_mismatch(dataclasses.asdict(self.contract), {key: theirs[key] for key in same})
+        check_match(dataclasses.asdict(self.contract), {key: theirs[key] for key in same})
 
     def stamped(self, model_hash: str) -> "Skill":
-        """The skill itself, from now on for the robot with this hash, which must be the one of its training."""
+        """Set the model hash, which must be of the robot that the skill was trained on; returns the skill."""
         self.contract = dataclasses.replace(self.contract, model_hash=model_hash)
         return self
 
     def controller_module(self) -> nn.Module:
-        """A module `(proprioception, latent) -> joint targets` with normaliser and action map inside, for export."""
+        """A module `(proprioception, latent) -> joint targets`, with normaliser and action map, for export."""
         return _Controller(self)
 
     def controller_contract(self) -> dict[str, Any]:
-        """What the numbers of `controller_module` mean: the skill's contract, and what is done inside already."""
+        """The skill's contract with a sentence on the use of `controller_module`."""
         unit = UNITS[self.contract.control]
         use = f"the output is in {unit}, in the order of dof_names; action_offset and action_scale are applied inside"
         if self.latent_size:
@@ -273,16 +274,16 @@ class Skill(nn.Module):
         return dataclasses.asdict(self.contract) | {"use": use}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the skill to one file, atomically."""
+        """Write the skill file, atomically."""
         contract = json.dumps({"version": VERSION, **dataclasses.asdict(self.contract)})
         write_tensors({"format": FORMAT, "contract": contract, "weights": self.state_dict()}, Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> "Skill":
-        """Read a skill file; nothing in it is executed.
+        """Read a skill file, without executing code.
 
         Raises:
-            SkillError: the file is missing, broken, no skill, or of a newer version.
+            SkillError: the file is missing, damaged, not a skill, or of a newer version.
         """
         check_call("Skill.load", source=path)
         path = Path(path)
@@ -299,10 +300,10 @@ class Skill(nn.Module):
 
     @classmethod
     def from_content(cls, content: Any, path: Path) -> "Skill":
-        """The skill that the content of a file describes.
+        """The skill in the content of a file.
 
         Raises:
-            SkillError: it describes none, or one of a newer version, or the weights are not those of its contract.
+            SkillError: it is not a skill, of a newer version, or has weights that do not fit its contract.
         """
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             hint = (
@@ -318,7 +319,7 @@ class Skill(nn.Module):
                 weights = _renamed_of_version_1(weights)
             skill = cls(contract)
             skill.load_state_dict(weights)
-        except (SkillError, RuntimeError) as error:  # the latter from PyTorch, about names and sizes of weights
+        except (SkillError, RuntimeError) as error:  # RuntimeError: names or sizes of weights
             reason = " ".join(str(error).split())[:300]
             raise SkillError(
                 f"{path} cannot be used: {reason}; a pretraining run writes a skill as RUN/skill.pt"
@@ -330,7 +331,7 @@ def _read_contract(text: Any) -> tuple[SkillContract, int]:
     """The contract from its JSON, and the version of the file's format.
 
     Raises:
-        SkillError: it is no JSON object, of another version, or not valid.
+        SkillError: it is not a JSON object, of another version, or invalid.
     """
     try:
         values = json.loads(text)
@@ -347,7 +348,7 @@ def _read_contract(text: Any) -> tuple[SkillContract, int]:
 
 
 def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]:
-    """The weights, if they are finite tensors, and not fewer than the contract needs, so that networks can be built.
+    """Check that weights are finite, plain tensors, and as many as the contract needs, before networks are built.
 
     Raises:
         SkillError: they are not.
@@ -359,9 +360,9 @@ def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]
     for name, value in weights.items():
         if value.layout != torch.strided or value.dtype not in _DTYPES or value.is_meta or not value.is_contiguous():
             raise SkillError(f"its weight {name[:40]} is no plain tensor")
-        if not math.isfinite(value.sum()) and not value.isfinite().all():  # the sum is quick, and may overflow
+        if not math.isfinite(value.sum()) and not value.isfinite().all():  # the sum is faster, but may overflow
             raise SkillError(f"its weight {name[:40]} holds values that are not finite, as of a training that diverged")
-    storages = [value.untyped_storage() for value in weights.values()]  # which tensors may share
+    storages = [value.untyped_storage() for value in weights.values()]  # tensors may share storages
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values()) // torch.float32.itemsize
     if stored < contract.least_weights:
         raise SkillError(f"its contract needs {contract.least_weights} weights or more, and it has {stored}")
@@ -369,7 +370,7 @@ def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]
 
 
 def _renamed_of_version_1(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a file of format 1 under their present names."""
+    """Weights of a file of format 1 under their new names."""
     renamed = {}
     for name, value in weights.items():
         for old, new in _NAMES_OF_VERSION_1:
@@ -379,7 +380,7 @@ def _renamed_of_version_1(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class _Controller(nn.Module):
-    """The exported form of a skill."""
+    """The exported module of a skill."""
 
     offset: Tensor
     scale: Tensor

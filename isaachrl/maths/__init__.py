@@ -1,1 +1,1 @@
-"""Pure functions of tensors."""
+"""Pure functions on tensors."""

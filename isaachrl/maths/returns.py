@@ -11,10 +11,10 @@ def generalized_advantages(
 
     Args:
         reward: `(T, N)`.
-        value: `(T, N)` value of the state each action was taken in.
-        next_value: `(T, N)` value of the state it led to, *in the same episode*: zero where the episode
-            terminated, the value of the last observation where it was truncated.
-        done: `(T, N)` bool, the episode ended for either reason: no later error is carried back over it.
+        value: `(T, N)` values of the states in which the actions were taken.
+        next_value: `(T, N)` values of the next states *of the same episode*: zero where it terminated, the value of the
+            last observation where it was truncated.
+        done: `(T, N)` bool, the episode terminated or was truncated: the sum stops there.
         discount: gamma.
         lam: lambda.
     """
@@ -31,18 +31,17 @@ def generalized_advantages(
 def semi_markov_advantages(
     reward: Tensor, discount: Tensor, value: Tensor, next_value: Tensor, ended: Tensor, done: Tensor, lam: float
 ) -> Tensor:
-    """Advantages `(T, N)` of decisions that last several steps, each noted at the step with which it ended.
+    """Generalised advantages `(T, N)` of options in a semi-MDP (Sutton, Precup and Singh 1999).
 
-    The decision that ended at t collected `reward` and is followed, after a discount of gamma to the number of its
-    steps, by the next one of its environment (Sutton, Precup and Singh 1999). Where none ended the result is 0.
+    The advantage of an option is at its last step; other steps have 0.
 
     Args:
-        reward: `(T, N)` sum of gamma^i r_i over the decision's own steps.
-        discount: `(T, N)` gamma^k for its k steps.
-        value: `(T, N)` value of the state it was made in.
-        next_value: `(T, N)` value of the state it led to, in the same episode: zero where the episode terminated.
-        ended: `(T, N)` bool, a decision ended here.
-        done: `(T, N)` bool, and the episode with it, for either reason.
+        reward: `(T, N)` sum of gamma^i r_i over the option's k steps.
+        discount: `(T, N)` gamma^k.
+        value: `(T, N)` value of the state in which the option began.
+        next_value: `(T, N)` value of the state in which it ended, in the same episode: zero where it terminated.
+        ended: `(T, N)` bool, an option ended here.
+        done: `(T, N)` bool, and the episode with it.
         lam: lambda.
     """
     delta = torch.where(ended, reward + discount * next_value - value, 0.0)
@@ -56,11 +55,11 @@ def semi_markov_advantages(
 
 
 def known_returns(ended: Tensor, final: Tensor) -> Tensor:
-    """`(T, N)` bool: everything that a step's return consists of is in the record, up to where nothing follows.
+    """`(T, N)` bool: the full return of a step is known, because its sequence reaches a final step in the rollout.
 
     Args:
-        ended: `(T, N)` bool, the sequence is cut after the step.
-        final: `(T, N)` bool, and nothing that follows is worth anything.
+        ended: `(T, N)` bool, the sequence ends after this step.
+        final: `(T, N)` bool, and the value of what follows is zero.
     """
     known = torch.empty_like(ended)
     running = torch.zeros_like(ended[0])

@@ -1,21 +1,22 @@
 """Rotations as unit quaternions `(…, 4)` in the order w, x, y, z; angles in radians.
 
-Every function is pure, works on any leading shape, and has no branch on a tensor's value.
-The *heading* of a rotation says which way a body faces on the floor; the *heading frame* is turned by it about z. It is
-the yaw of the rotated x axis, as long as that is more than 2.6 degrees from the vertical. Nearer, as in a body that
-lies flat on its back or face, it turns into the yaw of the swing-twist split about z, the direction of
-`(x_x + y_y, x_y - y_x)` of the rotated axes x and y. For a body that only pitches both are the same up to the vertical.
+All functions are pure, take any leading shape, and do not branch on values.
 
-No continuous choice gives every rotation a heading. This one lacks it where y is level and x has pitched beyond the
-vertical by 2.5 degrees. Twist alone would lack it upside down only, where nobody lies; but policies see the body in its
-heading frame, and the wider the change from the one to the other, the fewer bodies does the shipped skill raise.
+The *heading* of a rotation is the yaw of the rotated x axis, if that is more than 2.6 degrees from the vertical. Nearer
+to it, as for a body that lies on its back or face, the heading blends into the yaw of the swing-twist decomposition
+about z, the direction of `(x_x + y_y, x_y - y_x)` of the rotated axes x and y. Both agree for a body that only pitches,
+up to the vertical. The *heading frame* is the world frame turned by the heading about z.
+
+Every continuous heading is undefined somewhere; this one where y is horizontal and x is pitched 2.5 degrees beyond the
+vertical. The twist's yaw is undefined only upside down. But skills observe the body in its heading frame, and the
+shipped skill for getting up succeeds less often the wider the blend is.
 """
 
 import torch
 from torch import Tensor
 
 _TINY = 1e-8
-_STEEP = 0.999  # how much of the rotated x axis is vertical where y begins to tell the heading, too
+_STEEP = 0.999  # vertical component of the rotated x axis at which the blend begins
 
 
 def normalize(q: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ def rotate_inverse(q: Tensor, v: Tensor) -> Tensor:
 
 
 def from_axis_angle(axis: Tensor, angle: Tensor) -> Tensor:
-    """Quaternion `(…, 4)` of a turn by `angle (…)` about the unit `axis (…, 3)`."""
+    """Quaternion `(…, 4)` of a rotation by `angle (…)` about the unit `axis (…, 3)`."""
     half = 0.5 * angle.unsqueeze(-1)
     return torch.cat((half.cos(), axis * half.sin()), dim=-1)
 
@@ -71,7 +72,7 @@ def from_rotvec(v: Tensor) -> Tensor:
 
 
 def to_rotvec(q: Tensor) -> Tensor:
-    """Logarithm: rotation vector `(…, 3)` of unit quaternions, by the shorter way (angle in [0, pi])."""
+    """Logarithm: rotation vector `(…, 3)` of unit quaternions, with an angle in [0, pi]."""
     w, u = q[..., :1], q[..., 1:]
     sign = torch.where(w < 0, -1.0, 1.0)
     w, u = w * sign, u * sign
@@ -82,7 +83,7 @@ def to_rotvec(q: Tensor) -> Tensor:
 
 
 def slerp(a: Tensor, b: Tensor, blend: Tensor) -> Tensor:
-    """Spherical interpolation `(…, 4)` from `a` (blend 0) to `b` (blend 1), `blend (…)`, by the shorter way."""
+    """Spherical interpolation `(…, 4)` from `a` (blend 0) to `b` (blend 1), `blend (…)`, along the shorter arc."""
     cosine = (a * b).sum(-1, keepdim=True)
     b = torch.where(cosine < 0, -b, b)
     cosine = cosine.abs().clamp(max=1.0)
@@ -109,19 +110,18 @@ def axis_z(q: Tensor) -> Tensor:
 
 
 def axes_xz(q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The numbers of the rotated x axis, then of the rotated z axis, each `(…)`.
+    """The components of the rotated x axis, then of the rotated z axis, each `(…)`.
 
-    Those of `axis_x` and `axis_z` to the last bit, in a third of the time: products are made once and together, and
-    every number stands by itself in memory.
+    Bit for bit those of `axis_x` and `axis_z`, in a third of the time.
     """
-    apart = q.movedim(-1, 0).contiguous()
-    # every product of two numbers, doubled, in one operation
-    (_, _, _, _), (wx, xx, _, _), (wy, xy, yy, _), (wz, xz, yz, zz) = (2.0 * apart).unsqueeze(1) * apart.unsqueeze(0)
+    parts = q.movedim(-1, 0).contiguous()
+    # all products of two components, doubled
+    (_, _, _, _), (wx, xx, _, _), (wy, xy, yy, _), (wz, xz, yz, zz) = (2.0 * parts).unsqueeze(1) * parts.unsqueeze(0)
     return 1 - (yy + zz), xy + wz, xz - wy, xz + wy, yz - wx, 1 - (xx + yy)
 
 
 def tangent_normal(q: Tensor) -> Tensor:
-    """Six-number form `(…, 6)` in which a rotation enters a network: the rotated x axis, then the rotated z axis."""
+    """6D representation `(…, 6)` of rotations for networks: the rotated x axis, then the rotated z axis."""
     return torch.stack(axes_xz(q), dim=-1)
 
 
@@ -138,52 +138,52 @@ def heading(q: Tensor) -> Tensor:
 
 
 def heading_cos_sin(q: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine `(…)` of the heading angle, without the angle."""
-    return _cos_sin(*axes_xz(q))
+    """Cosine and sine `(…)` of the heading angle."""
+    return _heading_of(*axes_xz(q))
 
 
 def _facing(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> Tensor:
-    """Where a body faces whose rotated x and z axes are given: a direction on the floor `(…, 2)`, of any length."""
+    """Heading direction `(…, 2)`, not normalised, from the components of the rotated x and z axes."""
     x, z = torch.stack((xx, xy), dim=-1), torch.stack((zx, zy), dim=-1)
     steep = (xz.abs() - _STEEP).clamp(0.0, 1.0 - _STEEP).unsqueeze(-1)
-    # the rotated y axis, z cross x, turned by -90 degrees
+    # the rotated y axis, z cross x, turned by -90 degrees about z
     sideways = torch.addcmul(zz.unsqueeze(-1) * x, xz.unsqueeze(-1), z, value=-1.0)
     return torch.addcmul(x, steep, sideways, value=1.0 / (1.0 - _STEEP))
 
 
-def _cos_sin(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> tuple[Tensor, Tensor]:
-    """`heading_cos_sin` of rotations whose `axes_xz` are given."""
+def _heading_of(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> tuple[Tensor, Tensor]:
+    """`heading_cos_sin` from `axes_xz`."""
     facing = _facing(xx, xy, xz, zx, zy, zz)
     cosine, sine = (facing / facing.norm(dim=-1, keepdim=True).clamp_min(_TINY)).unbind(-1)
     return cosine, sine
 
 
 def from_yaw(angle: Tensor) -> Tensor:
-    """Quaternion `(…, 4)` of a turn by `angle (…)` about z."""
+    """Quaternion `(…, 4)` of a rotation by `angle (…)` about z."""
     half = 0.5 * angle
     zero = torch.zeros_like(half)
     return torch.stack((half.cos(), zero, zero, half.sin()), dim=-1)
 
 
 def world_to_heading(q: Tensor) -> Tensor:
-    """Matrices `(…, 3, 3)` that turn world vectors into the heading frame of the rotations `q (…, 4)`.
+    """Matrices `(…, 3, 3)` from the world into the heading frame of rotations `q (…, 4)`.
 
-    Row vectors go through `v_w @ world_to_heading(q).mT`, many at once with one batched product.
+    For row vectors use `v_w @ world_to_heading(q).mT`.
     """
     return to_heading_of(*axes_xz(q))
 
 
 def to_heading_of(xx: Tensor, xy: Tensor, xz: Tensor, zx: Tensor, zy: Tensor, zz: Tensor) -> Tensor:
-    """`world_to_heading` of rotations whose `axes_xz` are given, each number `(…)`."""
-    c, s = _cos_sin(xx, xy, xz, zx, zy, zz)
+    """`world_to_heading` from `axes_xz`."""
+    c, s = _heading_of(xx, xy, xz, zx, zy, zz)
     zero, one = torch.zeros_like(c), torch.ones_like(c)
     return torch.stack((c, s, zero, -s, c, zero, zero, zero, one), dim=-1).unflatten(-1, (3, 3))
 
 
 def angular_velocity(q: Tensor, dt_s: float) -> Tensor:
-    """World-frame angular velocity `(F, …, 4) -> (F, …, 3)` in rad/s along the first axis of a rotation path.
+    """World-frame angular velocities `(F, …, 3)` in rad/s of a path of rotations `(F, …, 4)`.
 
-    Central differences inside, one-sided at both ends: `log(q[i+1] q[i-1]^-1) / (2 dt)`.
+    Central differences `log(q[i+1] q[i-1]^-1) / (2 dt)`, one-sided at the ends.
     """
     inner = to_rotvec(multiply(q[2:], conjugate(q[:-2]))) / (2 * dt_s)
     first = to_rotvec(multiply(q[1:2], conjugate(q[:1]))) / dt_s

@@ -1,36 +1,35 @@
-"""Many independent streams of random numbers from the one seed of a run."""
+"""Independent random streams from the seed of a run."""
 
 from enum import IntEnum
 
 import numpy as np
 
-LARGEST_SEED = 2**63 - 1  # that PyTorch's generators and whatever stores whole numbers take alike
+LARGEST_SEED = 2**63 - 1  # the largest that PyTorch's generators accept and files store
 
 
 class Stream(IntEnum):
-    """Who draws. The environment itself takes the run's seed as it is; everybody else takes a seed derived from it."""
+    """The users of random numbers. The environment uses the run's seed itself, all others a seed derived from it."""
 
-    foreign = 0  # the global generators, for code that asks nobody
+    foreign = 0  # the global generators of Python, NumPy and PyTorch
     weights = 1
-    learner = 2  # exploration, and the order of rows
+    learner = 2  # exploration and minibatches
     random_policy = 3
     evaluation = 4
-    check = 5
+    goal_evaluation = 5
 
 
 def sub_seed(seed: int, stream: Stream) -> int:
-    """The seed of a stream, below 2**32: practically never that of another stream, or of one under another seed.
+    """The seed of a stream, below 2**32, as by `numpy.random.SeedSequence(seed).spawn`.
 
-    Two streams that were told apart by adding to the seed would be those of the next seed's run. This is what
-    `numpy.random.SeedSequence(seed).spawn` gives to its children.
+    Unlike sums of seed and stream, these seeds practically never coincide, also under different seeds.
     """
     return _derived(seed, int(stream))
 
 
 def rank_seed(seed: int, rank: int) -> int:
-    """The seed of a process that trains together with others, below 2**32; the first, of rank 0, keeps the given one.
+    """The seed of a rank in distributed training, below 2**32; rank 0 keeps the run's seed.
 
-    It is practically never that of a stream, of another rank, or of any rank under another seed.
+    It practically never coincides with that of a stream or of another rank, also under different seeds.
     """
     return _derived(seed, len(Stream), rank) if rank > 0 else seed
 

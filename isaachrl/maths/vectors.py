@@ -1,14 +1,14 @@
-"""Vectors of any dimension."""
+"""Vectors."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_TINY = 1e-12  # the length below which `functional.normalize` gives no unit vector
+_TINY = 1e-12  # epsilon of `functional.normalize`
 
 
 def on_sphere(v: Tensor) -> Tensor:
-    """Vectors `(…, d)` scaled to length 1; where nothing is to be scaled, the first axis."""
+    """Vectors `(…, d)` scaled to length 1; zero vectors become the first unit vector."""
     if v.shape[-1] == 0:
         return v
     first = functional.pad(torch.ones_like(v[..., :1]), (0, v.shape[-1] - 1))

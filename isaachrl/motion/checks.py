@@ -1,4 +1,4 @@
-"""How good a clip is, measured: speed, feet that slip or sink, joint limits, and the seam of a loop."""
+"""Quality measures of clips: speed, foot slip and penetration, joint limits, and continuity of loops."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,21 +20,22 @@ GLIDE_S = 1.0 / 15.0
 
 @dataclass(frozen=True)
 class ClipChecks:
-    """What `check_clip` measures.
+    """Measures of a clip.
 
     Args:
         length_s: duration.
-        speed_m_s: mean speed along the root's horizontal path, straight from frame to frame.
+        speed_m_s: mean speed along the root's horizontal path.
         forward_m_s: mean of the root's horizontal velocity along its heading; negative backward.
-        net_m_s: distance between first and last frame, over the duration.
+        net_m_s: horizontal distance between first and last frame, over the duration.
         turn_rad_s: mean turn rate of the heading, positive to the left.
-        slip_cm: how far one corner of a sole strays during one contact with the floor (see `slip_m`).
-        penetration_mm: how deep a sole corner goes below the floor.
-        margin_deg: smallest distance of a degree of freedom from its range; negative outside.
-        margin_dof: the degree of freedom that comes closest.
-        knee_deg: least and greatest flexion of the joints whose name ends in `_knee`; zeros without such.
-        seam_rad: largest joint or root (heading aside) rotation between first and last frame of a loop; 0 otherwise.
-        peak_speed_rad_s: greatest speed of a joint.
+        slip_cm: largest slip of a sole corner, see `slip_m`.
+        penetration_mm: largest depth of a sole corner below the floor.
+        margin_deg: smallest distance of a degree of freedom to the limits of its range; negative outside.
+        margin_dof: the degree of freedom with that margin.
+        knee_deg: smallest and largest flexion of joints whose name ends in `_knee`; zeros without any.
+        seam_rad: largest rotation of a joint or of the root (heading removed) between first and last frame of a loop; 0
+            for other clips.
+        peak_speed_rad_s: largest joint speed.
     """
 
     length_s: float
@@ -56,9 +57,9 @@ def check_clip(clip: Clip, robot: Robot, soles_b_m: Mapping[str, Tensor]) -> Cli
 
     Args:
         clip: the motion.
-        robot: whose it is; joints are matched by name.
+        robot: the clip's robot; joints are matched by name.
         soles_b_m: corners `(C, 3)` of each sole in its body's frame, by body name (`sim.soles.robot_soles`); the
-            floor is z = 0.
+            floor is at z = 0.
 
     Raises:
         ClipError: the clip's joints or bodies are not the robot's.
@@ -92,20 +93,20 @@ def check_clip(clip: Clip, robot: Robot, soles_b_m: Mapping[str, Tensor]) -> Cli
 
 
 def slip_m(corners_w: NDArray[np.float64], fps: float) -> float:
-    """How far, at most, one point of `(F, P, 3)` strays from where it stood during one contact, in metres.
+    """Largest horizontal displacement of a point in `(F, P, 3)` during one contact, in metres.
 
-    A contact is an unbroken run of frames within 4 mm of the floor. Its first and last 1/15 s are left out: there
-    the sole still glides down or already peels off.
+    A contact is a sequence of frames in which the point is within 4 mm of the floor. Its first and last 1/15 s, in
+    which the sole rolls on or off, are ignored.
     """
     ends = round(GLIDE_S * fps)
     worst = 0.0
     for point in range(corners_w.shape[1]):
-        down = np.concatenate(([0], corners_w[:, point, 2] < CONTACT_M, [0])).astype(int)
-        changes = np.flatnonzero(np.diff(down))
+        contact = np.concatenate(([0], corners_w[:, point, 2] < CONTACT_M, [0])).astype(int)
+        changes = np.flatnonzero(np.diff(contact))
         for first, stop in zip(changes[::2], changes[1::2], strict=True):
-            stood = corners_w[first + ends : max(stop - ends, first + ends), point, :2]
-            if len(stood):
-                worst = max(worst, float(np.linalg.norm(stood - stood[0], axis=-1).max()))
+            xy = corners_w[first + ends : max(stop - ends, first + ends), point, :2]
+            if len(xy):
+                worst = max(worst, float(np.linalg.norm(xy - xy[0], axis=-1).max()))
     return worst
 
 
@@ -124,7 +125,7 @@ def _corners(robot: Robot, root: Tensor, turn: Tensor, joints: Tensor, soles: Ma
 
 
 def _seam(turn: Tensor, joints: Tensor) -> float:
-    """Largest rotation between first and last frame, of a joint or of the root apart from its heading."""
+    """Largest rotation between first and last frame, of a joint or of the root with its heading removed."""
     upright = rotations.multiply(rotations.from_yaw(-rotations.heading(turn)), turn)
     poses = torch.cat((upright[:, None], joints), dim=1)
     change = rotations.multiply(rotations.conjugate(poses[0]), poses[-1])

@@ -1,4 +1,4 @@
-"""A motion clip: the path of a root and of the joints' rotations at a fixed rate, without pickles."""
+"""Motion clips: root poses and joint rotations at a fixed frame rate."""
 
 import io
 import os
@@ -16,11 +16,11 @@ from isaachrl.files import write_atomically
 Floats = NDArray[np.float32]
 
 MIN_FPS, MAX_FPS = 1.0, 10_000.0  # captured motion has 24 to 480
-MAX_BYTES = 1 << 28  # an hour of thirty joints at 120 frames per second, as float32
+MAX_BYTES = 1 << 28  # an hour of 30 joints at 120 frames per second in float32
 MAX_NAMES, MAX_NAME = 1000, 100
-MAX_POSITION_M = 10_000.0  # farther out, float32 no longer tells millimetres apart
-MAX_SPEED_M_S = 1000.0  # a root that moves faster has jumped, or is not in metres
-MIN_LENGTH, MAX_LENGTH = 1e-3, 1e3  # of a quaternion before it is made one
+MAX_POSITION_M = 10_000.0  # beyond, float32 does not resolve millimetres
+MAX_SPEED_M_S = 1000.0  # a faster root jumps or is not in metres
+MIN_LENGTH, MAX_LENGTH = 1e-3, 1e3  # of quaternions before normalisation
 
 _FIELDS = ("fps", "joint_names", "body_names", "root_pos_w", "root_quat_w", "joint_quat", "loop")
 
@@ -30,18 +30,18 @@ class Clip:
     """One motion of a robot, F frames long.
 
     Args:
-        name: shown in tables and used as the file's stem.
+        name: also the stem of the clip's file.
         fps: frames per second.
-        joint_names: the J joints of `joint_quat`, in order; ball joints and hinges alike.
-        body_names: the bodies of the robot the clip was made for, in order; a check, not data.
+        joint_names: the J joints of `joint_quat`, in order; ball joints and hinges.
+        body_names: the robot's bodies, in order; for checks only.
         root_pos_w: `(F, 3)` metres, z up.
         root_quat_w: `(F, 4)` rotation of the root body, w x y z.
         joint_quat: `(F, J, 4)` rotation of each joint's body relative to its parent body, w x y z.
-        loop: the last frame is the first one again, carried along by a planar move (shift and yaw):
-            playing on continues from the first frame, moved by that much.
+        loop: the last frame equals the first up to a translation on the floor and a rotation about z, which is applied
+            to each further lap.
 
     Raises:
-        ClipError: a field has another type or shape, or numbers that no motion has (the bounds of this module).
+        ClipError: a field has a wrong type or shape, or values beyond the limits of this module.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Clip:
     loop: bool = False
 
     def __post_init__(self) -> None:
-        """Check every field, and put every quaternion on one continuous sign."""
+        """Validate all fields, normalise quaternions and make their signs continuous."""
         if not isinstance(self.name, str):
             raise ClipError(f"a clip's name must be a string, got a {type(self.name).__name__}")
         where = f"clip {self.name!r}: "
@@ -124,20 +124,20 @@ def load(path: str | os.PathLike[str]) -> Clip:
 
 
 def check_bytes(size: int) -> None:
-    """Refuse a file whose content takes more than `MAX_BYTES`, before it is read."""
+    """Raise ClipError if a file's content takes more than `MAX_BYTES`."""
     if size > MAX_BYTES:
         raise ClipError(f"it is too large for one motion: {size >> 20} MiB, at most {MAX_BYTES >> 20}; split it")
 
 
 def check_frames(frames: int, joints: int, where: str) -> None:
-    """Refuse what is too short for a motion, or takes more than `MAX_BYTES` as float32."""
+    """Raise ClipError if a motion has fewer than 2 frames or takes more than `MAX_BYTES` in float32."""
     most = MAX_BYTES // (4 * (7 + 4 * joints))
     if not 2 <= frames <= most:
         raise ClipError(f"{where}needs at least 2 frames, and with {joints} joints at most {most}; got {frames}")
 
 
 def checked_names(names: Any, where: str) -> tuple[str, ...]:
-    """Names of joints or bodies: few, short and printable, so that messages can show them."""
+    """Names of joints or bodies as a tuple; raises ClipError if they are too many, too long or not printable."""
     if isinstance(names, np.ndarray) and names.ndim == 1 and len(names) <= MAX_NAMES:
         names = names.tolist()
     if not isinstance(names, list | tuple) or len(names) > MAX_NAMES:
@@ -148,7 +148,7 @@ def checked_names(names: Any, where: str) -> tuple[str, ...]:
 
 
 def lengths(quat: NDArray[Any], where: str) -> NDArray[Any]:
-    """Lengths `(…, 1)` of quaternions `(…, 4)`; refuses those that cannot be brought to length one."""
+    """Lengths `(…, 1)` of quaternions `(…, 4)`; raises ClipError if they cannot be normalised."""
     with np.errstate(over="ignore"):
         length = np.linalg.norm(quat, axis=-1, keepdims=True)
     if not ((length >= MIN_LENGTH) & (length <= MAX_LENGTH)).all():
@@ -157,7 +157,7 @@ def lengths(quat: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The fields in the file, after a look at the sizes that they expand to."""
+    """The fields in a file, after a check of their uncompressed size."""
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         missing = [field for field in _FIELDS if field not in members]
@@ -168,7 +168,7 @@ def _read(path: Path) -> dict[str, Any]:
         for field in _FIELDS:
             with archive.open(members[field]) as file:
                 values[field] = np.lib.format.read_array(file, allow_pickle=False)[()]
-                if file.read(1):  # only what is read to its end is compared with its checksum
+                if file.read(1):  # the checksum is verified at the end of the file only
                     raise ClipError(f"it is damaged, there is more in {field} than its header says")
         return values
 
@@ -185,7 +185,7 @@ def _array(value: Any, where: str) -> NDArray[Any]:
 
 
 def _numbers(value: Any, shape: tuple[int, ...], where: str) -> Floats:
-    """Real and finite numbers of a shape, as float32."""
+    """Finite real numbers of a shape, as float32."""
     array = _array(value, where)
     if array.shape != shape:
         raise ClipError(f"{where} has shape {array.shape}, expected {shape} (frames, …)")
@@ -197,7 +197,7 @@ def _numbers(value: Any, shape: tuple[int, ...], where: str) -> Floats:
 
 
 def _rotations(value: Any, shape: tuple[int, ...], where: str) -> Floats:
-    """Quaternions of a shape: unit length, each within 90 degrees (in 4-space) of the one before."""
+    """Quaternions of a shape, with unit length and continuous signs along the first axis."""
     quat = _numbers(value, shape, where)
     quat = quat / lengths(quat, where)
     flips = np.where((quat[1:] * quat[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
@@ -206,7 +206,7 @@ def _rotations(value: Any, shape: tuple[int, ...], where: str) -> Floats:
 
 
 def _fps(value: Any, where: str) -> float:
-    """A frame rate that motion is recorded at."""
+    """A valid frame rate."""
     is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not is_number or not MIN_FPS <= value <= MAX_FPS:
         raise ClipError(f"{where}fps must be a number from {MIN_FPS:g} to {MAX_FPS:g}, got {brief(value)}")
@@ -214,14 +214,14 @@ def _fps(value: Any, where: str) -> float:
 
 
 def _flag(value: Any, where: str) -> bool:
-    """True or false, also as a number."""
+    """A bool, also from 0 or 1."""
     if not isinstance(value, int | np.bool_ | np.integer) or value not in (0, 1):
         raise ClipError(f"{where}loop must be true or false, got {brief(value)}")
     return bool(value)
 
 
 def _check_path(pos: Floats, fps: float, where: str) -> None:
-    """Refuse a root `(F, 3)` that is nowhere near the origin, or jumps."""
+    """Check that root positions `(F, 3)` are near the origin and do not jump."""
     far, speed = np.abs(pos).max(), fps * np.abs(np.diff(pos, axis=0)).max()
     if far > MAX_POSITION_M or speed > MAX_SPEED_M_S:
         raise ClipError(

@@ -1,4 +1,4 @@
-"""From joint rotations to coordinates, velocities and body positions, on tensors of any leading shape."""
+"""Conversions between joint rotations, generalised coordinates and velocities, and forward kinematics; batched."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,22 @@ from isaachrl.sim.robot import Robot
 
 
 class JointLayout:
-    """Index tensors of a robot's joints on one device, so that conversions take a handful of kernels.
+    """Index tensors of a robot's joints on one device, for conversions with few kernels.
 
-    Every function of this module takes a `Robot` or a `JointLayout`; build the layout once where speed counts.
+    All functions of this module take a `Robot` or a `JointLayout`; where speed matters, build the layout once.
 
     Args:
-        robot: the robot described.
-        device: where the index tensors live.
+        robot: the robot.
+        device: of the index tensors.
 
     Raises:
         ConfigError: two joints move the same body.
 
     Attributes:
-        levels: the bodies by depth, from the root's children on: their parents among the bodies before them, their
-            joints (J for a welded body), where their joints hold them in the parents' frames, how they are turned there
-            at rest, and their joints' anchors in their own frames; the last two are None where all of them are nothing.
+        levels: by depth in the tree, from the root's children on: indices of the bodies' parents among the preceding
+            bodies; indices of their joints (J for a welded body); joint positions in the parents' frames; body
+            rotations in the parents' frames at rest; joint positions in the bodies' frames. The last two are None if
+            trivial.
     """
 
     def __init__(self, robot: Robot, device: torch.device | str = "cpu") -> None:
@@ -43,7 +44,7 @@ class JointLayout:
         return torch.tensor(values, dtype=torch.long, device=self.device)
 
     def _read_coordinates(self, robot: Robot) -> None:
-        """Where each number of `joint_quat` stands in (qpos, cosines, sines), and the other way round."""
+        """Indices of the components of `joint_quat` in (qpos, cosines, sines), and the inverse."""
         hinges = [j for j, joint in enumerate(robot.joints) if not joint.ball]
         source: list[int] = []
         factor: list[float] = []
@@ -67,7 +68,7 @@ class JointLayout:
         self.qpos_source = self._indices(back)
 
     def _read_dofs(self, robot: Robot) -> None:
-        """The joint and the axis of each degree of freedom: unit axes for a ball, its own axis for a hinge."""
+        """Joint and axis of each degree of freedom: unit axes for a ball, the hinge's own axis."""
         joint_of, axes = [0] * robot.num_dofs, torch.zeros(robot.num_dofs, 3)
         for j, joint in enumerate(robot.joints):
             joint_of[joint.dof] = [j] * (3 if joint.ball else 1)
@@ -76,33 +77,33 @@ class JointLayout:
         self.dof_axis = axes.to(self.device)
 
     def _read_tree(self, robot: Robot, bodies: list[int]) -> None:
-        """Bodies by depth: all bodies of one depth are placed together."""
+        """Fill `levels`: the bodies of one depth are computed together."""
         depth: list[int] = []
         for parent in robot.parents:
             depth.append(0 if parent < 0 else depth[parent] + 1)
         levels = [[b for b, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
         order = [0, *(b for level in levels for b in level)]
-        place = {body: i for i, body in enumerate(order)}
+        position = {body: i for i, body in enumerate(order)}
         joint_of = [bodies.index(b) if b in bodies else len(bodies) for b in range(robot.num_bodies)]
         anchor = torch.zeros(robot.num_bodies, 3)
         anchor[bodies] = torch.tensor([joint.anchor_m for joint in robot.joints]).reshape(-1, 3)
-        turned = (robot.local_quat != torch.tensor([1.0, 0.0, 0.0, 0.0])).any(-1)
+        rotated = (robot.local_quat != torch.tensor([1.0, 0.0, 0.0, 0.0])).any(-1)
         self.levels: list[tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
         for level in levels:
-            parents = self._indices([place[robot.parents[b]] for b in level])
+            parents = self._indices([position[robot.parents[b]] for b in level])
             joints = self._indices([joint_of[b] for b in level])
             frame, pivot = robot.local_quat[level], anchor[level]
-            held = robot.local_pos_m[level] + rotations.rotate(frame, pivot)
+            joint_pos = robot.local_pos_m[level] + rotations.rotate(frame, pivot)
             self.levels.append(
                 (
                     parents,
                     joints,
-                    held.to(self.device),
-                    frame.to(self.device) if turned[level].any() else None,
+                    joint_pos.to(self.device),
+                    frame.to(self.device) if rotated[level].any() else None,
                     pivot.to(self.device) if pivot.any() else None,
                 )
             )
-        self.body_place = self._indices([place[b] for b in range(robot.num_bodies)])
+        self.body_order = self._indices([position[b] for b in range(robot.num_bodies)])
 
 
 def as_layout(robot: Robot | JointLayout, device: torch.device) -> JointLayout:
@@ -111,18 +112,15 @@ def as_layout(robot: Robot | JointLayout, device: torch.device) -> JointLayout:
 
 
 def joint_quat_from_qpos(robot: Robot | JointLayout, joint_pos: Tensor) -> Tensor:
-    """Rotations `(…, J, 4)` of the joints from their coordinates `joint_pos (…, nqj)`, the root's 7 left out.
-
-    A ball joint's coordinates are its quaternion; a hinge turns by its angle (rad) about its axis.
-    """
+    """Joint rotations `(…, J, 4)` from joint coordinates `(…, nq - 7)`: quaternions of balls and angles of hinges."""
     layout = as_layout(robot, joint_pos.device)
     half = 0.5 * joint_pos.index_select(-1, layout.hinge_qpos)
-    numbers = torch.cat((joint_pos, half.cos(), half.sin()), dim=-1)
-    return (numbers.index_select(-1, layout.quat_source) * layout.quat_factor).unflatten(-1, (-1, 4))
+    source = torch.cat((joint_pos, half.cos(), half.sin()), dim=-1)
+    return (source.index_select(-1, layout.quat_source) * layout.quat_factor).unflatten(-1, (-1, 4))
 
 
 def qpos_from_joint_quat(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
-    """Coordinates `(…, nqj)` of the joints from their rotations `(…, J, 4)`; hinge angles lie in [-pi, pi]."""
+    """Joint coordinates `(…, nq - 7)` from joint rotations `(…, J, 4)`; hinge angles are in [-pi, pi]."""
     layout = as_layout(robot, joint_quat.device)
     hinges = rotations.to_rotvec(joint_quat.index_select(-2, layout.hinge_joint))
     angles = (hinges * layout.hinge_axis).sum(-1)
@@ -132,7 +130,7 @@ def qpos_from_joint_quat(robot: Robot | JointLayout, joint_quat: Tensor) -> Tens
 def dof_pos(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
     """Positions `(…, D)` in rad of the degrees of freedom from joint rotations `(…, J, 4)`.
 
-    Exponential map of a ball joint (what its three motors act on), signed angle of a hinge about its axis.
+    Exponential map of a ball joint, on which its motors act; signed angle of a hinge.
     """
     layout = as_layout(robot, joint_quat.device)
     return _on_dofs(layout, rotations.to_rotvec(joint_quat))
@@ -141,47 +139,46 @@ def dof_pos(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
 def dof_velocity(robot: Robot | JointLayout, joint_quat: Tensor, dt_s: float) -> Tensor:
     """Velocities `(F, D)` in rad/s along a path of joint rotations `(F, J, 4)`, by finite differences.
 
-    In MuJoCo's convention: for a ball joint the angular velocity of its body relative to the parent body,
-    written in the body's own frame; for a hinge the rate of its angle. Central differences, one-sided at the ends.
+    As in MuJoCo: for a ball joint the angular velocity of its body relative to the parent body, in the body's frame.
+    Central differences, one-sided at the ends.
     """
     layout = as_layout(robot, joint_quat.device)
-    # the inverse rotation's world velocity is minus the velocity seen from the turning body
+    # the angular velocity in the body's frame is minus that of the inverse rotation in the world frame
     return _on_dofs(layout, -rotations.angular_velocity(rotations.conjugate(joint_quat), dt_s))
 
 
 def forward(
     robot: Robot | JointLayout, root_pos_w: Tensor, root_quat_w: Tensor, joint_quat: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Forward kinematics: where every body is, and how it is turned.
+    """Forward kinematics, as in MuJoCo.
 
     Args:
-        robot: tree of bodies.
+        robot: the tree of bodies.
         root_pos_w: `(…, 3)` in metres.
         root_quat_w: `(…, 4)`.
-        joint_quat: `(…, J, 4)` rotation of each joint: of its body's frame, relative to what that is at rest.
+        joint_quat: `(…, J, 4)` rotation of each joint's body relative to its rest pose in the parent.
 
     Returns:
-        Positions `(…, B, 3)` in metres and rotations `(…, B, 4)` of the bodies in the world, as MuJoCo has them: at
-        rest a body stands in its parent as `local_pos_m` and `local_quat` say, and turns about its joint's anchor.
+        Positions `(…, B, 3)` in metres and rotations `(…, B, 4)` of the bodies, world frame.
     """
     layout = as_layout(robot, joint_quat.device)
-    still = torch.zeros_like(joint_quat[..., :1, :])
-    still[..., 0] = 1.0  # the rotation of a welded body
-    local = torch.cat((joint_quat, still), dim=-2)
+    identity = torch.zeros_like(joint_quat[..., :1, :])  # for welded bodies
+    identity[..., 0] = 1.0
+    local = torch.cat((joint_quat, identity), dim=-2)
     pos, quat = root_pos_w.unsqueeze(-2), root_quat_w.unsqueeze(-2)
-    for parents, joints, held, frame, anchor in layout.levels:
+    for parents, joints, joint_pos, frame, anchor in layout.levels:
         parent_quat, own = quat.index_select(-2, parents), local.index_select(-2, joints)
         if frame is not None:
             own = rotations.multiply(frame.to(own).expand_as(own), own)
-        offset = held.to(own).expand(*own.shape[:-1], 3)
+        offset = joint_pos.to(own).expand(*own.shape[:-1], 3)
         if anchor is not None:
             offset = offset - rotations.rotate(own, anchor.to(own).expand_as(offset))
         offset_w = rotations.rotate(parent_quat, offset.expand(*parent_quat.shape[:-1], 3))
         pos = torch.cat((pos, pos.index_select(-2, parents) + offset_w), dim=-2)
         quat = torch.cat((quat, rotations.multiply(parent_quat, own)), dim=-2)
-    return pos.index_select(-2, layout.body_place), quat.index_select(-2, layout.body_place)
+    return pos.index_select(-2, layout.body_order), quat.index_select(-2, layout.body_order)
 
 
 def _on_dofs(layout: JointLayout, vectors: Tensor) -> Tensor:
-    """Components `(…, D)` of each joint's vector `(…, J, 3)` along its axes."""
+    """Components `(…, D)` of vectors `(…, J, 3)` of joints along the axes of their degrees of freedom."""
     return (vectors.index_select(-2, layout.dof_joint) * layout.dof_axis).sum(-1)

@@ -1,4 +1,4 @@
-"""All clips of a run as tensors on the device: sampled by weight, read at any time without a host sync."""
+"""A library of clips on the device, sampled and interpolated without a host sync."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from isaachrl.sim.robot import Robot
 
 @dataclass
 class MotionState:
-    """A robot's state in a motion, every tensor with the same leading shape.
+    """State of a robot in a motion; all tensors have the same leading shape.
 
     Args:
         root_pos_w: `(…, 3)` m.
@@ -39,10 +39,7 @@ class MotionState:
 
 
 def to_qpos_qvel(robot: Robot | JointLayout, state: MotionState) -> tuple[Tensor, Tensor]:
-    """MuJoCo's coordinates `(…, nq)` and velocities `(…, nv)` of a state.
-
-    The free joint's linear velocity is in the world frame, its angular velocity in the root's own frame.
-    """
+    """MuJoCo's `qpos (…, nq)` and `qvel (…, nv)` of a state."""
     joint_pos = kinematics.qpos_from_joint_quat(robot, state.joint_quat)
     angvel_b = rotations.rotate_inverse(state.root_quat_w, state.root_angvel_w)
     qpos = torch.cat((state.root_pos_w, state.root_quat_w, joint_pos), dim=-1)
@@ -53,7 +50,7 @@ def fit_to_robot(clip: Clip, robot: Robot) -> Clip:
     """The clip with its joints in the robot's order.
 
     Raises:
-        ClipError: the clip's joints (or the bodies it names) are not those of the robot.
+        ClipError: the clip's joints or bodies are not those of the robot.
     """
     sides = (("joints", clip.joint_names, robot.joint_names), ("bodies", clip.body_names, robot.body_names))
     for what, theirs, ours in sides:
@@ -69,13 +66,13 @@ def fit_to_robot(clip: Clip, robot: Robot) -> Clip:
 
 
 class MotionLibrary:
-    """Clips of one robot, one after the other in shared tables.
+    """Clips of one robot, concatenated in tensors.
 
     Args:
-        clips: the motions; joints are put into the robot's order by name.
-        robot: whose motions they are.
-        device: where the tables live.
-        weights: how often each clip is drawn, in any unit; equal when left out.
+        clips: the motions; their joints are reordered by name.
+        robot: the robot.
+        device: of the tensors.
+        weights: relative sampling weight of each clip; equal by default.
 
     Attributes:
         names: the C clips' names.
@@ -86,7 +83,7 @@ class MotionLibrary:
         mean_turn_rate_rad_s: `(C,)` change of heading per second, positive to the left.
 
     Raises:
-        ClipError: no clips, clips of another robot, or weights that are negative, all zero or of another number.
+        ClipError: no clips, clips of another robot, or invalid weights.
     """
 
     def __init__(
@@ -109,7 +106,7 @@ class MotionLibrary:
         self._dof_vel = torch.cat([table.dof_vel for table in tables]).to(self.device)
         frames = torch.tensor([clip.num_frames for clip in clips])
         self._first = (frames.cumsum(0) - frames).to(self.device)
-        self._last_step = (frames - 2).to(self.device)  # the last frame that has a next one
+        self._last_step = (frames - 2).to(self.device)  # the last frame with a next one
         self._fps = torch.tensor([clip.fps for clip in clips], dtype=torch.float32, device=self.device)
         self._any_loop = any(clip.loop for clip in clips)
         self.durations_s = torch.tensor([clip.duration_s for clip in clips], device=self.device)
@@ -121,35 +118,35 @@ class MotionLibrary:
 
     @property
     def num_clips(self) -> int:
-        """C."""
+        """Number of clips C."""
         return len(self.names)
 
     def sample_clips(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw clip ids `(n,)` by weight; a clip of weight zero is never drawn."""
-        drawn = torch.rand(n, dtype=torch.float64, generator=generator, device=self.device)
-        return torch.searchsorted(self._cumulative, drawn, right=True)
+        """Sample clip ids `(n,)` by weight."""
+        uniform = torch.rand(n, dtype=torch.float64, generator=generator, device=self.device)
+        return torch.searchsorted(self._cumulative, uniform, right=True)
 
     def sample_times(self, ids: Tensor, generator: torch.Generator, margin_s: float = 0.0) -> Tensor:
-        """Draw a time in seconds, uniform in [0, duration], for each clip of `ids`; same shape.
+        """Sample a time `(…)` in s for each clip of `ids (…)`, uniform over its duration.
 
-        A margin leaves out the first seconds of clips that do not loop: for windows that reach into the past.
+        Times of clips without loop are at least `margin_s`, for windows that reach into the past.
         """
-        drawn = torch.rand(ids.shape, generator=generator, device=self.device)
+        uniform = torch.rand(ids.shape, generator=generator, device=self.device)
         duration = self.durations_s[ids]
         start = torch.where(self.loops[ids], 0.0, duration.clamp(max=margin_s))
-        return start + drawn * (duration - start)
+        return start + uniform * (duration - start)
 
     def state(self, ids: Tensor, times_s: Tensor) -> MotionState:
-        """The motion of clips `ids (…)` at `times_s (…)`, which may be any time in seconds; both broadcast.
+        """The state of clips `ids (…)` at any `times_s (…)`; both broadcast.
 
-        Positions and velocities are blended linearly between frames, rotations by slerp. A clip that does not
-        loop stays at its first or last frame outside of [0, duration]. A clip that loops goes on in both
-        directions, each lap carried on from where the one before ended (shift and yaw).
+        Positions and velocities are interpolated linearly, rotations by slerp. Outside [0, duration], a clip without
+        loop stays at its first or last frame; a loop continues in both directions, each lap from the end of the
+        previous one.
         """
         ids, times_s = torch.broadcast_tensors(ids, times_s)
         duration = self.durations_s[ids]
         laps = torch.where(self.loops[ids], torch.floor(times_s / duration), 0.0)
-        # clipped before the blend, so that nothing is extrapolated
+        # clamped, so that nothing is extrapolated
         phase = torch.minimum((times_s - laps * duration).clamp_min(0.0), duration) * self._fps[ids]
         step = torch.minimum(phase.long(), self._last_step[ids])
         blend = (phase - step).clamp(0.0, 1.0)
@@ -171,25 +168,25 @@ class MotionLibrary:
         )
 
     def _carry(self, ids: Tensor, laps: Tensor, root_quat: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """Move states on by a whole number of laps `(…)`, which may be negative.
+        """Move states by an integer number of laps `(…)`, which may be negative.
 
-        One lap is p -> R p + t. After n laps the shifts sum to a geometric series, in complex numbers
-        t (e^(i n a) - 1) / (e^(i a) - 1) = t e^(i (n - 1) a / 2) sin(n a / 2) / sin(a / 2), with a the lap's yaw.
+        One lap is p -> R p + t with yaw a. The translation after n laps is a geometric series, in complex numbers
+        t (e^(i n a) - 1) / (e^(i a) - 1) = t e^(i (n - 1) a / 2) sin(n a / 2) / sin(a / 2).
         """
         yaw, shift = self._yaw[ids], self._shift[ids]
         sine = torch.sin(0.5 * yaw)
         straight = sine.abs() < 1e-7
         ratio = torch.where(straight, laps, torch.sin(0.5 * laps * yaw) / torch.where(straight, 1.0, sine))
-        turned = _turn(shift, 0.5 * (laps - 1.0) * yaw) * ratio.unsqueeze(-1)
+        translation = _turn(shift, 0.5 * (laps - 1.0) * yaw) * ratio.unsqueeze(-1)
         total = laps * yaw
         xy = _turn(vector[..., :2], total.unsqueeze(-1))
-        # rows 0 and 1 are velocities, which turn but do not shift
-        xy = torch.cat((xy[..., :2, :], xy[..., 2:, :] + turned.unsqueeze(-2)), dim=-2)
+        # rows 0 and 1 are velocities: not translated
+        xy = torch.cat((xy[..., :2, :], xy[..., 2:, :] + translation.unsqueeze(-2)), dim=-2)
         return rotations.multiply(rotations.from_yaw(total), root_quat), torch.cat((xy, vector[..., 2:]), dim=-1)
 
 
 class _ClipTable:
-    """One clip's frames as the library stores them, with velocities and the move of one lap.
+    """One clip's tensors in the library, with the yaw and translation of one lap.
 
     `quat (F, 1 + J, 4)`: root, joints. `vector (F, 3 + B, 3)`: linear and angular velocity, root, bodies.
     """
@@ -215,7 +212,7 @@ class _ClipTable:
         self.mean_turn = torch.remainder(turns + math.pi, 2 * math.pi).sub(math.pi).sum() / clip.duration_s
 
     def _wrapped(self, pos: Tensor, root: Tensor, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The path with the frame before its first and the one after its last, so that differences cross the seam."""
+        """The path with one frame more at each end, for central differences across the seam."""
         turn, z = rotations.from_yaw(self.loop_yaw), pos[:, 2:]
         before_xy = _turn(pos[-2:-1, :2] - self.loop_shift, -self.loop_yaw)
         after_xy = _turn(pos[1:2, :2], self.loop_yaw) + self.loop_shift
@@ -231,17 +228,17 @@ class _ClipTable:
 
 
 def _shares(clips: Sequence[Clip], weights: Sequence[float] | None) -> Tensor:
-    """Weights that sum to one `(C,)`."""
-    given = [1.0] * len(clips) if weights is None else [float(weight) for weight in weights]
-    if len(given) != len(clips):
-        raise ClipError(f"{len(given)} weights for {len(clips)} clips; give one weight for each clip")
-    if not all(0.0 <= weight < math.inf for weight in given) or not 0.0 < sum(given) < math.inf:
-        raise ClipError(f"clip weights must be finite, not negative and not all zero, got {given}")
-    return torch.tensor([weight / sum(given) for weight in given])
+    """Weights `(C,)`, normalised to a sum of one."""
+    values = [1.0] * len(clips) if weights is None else [float(weight) for weight in weights]
+    if len(values) != len(clips):
+        raise ClipError(f"{len(values)} weights for {len(clips)} clips; give one weight for each clip")
+    if not all(0.0 <= weight < math.inf for weight in values) or not 0.0 < sum(values) < math.inf:
+        raise ClipError(f"clip weights must be finite, not negative and not all zero, got {values}")
+    return torch.tensor([weight / sum(values) for weight in values])
 
 
 def _lap(pos: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """Yaw `()` and shift `(2,)` that carry the first frame of a path onto its last."""
+    """Yaw `()` and translation `(2,)` from the first frame of a path to its last."""
     w, _, _, z = rotations.multiply(root[-1], rotations.conjugate(root[0])).unbind(-1)
     yaw = 2.0 * torch.atan2(z, w)
     yaw = torch.remainder(yaw + math.pi, 2 * math.pi) - math.pi
@@ -249,7 +246,7 @@ def _lap(pos: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _turn(xy: Tensor, angle: Tensor) -> Tensor:
-    """Turn planar vectors `(…, 2)` by `angle (…)`."""
+    """Rotate planar vectors `(…, 2)` by `angle (…)`."""
     c, s = angle.cos(), angle.sin()
     x, y = xy.unbind(-1)
     return torch.stack((c * x - s * y, s * x + c * y), dim=-1)

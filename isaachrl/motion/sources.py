@@ -1,4 +1,4 @@
-"""Where motions come from: one word of the command line to clips and their weights."""
+"""Loads the clips of the setting `motion=…`, with their weights."""
 
 import math
 import os
@@ -25,17 +25,17 @@ _SUFFIXES = CLIP_SUFFIXES + LIST_SUFFIXES
 
 MAX_LIST_BYTES = 1_000_000  # more than ten thousand clips
 MAX_LIST_DEPTH = 3  # clips: [{file: …}]
-MAX_TEXT = 1000  # of a path; a number as long as that can still be shown
+MAX_TEXT = 1000  # characters of a path or number
 MAX_WEIGHT = 1e9
 
 
 class _ListLoader(yaml.SafeLoader):
-    """YAML with what a motion list is made of: nothing that expands, nests deeply, or takes long to convert."""
+    """YAML without aliases, deep nesting or long scalars."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """See `yaml.composer.Composer`; every node comes by here before anything is built from it."""
+        """See `yaml.composer.Composer`; called for every node before it is constructed."""
         if self.check_event(yaml.AliasEvent):
             raise ValueError("a motion list holds no aliases (*name); write it out")
         if self.depth > MAX_LIST_DEPTH:
@@ -46,7 +46,7 @@ class _ListLoader(yaml.SafeLoader):
         if isinstance(node, yaml.ScalarNode) and len(node.value) > MAX_TEXT:
             raise ValueError(f"it holds a string of more than {MAX_TEXT} characters")
         if isinstance(node, yaml.MappingNode) and len({key.value for key, _ in node.value}) < len(node.value):
-            raise ValueError("a key stands twice in one place")
+            raise ValueError("a key occurs twice in one mapping")
         return node
 
 
@@ -56,27 +56,26 @@ def load_motion(
     """Read clips and their weights, with the joints in the robot's order.
 
     Args:
-        spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), where there
-            is no file of that name; a clip (`.npz` of ours, `.npy` of Isaac Gym AMP); a folder of clips, which
-            weigh the same; or a YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or plainly `walk.npz: 2.0`,
-            paths relative to the YAML.
-        robot: whose motions they are.
-        soles: sole corners by body name for the ground shift of `.npy` clips; by default those of the robot's asset.
+        spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), unless there is
+            a file of that name; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights; or a
+            YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply `walk.npz: 2.0`, paths relative to the YAML.
+        robot: the clips' robot.
+        soles: sole corners by body name for the vertical shift of `.npy` clips; by default those of the robot's asset.
 
     Raises:
-        ClipError: a file is missing, unknown or broken, holds pickled code, or does not fit the robot; two clips have
-            the same name.
+        ClipError: a file is missing, damaged, of an unknown format, contains code, or does not fit the robot; or two
+            clips have the same name.
     """
     try:
         entries = _entries(str(spec))
-        _refuse_twins([file for file, _ in entries], spec)
+        _check_names([file for file, _ in entries], spec)
         return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
     except OSError as error:
         raise ClipError(f"motion {brief(spec)} cannot be read: {error.strerror or error}") from error
 
 
 def _entries(spec: str) -> list[tuple[Path, float]]:
-    """The files that a word stands for, and their weights."""
+    """The files of a `spec`, with their weights."""
     if not spec:
         raise ClipError(f"no motion is named: type motion={BUILTIN}, or motion= and a name, a file or a folder")
     builtin = spec == BUILTIN
@@ -85,27 +84,27 @@ def _entries(spec: str) -> list[tuple[Path, float]]:
         raise ClipError(f"the built-in motions are missing: there is no folder {path}")
     if path.is_dir():
         return [(entry, 1.0) for entry in _clips_in(path)]
-    if path.name == spec and not path.suffix and not path.exists():  # a bare name: one of ours was meant
+    if path.name == spec and not path.suffix and not path.exists():  # probably the name of a shipped motion
         shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]
         raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(spec, shipped)}")
     _check_exists(path)
     return _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
 
 
-def _refuse_twins(files: list[Path], spec: str | Path) -> None:
-    """Motions are told apart by their files' names."""
-    seen: dict[str, Path] = {}
+def _check_names(files: list[Path], spec: str | Path) -> None:
+    """Raise ClipError if two clips have the same name."""
+    by_name: dict[str, Path] = {}
     for file in files:
-        if file.stem in seen:
+        if file.stem in by_name:
             raise ClipError(
-                f"{spec} has two clips called {file.stem!r}, {seen[file.stem]} and {file}; rename one of them,"
+                f"{spec} has two clips called {file.stem!r}, {by_name[file.stem]} and {file}; rename one of them,"
                 " or name it once with a greater weight"
             )
-        seen[file.stem] = file
+        by_name[file.stem] = file
 
 
 def _shipped(name: str) -> Path | None:
-    """The shipped list or clip of a bare name, unless a file or folder of that name is at hand."""
+    """The shipped list or clip of a name, unless there is a file or folder of that name."""
     if Path(name).exists() or Path(name).name != name:
         return None
     files = (BUILTIN_FOLDER / f"{name}{suffix}" for suffix in LIST_SUFFIXES + CLIP_SUFFIXES)
@@ -113,7 +112,7 @@ def _shipped(name: str) -> Path | None:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    """The clips of a folder, in the order of their names."""
+    """The clips of a folder, sorted by name."""
     files = sorted(entry for entry in folder.iterdir() if entry.suffix in CLIP_SUFFIXES)
     if not files:
         raise ClipError(f"{folder} holds no clips: expected files ending in {' or '.join(CLIP_SUFFIXES)}")
@@ -121,7 +120,7 @@ def _clips_in(folder: Path) -> list[Path]:
 
 
 def _check_exists(path: Path) -> None:
-    """Refuse a missing file, and name what its folder has instead."""
+    """Raise ClipError if a file is missing; the message suggests others in its folder."""
     if path.is_file():
         return
     if not path.parent.is_dir():
@@ -134,7 +133,7 @@ def _check_exists(path: Path) -> None:
 
 
 def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> Clip:
-    """Read one clip by its suffix."""
+    """Read a clip; the suffix determines the format."""
     _check_exists(path)
     if path.suffix == ".npz":
         return fit_to_robot(own_format.load(path), robot)
@@ -145,7 +144,7 @@ def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> 
 
 
 def _read_list(path: Path) -> list[tuple[Path, float]]:
-    """Files and weights of a YAML, in its order."""
+    """Files and weights of a YAML, in order."""
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
             raise ValueError(f"it is larger than {MAX_LIST_BYTES} bytes")
@@ -163,7 +162,7 @@ def _read_list(path: Path) -> list[tuple[Path, float]]:
 
 
 def _pairs(clips: Any, path: Path) -> list[tuple[Any, Any]]:
-    """(file, weight) of the long form; a missing weight is 1."""
+    """File and weight of each entry in the long form; the default weight is 1."""
     for entry in clips if isinstance(clips, list) else [clips]:
         if not isinstance(entry, dict) or "file" not in entry or not set(entry) <= {"file", "weight"}:
             raise ClipError(

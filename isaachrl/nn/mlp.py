@@ -6,9 +6,9 @@ from torch import nn
 
 
 def mlp(input_size: int, hidden: Sequence[int], output_size: int | None = None) -> nn.Sequential:
-    """Linear layers with ReLU between them and, where an output layer is asked for, none behind it.
+    """Linear layers, each hidden one followed by ReLU, and a linear output layer if `output_size` is given.
 
-    Biases start at zero, weights as PyTorch draws them.
+    Biases are initialised to zero, weights by PyTorch's default.
     """
     layers: list[nn.Module] = []
     size = input_size

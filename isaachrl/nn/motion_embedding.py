@@ -1,8 +1,8 @@
-"""Motion segments as prototypes on a unit sphere: similar motions near each other, different ones far apart.
+"""Prototypes of motion segments on the unit sphere: similar motions are close to each other.
 
 The prototypes are the leading components of a kernel principal component analysis (Schoelkopf et al. 1998) of the
-segments' style features, scaled to the unit sphere. Nothing is trained: the same clips always get the same prototypes,
-and a new motion is embedded by the same formula.
+segments' style features, scaled to the unit sphere. They are not trained: the same clips always give the same
+prototypes, and new motions are embedded by the same formula.
 """
 
 import torch
@@ -46,7 +46,7 @@ class MotionEmbedding(nn.Module):
 
     def embed(self, features: Tensor) -> Tensor:
         """Unit vectors `(n, d)` for style features `(n, F)` of any motions."""
-        if len(self.features) == 1:  # a single segment: every motion has its prototype
+        if len(self.features) == 1:
             return self.projection.expand(len(features), -1)
         kernel = torch.exp(-self._squared_distance(features) / self.width)
         centred = kernel - kernel.mean(1, keepdim=True) - self.kernel_mean + self.kernel_mean.mean()
@@ -77,7 +77,7 @@ class MotionEmbedding(nn.Module):
         values, vectors = torch.linalg.eigh(centred)
         kept = min(latent_size, segments - 1)
         values, vectors = values.flip(0)[:kept].clamp_min(_TINY), vectors.flip(1)[:, :kept]
-        # an eigenvector's sign is arbitrary: make the largest entry positive, so that prototypes repeat
+        # the sign of an eigenvector is arbitrary: make its largest entry positive
         largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
         axes[:, :kept] = (vectors * largest.sign() / values.sqrt()).float()
         return axes

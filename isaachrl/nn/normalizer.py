@@ -27,7 +27,7 @@ class RunningNorm(nn.Module):
     def update(self, batch: Tensor) -> None:
         """Merge the rows of `(…, size)` into the statistics (Chan's parallel formula)."""
         rows = batch.reshape(-1, batch.shape[-1])
-        # in two passes, each as fast as memory: `torch.var_mean` down the columns takes several times as long on a CPU
+        # two passes: `torch.var_mean` over columns takes several times as long on a CPU
         mean = rows.mean(0)
         var = (rows - mean).square_().mean(0)
         n = float(rows.shape[0])
@@ -35,7 +35,7 @@ class RunningNorm(nn.Module):
         share = (n / total).float()
         delta = mean - self.mean
         self.mean += delta * share
-        # the very first batch replaces the initial variance of 1: its own share is then 1
+        # the first batch, of share 1, replaces the initial variance
         self.var.copy_(self.var * (1 - share) + var * share + delta.square() * share * (1 - share))
         self.count.copy_(total)
 

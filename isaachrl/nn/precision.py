@@ -1,9 +1,8 @@
-"""Matrix products in bfloat16 where rounding does no harm, on processors that are faster at it.
+"""Mixed precision: matrix products in bfloat16 on processors with fast bfloat16.
 
-What decides is what the numbers are for. The mean of a narrow policy is compared with itself to a hundredth of a
-standard deviation of 0.02: three digits would drown the divergence that PPO steers by, so the actor's outputs stay
-in float32 and only its gradients are rounded. Critics and discriminators take rounded inputs throughout.
-Parameters, optimisers and everything outside matrix products are float32 always.
+Critics and discriminators use bfloat16 in both passes. The actor's forward pass stays in float32 and only its backward
+pass uses bfloat16: PPO's KL divergence compares means to a hundredth of a standard deviation of 0.02, for which three
+digits are not enough. Parameters, optimisers and everything but matrix products are float32.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 
 
 class Precision(Enum):
-    """How the matrix products of an update are made.
+    """Precision of the matrix products in an update.
 
-    `float32`: exactly. `mixed`: in bfloat16 as the module says. `auto`: mixed where the device is fast at it.
+    `mixed`: bfloat16 as described in this module. `auto`: `mixed` on devices with fast bfloat16, else `float32`.
     """
 
     auto = "auto"
@@ -35,7 +34,7 @@ class Precision(Enum):
 
 
 class Rounding:
-    """Contexts for the two kinds of network.
+    """Contexts for the two kinds of networks.
 
     Args:
         precision: `auto` is resolved for the device.
@@ -46,12 +45,12 @@ class Rounding:
         self._device = device.type
 
     def everything(self) -> AbstractContextManager[Any]:
-        """Inside, linear layers work in bfloat16, forwards and backwards; their outputs are bfloat16."""
+        """Linear layers use bfloat16 in both passes; their outputs are bfloat16."""
         return torch.autocast(self._device, torch.bfloat16, enabled=self._mixed)
 
     @contextmanager
     def gradients(self) -> Iterator[None]:
-        """Inside, linear layers work in float32, but the gradients that pass back through them are rounded."""
+        """Linear layers use float32 in the forward and bfloat16 in the backward pass."""
         if not self._mixed:
             yield
             return
@@ -60,7 +59,7 @@ class Rounding:
 
 
 class _RoundedGradients(TorchFunctionMode):
-    """Replaces `functional.linear`."""
+    """Replaces `functional.linear` by `_Linear`."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -71,7 +70,7 @@ class _RoundedGradients(TorchFunctionMode):
 
 
 class _Linear(torch.autograd.Function):
-    """`x W^T + b` with gradients by products in bfloat16."""
+    """`x W^T + b` with a backward pass in bfloat16."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -82,7 +81,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
-        """Gradients of the three, float32; the bias's is exact."""
+        """float32 gradients of the three arguments; the bias's is not rounded."""
         inputs, weight = ctx.saved_tensors
         rounded = grads[0].bfloat16()
         to_inputs = (rounded @ weight.bfloat16()).float() if ctx.needs_input_grad[0] else None
@@ -91,8 +90,8 @@ class _Linear(torch.autograd.Function):
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
-    """Whether products in bfloat16 are much faster than in float32."""
+    """Whether bfloat16 is much faster than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)  # cards before Ampere emulate it, slowly
+        return torch.cuda.is_bf16_supported(including_emulation=False)  # GPUs before Ampere emulate it slowly
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -15,9 +15,9 @@ class Actor(nn.Module):
     The latent passes through a small network and tanh before it is concatenated with the observation.
 
     Args:
-        obs_size, latent_size, action_size: widths; a latent size of 0 means no latent.
+        obs_size, latent_size, action_size: widths; `latent_size` 0 for no latent.
         hidden: widths of the main network.
-        latent_hidden: widths of the latent's network; the last one is that of its output.
+        latent_hidden: widths of the latent's network, its output included.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Actor(nn.Module):
     def initialize_output(self, action: Tensor) -> None:
         """Make the output of an untrained actor nearly `action (A,)` for every input.
 
-        With a small standard deviation and KL target the mean moves slowly: a start in the middle of every motor's
-        range, with bent knees, would cost the first million samples.
+        With a small standard deviation and KL target the mean changes slowly: zero actions, the middle of every motor's
+        range, mean bent knees, and unlearning them takes a million samples.
         """
         last = self.body[-1]
         assert isinstance(last, nn.Linear)
@@ -74,13 +74,13 @@ class Actor(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Tells demonstrations from imitated windows of motion, and optionally encodes windows as latents.
+    """Discriminates demonstrated from imitated motion windows; optionally encodes windows as latents.
 
     Args:
         window_size: width of a window.
-        condition_size: width of the latent that it is conditioned on; 0 for none.
+        condition_size: width of the latent it is conditioned on; 0 for none.
         encoder_size: width of the encoder's output; 0 for no encoder.
-        hidden: widths of the trunk that discriminator and encoder share.
+        hidden: widths of the trunk, which discriminator and encoder share.
     """
 
     def __init__(self, window_size: int, condition_size: int, encoder_size: int, hidden: Sequence[int]) -> None:
@@ -100,14 +100,11 @@ class Discriminator(nn.Module):
         return self.trunk(normalized)
 
     def logit(self, normalized: Tensor, latent: Tensor) -> Tensor:
-        """`(n,)`: positive where the window looks like a demonstration."""
+        """`(n,)`: positive for windows classified as demonstrations."""
         return self.head(self.features(normalized, latent)).squeeze(-1)
 
     def logit_and_encoding(self, normalized: Tensor, latent: Tensor, rows: int | None = None) -> tuple[Tensor, Tensor]:
-        """`logit (n,)`, and the encoding `(rows, d)`, unit vectors, of the first `rows` windows (None: of all).
-
-        The trunk is evaluated once.
-        """
+        """`logit (n,)` and the encodings `(rows, d)`, unit vectors, of the first `rows` windows (None for all)."""
         assert self.encoder is not None, "this discriminator was built without an encoder"
         features = self.features(normalized, latent)
         return self.head(features).squeeze(-1), functional.normalize(self.encoder(features[:rows]), dim=-1)

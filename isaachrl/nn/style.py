@@ -1,4 +1,4 @@
-"""The style reward: what a discriminator's output on a window of motion is turned into."""
+"""The style reward: a function of the discriminator's output on a motion window."""
 
 from enum import Enum
 
@@ -9,13 +9,13 @@ _MIN_PROBABILITY = 1e-4
 
 
 class DiscriminatorLoss(Enum):
-    """How a discriminator is trained, and the style reward that goes with it.
+    """Loss of the discriminator, with its style reward.
 
-    `cross_entropy`: its output is the logit of being a demonstration; the reward is `-2 log(max(1 - sigmoid, 1e-4))`,
-    0 to 18.4 (the code published with Peng et al. 2022). It is above 0 even for clearly imitated windows, so that
-    staying up is always rewarded.
-    `least_squares`: its target is 1 for demonstrations and -1 for imitated windows; the reward is
-    `max(0, 1 - 0.25 (output - 1)^2)`, 0 to 1 (Peng et al. 2021, Eq. 7 and 8), and 0 for clearly imitated windows.
+    `cross_entropy`: the output is the logit of a demonstration; the reward is `-2 log(max(1 - sigmoid, 1e-4))`, 0 to
+    18.4 (the code published with Peng et al. 2022). It is above 0 for all windows, so that staying upright is always
+    rewarded.
+    `least_squares`: the target is 1 for demonstrations and -1 for imitated windows; the reward is
+    `max(0, 1 - 0.25 (output - 1)^2)`, 0 to 1 (Peng et al. 2021, Eq. 7 and 8); it is 0 for clearly imitated windows.
     """
 
     cross_entropy = "cross_entropy"

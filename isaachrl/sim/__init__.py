@@ -1,4 +1,4 @@
-"""Simulation engines behind one interface of tensors; the only package that imports MuJoCo."""
+"""Simulation engines behind one tensor interface; the only package that imports MuJoCo."""
 
 import logging
 
@@ -6,7 +6,7 @@ import torch
 
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import (
-    headless,  # comes first: MuJoCo reads its choice when it is imported
+    headless,  # comes first: MuJoCo reads MUJOCO_GL on import
     messages,
 )
 from isaachrl.sim.base import Sim
@@ -28,41 +28,41 @@ messages.route()
 
 
 def make_sim(scene: Scene, num_envs: int, engine: str, device: torch.device) -> Sim:
-    """Build the engine by name: `auto` takes `mujoco_warp` on a CUDA device and `mujoco` on the CPU.
+    """Build an engine by name; `auto` is `mujoco_warp` on a CUDA device and `mujoco` on the CPU.
 
     Raises:
-        ConfigError: an unknown engine, one whose packages are not installed, or fewer than one world.
+        ConfigError: unknown engine, missing packages, or fewer than one world.
     """
     if engine not in ENGINES:
-        raise ConfigError(f"sim={engine} is no engine of this version{nearest(engine, ENGINES)}")
+        raise ConfigError(f"sim={engine}: unknown engine{nearest(engine, ENGINES)}")
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
     if engine == "mujoco" or (engine == "auto" and device.type != "cuda"):
         return MujocoSim(scene, num_envs, device)
     try:
-        from isaachrl.sim.warp_sim import WarpSim  # only here: its packages are an extra
+        from isaachrl.sim.warp_sim import WarpSim  # optional dependency
     except ImportError as error:
         raise ConfigError(
             f"sim={engine} on device={device} needs MuJoCo Warp, which cannot be imported ({error}); type"
             f" {INSTALL} to install it, or sim=mujoco device=cpu to simulate on the CPU"
         ) from error
-    log.info("MuJoCo Warp compiles its kernels when they are first used on a machine, which takes a minute or so")
+    log.info("MuJoCo Warp compiles its kernels on first use on a machine, which takes about a minute")
     return WarpSim(scene, num_envs, device)
 
 
 def gpu_engine_obstacle() -> str | None:
-    """Why the GPU engine cannot work here, and what to do about it; None if it can."""
+    """Why the GPU engine cannot run on this machine and how to fix it; None if it can."""
     try:
         from isaachrl.sim.warp_sim import wp
     except ImportError as error:
         return f"MuJoCo Warp, the engine for it, cannot be imported ({error}); type {INSTALL}"
     if not wp.is_cuda_available():
-        return f"NVIDIA Warp {wp.__version__} finds no GPU that it can use; a newer driver may help"
+        return f"NVIDIA Warp {wp.__version__} finds no usable GPU; a newer driver may help"
     return None
 
 
 def load_robot(name: str) -> Robot:
-    """The description of a robot under `assets/`, without building any world.
+    """The description of a robot under `assets/`, without a simulation.
 
     Raises:
         ConfigError: there is no such robot.

@@ -1,4 +1,4 @@
-"""The engine alone, without the tensors around it: what the simulation's own cost is measured against."""
+"""The engines without the tensor interface: the baseline of throughput benchmarks."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 class Bare(Protocol):
-    """An engine alone."""
+    """An engine without the tensor interface."""
 
     def follow(self) -> None:
-        """Take over the simulation's present state, with everything that the next step starts from."""
+        """Copy the simulation's whole state."""
         ...
 
     def step(self, ctrl: Tensor, substeps: int) -> None:
-        """Apply `ctrl (N, A)` for a number of physics steps."""
+        """Apply `ctrl (N, A)` for `substeps` physics steps."""
         ...
 
 
 def bare_engine(sim: Sim) -> Bare:
-    """The engine of a simulation alone, with as many worlds and as many threads."""
+    """A bare engine with the model, number of worlds and threads of a simulation."""
     return BareEngine(sim) if isinstance(sim, MujocoSim) else BareWarp(sim)  # pyright: ignore[reportArgumentType]
 
 
 class BareEngine:
-    """The worlds of a simulation a second time, stepped with nothing copied but the controls.
+    """A second batch of the CPU engine's worlds; a step copies only the controls.
 
     Args:
-        sim: whose model, number of worlds and threads are taken.
+        sim: gives the model, number of worlds and threads.
     """
 
     def __init__(self, sim: MujocoSim) -> None:
@@ -44,41 +44,41 @@ class BareEngine:
 
     @property
     def engine_state(self) -> np.ndarray:
-        """`(N, S)` float64: the engine's own numbers of each world, to be read."""
+        """`(N, S)` float64: the engine's state of each world; read-only."""
         return self._batch.state
 
     def follow(self) -> None:
-        """Take over the simulation's present state, with everything that the next step starts from."""
+        """See `Bare.follow`."""
         self._batch.state[:] = self._sim.engine_state
         self._batch.forward(None)
 
     def step(self, ctrl: Tensor, substeps: int) -> None:
-        """Apply `ctrl (N, A)` for a number of physics steps."""
+        """See `Bare.step`."""
         self._ctrl[:] = ctrl.numpy()
         self._batch.step(None, substeps)
 
 
 class BareWarp:
-    """The worlds of a simulation on the GPU engine a second time: on a GPU, one CUDA graph of plain steps.
+    """A second copy of a Warp simulation; on a GPU its plain physics steps replay as one CUDA graph.
 
     Args:
-        sim: whose scene, number of worlds and device are taken.
+        sim: gives the scene, number of worlds and device.
     """
 
     def __init__(self, sim: "WarpSim") -> None:
         self._sim = sim
-        self._twin = type(sim)(sim.scene, sim.num_envs, sim.device)
+        self._copy = type(sim)(sim.scene, sim.num_envs, sim.device)
 
     def follow(self) -> None:
         """See `Bare.follow`."""
-        self._twin.load_state_dict(self._sim.state_dict())
+        self._copy.load_state_dict(self._sim.state_dict())
 
     def step(self, ctrl: Tensor, substeps: int) -> None:
         """See `Bare.step`."""
-        self._twin.ctrl.copy_(ctrl)
-        self._twin.step_bare(substeps)
+        self._copy.ctrl.copy_(ctrl)
+        self._copy.step_bare(substeps)
 
     @property
     def qpos(self) -> Tensor:
-        """`(N, nq)` where the worlds are."""
-        return self._twin.qpos
+        """`(N, nq)` generalised positions."""
+        return self._copy.qpos

@@ -1,4 +1,4 @@
-"""Where a picture is taken from: pure geometry, no renderer."""
+"""Camera poses: pure geometry, no renderer."""
 
 import math
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import torch
 
 from isaachrl.maths import rotations
 
-RAISED_M = 0.4  # a root so far above where the camera looks stands on the floor, or jumps
+RAISED_M = 0.4  # the camera rises with the root when the root is higher than this above its target
 
 
 @dataclass(frozen=True)
 class View:
-    """A camera that looks at a point.
+    """A fixed camera in MuJoCo's parameters.
 
     Args:
-        lookat_w: `(3,)` the point, m.
-        distance_m: from it to the camera.
-        azimuth_deg: direction of sight about z; 0 looks along x.
-        elevation_deg: -90 looks straight down.
+        lookat_w: `(3,)` target point, m.
+        distance_m: from target to camera.
+        azimuth_deg: viewing direction about z; 0 is along x.
+        elevation_deg: -90 is straight down.
     """
 
     lookat_w: np.ndarray
@@ -29,12 +29,12 @@ class View:
     elevation_deg: float
 
     def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> "View":
-        """See `Camera.view`: one that never moves."""
+        """See `Camera.view`."""
         return self
 
 
 class Camera(Protocol):
-    """Chooses a view from the robot's root; may remember earlier ones to move smoothly."""
+    """Gives a view for the robot's root pose; may depend on earlier calls, for smooth motion."""
 
     def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
         """The view for a root at `(3,)` m with orientation `(4,)`; `aspect` is width over height."""
@@ -46,10 +46,10 @@ class ChaseCamera:
 
     Args:
         distance_m: to the robot.
-        elevation_deg: negative looks down; walls call for a steep view.
-        side_deg: turned from straight behind.
-        lag: share of the way that is left after each frame, in [0, 1).
-        height_m: where the camera looks, above the floor; higher where the robot stands on something.
+        elevation_deg: negative looks down; use a steep view among walls.
+        side_deg: angle from straight behind.
+        lag: smoothing factor per frame, in [0, 1).
+        height_m: of the target above the floor; more if the robot is on a box.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ChaseCamera:
         self._azimuth = 0.0
 
     def restart(self) -> None:
-        """Forget where the robot was: it is somewhere else in the next frame."""
+        """Jump to the robot in the next frame, without smoothing."""
         self._point = None
 
     def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> View:
@@ -78,7 +78,7 @@ class ChaseCamera:
         if self._point is None:
             self._point, self._azimuth = target, heading
         turn = math.remainder(heading - self._azimuth, 2 * math.pi)
-        # the body sways with each step, and one that lies has no heading: the view should not follow
+        # turn slowly, since the root sways with each step, and less when tilted: a lying body has no clear heading
         self._azimuth += (1 - self.lag) * 0.5 * upright * turn
         self._point = target + 0.5 * self.lag * (self._point - target)
         return View(self._point, self.distance_m, math.degrees(self._azimuth) + self.side_deg, self.elevation_deg)

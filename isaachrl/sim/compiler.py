@@ -1,4 +1,4 @@
-"""From the description of a scene to a MuJoCo model."""
+"""Compiles a scene to a MuJoCo model."""
 
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from isaachrl.sim.scene import Control, Integrator, Marker, Scene
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
-SOLVER_ITERATIONS = 50  # lower caps make the two engines drift apart and save nothing: both exit early
+SOLVER_ITERATIONS = 50  # a lower limit makes the engines differ and saves no time: both exit early
 LINE_SEARCH_ITERATIONS = 30
 TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
-ROUGH_GRID_M = 0.25  # between two points of a rough floor
-CAPACITY = (64, 384)  # contacts and constraint rows of a world, for robots that do not say
+ROUGH_GRID_M = 0.25  # spacing of the height field of a rough floor
+CAPACITY = (64, 384)  # default nconmax and njmax
 _INTEGRATORS = {
     Integrator.implicitfast: mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
     Integrator.euler: mujoco.mjtIntegrator.mjINT_EULER,
@@ -27,14 +27,14 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     """Compile a scene to a MuJoCo model: floor, robot, mocap boxes and markers, contact sensors.
 
     Raises:
-        ConfigError: the robot has no MJCF under `assets/`, or a contact body is not one of its bodies.
+        ConfigError: the robot has no MJCF under `assets/`, or no body named like a contact body.
     """
     path = ASSETS / scene.robot / f"{scene.robot}.xml"
     if not path.exists():
         known = sorted(entry.parent.name for entry in ASSETS.glob("*/*.xml"))
         raise ConfigError(f"no robot {scene.robot!r} under assets/ (there are: {', '.join(known)})")
     spec = mujoco.MjSpec.from_file(str(path))
-    spec.stat.extent = 4.0  # in units of it the clipping of pictures is given; the floor's size must not set it
+    spec.stat.extent = 4.0  # the unit of the clipping planes; must not depend on the floor's size
     spec.option.timestep = scene.timestep_s
     spec.option.integrator = _INTEGRATORS[scene.integrator]
     spec.option.iterations = SOLVER_ITERATIONS
@@ -48,23 +48,20 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
         spec.add_sensor(
             name=f"contact_{name}",
             type=mujoco.mjtSensor.mjSENS_CONTACT,
-            reftype=mujoco.mjtObj.mjOBJ_BODY,  # as the second body: the force acts on it, not from it
+            reftype=mujoco.mjtObj.mjOBJ_BODY,  # as second body, so that the force acts on it
             refname=name,
             intprm=[1 << 1, 3, 1],  # data = force, reduce = netforce, one slot
         )
     if scene.control is Control.torque:
         for actuator in spec.actuators:
             actuator.gainprm[0] = 1.0
-            # a share of the motor's damping stays: without any, full torques spin light limbs up without bound
+            # keep some damping: without it, full torques accelerate light limbs without bound
             actuator.biasprm[:3] = [0.0, 0.0, TORQUE_DAMPING * actuator.biasprm[2]]
     return spec.compile()
 
 
 def capacity(scene: Scene, model: mujoco.MjModel) -> tuple[int, int]:
-    """Contacts of the average world and constraint rows of a world that the GPU engine is to have room for.
-
-    What the scene leaves open is taken from the robot's MJCF, where a custom numeric has the same name.
-    """
+    """The GPU engine's nconmax and njmax: the scene's, else custom numerics of the robot's MJCF, else `CAPACITY`."""
     robot = {model.numeric(i).name: int(model.numeric(i).data[0]) for i in range(model.nnumeric)}
     contacts, rows = CAPACITY
     return scene.nconmax or robot.get("nconmax", contacts), scene.njmax or robot.get("njmax", rows)
@@ -79,7 +76,6 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
     material = spec.add_material(name="floor", texrepeat=[1, 1], texuniform=True)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
     world = spec.worldbody
-    # the floor takes part in every collision; walls (conaffinity 1) do too
     floor = world.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[scene.floor_size_m, scene.floor_size_m, 0.1],
         material="floor", rgba=[1, 1, 1, 1], contype=0, conaffinity=1, condim=3, friction=[1, 0.005, 0.0001],
@@ -102,7 +98,7 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
 
 
 def _roughen(spec: mujoco.MjSpec, floor: Any, scene: Scene) -> None:
-    """Make the floor a field of random heights, the same for every model, in the mean as high as the even floor."""
+    """Make the floor a random height field with mean height 0; the same for every model."""
     points = round(2 * scene.floor_size_m / ROUGH_GRID_M) + 1
     heights = np.random.default_rng(0).random(points * points)
     spec.add_hfield(
@@ -115,7 +111,7 @@ def _roughen(spec: mujoco.MjSpec, floor: Any, scene: Scene) -> None:
 
 
 def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:
-    """Add what can be pushed, and the scene's own impedance of contacts."""
+    """Add sliding blocks, and override the contacts' impedance if the scene says so."""
     for block in scene.blocks:
         body = spec.worldbody.add_body(name=block.name, pos=block.pos_m)
         body.add_geom(

@@ -1,8 +1,8 @@
-"""Work of PyTorch and of the GPU engine, recorded once and replayed without Python in between.
+"""Captures PyTorch and engine work as CUDA graphs and replays them.
 
-A recording is a list of CUDA graphs: the engine's own, and one for each stretch of PyTorch work between them. They
-are not one graph, because the engine's solver loops by a condition on the device: to put such a loop into a graph,
-Warp ends the capture under way and begins another, and PyTorch would from there on take its memory outside the graph.
+A recording alternates between the engine's graphs and graphs of the PyTorch work between them. One single graph is not
+possible: the engine's solver loops on a device condition (`wp.capture_while`), for which Warp ends the current capture
+and begins another, and PyTorch would then allocate outside the graph's memory pool.
 """
 
 import contextlib
@@ -17,38 +17,37 @@ T = TypeVar("T")
 
 
 class Recorder:
-    """Records one piece of work.
+    """Captures one function.
 
     Args:
         device: a CUDA device.
-        generator: whose random numbers the work draws; every replay draws new ones.
+        generator: the random generator that the function uses; every replay draws new numbers.
     """
 
     def __init__(self, device: torch.device, generator: torch.Generator) -> None:
         self.device, self.generator = device, generator
-        self.pieces: list[Callable[[], None]] = []
+        self.launches: list[Callable[[], None]] = []
 
     def record(self, work: Callable[[], T]) -> T:
-        """Record the work; nothing is computed, and what is returned holds its numbers after every `replay`.
+        """Capture the function without computing anything; every `replay` updates the tensors of its result.
 
         Raises:
-            RecordError: the work does something that no recording can hold.
-            RuntimeError: it waits for the device, or CUDA refuses it for another reason. The generators go on drawing
-                from where they were.
+            RecordError: the function calls something that cannot be captured.
+            RuntimeError: it synchronizes with the device, or CUDA fails otherwise. The generators keep their state.
         """
         self._pool = torch.cuda.graph_pool_handle()
         torch.cuda.synchronize(self.device)
-        states = [(one, one.get_state()) for one in (self.generator, default_generator(self.device))]
+        states = [(g, g.get_state()) for g in (self.generator, default_generator(self.device))]
         try:
             with torch.cuda.stream(torch.cuda.Stream(self.device)):
                 return self._record(work)
         except BaseException:
             for generator, state in states:
-                _renew(generator, state)
+                _restore(generator, state)
             raise
 
     def _record(self, work: Callable[[], T]) -> T:
-        """Capture with the garbage collector off: memory freed in the middle of it would break it."""
+        """Capture with the garbage collector off: freeing memory during a capture breaks it."""
         gc.collect()
         collecting = gc.isenabled()
         gc.disable()
@@ -58,7 +57,7 @@ class Recorder:
             try:
                 result = work()
             except BaseException:
-                with contextlib.suppress(RuntimeError):  # it would say only that the capture has failed
+                with contextlib.suppress(RuntimeError):  # would hide the cause
                     self._end()
                 raise
             self._end()
@@ -69,13 +68,13 @@ class Recorder:
                 gc.enable()
 
     def insert(self, launch: Callable[[], None]) -> None:
-        """Put work of the engine here: it is launched at this place of every replay."""
+        """Insert a launch of the engine's own graph at this point of the recording."""
         self._end()
-        self.pieces.append(launch)
+        self.launches.append(launch)
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a graph of PyTorch work."""
+        """Begin a graph of PyTorch operations."""
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(self.generator)
         self._graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
@@ -83,24 +82,23 @@ class Recorder:
     def _end(self) -> None:
         """End it."""
         self._graph.capture_end()
-        self.pieces.append(self._graph.replay)
+        self.launches.append(self._graph.replay)
 
     def replay(self) -> None:
-        """Do the recorded work on the present stream."""
-        for piece in self.pieces:
-            piece()
+        """Launch all graphs on the current stream."""
+        for launch in self.launches:
+            launch()
 
 
 def default_generator(device: torch.device) -> torch.Generator:
-    """The generator of a CUDA device that is drawn from where none is named; every capture takes it in."""
+    """The default generator of a CUDA device; every capture registers it."""
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
-def _renew(generator: torch.Generator, state: torch.Tensor) -> None:
-    """Give a generator a new inside, at that state.
+def _restore(generator: torch.Generator, state: torch.Tensor) -> None:
+    """Replace a generator's inner state object, in place.
 
-    Up to PyTorch 2.12 a capture that fails leaves the generators in it believing that it goes on, and they refuse to
-    draw. Whoever holds a generator keeps it: only what it points to is exchanged.
+    Up to PyTorch 2.12, generators registered in a capture that fails stay in capture mode and raise on use.
     """
     fresh = torch.Generator(generator.device)
     fresh.set_state(state)
@@ -109,32 +107,32 @@ def _renew(generator: torch.Generator, state: torch.Tensor) -> None:
 
 @contextlib.contextmanager
 def host_waits(device: torch.device) -> Iterator[list[str]]:
-    """Inside, work runs as ever; afterwards the list holds the lines, `file:line`, that waited for the device.
+    """Context whose list holds, after it, the `file:line` of every synchronization with a CUDA device.
 
-    PyTorch warns of them. It could raise instead, but that would leave a step half done. On the CPU nothing waits.
+    PyTorch's sync debug mode warns of them; its `error` mode would abort a step half-way.
     """
-    found: list[str] = []
+    locations: list[str] = []
     if device.type != "cuda":
-        yield found
+        yield locations
         return
     mode = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            yield found
+            yield locations
         finally:
             torch.cuda.set_sync_debug_mode(mode)
-    for one in caught:
-        if "synchronizing CUDA operation" in str(one.message):
-            found.append(f"{one.filename}:{one.lineno}")
+    for warning in caught:
+        if "synchronizing CUDA operation" in str(warning.message):
+            locations.append(f"{warning.filename}:{warning.lineno}")
         else:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 _ACTIVE: list[Recorder] = []
 
 
 def recording() -> Recorder | None:
-    """The recording under way, if there is one."""
+    """The current recording, if any."""
     return _ACTIVE[-1] if _ACTIVE else None

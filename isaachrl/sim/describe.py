@@ -1,4 +1,4 @@
-"""A `Robot` read from a compiled model, and the hash by which a skill knows its robot again."""
+"""Reads a `Robot` from a compiled model, with the hash that ties a skill to its robot."""
 
 import hashlib
 from typing import Any
@@ -10,10 +10,10 @@ import torch
 from isaachrl.errors import ConfigError
 from isaachrl.sim.robot import HASH_PREFIX, Joint, Robot
 
-_DIGITS = 6  # of a number that count: compilers and processors differ in later ones
+_DIGITS = 6  # significant digits that are hashed: compilers and processors differ in later ones
 
-# What decides how a robot moves, field by field of the model. Inertias go in as whole tensors: which axes an engine
-# calls principal is chance where two of them are alike.
+# The model fields that determine how a robot moves. Inertias are hashed as full tensors, because the principal axes are
+# ambiguous where two moments are equal.
 _FIELDS = {
     "body": ("pos", "quat", "mass", "ipos", "gravcomp"),
     "jnt": ("type", "axis", "pos", "stiffness", "limited", "range", "actfrclimited", "actfrcrange", "margin"),
@@ -32,8 +32,8 @@ def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
     """Read a `Robot` from a compiled model: the tree under the first free joint.
 
     Raises:
-        ConfigError: the model has no free root, a joint that a `Robot` cannot hold, or a degree of freedom without
-            exactly one motor of gear 1, in model order, whose range is known.
+        ConfigError: the model has no free root, an unsupported joint, or motors other than one of gear 1 with a known
+            range for each degree of freedom, in model order.
     """
     roots = [j for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
     if not roots or model.jnt_qposadr[roots[0]] != 0:
@@ -42,16 +42,16 @@ def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
     ids = [b for b in range(model.nbody) if model.body_rootid[b] == root_body]
     index = {body: i for i, body in enumerate(ids)}
     moving = [j for j in range(model.njnt) if j != roots[0] and int(model.jnt_bodyid[j]) in index]
-    _refuse_joints(model, name, moving)
+    _check_joints(model, name, moving)
     joints = tuple(_joint(model, j, index) for j in moving)
     dof_names = [dof for joint in joints for dof in _dof_names(joint)]
-    at_rest = np.array(ids)[:, None] == root_body  # the root stands where its coordinates say
+    is_root = np.array(ids)[:, None] == root_body  # its pose is qpos, not body_pos
     return Robot(
         name=name,
         body_names=tuple(model.body(b).name for b in ids),
         parents=tuple(index.get(int(model.body_parentid[b]), -1) for b in ids),
-        local_pos_m=torch.tensor(np.where(at_rest, 0.0, model.body_pos[ids])).float(),
-        local_quat=torch.tensor(np.where(at_rest, [1.0, 0.0, 0.0, 0.0], model.body_quat[ids])).float(),
+        local_pos_m=torch.tensor(np.where(is_root, 0.0, model.body_pos[ids])).float(),
+        local_quat=torch.tensor(np.where(is_root, [1.0, 0.0, 0.0, 0.0], model.body_quat[ids])).float(),
         joints=joints,
         dof_names=tuple(dof_names),
         dof_range_rad=_motor_ranges(model, name, joints, moving),
@@ -63,7 +63,7 @@ def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
 
 
 def _joint(model: mujoco.MjModel, j: int, index: dict[int, int]) -> Joint:
-    """Describe joint `j`; positions and dofs are counted after the root's."""
+    """Describe joint `j`, with qpos and dof slices relative to those after the root's."""
     ball = model.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL
     qpos, dof = int(model.jnt_qposadr[j]) - 7, int(model.jnt_dofadr[j]) - 6
     x, y, z = (float(value) for value in model.jnt_axis[j])
@@ -80,26 +80,26 @@ def _joint(model: mujoco.MjModel, j: int, index: dict[int, int]) -> Joint:
 
 
 def _dof_names(joint: Joint) -> list[str]:
-    """A hinge's own name; of a ball joint one for each axis."""
+    """A hinge's own name; for a ball joint one name per axis."""
     return [f"{joint.name}_{axis}" for axis in "xyz"] if joint.ball else [joint.name]
 
 
-def _refuse_joints(model: mujoco.MjModel, name: str, moving: list[int]) -> None:
-    """Refuse joints that a `Robot` cannot hold: sliding ones, several on one body, hinges measured from elsewhere.
+def _check_joints(model: mujoco.MjModel, name: str, moving: list[int]) -> None:
+    """Check for unsupported joints.
 
     Raises:
-        ConfigError: which one, on which body, and what to write instead.
+        ConfigError: a slide joint, several joints on one body, or a hinge with `ref`.
     """
     on_body: dict[int, str] = {}
     for j in moving:
         joint, body = model.joint(j).name or f"number {j}", int(model.jnt_bodyid[j])
         where = f"robot {name!r}: joint {joint!r} of body {model.body(body).name!r}"
         if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_SLIDE:
-            raise ConfigError(f'{where} slides; only joints that turn are known: write type="hinge" or type="ball"')
+            raise ConfigError(f'{where} slides; write type="hinge" or type="ball"')
         if body in on_body:
             raise ConfigError(
-                f'{where} moves a body that {on_body[body]!r} moves already; write one joint of type="ball" for both,'
-                " or give each a body of its own, the one inside the other"
+                f"{where} moves a body that already has the joint {on_body[body]!r}; write one joint of"
+                ' type="ball" for both, or give each a body of its own, one inside the other'
             )
         on_body[body] = joint
         rest = float(model.qpos0[model.jnt_qposadr[j]])
@@ -114,43 +114,45 @@ def _motor_ranges(model: mujoco.MjModel, name: str, joints: tuple[Joint, ...], m
     """Anatomical range `(D, 2)` in rad of each motor's axis: its `user` pair, else the range of its hinge.
 
     Raises:
-        ConfigError: the motors are not one for each degree of freedom, or one of them has no range.
+        ConfigError: there is not one motor for each degree of freedom, or one has no range.
     """
-    wanted = [
+    dofs = [
         (dof, j, i, joint) for j, joint in zip(moving, joints, strict=True) for i, dof in enumerate(_dof_names(joint))
     ]
-    actuators, dof_names = tuple(model.actuator(a).name for a in range(model.nu)), tuple(dof for dof, *_ in wanted)
+    actuators, dof_names = tuple(model.actuator(a).name for a in range(model.nu)), tuple(dof for dof, *_ in dofs)
     if actuators != dof_names:
         raise ConfigError(f"robot {name!r}: motors {actuators} must be named and ordered as its dofs {dof_names}")
     ranges = []
-    for a, (dof, j, axis, joint) in enumerate(wanted):
+    for a, (dof, j, axis, joint) in enumerate(dofs):
         where = f"robot {name!r}: motor {dof!r} of body {model.body(model.jnt_bodyid[j]).name!r}"
         gear = " ".join(f"{float(i == axis):g}" for i in range(3 if joint.ball else 1))
         unit = np.eye(6)[axis]
         turns = model.actuator_trntype[a] == mujoco.mjtTrn.mjTRN_JOINT and model.actuator_trnid[a, 0] == j
         if not turns or (model.actuator_gear[a][: 3 if joint.ball else 1] != unit[: 3 if joint.ball else 1]).any():
             raise ConfigError(f'{where} must act on its joint by itself: write joint="{joint.name}" gear="{gear}"')
-        given = model.actuator_user[a, :2] if model.nuser_actuator >= 2 else np.zeros(2)
-        if not given.any() and not joint.ball and model.jnt_limited[j]:
-            given = model.jnt_range[j]
-        if not given[0] < given[1]:
-            said = f"has no range (user is {given.tolist()})"
+        low_high = model.actuator_user[a, :2] if model.nuser_actuator >= 2 else np.zeros(2)
+        if not low_high.any() and not joint.ball and model.jnt_limited[j]:
+            low_high = model.jnt_range[j]
+        if not low_high[0] < low_high[1]:
             other = "" if joint.ball else ", or give its joint a range"
-            raise ConfigError(f'{where} {said}; write user="LOW HIGH" in radians on the motor{other}')
-        ranges.append(given)
+            raise ConfigError(
+                f"{where} has no range (user is {low_high.tolist()}); write"
+                f' user="LOW HIGH" in radians on the motor{other}'
+            )
+        ranges.append(low_high)
     return torch.tensor(np.array(ranges).reshape(-1, 2)).float()
 
 
 def _effort_limits(model: mujoco.MjModel) -> torch.Tensor:
-    """Largest force `(D,)` of each motor, infinite where none is given."""
+    """Largest force `(D,)` of each motor; infinite without `forcerange`."""
     limited = np.asarray(model.actuator_forcelimited, bool)
     return torch.tensor(np.where(limited, model.actuator_forcerange[:, 1], np.inf)).float()
 
 
 def _hash(model: mujoco.MjModel, ids: list[int], joints: list[int]) -> str:
-    """Hash of what a controller depends on: see `_FIELDS`, inertias, motor ranges and what no pair of bodies touches.
+    """Hash of what a controller depends on: `_FIELDS`, inertias, motor ranges and contact exclusions.
 
-    The scene's own part (clock, solver, softness of contacts) stays out, so that a skill can enter other scenes.
+    Time step, solver and contact softness belong to the scene and are left out: a skill may be used in other scenes.
     """
     rows: dict[str, Any] = {
         "body": ids, "jnt": joints, "actuator": range(model.nu),
@@ -161,8 +163,9 @@ def _hash(model: mujoco.MjModel, ids: list[int], joints: list[int]) -> str:
     for kind, fields in _FIELDS.items():
         for field in fields:
             values = getattr(model, f"{kind}_{field}")[list(rows[kind])]
-            # where the root stands at first says nothing of how it moves
-            digest.update(_digits(values[1:] if kind == "body" and field in ("pos", "quat") else values))
+            if kind == "body" and field in ("pos", "quat"):
+                values = values[1:]  # the root's initial pose does not matter
+            digest.update(_digits(values))
     digest.update(_digits(_inertias(model, ids)))
     digest.update(_digits(model.actuator_user))
     digest.update(_digits(model.exclude_signature))
@@ -180,6 +183,6 @@ def _inertias(model: mujoco.MjModel, ids: list[int]) -> np.ndarray:
 
 
 def _digits(values: Any) -> bytes:
-    """Numbers as text, rounded against noise; what is nearly nothing is nothing."""
+    """Numbers as text, rounded to 9 decimals and `_DIGITS` digits."""
     numbers = np.round(np.asarray(values, np.float64), 9) + 0.0  # no negative zeros
     return ",".join(f"{number:.{_DIGITS}g}" for number in numbers.flat).encode() + b";"

@@ -1,7 +1,7 @@
-"""Which OpenGL offscreen rendering takes. MuJoCo reads the choice when it is imported, so this comes before.
+"""Sets `MUJOCO_GL` for offscreen rendering; must run before MuJoCo is imported.
 
-Nothing is drawn on a screen here, so a display is of no use: EGL is preferred, software OSMesa comes next. MuJoCo
-cannot even be imported when the library of its choice is missing, so a choice that cannot be loaded is replaced.
+EGL is preferred, then software rendering by OSMesa. Importing MuJoCo fails if the chosen library is missing, so a
+choice that cannot be loaded is replaced.
 """
 
 import ctypes
@@ -16,21 +16,21 @@ _OTHERS = ("glfw", "glx", "disable", "disabled", "off", "false", "0")
 
 
 def choose(environment: Mapping[str, str], loadable: Callable[[str], bool]) -> str:
-    """The value for `MUJOCO_GL`: what the user set if it can work, else what can, else `disable`.
+    """The value for `MUJOCO_GL`: the user's if it can be loaded, else the first that can, else `disable`.
 
     Args:
-        environment: the process's variables.
-        loadable: whether the offscreen library of that name is there.
+        environment: environment variables.
+        loadable: whether an offscreen library can be loaded, by name.
     """
-    wanted = environment.get(VARIABLE, "").lower().strip()
-    if wanted in _OTHERS:
-        return wanted
-    order = [wanted, *_OFFSCREEN] if wanted in _OFFSCREEN else list(_OFFSCREEN)
+    backend = environment.get(VARIABLE, "").lower().strip()
+    if backend in _OTHERS:
+        return backend
+    order = [backend, *_OFFSCREEN] if backend in _OFFSCREEN else list(_OFFSCREEN)
     return next((name for name in order if loadable(name)), "disable")
 
 
 def is_loadable(name: str) -> bool:
-    """Whether the library behind `egl` or `osmesa` can be loaded."""
+    """Whether the library of `egl` or `osmesa` can be loaded."""
     stem = _LIBRARIES[name]
     for candidate in (stem, f"{stem}.8", f"{stem}.6"):
         try:

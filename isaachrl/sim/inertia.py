@@ -1,4 +1,4 @@
-"""Where a robot's mass sits, read from the compiled model."""
+"""Masses and centres of mass of a robot's bodies."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RobotBody:
-    """A robot together with its masses.
+    """A robot with its masses.
 
     Args:
         robot: the tree of B bodies and its joints.
@@ -40,7 +40,7 @@ def body_masses(model: mujoco.MjModel, body_names: tuple[str, ...] | None = None
 
 
 def load_robot_body(name: str) -> RobotBody:
-    """A robot under `assets/` and its masses, without building any world.
+    """A robot under `assets/` with its masses, without a simulation.
 
     Raises:
         ConfigError: there is no such robot.

@@ -1,4 +1,4 @@
-"""What MuJoCo warns of goes to the log; its own handler would write MUJOCO_LOG.TXT into the working folder."""
+"""Routes MuJoCo's warnings to the log; its own handler writes MUJOCO_LOG.TXT into the working folder."""
 
 import logging
 import re
@@ -7,20 +7,17 @@ import mujoco
 
 log = logging.getLogger(__name__)
 
-_TOLD: set[str] = set()
+_LOGGED: set[str] = set()
 
 
 def warn(message: str) -> None:
-    """Log a warning of MuJoCo's, unless one that differs in numbers alone has been logged: each world has its own.
-
-    Worlds that break are counted in any case, as `Sim.num_diverged`. Threads of the engine call this.
-    """
+    """Log a warning of MuJoCo once, ignoring the numbers in it; called from the engine's threads."""
     kind = re.sub(r"[-+.\d]+", "", message)
-    if kind not in _TOLD:
-        _TOLD.add(kind)
+    if kind not in _LOGGED:
+        _LOGGED.add(kind)
         log.warning("MuJoCo: %s (warnings of this kind are not repeated)", message.strip())
 
 
 def route() -> None:
-    """From here on MuJoCo's warnings reach `warn`."""
+    """Make MuJoCo call `warn`."""
     mujoco.set_mju_user_warning(warn)

@@ -1,4 +1,4 @@
-"""Pictures of a scene without a screen."""
+"""Offscreen rendering of a scene."""
 
 import copy
 import os
@@ -16,41 +16,40 @@ from isaachrl.sim.shadows import SUN, Shade, body_shade, box_shade, capsules
 
 INSTALL = (
     "install libegl1 (apt-get install libegl1 libgl1), or libosmesa6 for software rendering and set MUJOCO_GL=osmesa;"
-    " video=false does without pictures"
+    " video=false records none"
 )
 MAX_GEOMS = 4000
-FINE = 2  # drawn so many times larger, then averaged: smooth edges for less than the renderer's own
-PLANES_M = (0.04, 1000.0)  # nearest and farthest that is drawn
-LIGHTS = ((SUN, 0.5), (np.array([-0.6, -0.4, -0.5]), 0.25))  # where they shine to, how bright: sun and sky
+FINE = 2  # supersampling factor: cheaper than the renderer's own antialiasing
+PLANES_M = (0.04, 1000.0)  # near and far clipping planes
+LIGHTS = ((SUN, 0.5), (np.array([-0.6, -0.4, -0.5]), 0.25))  # direction and brightness of sun and sky
 AMBIENT = 0.5
-FLOOR_GREY = 0.8  # of the plain floor that the painted one replaces
-FLOOR_BASE = 255 * FLOOR_GREY * (AMBIENT + sum(share * -way[2] / np.linalg.norm(way) for way, share in LIGHTS))
-DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's: only a geom of exactly this colour has that of its material
-LEVEL_M = 0.004  # what is less high than that is floor
-STAND_M = 0.1  # a box is underfoot if its top is higher than the floor by that much
+FLOOR_GREY = 0.8  # of the plain floor, which `floor_and_sky` replaces
+FLOOR_BASE = 255 * FLOOR_GREY * (AMBIENT + sum(bright * -to[2] / np.linalg.norm(to) for to, bright in LIGHTS))
+DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's default: only geoms of exactly this colour take their material's
+LEVEL_M = 0.004  # tolerance for pixels to belong to a horizontal plane
+STAND_M = 0.1  # least height of a box that the robot may stand on
 
 
 Source = mujoco.MjModel | Scene
 
 
 def any_thread_draws() -> bool:
-    """Whether contexts can be made in any thread: offscreen ones can; those of GLFW are the main thread's alone."""
+    """Whether OpenGL contexts work in any thread: offscreen ones do, GLFW's only in the main thread."""
     kind = getattr(mujoco, "GLContext", None)
     return kind is not None and kind.__module__.rsplit(".", 1)[-1] in ("egl", "osmesa", "cgl")
 
 
 class SceneRenderer:
-    """Draws one world from its coordinates; it never touches a running simulation.
+    """Draws one world from its generalised positions, independently of any simulation.
 
-    An OpenGL context belongs to the thread that made it: use and close a renderer where it was made.
+    Use and close a renderer in the thread that created it, to which its OpenGL context belongs.
 
     Args:
-        source: a compiled model (a copy of it is taken) or a scene.
-        width: of the pictures, pixels.
-        height: of the pictures, pixels.
+        source: a compiled model, which is copied, or a scene.
+        width, height: of the pictures, pixels.
 
     Raises:
-        RenderError: no OpenGL works here; the message says what to install.
+        RenderError: no OpenGL works; the message says what to install.
     """
 
     def __init__(self, source: Source, width: int = 640, height: int = 480) -> None:
@@ -67,7 +66,7 @@ class SceneRenderer:
         self._shades: list[tuple[bytes, Shade | None]] = [(b"", None), (b"", None)]
 
     def _prepare(self) -> None:
-        """Set the copied model up for drawing, and sort its geoms."""
+        """Set the rendering options of the copied model, and sort its geoms."""
         model = self.model
         visual, extent = model.vis, max(model.stat.extent, 1e-3)
         visual.global_.offwidth, visual.global_.offheight = FINE * self.width, FINE * self.height
@@ -75,31 +74,31 @@ class SceneRenderer:
         visual.map.znear, visual.map.zfar = (plane / extent for plane in PLANES_M)
         visual.headlight.active = 0
         flat = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_bodyid == 0)
-        self._even = bool(flat.any())
-        self._level = LEVEL_M if self._even else float(model.hfield_size[:, 2].max(initial=LEVEL_M))
+        self._is_flat = bool(flat.any())
+        self._floor_tolerance_m = LEVEL_M if self._is_flat else float(model.hfield_size[:, 2].max(initial=LEVEL_M))
         model.geom_matid[flat], model.geom_rgba[flat], model.geom_size[flat] = -1, (*3 * (FLOOR_GREY,), 1.0), 0.0
         alpha = model.geom_rgba[:, 3].copy()
-        made_of = np.flatnonzero((model.geom_matid >= 0) & (alpha > 0))
-        alpha[made_of] = model.mat_rgba[model.geom_matid[made_of], 3]
-        model.geom_rgba[made_of] = DEFAULT_RGBA  # the material's own colours, whatever the robot's defaults
+        textured = np.flatnonzero((model.geom_matid >= 0) & (alpha > 0))
+        alpha[textured] = model.mat_rgba[model.geom_matid[textured], 3]
+        model.geom_rgba[textured] = DEFAULT_RGBA  # let the material's colour win over the robot's default rgba
         drawn = (model.geom_group < 3) & (alpha > 0) & (model.geom_bodyid > 0)
         robot = model.body_rootid[model.geom_bodyid] == 1
         self._body = np.flatnonzero(drawn & robot)
         self._boxes = np.flatnonzero(drawn & ~robot & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX))
-        stands = model.body_mocapid[model.geom_bodyid[self._boxes]] >= 0
-        self._standing, self._sliding = self._boxes[stands], self._boxes[~stands]
+        is_mocap = model.body_mocapid[model.geom_bodyid[self._boxes]] >= 0
+        self._fixed_boxes, self._sliding_boxes = self._boxes[is_mocap], self._boxes[~is_mocap]
         self._ends, self._radius = capsules(model, self._body)
 
     def _create(self) -> tuple[mujoco.GLContext, mujoco.MjrContext]:
-        """An OpenGL context, or an error that says how to get one."""
-        chosen = os.environ.get(VARIABLE, "")
+        """Create the OpenGL and MuJoCo contexts."""
         try:
             gl = mujoco.GLContext(FINE * self.width, FINE * self.height)
             gl.make_current()
             context = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_100)
         except Exception as error:  # each platform fails in its own way
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RenderError(f"no renderer works here (MUJOCO_GL={chosen}: {reason}); {INSTALL}") from error
+            backend = os.environ.get(VARIABLE, "")
+            raise RenderError(f"no renderer works here (MUJOCO_GL={backend}: {reason}); {INSTALL}") from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
         context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return gl, context
@@ -108,9 +107,9 @@ class SceneRenderer:
         """One picture `(height, width, 3)` uint8.
 
         Args:
-            qpos: `(nq,)` coordinates; the robot's root first.
+            qpos: `(nq,)` generalised positions; the robot's root first.
             mocap_pos_w: `(M, 3)` boxes and markers.
-            camera: where it is taken from.
+            camera: gives the view.
         """
         self._data.qpos[:] = qpos
         if self.model.nmocap:
@@ -127,7 +126,7 @@ class SceneRenderer:
         self._gl.free()
 
     def _draw(self, view: View) -> None:
-        """Let OpenGL draw bodies, and a floor and a sky of one colour each."""
+        """Render bodies with a plain floor and sky."""
         camera = mujoco.MjvCamera()
         camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         camera.lookat[:] = view.lookat_w
@@ -146,23 +145,23 @@ class SceneRenderer:
         mujoco.mjr_readPixels(self._colour, self._depth, whole, self._context)
 
     def _complete(self) -> np.ndarray:
-        """Make the drawing smaller, and put floor, sky and shadows into it."""
+        """Downsample the rendering, and add floor, sky and shadows."""
         camera, size = self._scene.camera[0], (self.width, self.height)
         tangent = float(camera.frustum_top / camera.frustum_near)
-        pos_w = (self._scene.camera[0].pos + self._scene.camera[1].pos) / 2  # of two eyes
+        pos_w = (self._scene.camera[0].pos + self._scene.camera[1].pos) / 2  # MuJoCo has a stereo pair
         rays, fine = (
             Rays(pos_w, camera.forward, camera.up, tangent, (times * size[0], times * size[1])) for times in (1, FINE)
         )
-        picture = _smaller(self._colour[::-1])
-        near = self._depth[::-1]
-        bare = near <= (self._stored(fine.nearness(LEVEL_M)) if self._even else 0.0)
-        plain = np.where(fine.nearness(0.0) > 1.0 / PLANES_M[1], FLOOR_BASE, 0.0) if self._even else 0.0
+        picture = _downsample(self._colour[::-1])
+        depth = self._depth[::-1]
+        background = depth <= (self._depth_values(fine.nearness(LEVEL_M)) if self._is_flat else 0.0)
+        plain = np.where(fine.nearness(0.0) > 1.0 / PLANES_M[1], FLOOR_BASE, 0.0) if self._is_flat else 0.0
         floor = floor_and_sky(rays, self._box_shades())
         floor -= np.broadcast_to(plain, FINE * self.height).reshape(-1, FINE).mean(1).astype(np.float32)[:, None]
-        floor *= _smaller(bare[..., None])[0]
+        floor *= _downsample(background[..., None])[0]
         picture += floor
-        for height_m in self._grounds():
-            self._throw(picture, near, rays, fine, height_m)
+        for height_m in self._ground_heights_m():
+            self._add_body_shadow(picture, depth, rays, fine, height_m)
         picture += 0.5
         np.clip(picture, 0.0, 255.0, out=picture)
         result = np.empty((self.height, self.width, 3), np.uint8)
@@ -170,52 +169,52 @@ class SceneRenderer:
             result[..., channel] = picture[channel]
         return result
 
-    def _stored(self, nearness: np.ndarray) -> np.ndarray:
-        """What the depth buffer holds `(H, 1)` for one over the depth of each row."""
+    def _depth_values(self, nearness: np.ndarray) -> np.ndarray:
+        """Depth buffer values `(H, 1)` for the inverse depth of each row."""
         near, far = PLANES_M
         return np.maximum(near / (far - near) * (far * nearness - 1.0), 0.0).astype(np.float32)[:, None]
 
     def _box_shades(self) -> list[Shade]:
-        """Light that boxes take from the floor: of those that stand, and of those that slide; kept while none moves."""
-        for index, boxes in enumerate((self._standing, self._sliding) if self._even else ()):
+        """Shadows of fixed and of sliding boxes on an even floor, cached until one moves."""
+        for index, boxes in enumerate((self._fixed_boxes, self._sliding_boxes) if self._is_flat else ()):
             middle, half = self._data.geom_xpos[boxes], self.model.geom_size[boxes]
-            place, _ = self._shades[index]
-            if place != middle.tobytes():
-                there = middle[:, 2] + half[:, 2] > 0.0  # what is not needed waits under the floor
-                low, high = (middle - half)[there], (middle + half)[there]
+            key, _ = self._shades[index]
+            if key != middle.tobytes():
+                visible = middle[:, 2] + half[:, 2] > 0.0  # unused boxes are kept below the floor
+                low, high = (middle - half)[visible], (middle + half)[visible]
                 self._shades[index] = (middle.tobytes(), box_shade(low, high) if len(low) else None)
         return [shade for _, shade in self._shades if shade is not None]
 
-    def _grounds(self) -> list[float]:
-        """Heights of what the body's shadow falls on: the floor, and the top of a box underfoot."""
+    def _ground_heights_m(self) -> list[float]:
+        """Heights of the planes with the body's shadow: the floor, and the top of a box below the root."""
         root, middle = self._data.xpos[1], self._data.geom_xpos[self._boxes]
         half = self.model.geom_size[self._boxes]
         under = (np.abs(root - middle)[:, :2] < half[:, :2]).all(1) & (middle[:, 2] + half[:, 2] < root[2])
         top = float((middle + half)[under, 2].max(initial=0.0))
         return [0.0, top] if top > STAND_M else [0.0]
 
-    def _throw(self, picture: np.ndarray, near: np.ndarray, rays: Rays, fine: Rays, height_m: float) -> None:
-        """Darken `picture (3, H, W)` where the body's shadow falls on a level plane, as far as that is seen."""
+    def _add_body_shadow(self, picture: np.ndarray, depth: np.ndarray, rays: Rays, fine: Rays, height_m: float) -> None:
+        """Darken `picture (3, H, W)` where the body's shadow falls on the visible part of a horizontal plane."""
         if not len(self._body):
             return
-        pose, turn = self._data.geom_xpos[self._body], self._data.geom_xmat[self._body].reshape(-1, 1, 3, 3)
-        ends = pose[:, None] + (turn @ self._ends[..., None])[..., 0]
+        pos, rot = self._data.geom_xpos[self._body], self._data.geom_xmat[self._body].reshape(-1, 1, 3, 3)
+        ends = pos[:, None] + (rot @ self._ends[..., None])[..., 0]
         shade = body_shade(ends, self._radius, height_m)
         corners = np.pad(shade.corners(), ((0, 0), (0, 1)), constant_values=height_m)
         rows, columns = rays.window(corners)
         if rows.start == rows.stop or columns.start == columns.stop:
             return
-        finer = [slice(FINE * one.start, FINE * one.stop) for one in (rows, columns)]
-        level = self._level if height_m == 0.0 else LEVEL_M
-        seen = near[finer[0], finer[1]]
-        there = seen >= self._stored(fine.nearness(height_m - level))[finer[0]]
-        there &= seen <= self._stored(fine.nearness(height_m + level))[finer[0]]
-        taken = shade.at(*rays.points(rows, columns, height_m)) * _smaller(there[..., None])[0]
-        picture[:, rows, columns] *= 1.0 - taken
+        fine_rows, fine_columns = (slice(FINE * part.start, FINE * part.stop) for part in (rows, columns))
+        tolerance_m = self._floor_tolerance_m if height_m == 0.0 else LEVEL_M
+        part = depth[fine_rows, fine_columns]
+        on_plane = part >= self._depth_values(fine.nearness(height_m - tolerance_m))[fine_rows]
+        on_plane &= part <= self._depth_values(fine.nearness(height_m + tolerance_m))[fine_rows]
+        shadow = shade.at(*rays.points(rows, columns, height_m)) * _downsample(on_plane[..., None])[0]
+        picture[:, rows, columns] *= 1.0 - shadow
 
 
-def _smaller(picture: np.ndarray) -> np.ndarray:
-    """Means over squares of four pixels: `(2H, 2W, C)` uint8 or bool to `(C, H, W)`."""
+def _downsample(picture: np.ndarray) -> np.ndarray:
+    """Means over squares of `FINE` x `FINE` pixels: `(2H, 2W, C)` uint8 or bool to `(C, H, W)`."""
     height, width, channels = picture.shape
     rows = picture[0::FINE].astype(np.uint16)
     rows += picture[1::FINE]

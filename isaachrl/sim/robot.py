@@ -1,11 +1,11 @@
-"""What a robot is made of, read from the compiled model by name: nothing here is typed in by hand."""
+"""The description of a robot, read from a compiled model."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-HASH_PREFIX = "2-"  # of a `model_hash`: which version of what goes into it; the first had no prefix
+HASH_PREFIX = "2-"  # version of `model_hash`; version 1 has no prefix
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Joint:
     Args:
         name: the joint's name in the MJCF.
         body: index of the body it moves, among the robot's bodies.
-        ball: three degrees of freedom (a quaternion in qpos) or one (an angle).
+        ball: a ball joint (3 degrees of freedom, a quaternion in qpos); else a hinge.
         axis: `(3,)` hinge axis in the body's frame; unused for a ball.
-        anchor_m: `(3,)` the point about which the body turns, in the body's frame.
-        qpos: slice of the joint's coordinates in the robot's joint positions (after the root's 7).
-        dof: slice of its degrees of freedom in the robot's joint velocities (after the root's 6).
+        anchor_m: `(3,)` position of the joint in the body's frame.
+        qpos: slice of its coordinates in `Sim.joint_pos`.
+        dof: slice of its degrees of freedom in `Sim.joint_vel`.
     """
 
     name: str
@@ -33,21 +33,21 @@ class Joint:
 
 @dataclass(frozen=True)
 class Robot:
-    """A tree of bodies on a free root, its joints and its motors. Pure data, shared by every part of the library.
+    """A tree of bodies on a free root, its joints and its motors.
 
     Args:
         name: the asset's name, such as `humanoid`.
         body_names: the B bodies, root first, parents before children.
         parents: `(B,)` index of each body's parent; -1 for the root.
-        local_pos_m: `(B, 3)` each body's origin in its parent's frame, its joint at rest.
-        local_quat: `(B, 4)` each body's frame in its parent's, its joint at rest.
+        local_pos_m: `(B, 3)` each body's position in its parent's frame, its joint at zero.
+        local_quat: `(B, 4)` each body's rotation in its parent's frame, its joint at zero.
         joints: the J joints, in the order of the model.
         dof_names: the D degrees of freedom; a ball joint gives `name_x`, `name_y`, `name_z`.
-        dof_range_rad: `(D, 2)` anatomical range of each degree of freedom (of the exponential map, for a ball).
-        effort_limit: `(D,)` largest torque in N m; infinite where the motor has none.
-        qpos0: `(nq,)` the robot's default coordinates: root position, root quaternion, joints.
-        mass_kg: whole mass.
-        model_hash: hash of all that decides how the robot moves; a skill is tied to it.
+        dof_range_rad: `(D, 2)` anatomical range of each degree of freedom (for a ball, of the exponential map).
+        effort_limit: `(D,)` largest torque in N m; infinite without a limit.
+        qpos0: `(nq,)` default generalised positions: root position, root quaternion, joints.
+        mass_kg: total mass.
+        model_hash: hash of all that determines how the robot moves; a skill is tied to it.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Robot:
 
     @property
     def num_bodies(self) -> int:
-        """B."""
+        """Number of bodies B."""
         return len(self.body_names)
 
     @property
     def num_dofs(self) -> int:
-        """D, the number of motors: one each degree of freedom."""
+        """Number D of degrees of freedom without the root's, and of motors."""
         return len(self.dof_names)
 
     @property
@@ -80,7 +80,7 @@ class Robot:
 
     @property
     def has_plain_frames(self) -> bool:
-        """Whether at rest all frames are parallel, and every joint sits at its body's origin."""
+        """Whether all frames are parallel in the zero pose and all joints are at their bodies' origins."""
         identity = torch.tensor([1.0, 0.0, 0.0, 0.0])
         return bool((self.local_quat == identity).all()) and not any(any(joint.anchor_m) for joint in self.joints)
 
@@ -88,7 +88,7 @@ class Robot:
         """Indices `(len(names),)` of bodies by name.
 
         Raises:
-            KeyError: a name is no body of the robot; the message lists them all.
+            KeyError: the robot has no such body.
         """
         for name in names:
             if name not in self.body_names:

@@ -5,14 +5,14 @@ from enum import Enum
 
 
 class Control(Enum):
-    """What a control is: a target angle of a PD motor (rad), or a torque (N m)."""
+    """Meaning of a control: target angle of a PD motor (rad) or torque (N m)."""
 
     position = "position"
     torque = "torque"
 
 
 class Integrator(Enum):
-    """How the engine steps time: `euler` and `implicitfast` cost the same, `rk4` four times as much."""
+    """MuJoCo's integrators: `euler` and `implicitfast` cost the same, `rk4` four times as much."""
 
     implicitfast = "implicitfast"
     euler = "euler"
@@ -21,12 +21,12 @@ class Integrator(Enum):
 
 @dataclass(frozen=True)
 class Box:
-    """A box on a mocap body: it never moves by itself, and every world can put it elsewhere with its own size.
+    """A box on a mocap body, which collides but moves only by `Sim.move_mocap`.
 
     Args:
-        name: body name; the geom has the same.
+        name: of its body and geom.
         half_size_m: half extents along x, y, z.
-        pos_m: where it stands at first.
+        pos_m: initial position.
         rgba: colour.
     """
 
@@ -38,16 +38,16 @@ class Box:
 
 @dataclass(frozen=True)
 class Block:
-    """A box that slides along axes of the world when something pushes it. Its coordinates follow the robot's.
+    """A box on slide joints along world axes. Its coordinates come after the robot's.
 
     Args:
-        name: body name; the geom has the same, its joints are `<name>_x` and so on.
+        name: of its body and geom; its joints are `<name>_x` and so on.
         half_size_m: half extents along x, y, z.
-        pos_m: where it stands when its coordinates are zero.
+        pos_m: position at zero coordinates.
         mass_kg: mass.
-        range_m: lower and upper end of its coordinate by axis (`x`, `y`, `z`), in the order of the coordinates.
-        armature_kg: added inertia of each sliding joint.
-        damping: N s/m of each sliding joint.
+        range_m: axis (`x`, `y` or `z`), lower and upper limit of each slide joint, in order.
+        armature_kg: of each joint.
+        damping: of each joint, N s/m.
         rgba: colour.
     """
 
@@ -63,12 +63,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Marker:
-    """A mocap sphere that touches nothing.
+    """A mocap sphere without collisions.
 
     Args:
-        name: body name; the geom has the same.
+        name: of its body and geom.
         rgba: colour.
-        radius_m: size.
+        radius_m: radius.
     """
 
     name: str
@@ -82,18 +82,19 @@ class Scene:
 
     Args:
         robot: folder under `assets/` that holds `<robot>.xml`.
-        control: what the motors take.
+        control: meaning of the controls.
         timestep_s: physics step.
         boxes: mocap boxes (walls) that collide with the robot.
         blocks: boxes that can be pushed.
-        markers: mocap spheres that touch nothing (a goal to show); a name alone gives the usual one.
-        contact_bodies: robot bodies whose net contact force is sensed, in this order.
-        floor_size_m: half width of a rough floor; an even one is endless.
-        rough_m: height of the floor's bumps above its hollows; 0 is an even floor.
-        nconmax: contacts of the average world that the GPU engine has room for; 0 takes the robot's number.
-        njmax: constraint rows of a world that the GPU engine has room for; 0 takes the robot's number.
-        integrator: how time is stepped.
-        solimp: impedance of every contact (three numbers); None leaves the robot's own.
+        markers: mocap spheres without collisions; a name gives a `Marker` with default colour and radius.
+        contact_bodies: robot bodies with a sensor of their net contact force, in the order of `Sim.contact_force_w`.
+        floor_size_m: half width of a rough floor; an even floor is infinite.
+        rough_m: peak-to-peak height of a rough floor; 0 for an even floor.
+        nconmax: contact capacity per world of the GPU engine; 0 for the robot's default.
+        njmax: constraint row capacity per world of the GPU engine; 0 for the robot's default.
+        integrator: time integrator.
+        solimp: first three numbers of every geom's solimp; None for the robot's own.
+
     """
 
     robot: str = "humanoid"

@@ -1,4 +1,4 @@
-"""Where a robot's soles are: what stands on the floor in a motion."""
+"""Corners of a robot's soles."""
 
 import functools
 
@@ -15,8 +15,8 @@ from isaachrl.sim.scene import Scene
 def sole_corners(model: mujoco.MjModel) -> dict[str, Tensor]:
     """Corners `(4, 3)` in metres of each foot's sole, in the frame of the foot's body.
 
-    A foot is a body whose name contains `foot` and that has a box geom; its sole is the box's lowest face
-    when the body stands upright. With several boxes on a foot the lowest one counts.
+    A foot is a body with `foot` in its name and a box geom; its sole is the box's lowest face in the body's upright
+    pose. Of several boxes, the lowest one counts.
 
     Raises:
         ConfigError: the model has no such body.
@@ -37,7 +37,7 @@ def sole_corners(model: mujoco.MjModel) -> dict[str, Tensor]:
 
 @functools.cache
 def robot_soles(robot: str) -> dict[str, Tensor]:
-    """Sole corners, as `sole_corners` gives them, of a robot under `assets/`.
+    """`sole_corners` of a robot under `assets/`.
 
     Raises:
         ConfigError: there is no such robot, or it has no feet.
@@ -46,7 +46,7 @@ def robot_soles(robot: str) -> dict[str, Tensor]:
 
 
 def _lowest_face(model: mujoco.MjModel, geom: int) -> Tensor:
-    """The four lowest of a box's eight corners, in its body's frame."""
+    """The four lowest corners `(4, 3)` of a box, in its body's frame."""
     signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(-1, 3)
     turn = np.empty(9)
     mujoco.mju_quat2Mat(turn, model.geom_quat[geom])

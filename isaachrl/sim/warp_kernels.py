@@ -1,10 +1,10 @@
-"""Kernels beside those of MuJoCo Warp: broken worlds, and velocities of bodies. One thread is one world or body."""
+"""Warp kernels: reset of diverged worlds, and body velocities. One thread per world or body."""
 
 import warp as wp
 
 
 @wp.kernel(enable_backward=False)
-def heal(
+def reset_diverged(
     limit: float,
     qpos0: wp.array2d[float],
     mocap_pos0: wp.array[wp.vec3],
@@ -16,14 +16,14 @@ def heal(
     mocap_pos: wp.array2d[wp.vec3],
     diverged: wp.array[bool],
 ) -> None:
-    """Put worlds whose numbers are not below `limit` back to the model's defaults, and flag them."""
+    """Reset worlds with a number of `limit` or more, or NaN, to the model's defaults, and flag them."""
     world = wp.tid()
-    sound = wp.abs(qpos[world, 0]) < limit
+    finite = wp.abs(qpos[world, 0]) < limit
     for i in range(qpos.shape[1]):
-        sound = sound and wp.abs(qpos[world, i]) < limit  # false for NaN, too
+        finite = finite and wp.abs(qpos[world, i]) < limit  # false for NaN
     for i in range(qvel.shape[1]):
-        sound = sound and wp.abs(qvel[world, i]) < limit and wp.abs(qacc[world, i]) < limit
-    if sound:
+        finite = finite and wp.abs(qvel[world, i]) < limit and wp.abs(qacc[world, i]) < limit
+    if finite:
         return
     diverged[world] = True
     time[world] = 0.0
@@ -39,7 +39,7 @@ def heal(
 
 @wp.kernel(enable_backward=False)
 def count_diverged(diverged: wp.array[bool], count: wp.array[wp.int64], sensordata: wp.array2d[float]) -> None:
-    """Add the flags to the counts; sensors of a flagged world say nothing."""
+    """Add the flags to the counts and zero the sensors of flagged worlds."""
     world = wp.tid()
     if diverged[world]:
         count[world] = count[world] + wp.int64(1)
@@ -55,9 +55,9 @@ def linear_velocity(
     subtree_com: wp.array2d[wp.vec3],
     linvel: wp.array2d[wp.vec3],
 ) -> None:
-    """Velocity of bodies' origins: the engine's `cvel` (angular, linear) is that at the whole robot's centre of mass.
+    """Velocity of body origins; the engine's `cvel` (angular, linear) is the velocity at the robot's centre of mass.
 
-    The robot's bodies stand together in the model, from body `first`, its root, on.
+    The robot's bodies are consecutive in the model, from its root, body `first`.
     """
     world, i = wp.tid()
     velocity = cvel[world, first + i]

@@ -1,8 +1,8 @@
-"""The GPU engine: MuJoCo Warp. Its float32 arrays *are* the tensors shown; nothing is copied and nothing waits.
+"""The GPU engine: MuJoCo Warp. The tensors share its float32 arrays; no copies, no synchronization.
 
-A control step is `step` once a substep, then positions and velocities of bodies alone: collisions are found once a
-substep, and sensors of the last substep stay readable. On a GPU it is replayed as one CUDA graph. The solver stops
-early by looking at a number on the device, which outside a graph would wait for it at every iteration.
+A control step is one `mujoco_warp.step` per substep and then body kinematics; collisions are not recomputed, and
+sensors are those of the last substep. On a GPU it is replayed as one CUDA graph: outside a graph the solver's early
+exit would synchronize with the device in every iteration.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import warp as wp
 from mujoco.batch import MODEL_FIELDS
 from torch import Tensor
 
-wp.config.log_level = wp.LOG_WARNING  # before MuJoCo Warp starts Warp, which would print what it found
+wp.config.log_level = wp.LOG_WARNING  # before MuJoCo Warp initializes Warp, which prints the devices
 
 import mujoco_warp as mjw  # noqa: E402
 
@@ -34,28 +34,28 @@ from isaachrl.sim.scene import Scene  # noqa: E402
 
 log = logging.getLogger(__name__)
 
-LARGEST = float(mujoco.mjMAXVAL)  # a number beyond it means that a world has broken; the CPU engine's own bound
-POOL_SLACK = 256  # contacts of all worlds share a pool: few worlds may need more than their share
-_ROOT = 1  # the robot is attached to the world before anything else
+LARGEST = float(mujoco.mjMAXVAL)  # bound on the state, as in the CPU engine; beyond it a world has diverged
+POOL_SLACK = 256  # extra contacts in the pool that all worlds share, for small numbers of worlds
+_ROOT = 1  # body of the robot's root: the robot comes first in the model
 _SENSOR_OFF = int(mjw.DisableBit.SENSOR)
-# constants that follow from other fields: a field that varies between worlds makes them vary, too
+# fields computed from others: they differ between worlds if any field does
 _CONSTANTS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0", "geom_rbound", "geom_aabb")
 _OVERFLOWS = {
     "njmax": mjw.OverflowType.NEFC | mjw.OverflowType.NJMAX_NNZ,
     "nconmax": mjw.OverflowType.BROADPHASE | mjw.OverflowType.NARROWPHASE | mjw.OverflowType.CCD,
     "hfield": mjw.OverflowType.HFIELD,
 }
-_GROWTH = 8  # times the room that was asked for: if that is short all the time, something other than the room is wrong
-_ALWAYS = 0.5  # share of iterations above which room is called short all the time
+_MAX_GROWTH = 8  # capacities grow up to this multiple of their initial values
+_MAX_SHORT_SHARE = 0.5  # at that limit, the largest share of iterations that may exceed a capacity
 
 
 class WarpSim(Sim):
     """N worlds on MuJoCo Warp.
 
     Args:
-        scene: what stands in each world, and how many contacts and constraints there may be.
+        scene: the content of each world, and the capacities for contacts and constraints.
         num_envs: N.
-        device: a CUDA device, or the CPU (one thread, slow: to test what runs on a GPU).
+        device: a CUDA device, or the CPU (one thread, slow: for tests).
     """
 
     CAPTURABLE = True
@@ -67,24 +67,24 @@ class WarpSim(Sim):
         self.model = compile_scene(scene)
         self.robot = describe_robot(self.model, scene.robot)
         self.nconmax, self.njmax = capacity(scene, self.model)
-        self._most = {"nconmax": _GROWTH * self.nconmax, "njmax": _GROWTH * self.njmax}
-        self._told: set[str] = set()  # overflows that the log has spoken of
+        self._limits = {"nconmax": _MAX_GROWTH * self.nconmax, "njmax": _MAX_GROWTH * self.njmax}
+        self._logged: set[str] = set()  # names of exceeded capacities that were logged
         self._graphs: dict[str, wp.Graph | None] = {}
         self._inserted = itertools.count()
         with self._scope():
             self._m = mjw.put_model(self.model)
-            self._m.opt.warn_overflow = 0  # printing from kernels is slow; `check_capacity` reads the flags
+            self._m.opt.warn_overflow = 0  # printing from kernels is slow; see `check_capacity`
             self._d = self._make_data(self.nconmax, self.njmax)
             self._allocate()
-        self._play("refresh", self._refresh)
+        self._run("refresh", self._refresh)
 
     def _make_data(self, nconmax: int, njmax: int) -> mjw.Data:
-        """The engine's arrays, with room for so many contacts and constraints."""
+        """The engine's arrays with these capacities."""
         n, pool = self.num_envs, self.num_envs * nconmax + POOL_SLACK
         return mjw.make_data(self.model, nworld=n, nconmax=nconmax, naconmax=pool, njmax=njmax)
 
     def _allocate(self) -> None:
-        """Make the views on the engine's arrays, and what the engine does not hold."""
+        """Create the views into the engine's arrays, and further arrays."""
         d, n, bodies = self._d, self.num_envs, slice(_ROOT, _ROOT + self.robot.num_bodies)
         self.qpos, self.qvel, self.ctrl = wp.to_torch(d.qpos), wp.to_torch(d.qvel), wp.to_torch(d.ctrl)
         self.mocap_pos_w = wp.to_torch(d.mocap_pos)
@@ -99,11 +99,11 @@ class WarpSim(Sim):
         self._linvel = wp.from_torch(self.body_linvel_w, dtype=wp.vec3)
         self._diverged, self._num_diverged = wp.from_torch(self.diverged), wp.from_torch(self.num_diverged)
         self._mocap_pos0 = wp.array(self.mocap_pos_w[0].cpu().numpy(), dtype=wp.vec3)
-        self._show_robot()
+        self._bind_robot_views()
 
     @contextmanager
     def _scope(self) -> Iterator[None]:
-        """Work of the engine goes to this device, and there to PyTorch's own stream."""
+        """Launch the engine's kernels on this device, in PyTorch's stream."""
         if self.device.type == "cpu":
             with wp.ScopedDevice("cpu"):
                 yield
@@ -111,30 +111,30 @@ class WarpSim(Sim):
             with wp.ScopedStream(wp.stream_from_torch(self.device), sync_enter=False):
                 yield
 
-    def _play(self, name: str, work: Callable[[], None]) -> None:
-        """Do work that consists of the engine's kernels alone, or leave it to the recording under way."""
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        """Run a function that only launches the engine's kernels, or insert it into the current recording."""
         recorder = recording()
         if recorder is not None:
             recorder.insert(lambda: self._launch(name, work))
         else:
             self._launch(name, work)
 
-    def _play_here(self, name: str, work: Callable[[], None]) -> None:
-        """`_play` of work on arrays that were made for this call: in a recording it becomes a graph of its own."""
+    def _run_once(self, name: str, work: Callable[[], None]) -> None:
+        """`_run` for kernels on temporary arrays: each call in a recording gets its own graph."""
         if recording() is not None:
-            self._play(f"{name} {next(self._inserted)}", work)
+            self._run(f"{name} {next(self._inserted)}", work)
         else:
             with self._scope():
                 work()
 
     def _launch(self, name: str, work: Callable[[], None]) -> None:
-        """Do work: on a GPU as it is the first time, then as a graph."""
+        """Run a function: on a GPU eagerly the first time, then as a CUDA graph."""
         with self._scope():
             if self.device.type == "cpu":
                 work()
             elif name not in self._graphs:
                 self._graphs[name] = None
-                work()  # loads the kernels, which a capture cannot
+                work()  # loads the kernels, which is not possible during a capture
             else:
                 self._graphs[name] = self._graphs[name] or _capture(work)
                 wp.capture_launch(self._graphs[name])
@@ -142,12 +142,12 @@ class WarpSim(Sim):
     def _physics(self, substeps: int) -> None:
         """The kernels of a control step."""
         self._diverged.zero_()
-        self._heal()
+        self._reset_diverged()
         flags = self._m.opt.disableflags
         for i in range(substeps):
             self._m.opt.disableflags = flags | (0 if i == substeps - 1 else _SENSOR_OFF)
             mjw.step(self._m, self._d)
-            self._heal()  # at once: what is not a number must not meet the contacts that all worlds share
+            self._reset_diverged()  # at once, since NaN in one world breaks the contact pool of all
         wp.launch(
             warp_kernels.count_diverged,
             dim=self.num_envs,
@@ -155,15 +155,15 @@ class WarpSim(Sim):
         )
         self._refresh()
 
-    def _heal(self) -> None:
-        """Put broken worlds back to the model's defaults."""
+    def _reset_diverged(self) -> None:
+        """Reset diverged worlds to the model's defaults."""
         m, d = self._m, self._d
         state = [d.qpos, d.qvel, d.qacc, d.qacc_warmstart, d.time, d.mocap_pos]
         inputs = [LARGEST, m.qpos0, self._mocap_pos0, *state, self._diverged]
-        wp.launch(warp_kernels.heal, dim=self.num_envs, inputs=inputs)
+        wp.launch(warp_kernels.reset_diverged, dim=self.num_envs, inputs=inputs)
 
     def _refresh(self) -> None:
-        """Bring positions and velocities of bodies up to `qpos` and `qvel`; contacts are found by the next step."""
+        """Recompute body positions and velocities from `qpos` and `qvel`, without collisions."""
         m, d = self._m, self._d
         mjw.kinematics(m, d)
         mjw.com_pos(m, d)
@@ -173,16 +173,16 @@ class WarpSim(Sim):
 
     def step(self, substeps: int) -> None:
         """See `Sim.step`."""
-        self._play(f"step {substeps}", lambda: self._physics(substeps))
+        self._run(f"step {substeps}", lambda: self._physics(substeps))
 
     def step_bare(self, substeps: int) -> None:
-        """Steps of the engine and nothing else, to measure what `step` costs beside; tensors of bodies lag behind."""
+        """The engine's steps only, for benchmarks; tensors of bodies are not updated."""
 
         def work() -> None:
             for _ in range(substeps):
                 mjw.step(self._m, self._d)
 
-        self._play(f"bare {substeps}", work)
+        self._run(f"bare {substeps}", work)
 
     def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `Sim.reset`."""
@@ -193,7 +193,7 @@ class WarpSim(Sim):
             values.masked_fill_(wide, 0.0)
         self._time.masked_fill_(mask, 0.0)
         self.contact_force_w.masked_fill_(wide.unsqueeze(-1), 0.0)
-        self._play("refresh", self._refresh)
+        self._run("refresh", self._refresh)
 
     def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
         """See `Sim.move_mocap`."""
@@ -213,19 +213,20 @@ class WarpSim(Sim):
         floor = floor_distance(origin_w, direction_w)
         if not self.scene.boxes:
             return floor
-        # group 0 holds the robot and the floor: the floor is met in closed form, the engine's rays see the boxes
+        # group 1 holds the boxes; the floor, in group 0 with the robot, has a closed form
         groups = wp.types.vector(length=6, dtype=wp.float32)(0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
         distance, normal = torch.empty_like(floor), torch.empty_like(origin_w)
-        geom, nobody = torch.empty_like(floor, dtype=torch.int32), torch.full_like(floor[0], -1, dtype=torch.int32)
+        geom = torch.empty_like(floor, dtype=torch.int32)
+        excluded_body = torch.full_like(floor[0], -1, dtype=torch.int32)
         rays = [wp.from_torch(values.contiguous(), dtype=wp.vec3) for values in (origin_w, direction_w)]
-        found = [wp.from_torch(nobody), wp.from_torch(distance), wp.from_torch(geom)]
-        found.append(wp.from_torch(normal, dtype=wp.vec3))
-        self._play_here("rays", lambda: mjw.rays(self._m, self._d, *rays, groups, True, *found))
+        outputs = [wp.from_torch(excluded_body), wp.from_torch(distance), wp.from_torch(geom)]
+        outputs.append(wp.from_torch(normal, dtype=wp.vec3))
+        self._run_once("rays", lambda: mjw.rays(self._m, self._d, *rays, groups, True, *outputs))
         return torch.minimum(torch.where(distance < 0, torch.inf, distance), floor)
 
     def model_field(self, name: str) -> Tensor:
         """See `Sim.model_field`."""
-        _refuse_in_recording("model_field")
+        _forbid_in_recording("model_field")
         fields = {field for field in MODEL_FIELDS if self._shared(field) is not None}
         if name not in fields:
             raise ConfigError(f"the model field {name!r} cannot differ between worlds{nearest(name, fields)}")
@@ -234,13 +235,13 @@ class WarpSim(Sim):
         return wp.to_torch(self._shared(name))
 
     def _shared(self, name: str) -> wp.array | None:
-        """The engine's array of a model field, if its first axis is that of worlds (one row stands for all)."""
+        """The engine's array of a model field if its first axis is that of worlds (one row if all worlds share it)."""
         owner = self._m.opt if name.startswith("opt.") else self._m
         array = getattr(owner, name.removeprefix("opt."), None)
         return array if isinstance(array, wp.array) and getattr(array, "_is_batched", False) else None
 
     def _expand(self, name: str) -> None:
-        """Give every world its own row of a model field; the array is another then, so graphs are captured anew."""
+        """Give every world its own row of a model field; the array is new, so all graphs are dropped."""
         old = self._shared(name)
         if old is None or old.shape[0] == self.num_envs:
             return
@@ -253,24 +254,24 @@ class WarpSim(Sim):
 
     def apply_model_fields(self) -> None:
         """See `Sim.apply_model_fields`."""
-        _refuse_in_recording("apply_model_fields")
+        _forbid_in_recording("apply_model_fields")
         with self._scope():
             mjw.set_const(self._m, self._d)
-        self._play("refresh", self._refresh)
+        self._run("refresh", self._refresh)
 
     def check_capacity(self) -> dict[str, int]:
         """See `Sim.check_capacity`."""
         flags = self._overflow.cpu().numpy()
         counts = {name: int(np.count_nonzero(flags & int(bits))) for name, bits in _OVERFLOWS.items()}
         self._overflow.zero_()
-        found = {name: count for name, count in counts.items() if count}
-        for name in found.keys() - self._told:
-            log.warning("in %d of %d worlds %s", found[name], self.num_envs, self._left_out(name))
-            self._told.add(name)
-        return found
+        exceeded = {name: count for name, count in counts.items() if count}
+        for name in exceeded.keys() - self._logged:
+            log.warning("in %d of %d worlds %s", exceeded[name], self.num_envs, self._overflow_message(name))
+            self._logged.add(name)
+        return exceeded
 
-    def _left_out(self, name: str) -> str:
-        """What an overflow means, and what to type."""
+    def _overflow_message(self, name: str) -> str:
+        """The cause of an overflow, and what to type."""
         if name == "hfield":
             return (
                 "a body touched the uneven floor in more places than the engine takes, and some were left out of the"
@@ -284,43 +285,42 @@ class WarpSim(Sim):
         )
 
     def make_room(self, shares: Mapping[str, float]) -> None:
-        """See `Sim.make_room`. Each is doubled, up to eight times what was asked for."""
-        wanted = {name: 2 * getattr(self, name) for name in shares if name in self._most}
-        for name, size in wanted.items():
-            if size > self._most[name] and shares[name] > _ALWAYS:
+        """See `Sim.make_room`."""
+        sizes = {name: 2 * getattr(self, name) for name in shares if name in self._limits}
+        for name, size in sizes.items():
+            if size > self._limits[name] and shares[name] > _MAX_SHORT_SHARE:
                 raise ConfigError(
-                    f"{self._left_out(name)}. That is {_GROWTH} times the room it began with: if bodies do not really"
-                    " touch so much, look at the task's scene"
+                    f"{self._overflow_message(name)}. That is {_MAX_GROWTH} times the initial capacity: if so many"
+                    " contacts are not plausible, check the task's scene"
                 )
-        self._resize(**{name: size for name, size in wanted.items() if size <= self._most[name]})
+        self._resize(**{name: size for name, size in sizes.items() if size <= self._limits[name]})
 
     def _resize(self, **sizes: int) -> None:
-        """Take other sizes for `nconmax` and `njmax`: only arrays of contacts and constraints are exchanged.
+        """Change `nconmax` and `njmax` by exchanging the arrays of contacts and constraints, and drop all graphs.
 
-        The state, and with it every tensor that is shown, stays where it is; graphs are captured anew. Where the device
-        has no memory for them, everything stays as it is.
+        The state and the tensors stay. Without enough memory on the device nothing changes.
         """
         if not sizes:
             return
-        asked = ", ".join(f"task.{name}={size}" for name, size in sizes.items())
+        settings = ", ".join(f"task.{name}={size}" for name, size in sizes.items())
         try:
             with self._scope():
                 data = self._make_data(**({"nconmax": self.nconmax, "njmax": self.njmax} | sizes))
         except (RuntimeError, MemoryError) as error:  # Warp raises the former on a GPU
             reason = " ".join(str(error).split())[:200]
-            log.warning("there is no memory for %s (%s); training goes on with what there was", asked, reason)
+            log.warning("there is no memory for %s (%s); training goes on with what there was", settings, reason)
             return
-        with self._scope():  # what is given back is free after the work on this stream
+        with self._scope():  # memory is freed in the order of this stream
             _exchange(self._d, data)
             del data
         self._graphs.clear()
         for name, size in sizes.items():
             setattr(self, name, size)
-            self._told.discard(name)
-        log.warning("there is room for %s from now on", asked)
+            self._logged.discard(name)
+        log.warning("there is room for %s from now on", settings)
 
     def _state(self) -> dict[str, Tensor]:
-        """The tensors that the future follows from, and what `step` shows beside."""
+        """All tensors that a continuation depends on."""
         return {
             "qpos": self.qpos,
             "qvel": self.qvel,
@@ -333,7 +333,7 @@ class WarpSim(Sim):
         }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `Sim.state_dict`; the room for contacts and constraints comes along, since it may have grown."""
+        """See `Sim.state_dict`; includes the capacities, which may have grown."""
         room = torch.tensor([self.nconmax, self.njmax])
         return {name: values.clone() for name, values in self._state().items()} | {"room": room}
 
@@ -346,11 +346,11 @@ class WarpSim(Sim):
             self._resize(**{name: size for name, size in stored.items() if size > getattr(self, name)})
         for name, values in own.items():
             values.copy_(state[name])
-        self._play("refresh", self._refresh)
+        self._run("refresh", self._refresh)
 
 
 def _exchange(old: Any, new: Any) -> None:
-    """Take over sizes, and arrays of another shape, from other data of the engine."""
+    """Replace sizes, and arrays whose shapes differ, by those of other engine data."""
     for item in dataclasses.fields(old):
         mine, other = getattr(old, item.name), getattr(new, item.name)
         if dataclasses.is_dataclass(mine):
@@ -359,20 +359,20 @@ def _exchange(old: Any, new: Any) -> None:
             setattr(old, item.name, other)
 
 
-def _refuse_in_recording(name: str) -> None:
-    """Refuse work that allocates and reads on the host.
+def _forbid_in_recording(name: str) -> None:
+    """Forbid a method that allocates memory and works on the host.
 
     Raises:
         RecordError: a step is being recorded.
     """
     if recording() is not None:
-        raise RecordError(f"a step calls Sim.{name}, which no CUDA graph can hold; call it between steps")
+        raise RecordError(f"a step calls Sim.{name}, which cannot be captured in a CUDA graph; call it between steps")
 
 
 def _capture(work: Callable[[], None]) -> wp.Graph:
-    """Record the kernels of `work` as a CUDA graph; nothing is computed."""
+    """Capture the kernels of `work` as a CUDA graph, without running them."""
     collecting = gc.isenabled()
-    gc.disable()  # freeing memory in the middle of a capture would break it
+    gc.disable()  # freeing memory during a capture breaks it
     try:
         with wp.ScopedStream(wp.Stream(wp.get_device())), wp.ScopedCapture() as capture:
             work()

@@ -1,1 +1,1 @@
-"""Functions and data that several tasks share."""
+"""Functions and data shared by tasks."""

@@ -1,4 +1,4 @@
-"""Plain pictures of flat worlds, painted into an array."""
+"""Pictures of 2D worlds, drawn into an array."""
 
 import numpy as np
 
@@ -16,11 +16,11 @@ ORANGE: Colour = (230, 126, 34)
 
 
 class Canvas:
-    """An image `(height, width, 3)` uint8 whose coordinates run from the lower left corner, x right and y up.
+    """An image `(height, width, 3)` uint8 with the origin in the lower left corner, x right and y up.
 
     Args:
         width, height: extent in the world's units.
-        scale: pixels a unit.
+        scale: pixels per unit.
     """
 
     def __init__(self, width: float, height: float, scale: float) -> None:
@@ -31,7 +31,7 @@ class Canvas:
         self._y = height - (np.arange(rows)[:, None] + 0.5) / scale
 
     def _near(self, low: Point, high: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The part of the image between two corners, a view, and x and y of its pixels: the rest need not be asked."""
+        """The part of the image between two corners, as a view, with x and y of its pixels."""
         left, right = np.searchsorted(self._x, (low[0], high[0]), side="left")
         top, bottom = np.searchsorted(-self._y[:, 0], (-high[1], -low[1]), side="left")
         rows, columns = slice(top, bottom + 1), slice(left, right + 1)
@@ -55,5 +55,5 @@ class Canvas:
         low = (min(start[0], end[0]) - half, min(start[1], end[1]) - half)
         image, x, y = self._near(low, (max(start[0], end[0]) + half, max(start[1], end[1]) + half))
         along = np.clip(((x - start[0]) * dx + (y - start[1]) * dy) / length, 0.0, 1.0)
-        away = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)
-        image[away <= half] = colour
+        distance = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)
+        image[distance <= half] = colour

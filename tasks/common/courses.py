@@ -1,8 +1,7 @@
-"""The courses of the ant: blocks on a grid, drawn as rows of cells, the ant's start at the origin.
+"""The ant's courses: blocks on a grid, drawn as rows of cells.
 
-Row i and column j of a drawing have their centre at x = (j - column of the start) cell, y = (i - row of the start)
-cell: y grows downwards in the drawing. Sizes are those of the published environments (Nachum et al. 2018): cells of
-8 m, blocks half as high.
+The ant starts at the origin. The centre of row i and column j is at x = (j - start column) cell and y = (i - start row)
+cell: y grows downwards in the drawing. Sizes are as in Nachum et al. (2018): cells of 8 m, blocks half as high.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from isaachrl.sim import Block, Box
 
 
 class Course(Enum):
-    """The courses."""
+    """Names of courses."""
 
     maze = "maze"
     push = "push"
@@ -21,12 +20,12 @@ class Course(Enum):
 
 
 class Asset(Enum):
-    """How a block that can be pushed is made.
+    """Physical parameters of movable blocks.
 
-    `paper`: as published, of almost no mass (0.2 g and 1 g) and without any inertia or damping added, which is
-    stiff. The block that slides aside touches floor and walls all the time, and their contacts brake it much like
-    oil: 5 N move it at 0.6 m/s, 20 N at 3.1 m/s. `gpu`: of 0.5 kg (0.1 kg where it falls), for engines in single
-    precision, with a small gap all around and a damping that gives the same speeds.
+    `paper`: as published, with almost no mass (0.2 g and 1 g), armature or damping, which is numerically stiff. The
+    sliding block always touches floor and walls, whose contacts act like viscous damping: 5 N move it at 0.6 m/s, 20 N
+    at 3.1 m/s. `gpu`: for single precision, of 0.5 kg (0.1 kg if it can fall), with a small gap all around and damping
+    for the same speeds.
     """
 
     paper = "paper"
@@ -40,10 +39,10 @@ class Plan:
     Args:
         rows: `#` wall, `.` free, `s` start, `~` chasm, `X` block that slides along x and y, `Y` along y and down.
         cell_m: side of a cell; blocks are half as high.
-        low, high: of the box that training targets are drawn from, uniformly.
-        wide_low, wide_high: the same of the published variant with many targets.
+        low, high: bounds of the uniform distribution of training targets.
+        wide_low, wide_high: the same in the published variant with many targets.
         points: targets of evaluations.
-        success_m: how near a target counts as reached.
+        success_m: distance at which a target is reached.
     """
 
     rows: tuple[str, ...]
@@ -62,11 +61,11 @@ class Plan:
 
     @property
     def floor_m(self) -> float:
-        """Height of the ground that the ant starts on: beside a chasm it stands on blocks."""
+        """Height of the ground at the start; in a course with a chasm the ground consists of blocks."""
         return self.height_m if any("~" in row for row in self.rows) else 0.0
 
     def centre_m(self, row: float, column: float) -> tuple[float, float]:
-        """Place x, y of a cell's centre."""
+        """Position x, y of a cell's centre."""
         start = next((i, line.index("s")) for i, line in enumerate(self.rows) if "s" in line)
         return (column - start[1]) * self.cell_m, (row - start[0]) * self.cell_m
 
@@ -106,9 +105,9 @@ PLANS = {
 
 
 def merged(rows: tuple[str, ...], marks: str) -> list[tuple[int, int, int, int]]:
-    """First row, last row, first column, last column of rectangles that cover the cells with one of `marks`."""
+    """Rectangles (first row, last row, first column, last column) that cover the cells with one of `marks`."""
     open_runs: dict[tuple[int, int], int] = {}
-    found = []
+    rectangles = []
     for i, line in enumerate((*rows, "")):
         runs, start = set(), None
         for j, mark in enumerate((*line, "")):
@@ -119,14 +118,14 @@ def merged(rows: tuple[str, ...], marks: str) -> list[tuple[int, int, int, int]]
                 runs.add((start, j - 1))
                 start = None
         for run in [run for run in open_runs if run not in runs]:
-            found.append((open_runs.pop(run), i - 1, *run))
+            rectangles.append((open_runs.pop(run), i - 1, *run))
         for run in runs:
             open_runs.setdefault(run, i)
-    return sorted(found)
+    return sorted(rectangles)
 
 
 def boxes(plan: Plan) -> tuple[Box, ...]:
-    """The blocks that never move: walls, and beside a chasm the ground under every other cell."""
+    """The static blocks: walls, and in a course with a chasm the ground under all other cells."""
     half = 0.5 * plan.height_m
     layers = [("wall", "#", plan.floor_m + half, (0.75, 0.72, 0.66, 1.0))]
     if plan.floor_m > 0:
@@ -141,8 +140,8 @@ def boxes(plan: Plan) -> tuple[Box, ...]:
 
 
 def blocks(plan: Plan, asset: Asset) -> tuple[Block, ...]:
-    """The blocks that can be pushed. One that can fall is a hundredth smaller than its cell, and reaches the ground."""
-    found = []
+    """The movable blocks. One that can fall is 1 % smaller than its cell."""
+    result = []
     for i, line in enumerate(plan.rows):
         for j, mark in enumerate(line):
             if mark not in "XY":
@@ -151,14 +150,14 @@ def blocks(plan: Plan, asset: Asset) -> tuple[Block, ...]:
             falls, far = mark == "Y", plan.cell_m
             shrink = 0.99 if falls or asset is Asset.gpu else 1.0
             half = 0.5 * plan.cell_m * shrink
-            # a gap under a block that cannot move down keeps the floor from braking it
+            # a gap avoids friction with the floor
             gap = 0.02 if asset is Asset.gpu and not falls else 0.0
-            # the published upper end presses the block onto the ground: a heavier one would stick there
+            # the published upper limit presses the block onto the ground, where a heavier one would stick
             top = 0.0 if asset is Asset.paper else 0.1
             slides = (("y", -far, far), ("z", -plan.floor_m, top)) if falls else (("x", -far, far), ("y", -far, far))
             paper = (1e-3, 0.0) if falls else (2e-4, 0.0)
             mass, damping = paper if asset is Asset.paper else (0.1, 1.0) if falls else (0.5, 7.0)
-            place = (x, y, plan.floor_m + 0.5 * plan.height_m + gap)
+            pos = (x, y, plan.floor_m + 0.5 * plan.height_m + gap)
             size = (half, half, 0.5 * plan.height_m)
-            found.append(Block(f"block_{len(found)}", size, place, mass, slides, damping=damping))
-    return tuple(found)
+            result.append(Block(f"block_{len(result)}", size, pos, mass, slides, damping=damping))
+    return tuple(result)

@@ -1,4 +1,4 @@
-"""What the humanoid's tasks share: what it senses, how its style is described, its motors, when it has fallen."""
+"""Proprioception, style observation, actions and fall detection of the humanoid's tasks."""
 
 import math
 
@@ -16,7 +16,7 @@ KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
 
 
 def proprioception_layout(robot: Robot) -> list[tuple[str, int, str]]:
-    """Name, size and unit of each part of the proprioception, in order; 1 + 15 B - 3 numbers together."""
+    """Name, size and unit of each part of the proprioception, in order; 15 B - 2 numbers."""
     bodies = robot.num_bodies
     return [
         ("root_height", 1, "m"),
@@ -34,26 +34,26 @@ def proprioception_size(robot: Robot) -> int:
 
 
 def proprioception(sim: Sim) -> Tensor:
-    """What the body feels of itself `(N, 1 + 15 B - 3)`, unchanged when the whole scene is moved or turned about z."""
+    """Proprioception `(N, 15 B - 2)`, invariant to translations on the floor and rotations about z."""
     pos, axes = sim.body_pos_w[:, 1:] - sim.root_pos_w.unsqueeze(1), rotations.axes_xz(sim.body_quat_w)
-    # one table for each of x, y and z: operations on every third number of a table take twice as long
+    # separate tensors for x, y and z, since operations with a stride of three take twice as long
     x, y, z = (
         torch.cat((pos[..., i], axes[i], axes[3 + i], sim.body_linvel_w[..., i], sim.body_angvel_w[..., i]), dim=1)
         for i in range(3)
     )
-    sensed = pos.new_empty(len(pos), 1 + 3 * x.shape[1])
-    sensed[:, 0] = sim.root_pos_w[:, 2]
-    # a turn about z written out: a batched product of matrices this small takes several times as long
+    result = pos.new_empty(len(pos), 1 + 3 * x.shape[1])
+    result[:, 0] = sim.root_pos_w[:, 2]
+    # written out, since a batched product of 3 x 3 matrices takes several times as long
     cosine, sine = (part.unsqueeze(1) for part in rotations.heading_cos_sin(sim.root_quat_w))
-    turned = sensed[:, 1:].unflatten(1, (-1, 3))
-    turned[..., 0] = torch.addcmul(cosine * x, sine, y)
-    turned[..., 1] = torch.addcmul(cosine * y, sine, x, value=-1.0)
-    turned[..., 2] = z
-    return sensed
+    vectors_h = result[:, 1:].unflatten(1, (-1, 3))
+    vectors_h[..., 0] = torch.addcmul(cosine * x, sine, y)
+    vectors_h[..., 1] = torch.addcmul(cosine * y, sine, x, value=-1.0)
+    vectors_h[..., 2] = z
+    return result
 
 
 def motion_state(sim: Sim, layout: JointLayout) -> MotionState:
-    """The simulated robots' state in the form in which clips give theirs, with leading shape `(N,)`."""
+    """The simulated robots' state as a `MotionState` with leading shape `(N,)`."""
     return MotionState(
         root_pos_w=sim.root_pos_w,
         root_quat_w=sim.root_quat_w,
@@ -84,7 +84,7 @@ def style_size(robot: Robot) -> int:
 
 
 def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
-    """One frame `(…, 125)` of what the discriminator sees, of simulated or recorded motion alike."""
+    """One frame `(…, 125)` of the discriminator's observation, for simulated and recorded motion."""
     axes = rotations.axes_xz(state.root_quat_w)
     vectors = torch.cat(
         (
@@ -95,40 +95,40 @@ def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
         ),
         dim=-2,
     )
-    turned = vectors @ rotations.to_heading_of(*axes).mT
+    vectors_h = vectors @ rotations.to_heading_of(*axes).mT
     parts = (
         state.root_pos_w[..., 2:],
-        turned[..., :4, :].flatten(-2),
+        vectors_h[..., :4, :].flatten(-2),
         rotations.tangent_normal(state.joint_quat).flatten(-2),
         state.dof_vel,
-        turned[..., 4:, :].flatten(-2),
+        vectors_h[..., 4:, :].flatten(-2),
     )
     return torch.cat(parts, dim=-1)
 
 
-def posture_distance_m2(body_pos_w: Tensor, wanted_pos_w: Tensor) -> Tensor:
-    """Mean squared distance `(…)` of all bodies, `(…, B, 3)` in metres, wherever on the floor both are and face.
+def posture_distance_m2(body_pos_w: Tensor, reference_pos_w: Tensor) -> Tensor:
+    """Mean squared distance `(…)` of bodies at `(…, B, 3)`, m, after the best horizontal alignment.
 
-    One of them is shifted over the floor and turned about the vertical until they fit best: of centred points in the
-    plane, the best turn leaves |a|² + |b|² - 2 |sum of conj(a) b|, with the points as complex numbers.
+    The alignment is a translation on the floor and a rotation about z. For centred points in the plane as complex
+    numbers, the best rotation leaves |a|² + |b|² - 2 |sum of conj(a) b|.
     """
-    a, b = (pos[..., :2] - pos[..., :2].mean(-2, keepdim=True) for pos in (body_pos_w, wanted_pos_w))
+    a, b = (pos[..., :2] - pos[..., :2].mean(-2, keepdim=True) for pos in (body_pos_w, reference_pos_w))
     along = (a * b).sum((-2, -1))
     across = (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(-1)
     plane = a.square().sum((-2, -1)) + b.square().sum((-2, -1)) - 2.0 * torch.hypot(along, across)
-    height = (body_pos_w[..., 2] - wanted_pos_w[..., 2]).square().sum(-1)
+    height = (body_pos_w[..., 2] - reference_pos_w[..., 2]).square().sum(-1)
     return (plane.clamp_min(0.0) + height) / body_pos_w.shape[-2]
 
 
 class ActionMap:
-    """Actions in [-1, 1] to motor targets: `offset + scale * clamp(action)`.
+    """Maps actions in [-1, 1] to controls: `offset + scale * clamp(action)`.
 
-    A hinge's target reaches 40 % past its range, so that the motor stays strong near the ends. A ball joint's
-    target is an exponential map up to 1.2 times its largest limit. Torques reach the effort limit.
+    Targets of hinges cover 1.4 times their range, so that the PD motor has torque at the limits. Targets of ball joints
+    are exponential maps of up to 1.2 times the largest limit. Torques cover the effort limit.
 
     Attributes:
         offset, scale: `(D,)`, rad or N m.
-        contract: the same as plain data.
+        contract: see `Task.action_contract`.
     """
 
     def __init__(self, robot: Robot, control: Control, device: torch.device) -> None:
@@ -149,7 +149,7 @@ class ActionMap:
 
 
 class FallDetector:
-    """A body below its height limit means a fall. So does a world that broke: nobody stands there any more.
+    """Detects falls: a body below its height limit, or a diverged world.
 
     Args:
         min_height_m: limit by body name, metres above the floor.
@@ -170,5 +170,5 @@ class FallDetector:
         return self.low(sim.body_pos_w) | sim.diverged
 
     def low(self, body_pos_w: Tensor) -> Tensor:
-        """`(n,)` bool for positions `(n, B, 3)` of all bodies, simulated or recorded."""
+        """`(n,)` bool: a body is below its limit, for positions `(n, B, 3)` of all bodies."""
         return (body_pos_w[:, self._ids, 2] < self._limits).any(-1)

@@ -1,4 +1,4 @@
-"""Layouts of mazes: those that are shipped, a user's own from a text file, and random ones."""
+"""Maze layouts: built-in, from a text file, and random."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,11 @@ from torch import Tensor
 from isaachrl.errors import ConfigError, nearest
 from tasks.common.maze import FAR_CELLS, TABLE_BYTES, path_cells
 
-RANDOM = "random"  # mazes without loops, drawn by lot
+RANDOM = "random"  # random mazes without loops
 FILE = ".txt"
 MIN_STEPS_TO_GOAL = 2
-LARGEST_TABLES = 2**29  # bytes, and three times that while they are made: one maze of 81 x 81 cells, 128 of 23 x 23
-# as seen from above, y upwards: '#' wall, '.' free, 's' and 'g' free and, if there are any, the only places where
-# episodes start and where goals are
+LARGEST_TABLES = 2**29  # bytes, three times that during construction: one maze of 81 x 81 cells, 128 of 23 x 23
+# from above, y upwards: '#' wall, '.' free, 's' start, 'g' goal; without any 's' or 'g', every free cell is one
 DRAWN: dict[str, tuple[str, ...]] = {
     "corridor": ("#########", "#s......#", "#########"),
     "umaze": ("#####", "#...#", "###.#", "#s..#", "#####"),
@@ -44,13 +43,13 @@ DRAWN: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """One maze as drawn.
+    """One maze.
 
     Args:
         walls: `(H, W)` bool.
-        starts: `(H, W)` bool, where episodes may start: the cells marked `s`, or every free one if none is.
-        goals: `(H, W)` bool, where goals may be: the cells marked `g`, or every free one if none is.
-        longest: cells on the longest shortest path from a start to a goal.
+        starts: `(H, W)` bool, possible start cells.
+        goals: `(H, W)` bool, possible goal cells.
+        longest: length in cells of the longest shortest path from a start to a goal.
     """
 
     walls: Tensor
@@ -60,22 +59,22 @@ class Plan:
 
 
 def plan(layout: str) -> Plan:
-    """The maze that `drawing` finds.
+    """The maze of a layout, see `drawing`.
 
     Raises:
-        ConfigError: there is no such maze, or it cannot be walked in; says what to mend.
+        ConfigError: there is no such maze, or it is invalid.
     """
     return read_plan(tuple(drawing(layout).split("/")), layout)
 
 
 def drawing(layout: str) -> str:
-    """A maze's rows, the uppermost first, with `/` between them.
+    """The rows of a maze from top to bottom, separated by `/`.
 
     Args:
         layout: a name in `DRAWN`, a text file, or such rows.
 
     Raises:
-        ConfigError: there is no such maze, or the file's cannot be walked in; says what to mend.
+        ConfigError: there is no such maze, or the one in the file is invalid.
     """
     if layout in DRAWN:
         return "/".join(DRAWN[layout])
@@ -94,15 +93,15 @@ def drawing(layout: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"task.layout={layout}: cannot be read as text ({error})") from error
     rows = [line.strip() for line in lines if line.strip()]
-    read_plan(tuple(rows), str(path))  # while its name is known
+    read_plan(tuple(rows), str(path))  # for error messages with the file's name
     return "/".join(rows)
 
 
 def check_tables(mazes: int, rows: int, columns: int, name: str) -> None:
-    """Refuse mazes in which the tables of the ways from every cell to every cell become too large.
+    """Check the size of the tables of shortest paths between all cells.
 
     Raises:
-        ConfigError: says how large they may be, and calls the mazes by `name`.
+        ConfigError: they are too large; the message calls the mazes `name`.
     """
     tables = mazes * (rows * columns) ** 2 * TABLE_BYTES
     if tables > LARGEST_TABLES:
@@ -115,10 +114,10 @@ def check_tables(mazes: int, rows: int, columns: int, name: str) -> None:
 
 
 def read_plan(rows: tuple[str, ...], name: str) -> Plan:
-    """The maze drawn in `rows`, the uppermost first, with the marks of `DRAWN`.
+    """The maze drawn in `rows`, from top to bottom, with the marks of `DRAWN`.
 
     Raises:
-        ConfigError: it cannot be walked in; says what to mend, and calls the maze by `name`.
+        ConfigError: it is invalid; the message calls the maze `name`.
     """
     wrong = sorted(set("".join(rows)) - set("#.sg"))
     if wrong:
@@ -152,10 +151,10 @@ def read_plan(rows: tuple[str, ...], name: str) -> Plan:
 
 
 def random_walls(size: int, count: int, generator: torch.Generator) -> Tensor:
-    """`(count, size + 2, size + 2)` bool: random mazes with exactly one path between any two free cells.
+    """Walls `(count, size + 2, size + 2)` of random mazes with exactly one path between any two free cells.
 
-    Rooms lie on the even inner rows and columns of an odd `size`; a random spanning tree (Kruskal's method on
-    shuffled walls) joins them, so that every maze has the same number of walls.
+    Rooms on the even inner rows and columns of an odd `size` are joined by a random spanning tree (Kruskal's
+    algorithm), so that all mazes have the same number of walls.
     """
     rooms = (size + 1) // 2
     links = [(r, c, r, c + 1) for r in range(rooms) for c in range(rooms - 1)]
@@ -175,7 +174,7 @@ def random_walls(size: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _root(group: dict[tuple[int, int], tuple[int, int]], room: tuple[int, int]) -> tuple[int, int]:
-    """The room that stands for all rooms joined with this one."""
+    """The representative of the rooms joined with this one (union-find)."""
     while group[room] != room:
         room = group[room]
     return room

@@ -1,8 +1,8 @@
-"""Mazes on a grid of square cells, each free or wall: their boxes, distances along the corridors, and what is seen.
+"""Mazes on a grid of square cells: boxes, shortest paths, and observations.
 
-Cells are counted by row (along y) and column (along x); cell (r, c) of an H x W maze has its centre at
-x = (c - (W - 1) / 2) cell, y = (r - (H - 1) / 2) cell, so that the maze's middle is the origin of the world.
-A flat cell index is r W + c. All functions on positions work for N worlds at once, each in its own maze of a bank.
+The centre of cell (row r, column c) of an H x W maze is at x = (c - (W - 1) / 2) cell, y = (r - (H - 1) / 2) cell: the
+maze is centred at the origin. The flat index of a cell is r W + c. Functions of positions are batched over N worlds,
+each in its own maze of a bank.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ FAR_CELLS = 1.0e4
 
 
 def path_cells(walls: Tensor) -> Tensor:
-    """Shortest paths `(M, C, C)` in steps from cell to cell of mazes `(M, H, W)`; `FAR_CELLS` where there is none.
+    """Lengths `(M, C, C)` of shortest paths between cells of mazes `(M, H, W)`; `FAR_CELLS` where there is none.
 
-    Breadth first from all cells of all mazes at once.
+    Batched breadth-first search from all cells.
     """
     mazes, rows, columns = walls.shape
     cells = rows * columns
-    # where from comes last: a step to a neighbour then moves long rows. A way is as long forth as back
+    # the start cell is the last axis, so that a step to a neighbour moves contiguous rows; paths are symmetric
     free = ~walls.unsqueeze(3)
     reached = torch.eye(cells, dtype=torch.bool, device=walls.device).view(1, rows, columns, cells) & free
     distance = torch.where(reached, 0.0, FAR_CELLS)
@@ -44,9 +44,9 @@ def path_cells(walls: Tensor) -> Tensor:
 
 
 def next_cells(walls: Tensor, paths: Tensor) -> Tensor:
-    """The cell to go to next `(M, C, C)` on a shortest path to a goal cell (second axis) from a cell (third axis).
+    """The next cell `(M, C, C)` on a shortest path to a goal cell (second axis) from a cell (third axis).
 
-    The goal's own is itself, and so is that of a cell from which there is no path.
+    It is the cell itself at the goal and where there is no path.
 
     Args:
         walls: `(M, H, W)` bool.
@@ -57,7 +57,7 @@ def next_cells(walls: Tensor, paths: Tensor) -> Tensor:
     steps = paths.view(mazes, rows * columns, rows, columns)
     best, towards = steps.clone(), cells.expand_as(steps).clone()
     for axis, shift in ((2, 1), (2, -1), (3, 1), (3, -1)):
-        # walls stand all around, so what wraps around the border is never nearer
+        # the border consists of walls, so neighbours across it are never nearer
         beside = steps.roll(shift, axis)
         nearer = (beside < best) & (steps < FAR_CELLS)
         best = torch.where(nearer, beside, best)
@@ -67,15 +67,15 @@ def next_cells(walls: Tensor, paths: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MazeBank:
-    """M mazes of one size, ready to be walked in.
+    """M mazes of one size with tables of shortest paths.
 
     Args:
         cell_m: side of a cell.
         walls: `(M, H, W)` bool.
-        paths: `(M, C, C)` steps from cell to cell along the corridors, C = H W.
-        towards: `(M, C, C)` the flat cell after a cell (third axis) on a shortest path to a goal (second axis).
-        pairs: `(M, P, 2)` flat cells where an episode may start and its goal may be; padded with the first pair.
-        num_pairs: `(M,)` how many pairs each maze has.
+        paths: `(M, C, C)` see `path_cells`; C = H W.
+        towards: `(M, C, C)` see `next_cells`.
+        pairs: `(M, P, 2)` possible start and goal cells of an episode; padded with the first pair.
+        num_pairs: `(M,)` number of pairs of each maze.
     """
 
     cell_m: float
@@ -87,7 +87,7 @@ class MazeBank:
 
     @property
     def extent_m(self) -> tuple[float, float, float, float]:
-        """Bounds x from, x to, y from, y to of the walkable part, border walls included."""
+        """Bounds x min, x max, y min, y max, border walls included."""
         _, rows, columns = self.walls.shape
         half_x, half_y = (0.5 * (n - 2) * self.cell_m + BORDER_THICKNESS_M for n in (columns, rows))
         return -half_x, half_x, -half_y, half_y
@@ -96,7 +96,7 @@ class MazeBank:
 def make_bank(
     walls: Tensor, starts: Tensor, goals: Tensor, cell_m: float, min_steps: int, device: torch.device
 ) -> MazeBank:
-    """Prepare mazes `(M, H, W)`: episodes from `starts (M, H, W)` to `goals (M, H, W)`, `min_steps` away or more."""
+    """Prepare mazes `(M, H, W)` for episodes from `starts` to `goals (M, H, W)` at least `min_steps` apart."""
     paths = path_cells(walls)
     allowed = (paths >= min_steps) & (paths < FAR_CELLS)
     allowed &= starts.flatten(1).unsqueeze(2) & goals.flatten(1).unsqueeze(1)
@@ -105,9 +105,9 @@ def make_bank(
     most = int(num_pairs.max())
     pairs = torch.zeros(len(walls), most, 2, dtype=torch.long)
     for maze, table in enumerate(allowed):
-        found = table.nonzero()
-        pairs[maze] = found[0]
-        pairs[maze, : len(found)] = found
+        own = table.nonzero()
+        pairs[maze] = own[0]
+        pairs[maze, : len(own)] = own
     towards = next_cells(walls, paths)
     return MazeBank(
         cell_m, walls.to(device), paths.to(device), towards.to(device), pairs.to(device), num_pairs.to(device)
@@ -115,7 +115,7 @@ def make_bank(
 
 
 def sample_episodes(bank: MazeBank, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw mazes, start cells and goal cells, each `(count,)`."""
+    """Sample mazes, start cells and goal cells, each `(count,)`."""
     device = bank.walls.device
     maze = torch.randint(len(bank.walls), (count,), generator=generator, device=device)
     share = torch.rand(count, generator=generator, device=device)
@@ -133,26 +133,25 @@ def cell_centre_m(bank: MazeBank, cell: Tensor) -> Tensor:
 
 
 def _grid(bank: MazeBank, xy_m: Tensor) -> tuple[Tensor, Tensor]:
-    """Column and row `(…)` of positions `(…, 2)`, continuous: whole numbers are cell centres."""
+    """Continuous column and row `(…)` of positions `(…, 2)`; integers are cell centres."""
     _, rows, columns = bank.walls.shape
     return xy_m[..., 0] / bank.cell_m + 0.5 * (columns - 1), xy_m[..., 1] / bank.cell_m + 0.5 * (rows - 1)
 
 
 def is_wall(bank: MazeBank, maze: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """`(N, …)` bool for cells `(N, …)` of the mazes `(N,)`; all outside is wall."""
+    """`(N, …)` bool for cells `(N, …)` of the mazes `(N,)`; outside is wall."""
     _, rows, columns = bank.walls.shape
     flat = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
-    # one flat look-up: with two index tensors it takes several times as long
+    # a flat index is several times as fast as two index tensors
     flat = flat + (maze * (rows * columns)).view(-1, *[1] * (row.dim() - 1))
     return bank.walls.flatten().take(flat)
 
 
 def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Tensor:
-    """How far it is from `xy_m (N, 2)` to the goal cells `(N,)` along the corridors' middle lines, in metres `(N,)`.
+    """Distance `(N,)` in m from `xy_m (N, 2)` to the goal cells `(N,)` along the corridors' centre lines.
 
-    A function of position alone. It blends the four cells around a position bilinearly. A wall among the four
-    takes the value of its free neighbour, of both weighted by nearness if it has two, so that the potential is
-    continuous everywhere in free space and does not change across a corridor.
+    Bilinear interpolation between the four surrounding cells. A wall among them takes the value of its free neighbour,
+    or a weighted mean of two, so that the potential is continuous in free space and constant across a corridor.
     """
     _, rows, columns = bank.walls.shape
     u, v = _grid(bank, xy_m)
@@ -165,23 +164,23 @@ def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Ten
     steps = bank.paths[maze[:, None, None], goal[:, None, None], cells]
     du = ((u - column).clamp(0.0, 1.0)[:, None, None] - ends).abs().expand_as(steps)
     dv = ((v - row).clamp(0.0, 1.0)[:, None, None] - ends[:, None]).abs().expand_as(steps)
-    # two free cells that touch at a corner only are no neighbours: the far one counts as wall
+    # of two free cells that touch only at a corner, the farther one counts as wall
     here = (du <= 0.5) & (dv <= 0.5)
     joined = free & (here | free.flip(1) | free.flip(2))
-    # inside a wall none may be left: then any free one of the four will do
+    # inside a wall there may be none left: use any free one of the four
     free = torch.where(joined.any(-1, keepdim=True).any(-2, keepdim=True), joined, free).float()
     beside, above = free.flip(2) * du, free.flip(1) * dv
     total = beside + above
-    stand_in = (beside * steps.flip(2) + above * steps.flip(1)) / total.clamp_min(1e-6)
-    stand_in = torch.where(total > 1e-6, stand_in, steps.flip(1, 2))
-    value = torch.where(free > 0, steps, stand_in)
+    wall_value = (beside * steps.flip(2) + above * steps.flip(1)) / total.clamp_min(1e-6)
+    wall_value = torch.where(total > 1e-6, wall_value, steps.flip(1, 2))
+    value = torch.where(free > 0, steps, wall_value)
     return ((1.0 - du) * (1.0 - dv) * value).sum((1, 2)) * bank.cell_m
 
 
 def way_points_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor, count: int) -> Tensor:
-    """Centres `(N, count, 2)` in metres of the next cells on a shortest path from `xy_m (N, 2)` to the goals `(N,)`.
+    """Centres `(N, count, 2)` in m of the next cells on a shortest path from `xy_m (N, 2)` to the goals `(N,)`.
 
-    At the path's end the goal's centre repeats.
+    The goal's centre is repeated at the end.
     """
     _, rows, columns = bank.walls.shape
     u, v = _grid(bank, xy_m)
@@ -197,7 +196,7 @@ def way_points_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor, count
 
 
 def clearance_m(bank: MazeBank, maze: Tensor, xy_m: Tensor) -> Tensor:
-    """Distance `(N,)` from `xy_m (N, 2)` to the nearest wall, if that is among the nine cells around; else one cell."""
+    """Distance `(N,)` from `xy_m (N, 2)` to the nearest wall among the nine surrounding cells; at most one cell."""
     u, v = _grid(bank, xy_m)
     near = torch.arange(-1, 2, device=xy_m.device)
     column = (u + 0.5).floor().long()[:, None, None] + near
@@ -210,9 +209,9 @@ def clearance_m(bank: MazeBank, maze: Tensor, xy_m: Tensor) -> Tensor:
 
 
 def ray_distances_m(bank: MazeBank, maze: Tensor, origin_m: Tensor, direction: Tensor, range_m: float) -> Tensor:
-    """Distance `(N, R)` from `origin_m (N, 2)` along unit `direction (N, R, 2)` to the nearest wall, at most the range.
+    """Distance `(N, R)` from `origin_m (N, 2)` along unit `direction (N, R, 2)` to the nearest wall, at most `range_m`.
 
-    A ray meets a wall where it crosses a grid line into a wall cell; all its crossings are looked at together.
+    A ray hits a wall where it crosses a grid line into a wall cell; all crossings are evaluated at once.
     """
     u, v = _grid(bank, origin_m)
     lines = torch.arange(int(range_m / bank.cell_m) + 2, device=origin_m.device)
@@ -230,7 +229,7 @@ def ray_distances_m(bank: MazeBank, maze: Tensor, origin_m: Tensor, direction: T
 
 
 def _crossings(start: Tensor, speed: Tensor, lines: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rays cross the grid lines of one axis: times `(N, R, K)` and the cell index entered there."""
+    """Distances `(N, R, K)` at which rays cross the grid lines of one axis, and indices of the cells entered."""
     ahead = torch.where(speed < 0, -1.0, 1.0).unsqueeze(-1)
     cell = (start + 0.5).floor().unsqueeze(-1)
     line = cell + ahead * (lines + 0.5)
@@ -239,9 +238,9 @@ def _crossings(start: Tensor, speed: Tensor, lines: Tensor) -> tuple[Tensor, Ten
 
 
 def occupancy_window(bank: MazeBank, maze: Tensor, xy_m: Tensor, forward: Tensor, radius: int) -> Tensor:
-    """What stands around: 1 for wall, 0 for free, on a square of points one cell apart, `(N, (2 radius + 1)² - 1)`.
+    """Local map `(N, (2 radius + 1)² - 1)`: 1 for wall, 0 for free, on a square grid of points one cell apart.
 
-    The square is centred on `xy_m (N, 2)`, where it is left out, and turned to `forward (N, 2)`, a unit vector.
+    The grid is centred at `xy_m (N, 2)`, without the centre itself, and aligned with the unit vector `forward (N, 2)`.
     """
     steps = torch.arange(-radius, radius + 1, device=xy_m.device, dtype=xy_m.dtype)
     ahead, left = (grid.flatten() for grid in torch.meshgrid(steps, steps, indexing="ij"))
@@ -255,7 +254,7 @@ def occupancy_window(bank: MazeBank, maze: Tensor, xy_m: Tensor, forward: Tensor
 
 
 def inner_blocks(walls: Tensor, merge: bool) -> list[tuple[int, int, int]]:
-    """Row, first and last column of the wall blocks inside the border of `(H, W)`; runs along a row joined if asked."""
+    """Row, first and last column of the wall blocks inside the border of `(H, W)`; `merge` joins runs along a row."""
     blocks: list[tuple[int, int, int]] = []
     for r, row in enumerate(walls.tolist()[1:-1], 1):
         for c in range(1, len(row) - 1):
@@ -269,7 +268,7 @@ def inner_blocks(walls: Tensor, merge: bool) -> list[tuple[int, int, int]]:
 
 
 def wall_boxes(walls: Tensor, cell_m: float, height_m: float, merge: bool) -> tuple[Box, ...]:
-    """The boxes of a maze `(H, W)`: four along the border, then its inner blocks."""
+    """The boxes of a maze `(H, W)`: four along the border, then the inner blocks."""
     rows, columns = walls.shape
     half_x, half_y = 0.5 * (columns - 2) * cell_m, 0.5 * (rows - 2) * cell_m
     thick, z = 0.5 * BORDER_THICKNESS_M, 0.5 * height_m

@@ -1,4 +1,4 @@
-"""What the numbers of an action do to a robot's motors, told to those who use an exported policy."""
+"""The action contract of tasks with motors."""
 
 import math
 from typing import Any
@@ -12,18 +12,18 @@ UNIT = {Control.position: "rad", Control.torque: "N m"}
 
 
 def motor_contract(robot: Robot, control: Control, offset: Tensor, scale: Tensor) -> dict[str, Any]:
-    """Plain data for `Task.action_contract`: a motor takes `offset + scale * action`, the action clamped to [-1, 1].
+    """`Task.action_contract` for controls `offset + scale * action`, the action clamped to [-1, 1].
 
     Args:
-        robot: whose motors.
-        control: what they take.
+        robot: the robot.
+        control: meaning of the controls.
         offset, scale: `(D,)`, rad or N m.
 
     Raises:
-        ConfigError: an action would ask for a torque without end, since the robot gives its motors no limits.
+        ConfigError: the scale is infinite, since a motor has no effort limit.
     """
-    for name, reach in zip(robot.dof_names, scale.tolist(), strict=True):
-        if not math.isfinite(reach):
+    for name, value in zip(robot.dof_names, scale.tolist(), strict=True):
+        if not math.isfinite(value):
             raise ConfigError(
                 f"robot {robot.name!r}: motor {name!r} has no largest torque, which actions are scaled by; write"
                 ' forcerange="-N N" on it in the MJCF, or use task.control=position'

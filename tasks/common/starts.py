@@ -1,4 +1,4 @@
-"""States that humanoid episodes start from, drawn once and then picked among: a reset costs one look-up."""
+"""Banks of start states for the humanoid, sampled once, so that a reset costs one look-up."""
 
 from dataclasses import dataclass
 
@@ -19,17 +19,17 @@ STANDING = "stand"
 STANDING_STATES = 512
 CLIP_STATES = 4096
 _JOINT_NOISE_RAD = 0.03
-_CLEARANCE_M = 0.15  # of the lowest joint of a body laid down: as thick as a limb, and a little more
+_CLEARANCE_M = 0.15  # height of the lowest joint of a tipped-over body: a little more than a limb's radius
 
 
 @dataclass(frozen=True)
 class StartBank:
-    """S states with the windows of style that led to them. Where they stand and face is left to the task.
+    """S start states; position and yaw are set by `placed`.
 
     Args:
         qpos: `(S, nq)`.
         qvel: `(S, nv)`.
-        style: `(S, W, style size)`, newest frame first; W may be 0.
+        style: `(S, W, style size)` style windows that end in these states, newest frame first; W may be 0.
     """
 
     qpos: Tensor
@@ -37,21 +37,21 @@ class StartBank:
     style: Tensor
 
     def pick(self, count: int, generator: torch.Generator) -> Tensor:
-        """Rows `(count,)` of the bank, drawn evenly."""
+        """Sample rows `(count,)` uniformly."""
         return torch.randint(len(self.qpos), (count,), generator=generator, device=self.qpos.device)
 
     def placed(self, rows: Tensor, xy_w: Tensor, yaw: Tensor) -> tuple[Tensor, Tensor]:
-        """Coordinates and velocities of states `(N,)` moved to `xy_w (N, 2)` and turned by `yaw (N,)`."""
+        """`qpos` and `qvel` of states `rows (N,)`, moved to `xy_w (N, 2)` and rotated by `yaw (N,)`."""
         qpos, qvel = self.qpos[rows], self.qvel[rows]
         turn = rotations.from_yaw(yaw)
         quat = rotations.multiply(turn, qpos[:, 3:7])
         linvel = rotations.rotate(turn, qvel[:, :3])
-        # the angular velocity is in the body's own frame: turning the world leaves it alone
+        # the angular velocity is in the body frame and does not change
         return torch.cat((xy_w, qpos[:, 2:3], quat, qpos[:, 7:]), dim=-1), torch.cat((linvel, qvel[:, 3:]), dim=-1)
 
 
 def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> StartBank:
-    """The default pose with a little noise in the joints, soles on the floor, at rest throughout."""
+    """The default pose with noise in the joints, soles on the floor, at rest."""
     device = generator.device
     layout = JointLayout(robot, device)
     qpos = robot.qpos0.to(device).repeat(STANDING_STATES, 1)
@@ -59,7 +59,7 @@ def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> Star
     balls = torch.zeros(qpos.shape[1] - 7, device=device)
     for joint in robot.joints:
         balls[joint.qpos] = float(joint.ball)
-    # half the angle in a quaternion's numbers
+    # a quaternion's components are half the angle
     joint_pos = qpos[:, 7:] + _JOINT_NOISE_RAD * noise * (1.0 - 0.5 * balls)
     joint_quat = rotations.normalize(kinematics.joint_quat_from_qpos(layout, joint_pos))
     pos, quat = kinematics.forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat)
@@ -81,10 +81,10 @@ def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> Star
 def clip_bank(
     library: MotionLibrary, frames: int, step_s: float, max_speed_mps: float, generator: torch.Generator
 ) -> StartBank:
-    """Moments of clips in which the root is no faster than the limit over the floor.
+    """Random states of clips with a horizontal root speed up to the limit.
 
     Raises:
-        ConfigError: the clips have no such moment.
+        ConfigError: there are none.
     """
     ids = library.sample_clips(CLIP_STATES, generator)
     times = library.sample_times(ids, generator, max(frames - 1, 0) * step_s)
@@ -102,13 +102,13 @@ def clip_bank(
 def fallen_bank(
     layout: JointLayout, qpos: Tensor, frames: int, tilt_rad: tuple[float, float], generator: torch.Generator
 ) -> StartBank:
-    """The same bodies laid down: tipped over to a random side and put just above the floor, at rest throughout.
+    """States tipped over in a random direction and placed just above the floor, at rest.
 
     Args:
         layout: of the robot.
-        qpos: `(S, nq)` upright states whose joints are taken over.
+        qpos: `(S, nq)` upright states.
         frames: length of the style windows.
-        tilt_rad: least and greatest angle by which they are tipped, drawn evenly.
+        tilt_rad: range of the uniformly distributed tilt angle.
         generator: source of randomness.
     """
     device, count = qpos.device, len(qpos)
@@ -131,7 +131,7 @@ def fallen_bank(
 def make_bank(
     robot: Robot, motion: str, frames: int, step_s: float, max_speed_mps: float, generator: torch.Generator
 ) -> StartBank:
-    """The bank for `stand`, the default pose, or for any motion that `load_motion` reads."""
+    """The bank of a motion: `standing_bank` for `stand`, else `clip_bank` of what `load_motion` reads."""
     if motion == STANDING:
         return standing_bank(robot, frames, generator)
     clips, weights = load_motion(motion, robot)

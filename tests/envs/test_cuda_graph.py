@@ -119,7 +119,7 @@ def test_slots_copy_back_even_what_was_exchanged():
     assert counter.a is a and counter.b is b
     assert counter.a.tolist() == [1.0, 1.0] and counter.b.tolist() == [0.0, 0.0]
     counter.a = counter.a + 4
-    slots.put_back()
+    slots.restore()
     assert counter.a is a and counter.a.tolist() == [1.0, 1.0]
 
 
@@ -227,7 +227,7 @@ def test_a_step_that_only_a_recording_refuses_is_taken_as_it_is_written(caplog):
     class Writing(Forgetful):
         def advance(self, action):
             if recording() is not None:
-                raise RecordError("a step calls Sim.apply_model_fields, which no CUDA graph can hold")
+                raise RecordError("a step calls Sim.apply_model_fields, which cannot be captured in a CUDA graph")
             return super().advance(action)
 
     (env, made), plain = taped(Writing("")), Forgetful("")

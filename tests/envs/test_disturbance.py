@@ -50,7 +50,7 @@ def test_a_push_reaches_the_body_and_ends_with_the_episode():
     calm, pushed = make(4, seed=3), make(4, seed=3, **PUSHED)
     pushed.load_state_dict(calm.state_dict())
     pushed.disturbance.force_w[1, 1] = 140.0
-    pushed.disturbance._left.fill_(10)
+    pushed.disturbance._steps_left.fill_(10)
     action = torch.zeros(4, calm.action_size)
     for _ in range(5):
         calm.advance(action), pushed.advance(action)

@@ -128,5 +128,5 @@ def test_what_is_named_is_taken_or_refused(machine):
 
 @pytest.mark.parametrize("sim", ["", "warp", "MuJoCo"])
 def test_an_unknown_engine_is_refused_by_tasks_without_physics_too(sim):
-    with pytest.raises(ConfigError, match=f"sim={sim} is no engine"):
+    with pytest.raises(ConfigError, match=f"sim={sim}: unknown engine"):
         isaachrl.make("TaxiFuel", 1, device="cpu", sim=sim)

@@ -9,7 +9,7 @@ import torch
 
 import isaachrl
 import tasks  # noqa: F401  registers the tasks
-from isaachrl.envs.threads import small_work
+from isaachrl.envs.threads import limit_threads
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,13 +25,13 @@ def two_threads():
 
 @pytest.mark.parametrize(("num_envs", "device", "inside"), [(8, CPU, 1), (4096, CPU, 2), (8, torch.device("cuda"), 2)])
 def test_few_environments_on_the_cpu_get_one_thread(num_envs: int, device: torch.device, inside: int) -> None:
-    with small_work(num_envs, device):
+    with limit_threads(num_envs, device):
         assert torch.get_num_threads() == inside
     assert torch.get_num_threads() == 2
 
 
 def test_the_setting_comes_back_after_an_error() -> None:
-    with pytest.raises(RuntimeError), small_work(8, CPU):
+    with pytest.raises(RuntimeError), limit_threads(8, CPU):
         raise RuntimeError
     assert torch.get_num_threads() == 2
 

@@ -46,7 +46,7 @@ def test_a_missing_skill_says_how_to_get_one():
 
 def test_a_skill_without_commands_has_nothing_to_be_told(tmp_path):
     make_tiny_skill(latent_size=0).save(tmp_path / "skill.pt")
-    with pytest.raises(SkillError, match=r"takes no commands .*train.latents=motion"):
+    with pytest.raises(SkillError, match=r"takes no latents .*train.latents=motion"):
         make(skill=str(tmp_path / "skill.pt"))
 
 

@@ -25,7 +25,7 @@ def test_a_trial_begins_lying_on_its_front(trials):
     first = tried.qpos[0]
     assert first[2] < 0.15
     assert rotations.axis_x(first[3:7])[2] < -0.95  # the chest looks at the floor
-    assert tried.height.max() < 0.15 and tried.still.max() < 0.01
+    assert tried.height.max() < 0.15 and tried.standing.max() < 0.01
     assert tried.effort.max() < 1.0
 
 
@@ -34,7 +34,7 @@ def test_who_is_put_on_his_feet_stands_still(trials, monkeypatch):
     monkeypatch.setattr(trials, "_start", (upright, torch.zeros_like(trials.sim.qvel)))
     monkeypatch.setattr(trials, "lying", np.array(rising.STAND, float))
     tried = follow(trials, np.tile(trials.lying, (2, 1)))
-    assert tried.still[:, :60].mean() > 0.8 and tried.height[:, 60].min() > 0.95  # balance is nobody's task here
+    assert tried.standing[:, :60].mean() > 0.8 and tried.height[:, 60].min() > 0.95  # balance is nobody's task here
 
 
 def test_keyframes_are_the_same_on_both_sides(trials):

@@ -85,7 +85,7 @@ ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("walk.npz: 1e308\nrun.npz: 1e308", "must be a number of at least 0"),
         ("walk.npz: .nan", "must be a number of at least 0"),
         ("walk.npz: true", "must be a number of at least 0"),
-        ("walk.npz: 1\nwalk.npz: 2", "a key stands twice"),
+        ("walk.npz: 1\nwalk.npz: 2", "a key occurs twice"),
         ("{? [a, b] : 1}", "cannot be read as YAML"),
         ("clips: [{file: !!binary YQ==}]", "b'a' is no name of a file"),
         ('clips: [{file: "\\e[2J.npz"}]', "is no name of a file"),

@@ -13,12 +13,12 @@ from isaachrl.motion.synthesis import (
     builtin,
     builtin_clip,
     builtin_clips,
-    commands,
     engine,
     feet,
     numerics,
     skeleton,
     steps,
+    timeline,
 )
 from isaachrl.motion.synthesis.legs import leg_rotations
 from isaachrl.motion.synthesis.tables import Style
@@ -26,7 +26,7 @@ from isaachrl.sim.compiler import ASSETS
 from isaachrl.sim.soles import robot_soles
 
 STRAIGHT = {"walk_slow": 0.6, "walk": 1.0, "walk_fast": 1.4, "jog": 2.2, "crouch": 0.7, "back": 0.6, "side_left": 0.35}
-QUIET = commands.Noise(1, amplitude=0.0)
+QUIET = timeline.Noise(1, amplitude=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_no_two_strides_are_alike(made):
 
 
 def test_without_noise_half_a_stride_later_is_the_mirror_image(model):
-    clip = engine.synthesise("even", commands.loop(Style(), (1.0, 0.0, 0.0), 2, QUIET), model, loop=True)
+    clip = engine.synthesise("even", timeline.loop(Style(), (1.0, 0.0, 0.0), 2, QUIET), model, loop=True)
     half = (clip.num_frames - 1) // 4
     assert (clip.num_frames - 1) % 4 == 0
     mirror = builtin.mirrored(clip, "mirror")
@@ -144,7 +144,7 @@ def test_mirroring_swaps_sides_and_flips_y(made):
 
 @pytest.mark.parametrize("speed", [0.6, 1.0, 1.4, 2.2])
 def test_swinging_soles_clear_the_floor(model, speed):
-    line = commands.loop(Style(), (speed, 0.0, 0.0), 1, QUIET)
+    line = timeline.loop(Style(), (speed, 0.0, 0.0), 1, QUIET)
     path = engine.posture(line, model, body.still(line.t_s)).feet[steps.LEFT]
     rotation = feet.rotation(path)
     corners = [path.ankle + rotation @ np.array([x, 0.0, -model.sole_depth_m]) for x in (model.heel_m, model.toe_m)]
@@ -201,13 +201,13 @@ def test_a_quaternion_of_a_matrix_is_that_of_its_rotation():
 
 def test_a_constant_turn_follows_a_circle():
     velocity = np.tile([1.0, 0.0, 0.5], (1201, 1))
-    path = commands.integrate(velocity, 0)
+    path = timeline.integrate(velocity, 0)
     np.testing.assert_allclose(np.hypot(path[:, 0], path[:, 1] - 2.0), 2.0, atol=1e-3)
     assert path[-1, 2] == pytest.approx(5.0)
 
 
 def test_prints_of_a_straight_walk_lie_a_stride_apart_and_a_width_beside_each_other():
-    line = commands.loop(Style(), (1.0, 0.0, 0.0), 2, QUIET)
+    line = timeline.loop(Style(), (1.0, 0.0, 0.0), 2, QUIET)
     right, left = steps.footsteps(line, steps.RIGHT), steps.footsteps(line, steps.LEFT)
     stride = line.clip.stop - line.clip.start - 1
     assert right[3].ankle[0] - right[2].ankle[0] == pytest.approx(stride / 240.0, abs=1e-4)
@@ -218,9 +218,9 @@ def test_prints_of_a_straight_walk_lie_a_stride_apart_and_a_width_beside_each_ot
 
 
 def test_a_run_flies_freely_between_contacts_and_bounces_about_zero():
-    line = commands.loop(Style(), (2.2, 0.0, 0.0), 4, QUIET)
+    line = timeline.loop(Style(), (2.2, 0.0, 0.0), 4, QUIET)
     height = body.bounce(line)
-    acceleration = np.gradient(np.gradient(height, commands.DT_S), commands.DT_S)
+    acceleration = np.gradient(np.gradient(height, timeline.DT_S), timeline.DT_S)
     share = np.mod(2.0 * line.phase, 1.0)
     flying = (share > 0.84) & (share < 0.92)  # in contact until 2 x 0.38 of the step
     np.testing.assert_allclose(acceleration[flying], -9.81, atol=0.05)
@@ -230,7 +230,7 @@ def test_a_run_flies_freely_between_contacts_and_bounces_about_zero():
 
 
 def test_a_standing_foot_turns_about_the_edge_that_touches_the_floor(model):
-    line = commands.loop(Style(), (1.0, 0.0, 0.0), 1, QUIET)
+    line = timeline.loop(Style(), (1.0, 0.0, 0.0), 1, QUIET)
     step = steps.footsteps(line, steps.RIGHT)[3]
     t_s = np.linspace(step.strike_s, step.push_s, 50)
     pitch, ankle = feet.stance_pitch(step, t_s), feet.stance_ankle(model, step, t_s)
@@ -269,7 +269,7 @@ def test_the_centre_of_mass_of_a_straight_body_lies_on_its_middle(model, robot):
 
 
 def test_variations_repeat_with_their_period_and_stay_within_their_size():
-    noise = commands.Noise(4, amplitude=0.03, seed=2)
+    noise = timeline.Noise(4, amplitude=0.03, seed=2)
     phase = np.linspace(0.0, 4.0, 400)
     for wave in (noise.width, noise.arms):
         np.testing.assert_allclose(wave(phase), wave(phase + 4.0), atol=1e-12)

@@ -14,7 +14,7 @@ from isaachrl.run.storage.metrics import read_metrics
 from tests.run.point import Greedy, GreedyCfg, Point, PointCfg
 
 SECTIONS = {"task": {"name": "Point"}, "train": {"name": "greedy"}}
-MESSAGE = "task.njmax=8: that is 8 times the room it began with"
+MESSAGE = "task.njmax=8: that is 8 times the initial capacity"
 
 
 class Crowded(Point):

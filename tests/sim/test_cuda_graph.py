@@ -94,7 +94,7 @@ def test_a_capture_that_succeeds_leaves_the_generators_alone(cuda):
     own = FakeGenerator()
     inside = own.inside
     recorder = Recorder(GPU, own)
-    assert recorder.record(lambda: 7) == 7 and len(recorder.pieces) == 1
+    assert recorder.record(lambda: 7) == 7 and len(recorder.launches) == 1
     assert own.inside is inside and own.draw() == 1
 
 

@@ -9,7 +9,7 @@ from isaachrl.sim import MujocoSim, Scene, messages
 @pytest.fixture
 def logged(monkeypatch):
     lines = []
-    monkeypatch.setattr(messages, "_TOLD", set())
+    monkeypatch.setattr(messages, "_LOGGED", set())
     monkeypatch.setattr(messages.log, "warning", lambda text, *values: lines.append(text % values))
     return lines
 

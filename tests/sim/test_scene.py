@@ -96,7 +96,7 @@ def test_an_unknown_body_is_refused_with_the_bodies():
 @pytest.mark.parametrize(
     ("num_envs", "engine", "message"),
     [
-        (2, "mujuco", r"sim=mujuco is no engine of this version; did you mean mujoco or mujoco_warp\? \(valid: auto, "),
+        (2, "mujuco", r"sim=mujuco: unknown engine; did you mean mujoco or mujoco_warp\? \(valid: auto, "),
         (0, "mujoco", "num_envs=0: at least 1 environment is needed, type num_envs=1 or more"),
         (-3, "auto", "num_envs=-3: at least 1"),
     ],

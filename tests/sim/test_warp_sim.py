@@ -171,7 +171,7 @@ def test_rays_in_a_recording_are_cast_anew_by_every_replay(make):
 def test_the_model_is_not_written_in_a_recording(make, call):
     sim = make(SCENE, 1)
     with pytest.raises(
-        RecordError, match=r"a step calls Sim\.\w+, which no CUDA graph can hold; call it between steps"
+        RecordError, match=r"a step calls Sim\.\w+, which cannot be captured in a CUDA graph; call it between steps"
     ):
         recorder_of(sim).record(lambda: call(sim))
     call(sim)
@@ -223,7 +223,7 @@ def test_room_that_was_doubled_three_times_may_be_short_now_and_then_but_not_alw
         sim.make_room({name: 1.0})
     sim.make_room({name: 0.5, "hfield": 1.0})  # half of the iterations: no error, and no more room either
     assert getattr(sim, name) == most
-    with pytest.raises(ConfigError, match=rf"task\.{name}={most}: .*8 times the room it began with"):
+    with pytest.raises(ConfigError, match=rf"task\.{name}={most}: .*8 times the initial capacity"):
         sim.make_room({name: 0.51})
     other = "nconmax" if name == "njmax" else "njmax"
     before = getattr(sim, other)
@@ -330,7 +330,7 @@ def test_the_obstacle_of_the_engine_is_what_to_install(not_installed):
 
 def test_the_obstacle_may_be_a_gpu_that_warp_cannot_use(warp, monkeypatch):
     monkeypatch.setattr(warp, "is_cuda_available", lambda: False)
-    assert "finds no GPU that it can use; a newer driver may help" in (gpu_engine_obstacle() or "")
+    assert "finds no usable GPU; a newer driver may help" in (gpu_engine_obstacle() or "")
     monkeypatch.setattr(warp, "is_cuda_available", lambda: True)
     assert gpu_engine_obstacle() is None
 

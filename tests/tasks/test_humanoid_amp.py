@@ -155,7 +155,7 @@ def test_time_truncates_and_never_terminates() -> None:
         ({"episode_steps": 0}, ConfigError, "must be positive"),
         ({"control": "speed"}, ConfigError, "control"),
         ({"reward": {"alife": 1.0}}, ConfigError, "did you mean alive"),
-        ({"fallen": {"share": 1.5}}, ConfigError, "a share lies between 0 and 1"),
+        ({"fallen": {"share": 1.5}}, ConfigError, "must be between 0 and 1"),
         ({"fallen": {"least_tilt_deg": 90, "most_tilt_deg": 80}}, ConfigError, "expected 0 <= least <= most"),
         ({"fallen": {"rise_s": 0}}, ConfigError, "must be above 0"),
     ],

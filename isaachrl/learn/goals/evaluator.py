@@ -23,7 +23,7 @@ class Evaluator:
 
     def __init__(self, env: Env, episodes: int, seed: int, make_policy: Callable[[Env], Policy]) -> None:
         self._source, self._episodes, self._make_policy = env, episodes, make_policy
-        self._seed = sub_seed(seed, Stream.check)
+        self._seed = sub_seed(seed, Stream.goal_evaluation)
         self._env: Env | None = None
         self._start: dict[str, Any] = {}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
 from isaachrl.hierarchy.latent_kind import LatentKind
-from isaachrl.hierarchy.skill import Skill, refuse_mismatch
+from isaachrl.hierarchy.skill import Skill, check_match
 from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.skills import losses
@@ -325,7 +325,7 @@ class SkillsLearner(Learner):
             ours = dataclasses.asdict(self.skill.contract)
             if self.cfg.latents is not LatentKind.motion:
                 ours.pop("motions")
-            refuse_mismatch(state["contract"], ours)
+            check_match(state["contract"], ours)
             self.skill.contract.training.update(state["contract"].get("training", {}))
         if self.cfg.latents is not LatentKind.motion:  # latents do not depend on the motions: others may be evaluated
             weights = weights | {f"embedding.{key}": value for key, value in self.skill.embedding.state_dict().items()}

@@ -1,8 +1,8 @@
-"""Import of Isaac Gym AMP motions: `.npy` files that hold a pickled poselib SkeletonMotion.
+"""Import of Isaac Gym AMP motions: `.npy` files with a pickled poselib SkeletonMotion.
 
-The file is a 0-d object array around an ordered dictionary: `rotation.arr (F, J, 4)` in x y z w, relative to the
-parent or to the world (`is_local`), `root_translation.arr (F, 3)` in metres, `skeleton_tree` with `node_names` and
-`parent_indices.arr (J,)`, and `fps`. The pickle is read as data: nothing in it is called (see `pickled`).
+The file is a 0-d object array with an ordered dictionary: `rotation.arr (F, J, 4)` in x y z w, relative to the parent
+or the world (`is_local`), `root_translation.arr (F, 3)` in metres, `skeleton_tree` with `node_names` and
+`parent_indices.arr (J,)`, and `fps`. The pickle is parsed without calling anything (see `pickled`).
 """
 
 import os
@@ -23,12 +23,12 @@ from isaachrl.motion.clip import Clip, check_bytes, check_frames, checked_names,
 from isaachrl.motion.formats import pickled
 from isaachrl.sim.robot import Robot
 
-GROUND_QUANTILE = 0.05  # the lowest sole corner is under the floor in this share of the frames
+GROUND_QUANTILE = 0.05  # share of frames in which the lowest sole corner is below the floor
 
 
 @dataclass(frozen=True)
 class _Skeleton:
-    """A motion of the file: F frames of J nodes, rotations relative to the parent in w x y z."""
+    """F frames of J nodes; rotations relative to the parent, w x y z."""
 
     names: tuple[str, ...]
     local_quat: Tensor
@@ -37,25 +37,25 @@ class _Skeleton:
 
 
 def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]) -> Clip:
-    """Read a motion made for a skeleton with the robot's body names.
+    """Read a motion of a skeleton with the robot's body names.
 
-    Bodies are matched by name; a joint is known by the body it moves, welded bodies are dropped, and a rotation
-    is reduced to its part about the axis where the robot has a hinge. The whole motion is lifted or lowered so
-    that the lowest corner of the soles is at height zero at its 5th percentile over the frames.
+    Joints are matched by the name of the body they move; welded bodies are dropped. Rotations of hinges are reduced to
+    their twist about the axis. The motion is shifted vertically so that the 5th percentile, over the frames, of the
+    lowest sole corner's height is zero.
 
     Args:
         path: the `.npy` file.
-        robot: whose clip it becomes.
-        soles: `(K, 3)` corner offsets in metres by body name, in that body's frame.
+        robot: the clip's robot.
+        soles: `(K, 3)` sole corners in metres by body name, in the body's frame.
 
     Raises:
-        ClipError: the file cannot be read, holds pickled code, or its skeleton does not fit the robot.
+        ClipError: the file cannot be read, contains code, or its skeleton does not fit the robot.
     """
     path = Path(path)
     if not robot.has_plain_frames:
         raise ClipError(
             f"{path} is of a skeleton whose frames are parallel at rest; those of robot {robot.name!r} are not, or its"
-            " joints sit beside their bodies' origins: write the motion as a clip (.npz) instead"
+            " joints are not at their bodies' origins: write the motion as a clip (.npz) instead"
         )
     skeleton = _skeleton(_read(path), robot, path)
     node = {name: i for i, name in enumerate(skeleton.names)}
@@ -76,7 +76,7 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The dictionary in the file, with arrays and their numbers as calls that were not made."""
+    """The dictionary in the file, with arrays and NumPy scalars as `pickled.Call`."""
     try:
         check_bytes(path.stat().st_size)
         with open(path, "rb") as file:
@@ -92,7 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _read_header(file: BinaryIO) -> None:
-    """Read the `.npy` header; only an array of objects is followed by a pickle."""
+    """Read the `.npy` header and check that it is of an object array, which is stored as a pickle."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     _, _, dtype = read(file)
@@ -101,7 +101,7 @@ def _read_header(file: BinaryIO) -> None:
 
 
 def _skeleton(content: dict[str, Any], robot: Robot, path: Path) -> _Skeleton:
-    """Take the fields out of the dictionary, and bring rotations to w x y z, relative to the parent."""
+    """The motion in the dictionary, with rotations converted to w x y z, relative to the parent."""
     try:
         tree = content["skeleton_tree"]
         parent_of = _array(tree["parent_indices"], kinds="iu")
@@ -129,7 +129,7 @@ def _skeleton(content: dict[str, Any], robot: Robot, path: Path) -> _Skeleton:
 
 
 def _array(entry: Any, kinds: str = "fiu") -> NDArray[Any]:
-    """The array of poselib's `{"arr": …, "context": …}` pair; it must hold numbers of these kinds."""
+    """The array in poselib's `{"arr": …, "context": …}`; its dtype must be one of these kinds."""
     array = pickled.array(entry["arr"])
     if array.dtype.kind not in kinds:
         raise ValueError(f"expected an array of numbers, got {array.dtype}")
@@ -137,7 +137,7 @@ def _array(entry: Any, kinds: str = "fiu") -> NDArray[Any]:
 
 
 def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], robot: Robot, path: Path) -> None:
-    """Refuse a skeleton whose nodes, or whose parents, are not the robot's."""
+    """Check that nodes and parents of a skeleton are the robot's."""
     if any(not -1 <= parent < node for node, parent in enumerate(parents)):
         raise ClipError(f"{path}: the parents {parents} are no tree with parents before children")
     theirs = {name: names[parent] if parent >= 0 else "" for name, parent in zip(names, parents, strict=True)}
@@ -152,17 +152,17 @@ def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], robot: Robot, 
         )
     wrong = [name for name in ours if theirs[name] != ours[name]]
     if wrong:
-        hangs = ", ".join(f"{name} on {theirs[name] or 'nothing'} (ours: {ours[name] or 'nothing'})" for name in wrong)
-        raise ClipError(f"{path} does not fit {robot.name!r}: in the file hang {hangs}")
+        pairs = ", ".join(f"{name} of {theirs[name] or 'none'} (ours: {ours[name] or 'none'})" for name in wrong)
+        raise ClipError(f"{path} does not fit {robot.name!r}: bodies with other parents in the file: {pairs}")
 
 
 def _onto_hinges(joint_quat: Tensor, robot: Robot) -> Tensor:
-    """Replace rotations `(F, J, 4)` of hinge joints by their twist about the axis (swing-twist split)."""
+    """Replace rotations `(F, J, 4)` of hinges by their twist about the axis (swing-twist decomposition)."""
     axes = joint_quat.new_tensor([joint.axis for joint in robot.joints])
     balls = torch.tensor([joint.ball for joint in robot.joints])[:, None]
     along = (joint_quat[..., 1:] * axes).sum(-1, keepdim=True)
     twist = torch.cat((joint_quat[..., :1], along * axes), dim=-1)
-    undefined = twist.norm(dim=-1, keepdim=True) < 1e-6  # a half turn about an axis across the hinge: no twist
+    undefined = twist.norm(dim=-1, keepdim=True) < 1e-6  # a rotation by pi about an axis perpendicular to the hinge's
     identity = torch.zeros_like(twist)
     identity[..., 0] = 1.0
     return torch.where(balls, joint_quat, torch.where(undefined, identity, rotations.normalize(twist)))

@@ -1,9 +1,8 @@
-"""Pickles read as data: strings, numbers, lists, dictionaries and arrays of plain numbers. Nothing in them is called.
+"""Safe parsing of pickles with strings, numbers, lists, dictionaries and numeric arrays. Nothing in them is called.
 
-Python's own unpickler is no base for that, even with a `find_class` that resolves nothing: a megabyte takes the process
-down (a deeply nested tuple as a key), and a memo's number makes it fill the memory. So the opcodes that such data is
-made of are interpreted here. A call is written down, not made; an array is built from what was written down, once its
-type, shape and length have been checked.
+Python's unpickler is not safe even with a `find_class` that resolves nothing: a deeply nested tuple as a key crashes
+the process, and a large memo index exhausts the memory. This module interprets the few opcodes that such data needs.
+Calls are recorded, not made; arrays are built from recorded calls after a check of dtype, shape and length.
 """
 
 import math
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from isaachrl.errors import brief
 
-MAX_OPCODES = 100_000  # a motion of 15 bodies takes 400; each of them adds at most one object
+MAX_OPCODES = 100_000  # a motion of 15 bodies takes 400
 MAX_DIMENSIONS = 4
 
 _RECONSTRUCT, _SCALAR, _DTYPE, _DICT = "_reconstruct", "scalar", "dtype", "OrderedDict"
@@ -49,19 +48,19 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class PickleError(ValueError):
-    """A pickle is damaged, or holds something else than plain data."""
+    """A pickle is damaged or contains unsupported data."""
 
 
 @dataclass(frozen=True)
 class _Function:
-    """A name that was imported."""
+    """An imported name."""
 
     name: str
 
 
 @dataclass(eq=False)
 class Call:
-    """A call that was not made: of what, with which arguments, and the state that its result was to be given."""
+    """A recorded call: function, arguments, and the state for `__setstate__` of its result."""
 
     function: str
     args: tuple[Any, ...]
@@ -69,11 +68,11 @@ class Call:
 
 
 def load(data: bytes) -> Any:
-    """What a pickle (protocol 3 and later) holds; its arrays and their numbers are `Call`s.
+    """The content of a pickle (protocol 3 and later), with arrays and NumPy scalars as `Call`s.
 
     Raises:
-        PickleError: it holds anything but plain data, or too much of it.
-        Exception: any other, where the pickle is damaged.
+        PickleError: it contains unsupported data, or too much.
+        Exception: any other, if the pickle is damaged.
     """
     machine = _Machine()
     for count, (opcode, arg, _) in enumerate(pickletools.genops(data)):
@@ -86,7 +85,7 @@ def load(data: bytes) -> Any:
 
 
 def only_item(content: Any) -> Any:
-    """The object in an array `()` of objects; other content as it is."""
+    """The object in a 0-d object array; other content unchanged."""
     if not (isinstance(content, Call) and content.function == _RECONSTRUCT):
         return content
     _, shape, _, _, items = content.state
@@ -96,10 +95,10 @@ def only_item(content: Any) -> Any:
 
 
 def array(call: Any) -> NDArray[Any]:
-    """The array of numbers that a call was to build; read-only.
+    """The numeric array of a call; read-only.
 
     Raises:
-        PickleError: it is none, or its length is not that of its shape.
+        PickleError: it is not a numeric array, or its length does not fit its shape.
     """
     if not isinstance(call, Call) or call.function not in (_RECONSTRUCT, _SCALAR):
         raise PickleError(f"expected an array of numbers, got {kind(call)}")
@@ -111,9 +110,9 @@ def array(call: Any) -> NDArray[Any]:
     dtype = _number_type(dtype)
     if not isinstance(data, bytes):
         raise PickleError(f"the content of an array must be bytes, got {kind(data)}")
-    # before they are multiplied: a number in a file may have a million digits
-    plain = isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS and all(type(n) is int for n in shape)
-    if not plain or not all(0 < n <= len(data) for n in shape):
+    # check sizes before multiplying them: an integer in a file may have a million digits
+    is_shape = isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS and all(type(n) is int for n in shape)
+    if not is_shape or not all(0 < n <= len(data) for n in shape):
         raise PickleError("an array's shape is no tuple of a few sizes that fit into its content")
     if len(data) != math.prod(shape) * dtype.itemsize:
         raise PickleError(f"an array of {dtype} has the shape {shape} and {len(data)} bytes, which do not fit")
@@ -121,16 +120,16 @@ def array(call: Any) -> NDArray[Any]:
 
 
 def number(value: Any) -> int | float | bool:
-    """A plain number, or that of a numpy scalar.
+    """The number in a Python number or NumPy scalar.
 
     Raises:
-        PickleError: it is none.
+        PickleError: it is neither.
     """
     return value if isinstance(value, int | float) else array(value).item()
 
 
 def _number_type(call: Any) -> np.dtype[Any]:
-    """The type of plain numbers that a call was to make: no fields, no subarrays, no objects."""
+    """The dtype of a call, which must be numeric."""
     if not isinstance(call, Call) or call.function != _DTYPE:
         raise PickleError(f"expected a type of numbers, got {kind(call)}")
     name, state = call.args[0], call.state
@@ -145,12 +144,12 @@ def _number_type(call: Any) -> np.dtype[Any]:
 
 
 def kind(value: Any) -> str:
-    """What a value is, for a message; never its content, which may be of any size."""
+    """The kind of a value, for messages; not its content, which may be large."""
     return f"a call of {value.function}" if isinstance(value, Call) else type(value).__name__
 
 
 class _Machine:
-    """The stack and the memo that opcodes work on."""
+    """The pickle machine: stack and memo."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -158,11 +157,11 @@ class _Machine:
         self._memo: dict[int, Any] = {}
 
     def pop(self) -> Any:
-        """Take the top off the stack."""
+        """Pop the top of the stack."""
         return self._stack.pop()
 
     def step(self, name: str, arg: Any) -> None:
-        """Carry out one opcode."""
+        """Execute one opcode."""
         if name in _NOTHING:
             return
         if name in _LITERALS:
@@ -180,7 +179,7 @@ class _Machine:
             self._build(name, arg)
 
     def _build(self, name: str, arg: Any) -> None:
-        """Carry out an opcode that puts several objects together."""
+        """Execute an opcode that combines several objects."""
         match name:
             case "MARK":
                 self._marks.append(len(self._stack))
@@ -191,7 +190,7 @@ class _Machine:
                 self._top(list).extend(items)
             case "SETITEM" | "SETITEMS":
                 items = self._from(self._marks.pop() if name == "SETITEMS" else len(self._stack) - 2)
-                if not all(isinstance(key, str) for key in items[::2]):  # others might be slow or deep to hash
+                if not all(isinstance(key, str) for key in items[::2]):  # hashing others may be slow or recursive
                     raise PickleError("a key of a dictionary is no string")
                 self._top(dict).update(zip(items[::2], items[1::2], strict=True))
             case "GLOBAL":
@@ -208,7 +207,7 @@ class _Machine:
                 raise PickleError(f"it holds pickled code or data of another kind: the opcode {name}")
 
     def _from(self, start: int) -> list[Any]:
-        """Take everything from a place on the stack upwards."""
+        """Pop everything from an index of the stack upwards."""
         if start < 0:
             raise PickleError("it takes more from the stack than there is")
         items = self._stack[start:]
@@ -216,19 +215,19 @@ class _Machine:
         return items
 
     def _top(self, kind: type[Any]) -> Any:
-        """The top of the stack, which must be of a kind."""
+        """The top of the stack, which must have this type."""
         if type(self._stack[-1]) is not kind:
             raise PickleError(f"it adds to a {kind(self._stack[-1])} as if that were a {kind.__name__}")
         return self._stack[-1]
 
     def _import(self, name: str) -> None:
-        """Look a name up in the table of those that are known; nothing is imported."""
+        """Push a known name; nothing is imported."""
         if name not in _KNOWN:
-            raise PickleError(f"it holds pickled code: it wants to import {brief('.'.join(name.split(' ')))}")
+            raise PickleError(f"it holds pickled code: it imports {brief('.'.join(name.split(' ')))}")
         self._stack.append(_Function(_KNOWN[name]))
 
     def _call(self) -> None:
-        """Write a call down; an ordered dictionary is a dictionary."""
+        """Record a call; an OrderedDict becomes a dict."""
         function, args = self._from(len(self._stack) - 2)
         if not isinstance(function, _Function) or not isinstance(args, tuple):
             raise PickleError("it calls something that was not imported")

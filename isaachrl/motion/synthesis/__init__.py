@@ -1,4 +1,4 @@
-"""Built-in motions, made from footsteps, a pendulum and inverse kinematics: no recorded data."""
+"""Procedural motions from footsteps, an inverted pendulum and inverse kinematics; no recorded data."""
 
 from isaachrl.motion.synthesis.builtin import CLIP_NAMES, builtin_clip, builtin_clips
 

@@ -1,4 +1,4 @@
-"""Write the built-in motions as `.npz` files and report what they measure.
+"""Write the built-in motions as `.npz` files and print their measures.
 
 python -m isaachrl.motion.synthesis [--folder assets/motions] [clip …]
 """
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _summary(checks: ClipChecks) -> str:
-    """One line of the measures that matter most."""
+    """The main measures in one line."""
     return (
         f"{checks.length_s:4.2f} s  {checks.speed_m_s:5.3f} m/s  {checks.turn_rad_s:+6.3f} rad/s  "
         f"slip {checks.slip_cm:4.2f} cm  penetration {checks.penetration_mm:3.1f} mm  "

@@ -1,20 +1,20 @@
-"""Root, trunk and arms: the pendulum path of the centre of mass, its rise and fall, and what swings with the stride."""
+"""Root, trunk and arms: the centre of mass as an inverted pendulum, and periodic motion with the stride."""
 
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isaachrl.motion.synthesis.commands import DT_S, RATE_HZ, Timeline
 from isaachrl.motion.synthesis.numerics import GRAVITY, box, gaussian, pendulum, smooth, turn_x, turn_y, turn_z
 from isaachrl.motion.synthesis.tables import running
+from isaachrl.motion.synthesis.timeline import DT_S, RATE_HZ, Timeline
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Idle:
-    """Small movements of a standing body over time, each `(N,)`; angles in degrees, sways in metres."""
+    """Small movements of a standing body, each `(N,)`; angles in degrees, sways in metres."""
 
     sway_ahead: Floats
     sway_left: Floats
@@ -29,7 +29,7 @@ class Idle:
     elbow: Floats
 
 
-# movement -> (cycles in a period, size) of its sines; breathing is the second harmonic of the torso's pitch
+# movement -> (cycles per period, amplitude) of its sines; breathing is the second harmonic of the torso's pitch
 _IDLE_WAVES: dict[str, tuple[tuple[int, float], ...]] = {
     "sway_ahead": ((1, 0.004), (2, 0.003), (5, 0.0015)),
     "sway_left": ((1, 0.006), (3, 0.003), (4, 0.0015)),
@@ -46,15 +46,15 @@ _IDLE_WAVES: dict[str, tuple[tuple[int, float], ...]] = {
 
 
 def idle(t_s: Floats, period_s: float, seed: int) -> Idle:
-    """Sway and breathing at times `(N,)`, repeating after `period_s`."""
+    """Sway and breathing at times `(N,)`, periodic in `period_s`."""
     random = np.random.default_rng(seed)
     waves = {}
     for name, terms in _IDLE_WAVES.items():
-        shifts = random.uniform(0.0, 2.0 * np.pi, len(terms))
+        phases = random.uniform(0.0, 2.0 * np.pi, len(terms))
         waves[name] = sum(
             (
-                size * np.sin(2.0 * np.pi * k * t_s / period_s + shift)
-                for (k, size), shift in zip(terms, shifts, strict=True)
+                amplitude * np.sin(2.0 * np.pi * k * t_s / period_s + phase)
+                for (k, amplitude), phase in zip(terms, phases, strict=True)
             ),
             np.zeros_like(t_s),
         )
@@ -67,12 +67,12 @@ def still(t_s: Floats) -> Idle:
 
 
 def activity(line: Timeline) -> Floats:
-    """How much of the stride's swinging there is, `(N,)`: fades in before the first step and out after the last."""
+    """Amplitude `(N,)` in [0, 1] of periodic motion: fades in before the first step and out after the last."""
     return smooth((line.t_s - line.steps_from_s + 0.15) / 0.5) * smooth((line.steps_until_s + 0.35 - line.t_s) / 0.6)
 
 
 def bounce(line: Timeline) -> Floats:
-    """Rise and fall of the body `(N,)` in metres about its mean height: a cosine in a walk, ballistic in a run."""
+    """Vertical displacement of the body `(N,)` in m from its mean height: a cosine in a walk, ballistic in a run."""
     run = running(line.speed)
     wave = 4.0 * np.pi * (line.phase - 0.5 * line.at("duty") - line.at("bob_phase"))
     walk = 0.5 * line.at("bob") * activity(line) * np.cos(wave)
@@ -80,10 +80,10 @@ def bounce(line: Timeline) -> Floats:
 
 
 def _ballistic(line: Timeline) -> Floats:
-    """Height under a half-sine of ground force in contact and none in flight, with zero mean.
+    """Height under a half-sine ground force in contact and none in flight; periodic with zero mean.
 
-    With the step as the unit of time and c its share in contact, the force is pi/(2c) sin(pi s/c) weights; this is
-    its double integral less the fall, with the two constants that make it periodic and its mean zero.
+    With the step as the unit of time and c its share in contact, the force is pi/(2c) sin(pi s/c) body weights; the
+    height is the double integral of force minus weight.
     """
     c = np.minimum(2.0 * line.at("duty"), 1.0)
     s = np.mod(2.0 * line.phase, 1.0)
@@ -96,17 +96,17 @@ def _ballistic(line: Timeline) -> Floats:
 
 
 def pendulum_path(line: Timeline, pressure: Floats, rise: Floats) -> Floats:
-    """Horizontal path `(N, 2)` of the centre of mass above a centre of pressure `(N, 2)`; free in flight."""
+    """Horizontal path `(N, 2)` of the centre of mass as an inverted pendulum above a centre of pressure `(N, 2)`."""
     acceleration = np.gradient(np.gradient(rise, DT_S), DT_S)
     height = 0.9 - 0.8 * line.style.crouch_m
     return pendulum(pressure, np.maximum(0.0, GRAVITY + acceleration) / height, DT_S)
 
 
 def root_offset(line: Timeline, offset: Floats) -> Floats:
-    """The part of the offset `(N, 2)` root to centre of mass, heading frame, that the root makes up for.
+    """The part of the offset `(N, 2)` from root to centre of mass, heading frame, that the root compensates.
 
-    The slow part is made up for wholly; of the fast part little along the way, or the pelvis would surge, and
-    most of it sideways.
+    The slow part is compensated fully, the fast part mostly sideways: compensation along the path would make the
+    pelvis surge.
     """
     slow = gaussian(offset, 0.5 * RATE_HZ)
     fast = gaussian(offset - slow, 0.03 * RATE_HZ) * np.array([0.3, 0.8])
@@ -133,27 +133,27 @@ def _slow_motion(line: Timeline) -> tuple[Floats, Floats]:
 
 
 def _wave(line: Timeline, key: str, shift: float) -> Floats:
-    """A row of the table (rad) swinging once a stride, its peak `shift` of a stride after the right strike."""
+    """A cosine per stride, its amplitude (rad) a row of the table, its peak `shift` strides after the right strike."""
     return np.radians(line.at(key)) * activity(line) * np.cos(2.0 * np.pi * (line.phase - shift))
 
 
 def _trunk(line: Timeline, idling: Idle) -> tuple[Floats, dict[str, Floats]]:
-    """The torso's pitch, and rotations of pelvis and torso."""
+    """Pitch of the torso, and rotations of pelvis and torso."""
     bank, speeding = _slow_motion(line)
     act, th, yaw = activity(line), 2.0 * np.pi * line.phase, line.path[:, 2]
-    way, bent = line.style.travel, min(line.style.crouch_m / 0.2, 1.0)
+    travel, bent = line.style.travel, min(line.style.crouch_m / 0.2, 1.0)
     nod = np.radians(1.0) * act
     tilt = np.radians(line.at("pelvis_tilt") + 16.0 * bent) + nod * np.cos(2 * th - 0.6) + 0.6 * speeding
     roll = np.radians(idling.pelvis_roll) - _wave(line, "pelvis_list", 0.14) - 0.6 * bank
-    pelvis = turn_z(yaw + way * _wave(line, "pelvis_yaw", 0.0)) @ turn_y(tilt) @ turn_x(roll)
+    pelvis = turn_z(yaw + travel * _wave(line, "pelvis_yaw", 0.0)) @ turn_y(tilt) @ turn_x(roll)
     pitch = np.radians(line.at("lean") + 24.0 * bent + idling.torso_pitch) + nod * np.cos(2 * th - 1.0) + speeding
     roll = np.radians(idling.torso_roll) + _wave(line, "torso_roll", 0.2) - bank
-    twist = np.radians(idling.torso_yaw) - way * _wave(line, "torso_yaw", 0.0)
+    twist = np.radians(idling.torso_yaw) - travel * _wave(line, "torso_yaw", 0.0)
     return pitch, {"pelvis": pelvis, "torso": turn_z(yaw + twist) @ turn_y(pitch) @ turn_x(roll)}
 
 
 def _head(line: Timeline, idling: Idle, torso_pitch: Floats) -> Floats:
-    """The head looks level and into the turn."""
+    """Rotation of the head: nearly level, and turned into a curve."""
     bank, _ = _slow_motion(line)
     glance = np.clip(0.35 * line.velocity[:, 2], -np.radians(35.0), np.radians(35.0))
     level = np.radians(3.0)
@@ -162,7 +162,7 @@ def _head(line: Timeline, idling: Idle, torso_pitch: Floats) -> Floats:
 
 
 def _arm(line: Timeline, idling: Idle, side: int) -> tuple[Floats, Floats]:
-    """Rotations of shoulder and elbow; an arm swings with the other side's leg."""
+    """Rotations of shoulder and elbow; an arm swings with the leg of the other side."""
     half, bent = (0.5 if side < 0 else 0.0), min(line.style.crouch_m / 0.2, 1.0)
     swing = line.style.travel * line.arm_factor
     flexion = np.radians(line.at("shoulder") + side * idling.shoulder) + swing * _wave(

@@ -1,4 +1,4 @@
-"""The motions the library ships: what each one is commanded to do, and how its style departs from the table."""
+"""The built-in motions: velocity commands and style of each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isaachrl.errors import ClipError, nearest
 from isaachrl.motion.clip import Clip
-from isaachrl.motion.synthesis import body, commands
+from isaachrl.motion.synthesis import body, timeline
 from isaachrl.motion.synthesis.engine import synthesise
 from isaachrl.motion.synthesis.numerics import smooth
 from isaachrl.motion.synthesis.skeleton import BodyModel, body_model
@@ -49,16 +49,16 @@ def builtin_clips(names: Sequence[str] | None = None) -> list[Clip]:
     """Make the built-in motions for the humanoid; the same clips at every call.
 
     Args:
-        names: which ones; all when left out (`CLIP_NAMES`).
+        names: which ones; all of `CLIP_NAMES` by default.
 
     Raises:
-        ClipError: a name is none of them.
+        ClipError: an unknown name.
     """
     return [builtin_clip(name) for name in (CLIP_NAMES if names is None else names)]
 
 
 def builtin_clip(name: str, model: BodyModel | None = None) -> Clip:
-    """Make one built-in motion, for the humanoid or another body of the same build.
+    """Make one built-in motion, for the humanoid or a similar body.
 
     Raises:
         ClipError: there is no motion of that name.
@@ -70,16 +70,13 @@ def builtin_clip(name: str, model: BodyModel | None = None) -> Clip:
 
 @cache
 def humanoid() -> BodyModel:
-    """The body the motions are made for by default."""
-    made = load_robot_body("humanoid")
-    return body_model(made.robot, made.mass_kg, made.com_b_m, robot_soles("humanoid"))
+    """The default body."""
+    loaded = load_robot_body("humanoid")
+    return body_model(loaded.robot, loaded.mass_kg, loaded.com_b_m, robot_soles("humanoid"))
 
 
 def mirrored(clip: Clip, name: str) -> Clip:
-    """The clip seen in a mirror: left for right, y for -y.
-
-    A rotation (w, x, y, z) becomes (w, -x, y, -z), because its axis is a pseudo-vector.
-    """
+    """The clip mirrored at the xz plane; a rotation (w, x, y, z) becomes (w, -x, y, -z)."""
     flip = np.array([1, -1, 1, -1], np.float32)
     order = [clip.joint_names.index(_other_side(joint)) for joint in clip.joint_names]
     return replace(
@@ -96,11 +93,11 @@ def _other_side(name: str) -> str:
 
 
 def _gait(forward: float, left: float = 0.0, turn: float = 0.0, style: Style | None = None) -> Maker:
-    """A steady gait that repeats, at body-frame speeds in m/s and rad/s."""
+    """A steady, looping gait at body-frame velocities in m/s and rad/s."""
 
     def make(name: str, model: BodyModel) -> Clip:
-        noise = commands.Noise(LOOP_STRIDES, seed=sum(name.encode()))
-        line = commands.loop(style or Style(), (forward, left, turn), LOOP_STRIDES, noise)
+        noise = timeline.Noise(LOOP_STRIDES, seed=sum(name.encode()))
+        line = timeline.loop(style or Style(), (forward, left, turn), LOOP_STRIDES, noise)
         return synthesise(name, line, model, loop=True)
 
     return make
@@ -114,7 +111,7 @@ def _mirror_of(other: str) -> Maker:
 
 
 def _forward(speed: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
-    """A forward speed over time as body-frame velocities."""
+    """Body-frame velocities of a forward speed over time."""
 
     def velocity(t_s: Floats) -> Floats:
         return np.stack((speed(t_s), np.zeros_like(t_s), np.zeros_like(t_s)), axis=1)
@@ -124,15 +121,15 @@ def _forward(speed: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
 
 def _stand(name: str, model: BodyModel) -> Clip:
     """Standing, swaying and breathing."""
-    line = commands.transition(Style(), _forward(np.zeros_like), STAND_S, np.inf, -np.inf)
+    line = timeline.transition(Style(), _forward(np.zeros_like), STAND_S, np.inf, -np.inf)
     return synthesise(name, line, model, body.idle(line.t_s, STAND_S, seed=1), loop=True)
 
 
 def _change(speed: Callable[[Floats], Floats], seconds: float, **standing_s: float) -> Maker:
-    """A clip that does not repeat, at a forward speed in m/s over time; `standing_s` as in `commands.transition`."""
+    """A clip without loop, at a forward speed in m/s over time; `standing_s` as in `timeline.transition`."""
 
     def make(name: str, model: BodyModel) -> Clip:
-        return synthesise(name, commands.transition(Style(), _forward(speed), seconds, **standing_s), model)
+        return synthesise(name, timeline.transition(Style(), _forward(speed), seconds, **standing_s), model)
 
     return make
 

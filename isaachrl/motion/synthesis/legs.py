@@ -1,12 +1,12 @@
-"""Two-bone inverse kinematics of a leg, and how far a standing leg reaches."""
+"""Two-bone inverse kinematics and reach of the legs."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isaachrl.motion.synthesis.commands import RATE_HZ
 from isaachrl.motion.synthesis.feet import STRAIGHTEST_KNEE_RAD, FootPath
 from isaachrl.motion.synthesis.numerics import gaussian, running_max, turn_y
 from isaachrl.motion.synthesis.skeleton import BodyModel
+from isaachrl.motion.synthesis.timeline import RATE_HZ
 
 Floats = NDArray[np.float64]
 
@@ -14,10 +14,10 @@ Floats = NDArray[np.float64]
 def leg_rotations(
     model: BodyModel, hip: Floats, ankle: Floats, pelvis_yaw: Floats, foot_yaw: Floats
 ) -> tuple[Floats, Floats]:
-    """World rotations `(N, 3, 3)` of thigh and shin that put the ankle `(N, 3)` below the hip `(N, 3)`.
+    """World rotations `(N, 3, 3)` of thigh and shin for ankles and hips `(N, 3)`.
 
-    The knee's axis is level and square to the leg and to the direction half-way between pelvis and foot (rad).
-    Beyond the leg's reach the ankle is missed, along the line to it.
+    The knee's axis is perpendicular to the leg and to the mean of the directions of pelvis and foot (rad). Ankles out
+    of reach are approached along the line from the hip.
     """
     a, b = model.thigh_m, model.shin_m
     leg = ankle - hip
@@ -31,7 +31,7 @@ def leg_rotations(
     ahead = np.stack((np.cos(middle), np.sin(middle), np.zeros_like(middle)), axis=1)
     hinge = np.cross(ahead, leg)
     hinge /= np.linalg.norm(hinge, axis=1, keepdims=True)
-    # the thigh points ahead of the line to the ankle by `lead`: a turn by -lead about the hinge
+    # the thigh is rotated from the leg's line by -lead about the hinge
     bone = np.cos(lead)[:, None] * leg - np.sin(lead)[:, None] * np.cross(hinge, leg)
     thigh = np.stack((np.cross(hinge, -bone), hinge, -bone), axis=-1)
     return thigh, thigh @ turn_y(knee)
@@ -43,11 +43,11 @@ def yaw_of(rotation: Floats) -> Floats:
 
 
 def too_high(model: BodyModel, hips: list[Floats], feet: list[FootPath]) -> Floats:
-    """How much the pelvis must come down, `(N,)` m, for every standing leg to reach its foot; smoothed."""
+    """How much the pelvis must be lowered, `(N,)` m, for legs in stance to reach their feet; smoothed."""
     reach = model.reach_m(STRAIGHTEST_KNEE_RAD)
     excess = np.zeros(len(hips[0]))
     for hip, foot in zip(hips, feet, strict=True):
         flat_m2 = ((hip - foot.ankle)[:, :2] ** 2).sum(1)
         highest = foot.ankle[:, 2] + np.sqrt(np.maximum(reach * reach - flat_m2, 0.0))
-        excess = np.where(foot.down, np.maximum(excess, hip[:, 2] - highest), excess)
+        excess = np.where(foot.stance, np.maximum(excess, hip[:, 2] - highest), excess)
     return gaussian(running_max(excess, round(0.05 * RATE_HZ)), 0.035 * RATE_HZ)

@@ -1,4 +1,4 @@
-"""Small numerical tools of the synthesis: blends, filters, a boundary-value problem, rotation matrices. NumPy only."""
+"""Numerics of the synthesis in NumPy: blends, filters, a boundary-value problem, and rotation matrices."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,13 +10,13 @@ GRAVITY = 9.81
 
 
 def smooth(x: ArrayLike) -> Floats:
-    """Step from 0 to 1 over `x` in [0, 1] whose first two derivatives vanish at both ends."""
+    """Smootherstep: from 0 to 1 over `x` in [0, 1], with vanishing first two derivatives at both ends."""
     x = np.clip(np.asarray(x, float), 0.0, 1.0)
     return x**3 * (10.0 - 15.0 * x + 6.0 * x * x)
 
 
 def quintic(t_s: ArrayLike, start_s: float, stop_s: float, first: Knot, last: Knot) -> Floats:
-    """The polynomial of degree five with given value, rate and acceleration at `start_s` and `stop_s`."""
+    """The quintic polynomial with given value, rate and acceleration at `start_s` and `stop_s`."""
     span = stop_s - start_s
     s = (np.asarray(t_s, float) - start_s) / span
     (x0, v0, a0), (x1, v1, a1) = first, last
@@ -31,7 +31,7 @@ def quintic(t_s: ArrayLike, start_s: float, stop_s: float, first: Knot, last: Kn
 
 
 def gaussian(x: Floats, sigma_frames: float) -> Floats:
-    """Gaussian low-pass along the first axis; the ends are held."""
+    """Gaussian low-pass filter along the first axis, with edge padding."""
     radius = int(np.ceil(4.0 * sigma_frames))
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma_frames) ** 2)
@@ -39,13 +39,13 @@ def gaussian(x: Floats, sigma_frames: float) -> Floats:
 
 
 def box(x: Floats, frames: int) -> Floats:
-    """Moving average along the first axis over an odd number of frames near `frames`; the ends are held."""
+    """Moving average along the first axis over about `frames` frames (an odd number), with edge padding."""
     size = 2 * (frames // 2) + 1
     return _convolve(x, np.full(size, 1.0 / size))
 
 
 def running_max(x: Floats, radius: int) -> Floats:
-    """Largest value `(N,)` within `radius` frames on either side."""
+    """Maximum `(N,)` within `radius` frames on either side."""
     padded = np.pad(x, radius, mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1).max(-1)
 
@@ -59,10 +59,9 @@ def _convolve(x: Floats, kernel: Floats) -> Floats:
 
 
 def pendulum(target: Floats, stiffness: Floats, dt_s: float) -> Floats:
-    """Solve x'' = k (x - p) for every column of p `(N, C)`, both ends fixed to p; k is `(N,)` in 1/s^2.
+    """Solve the inverted pendulum x'' = k (x - p) for each column of p `(N, C)`, with x = p at both ends.
 
-    The equation of a mass above its centre of pressure; solved with central differences (a tridiagonal system,
-    forward elimination and back substitution).
+    k is `(N,)` in 1/s^2. Central differences give a tridiagonal system.
     """
     n = len(target)
     k = stiffness * dt_s * dt_s
@@ -85,7 +84,7 @@ def turn_x(angle: ArrayLike) -> Floats:
 
 
 def turn_y(angle: ArrayLike) -> Floats:
-    """Rotation matrices `(…, 3, 3)` about y: positive tips a body forward and moves a hanging limb backward."""
+    """Rotation matrices `(…, 3, 3)` about y; positive angles pitch forward."""
     return _turn(angle, 2, 0)
 
 
@@ -95,7 +94,7 @@ def turn_z(angle: ArrayLike) -> Floats:
 
 
 def _turn(angle: ArrayLike, a: int, b: int) -> Floats:
-    """Rotation in the plane of axes a and b, from a towards b."""
+    """Rotation from axis a towards axis b."""
     angle = np.asarray(angle, float)
     matrix = np.zeros((*angle.shape, 3, 3))
     matrix[..., 0, 0] = matrix[..., 1, 1] = matrix[..., 2, 2] = 1.0
@@ -106,13 +105,13 @@ def _turn(angle: ArrayLike, a: int, b: int) -> Floats:
 
 
 def flat(yaw: ArrayLike, xy: Floats) -> Floats:
-    """Turn planar vectors `(…, 2)` by `yaw (…)` radians."""
+    """Rotate planar vectors `(…, 2)` by `yaw (…)` rad."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.stack((c * xy[..., 0] - s * xy[..., 1], s * xy[..., 0] + c * xy[..., 1]), axis=-1)
 
 
 def quaternion(matrix: Floats) -> Floats:
-    """Quaternions `(…, 4)`, w x y z with w >= 0, of rotation matrices `(…, 3, 3)`."""
+    """Quaternions `(…, 4)`, w x y z with w >= 0, from rotation matrices `(…, 3, 3)`."""
     xx, yy, zz = matrix[..., 0, 0], matrix[..., 1, 1], matrix[..., 2, 2]
     sizes = np.stack((1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz), axis=-1)
     q = 0.5 * np.sqrt(np.maximum(sizes, 0.0))

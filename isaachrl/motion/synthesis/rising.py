@@ -1,9 +1,8 @@
-"""Getting up from the floor, searched for in the physics: `python -m isaachrl.motion.synthesis.rising front clip.npz`.
+"""Clips of getting up, by trajectory optimisation: `python -m isaachrl.motion.synthesis.rising front clip.npz`.
 
-No plan of footsteps says how hands, knees and feet take turns at carrying a body. So targets of the motors over time
-are searched for (CMA-ES, Hansen 2016): first ones that bring the head up over the feet at any moment, then, from there
-on, ones that end in standing still. What the body does under the best targets is the clip. Contacts make the way there
-chaotic: a seed gives the same clip again on the same machine, on another one perhaps another clip.
+Keyframes of the motors' targets are optimised in simulation with CMA-ES (Hansen 2016): first to raise the head above
+the feet at any time, then to end standing still. The clip is the simulated motion of the best keyframes. It is
+reproducible from the seed on the same machine only, since contacts are chaotic.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from isaachrl.sim import Scene, make_sim
 log = logging.getLogger("isaachrl.motion.synthesis.rising")
 Floats = NDArray[np.float64]
 
-# Left and right do the same. Motors of each column of a keyframe, and how far it may ask for, in degrees.
+# A keyframe is symmetric in left and right. Its columns: motors, and limits of the target in degrees.
 COLUMNS: dict[str, tuple[tuple[str, ...], float, float]] = {
     "trunk bends forward": (("abdomen_y",), -57, 86),
     "head bends forward": (("neck_y",), -40, 57),
@@ -39,9 +38,9 @@ COLUMNS: dict[str, tuple[tuple[str, ...], float, float]] = {
     "knees bend": (("right_knee", "left_knee"), 0, 155),
     "feet stretch": (("right_ankle_y", "left_ankle_y"), -54, 54),
 }
-MIRRORED = ("left_shoulder_x", "left_hip_x")  # the same movement has the other sign
+MIRRORED = ("left_shoulder_x", "left_hip_x")  # motors with the opposite sign
 STAND = (0, 0, 0, -6, -14, -7, -2, 14, -7)
-# where the search begins: the pitch of the lying body, what it lies with, and keyframes that somebody might try
+# pitch of the lying body in degrees, its keyframe, and the initial keyframes of the search
 POSES: dict[str, tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]] = {
     "front": (90, (0, 0, -11, -17, -17, 0, -6, 6, 29), (
         (0, -17, -69, -17, -115, 0, 0, 11, -17), (0, -29, -86, -17, -34, -17, -6, 34, -34),
@@ -57,40 +56,40 @@ POSES: dict[str, tuple[float, tuple[float, ...], tuple[tuple[float, ...], ...]]]
     )),
 }  # fmt: skip
 
-GENERATIONS = (80, 60)  # of the two parts of the search
-SEGMENT_S = 0.4  # from one keyframe to the next; the search may stretch it and shorten it
+GENERATIONS = (80, 60)  # of the two stages of the search
+SEGMENT_S = 0.4  # initial time from one keyframe to the next
 SEGMENT_RANGE_S = (0.2, 0.8)
-HOLD_S = 1.5  # with the last keyframe
-HELD = 35  # control steps at the end in which it should stand
-LIE_S, SETTLE_S = 0.2, 1.5  # of lying still at the beginning of the clip; to come to lie before that
+HOLD_S = 1.5  # duration of the last keyframe
+FINAL_STEPS = 35  # control steps at the end in which the body should stand
+LIE_S, SETTLE_S = 0.2, 1.5  # lying still at the start of the clip; settling on the floor before that
 STEP_S, SUBSTEPS, FPS = 1 / 30, 4, 60
-HEAD_M, FOOT_M = 1.35, 0.13  # height of a standing head, and below which a foot stands
-STOOD_S = 0.7  # of standing at the end of the clip
-REACHED = 0.5  # of the greatest score for standing still, which is 1: less is no standing
+HEAD_M, FOOT_M = 1.35, 0.13  # height of the head in standing; largest height of a foot on the floor
+STAND_S = 0.7  # standing at the end of the clip
+MIN_STANDING = 0.5  # least standing score of a successful search; the maximum is 1
 
 
 @dataclass
-class Tried:
-    """What came of P trials.
+class Rollout:
+    """Result of P trials over T control steps.
 
     Args:
-        height: `(P, T)` from 0, lying, to 1, upright over standing feet, after each control step.
-        still: `(P, T)` from 0 to 1, standing at rest in the default pose, after each control step.
+        height: `(P, T)` score of the head's height, from 0, lying, to 1, upright with the feet on the floor.
+        standing: `(P, T)` score of standing still in the default pose, from 0 to 1.
         effort: `(P,)` mean squared joint speed, (rad/s)².
-        qpos: `(T', nq)` coordinates of the first trial at `FPS`, if recorded.
+        qpos: `(T', nq)` positions of the first trial at `FPS`, if recorded.
     """
 
     height: Tensor
-    still: Tensor
+    standing: Tensor
     effort: Tensor
     qpos: Tensor
 
 
 class Trials:
-    """P bodies that lie on the floor and follow keyframes.
+    """P humanoids that start lying and follow keyframes.
 
     Args:
-        pose: `front` or `back`, what they lie on.
+        pose: `front` or `back`, the side they lie on.
         count: P.
 
     Raises:
@@ -113,7 +112,7 @@ class Trials:
         self._head = robot.body_names.index("head")
         self._feet = [robot.body_names.index(name) for name in ("right_foot", "left_foot")]
         self._trunk = [robot.body_names.index(name) for name in ("pelvis", "torso")]
-        self._everyone = torch.ones(count, dtype=torch.bool)
+        self._all_envs = torch.ones(count, dtype=torch.bool)
         self._lie_down(pitch_deg)
 
     def _lie_down(self, pitch_deg: float) -> None:
@@ -123,22 +122,22 @@ class Trials:
         half = torch.tensor(pitch_deg).deg2rad() / 2
         qpos[:, 2] = 0.15
         qpos[:, 3:7] = torch.stack((half.cos(), half * 0, half.sin(), half * 0))
-        sim.reset(self._everyone, qpos, torch.zeros_like(sim.qvel))
+        sim.reset(self._all_envs, qpos, torch.zeros_like(sim.qvel))
         sim.ctrl.copy_((torch.tensor(self.lying, dtype=torch.float32) @ self._motors).expand_as(sim.ctrl))
         for _ in range(round(SETTLE_S / STEP_S)):
             sim.step(SUBSTEPS)
         self._start = sim.qpos.clone(), sim.qvel.clone()
 
-    def run(self, keys_deg: Floats, seconds: Floats, record: bool = False) -> Tried:
-        """Let all bodies follow their keyframes.
+    def run(self, keys_deg: Floats, seconds: Floats, record: bool = False) -> Rollout:
+        """Simulate keyframes, one sequence for each humanoid.
 
         Args:
             keys_deg: `(P, K, 9)` targets, in the order of `COLUMNS`.
-            seconds: `(P, K)` from the keyframe before, or from lying, to each.
-            record: whether to keep what the first body does.
+            seconds: `(P, K)` from the previous keyframe, or from lying, to each.
+            record: whether to record the first humanoid's motion.
         """
         sim = self.sim
-        sim.reset(self._everyone, *self._start)
+        sim.reset(self._all_envs, *self._start)
         lying = np.broadcast_to(self.lying, (self.count, 1, len(self.lying)))
         keys = torch.tensor(np.concatenate((lying, keys_deg), axis=1), dtype=torch.float32) @ self._motors
         times = torch.tensor(np.cumsum(np.pad(seconds, ((0, 0), (1, 0))), axis=1), dtype=torch.float32)
@@ -146,7 +145,7 @@ class Trials:
         longest = segments * SEGMENT_S * 1.1
         times = times * (longest / times[:, -1:]).clamp(max=1.0)
         rows = torch.arange(self.count)
-        height, still, effort = [], [], torch.zeros(self.count)
+        height, standing, effort = [], [], torch.zeros(self.count)
         frames = [self._start[0][0]] * round(LIE_S * FPS)
         steps = round((longest + HOLD_S) / STEP_S)
         for step in range(steps):
@@ -159,20 +158,20 @@ class Trials:
                 sim.step(round(SUBSTEPS / (FPS * STEP_S)))
                 if record:
                     frames.append(sim.qpos[0].clone())
-            height.append(self._height())
-            still.append(self._still(height[-1]))
+            height.append(self._height_score())
+            standing.append(self._standing_score(height[-1]))
             effort += sim.qvel[:, 6:].square().mean(-1) / steps
-        return Tried(torch.stack(height, dim=1), torch.stack(still, dim=1), effort, torch.stack(frames))
+        return Rollout(torch.stack(height, dim=1), torch.stack(standing, dim=1), effort, torch.stack(frames))
 
-    def _height(self) -> Tensor:
-        """`(P,)`: the height of the head, half of it without feet on the floor."""
+    def _height_score(self) -> Tensor:
+        """`(P,)`: height of the head, halved if a foot is off the floor."""
         sim = self.sim
         head = (sim.body_pos_w[:, self._head, 2] / HEAD_M).clamp(0.0, 1.0)
-        standing = sim.body_pos_w[:, self._feet, 2].amax(-1) < FOOT_M
-        return head * (0.5 + 0.5 * standing)
+        on_floor = sim.body_pos_w[:, self._feet, 2].amax(-1) < FOOT_M
+        return head * (0.5 + 0.5 * on_floor)
 
-    def _still(self, height: Tensor) -> Tensor:
-        """`(P,)`: how much a body stands, upright, in the default pose and at rest."""
+    def _standing_score(self, height: Tensor) -> Tensor:
+        """`(P,)`: score of standing upright, in the default pose and at rest."""
         sim = self.sim
         upright = rotations.axis_z(sim.body_quat_w[:, self._trunk])[..., 2].mean(1).clamp(0.0, 1.0)
         pose = (sim.qpos[:, 7:] - self._upright[7:]).square().mean(-1)
@@ -180,54 +179,53 @@ class Trials:
 
 
 def search(pose: str, seed: int, generations: tuple[int, int] = GENERATIONS, population: int = 64) -> Clip:
-    """A clip of getting up.
+    """Search for a clip of getting up.
 
     Args:
-        pose: `front` or `back`, what the body lies on.
+        pose: `front` or `back`, the side the body lies on.
         seed: of the search.
-        generations: of its two parts; each tries `population` bodies.
-        population: P.
+        generations: of the two stages.
+        population: P, trials per generation.
 
     Raises:
-        ClipError: nothing was found that stands in the end.
+        ClipError: the best motion does not end standing.
         ConfigError: the pose is unknown, or CMA-ES is not installed.
     """
     trials = Trials(pose, population)
-    guess = np.array(POSES[pose][2], float)
-    seconds = np.full(len(guess), SEGMENT_S)
+    initial = np.array(POSES[pose][2], float)
+    seconds = np.full(len(initial), SEGMENT_S)
 
-    def high(tried: Tried) -> Tensor:
-        return tried.height.amax(1) + 0.5 * tried.height.mean(1) - 0.01 * tried.effort
+    def height_score(rollout: Rollout) -> Tensor:
+        return rollout.height.amax(1) + 0.5 * rollout.height.mean(1) - 0.01 * rollout.effort
 
-    keys, seconds = _improve(trials, guess, seconds, False, high, generations[0], seed, 20.0)
+    keys, seconds = _improve(trials, initial, seconds, False, height_score, generations[0], seed, 20.0)
     keys, seconds = _lead_to_standing(trials, keys, seconds)
 
-    def still(tried: Tried) -> Tensor:
-        # at the end above all, but also as soon as possible
+    def standing_score(rollout: Rollout) -> Tensor:
         return (
-            2.0 * tried.still[:, -HELD:].mean(1)
-            + 2.0 * tried.still.mean(1)
-            + tried.height.mean(1)
-            - 0.01 * tried.effort
+            2.0 * rollout.standing[:, -FINAL_STEPS:].mean(1)
+            + 2.0 * rollout.standing.mean(1)
+            + rollout.height.mean(1)
+            - 0.01 * rollout.effort
         )
 
-    keys, seconds = _improve(trials, keys, seconds, True, still, generations[1], seed + 1, 9.0)
-    found = _run_one(trials, keys, seconds, True, record=True)
-    reached = float(found.still[0, -HELD:].mean())
-    if reached < REACHED:
+    keys, seconds = _improve(trials, keys, seconds, True, standing_score, generations[1], seed + 1, 9.0)
+    best = _run_one(trials, keys, seconds, True, record=True)
+    score = float(best.standing[0, -FINAL_STEPS:].mean())
+    if score < MIN_STANDING:
         raise ClipError(
-            f"the search found nothing that gets up from {pose!r} and stands: {reached:.2f} of 1 for standing still,"
-            f" {REACHED} is enough; try another seed or more generations"
+            f"the search found nothing that gets up from {pose!r} and stands: {score:.2f} of 1 for standing still,"
+            f" {MIN_STANDING} is enough; try another seed or more generations"
         )
-    return _clip(f"rise_{pose}", trials, found)
+    return _clip(f"rise_{pose}", trials, best)
 
 
 def _improve(
     trials: Trials, keys: Floats, seconds: Floats, stand: bool, score: Any, generations: int, seed: int, spread: float
 ) -> tuple[Floats, Floats]:
-    """The best keyframes that CMA-ES came across, from these on; `stand` appends the standing pose to all."""
+    """Improve keyframes with CMA-ES; `stand` appends the standing pose."""
     try:
-        cma = importlib.import_module("cma")  # only here: it is an extra
+        cma = importlib.import_module("cma")  # optional dependency
     except ImportError as error:
         raise ConfigError('the search needs the package cma; type pip install -e ".[motions]"') from error
     shape, (shortest, longest) = keys.shape, SEGMENT_RANGE_S
@@ -235,38 +233,38 @@ def _improve(
 
     def split(x: Floats) -> tuple[Floats, Floats]:
         rows = x.reshape(-1, x.shape[-1])
-        asked = rows[:, : keys.size].reshape(-1, *shape).clip(low, high)
-        return asked, (rows[:, keys.size :] / 100.0).clip(shortest, longest)
+        targets = rows[:, : keys.size].reshape(-1, *shape).clip(low, high)
+        return targets, (rows[:, keys.size :] / 100.0).clip(shortest, longest)
 
-    begin = np.concatenate((keys.ravel(), 100.0 * seconds))  # hundredths of a second: as large as degrees
+    begin = np.concatenate((keys.ravel(), 100.0 * seconds))  # times in 0.01 s, of similar magnitude as degrees
     options = {"popsize": trials.count, "seed": seed + 1, "verbose": -9, "CMA_diagonal": 100}
     strategy = cma.CMAEvolutionStrategy(begin, spread, options)
     best, best_score = begin, -np.inf
     for generation in range(generations):
-        asked = np.array(strategy.ask())
-        scores = score(_run(trials, *split(asked), stand)).nan_to_num(-1e3).double().numpy()
-        strategy.tell(list(asked), list(-scores))
+        candidates = np.array(strategy.ask())
+        scores = score(_run(trials, *split(candidates), stand)).nan_to_num(-1e3).double().numpy()
+        strategy.tell(list(candidates), list(-scores))
         if scores.max() > best_score:
-            best, best_score = asked[scores.argmax()], scores.max()
+            best, best_score = candidates[scores.argmax()], scores.max()
         if generation % 10 == 0:
             log.info("generation %d: best %.2f, mean %.2f", generation, best_score, scores.mean())
     best_keys, best_seconds = split(best)
     return best_keys[0], best_seconds[0]
 
 
-def _run(trials: Trials, keys: Floats, seconds: Floats, stand: bool, record: bool = False) -> Tried:
+def _run(trials: Trials, keys: Floats, seconds: Floats, stand: bool, record: bool = False) -> Rollout:
     if stand:
         keys = np.concatenate((keys, np.broadcast_to(np.array(STAND, float), (trials.count, 1, keys.shape[2]))), axis=1)
     return trials.run(keys, seconds, record)
 
 
-def _run_one(trials: Trials, keys: Floats, seconds: Floats, stand: bool, record: bool = False) -> Tried:
-    """All bodies do the same."""
+def _run_one(trials: Trials, keys: Floats, seconds: Floats, stand: bool, record: bool = False) -> Rollout:
+    """Simulate one sequence of keyframes with all humanoids."""
     return _run(trials, np.tile(keys, (trials.count, 1, 1)), np.tile(seconds, (trials.count, 1)), stand, record)
 
 
 def _lead_to_standing(trials: Trials, keys: Floats, seconds: Floats) -> tuple[Floats, Floats]:
-    """Keep the keyframes up to the highest moment; what comes after leads from there to standing in equal steps."""
+    """Keep the keyframes up to the largest height, and replace the others by a linear transition to standing."""
     height = _run_one(trials, keys, seconds, False).height[0]
     highest_s = (int(height.argmax()) + 1) * STEP_S
     kept = min(max(int(np.searchsorted(np.cumsum(seconds), highest_s)), 1), len(keys) - 2)
@@ -276,11 +274,11 @@ def _lead_to_standing(trials: Trials, keys: Floats, seconds: Floats) -> tuple[Fl
     return np.concatenate((keys[:kept], new)), np.append(seconds, SEGMENT_S)
 
 
-def _clip(name: str, trials: Trials, found: Tried) -> Clip:
-    """What the first body did until it had stood for a while."""
+def _clip(name: str, trials: Trials, rollout: Rollout) -> Clip:
+    """The first humanoid's motion until it has stood for `STAND_S`."""
     robot = trials.sim.robot
-    restless = int((found.still[0] < REACHED).nonzero()[:, 0].max())  # the last such step
-    kept = found.qpos[: round((LIE_S + (restless + 1) * STEP_S + STOOD_S) * FPS)]
+    last_step = int((rollout.standing[0] < MIN_STANDING).nonzero()[:, 0].max())  # before it stands
+    kept = rollout.qpos[: round((LIE_S + (last_step + 1) * STEP_S + STAND_S) * FPS)]
     return Clip(
         name=name, fps=float(FPS), joint_names=tuple(joint.name for joint in robot.joints),
         body_names=robot.body_names, root_pos_w=kept[:, :3].numpy(), root_quat_w=kept[:, 3:7].numpy(),
@@ -291,10 +289,10 @@ def _clip(name: str, trials: Trials, found: Tried) -> Clip:
 def main() -> None:
     """Search and write the clip."""
     parser = argparse.ArgumentParser(prog="python -m isaachrl.motion.synthesis.rising", description=__doc__)
-    parser.add_argument("pose", choices=sorted(POSES), help="what the body lies on")
+    parser.add_argument("pose", choices=sorted(POSES), help="the side the body lies on")
     parser.add_argument("path", type=Path, help="where to write the clip (.npz)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--generations", type=int, nargs=2, default=GENERATIONS, help="of the two parts of the search")
+    parser.add_argument("--generations", type=int, nargs=2, default=GENERATIONS, help="of the two stages of the search")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     clip = search(options.pose, options.seed, tuple(options.generations))

@@ -1,4 +1,4 @@
-"""The body a motion is made for: lengths, masses and soles as plain arrays, and its forward kinematics."""
+"""The body model of the synthesis: lengths, masses and soles as arrays, and its kinematics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class BodyModel:
         local_pos_m: `(B, 3)` each body's origin in its parent's frame.
         mass_kg: `(B,)`.
         com_b_m: `(B, 3)` centre of mass of each body in its own frame.
-        sole_depth_m: how far the sole lies below the ankle.
-        heel_m: the sole's rear edge ahead of the ankle (negative).
-        toe_m: the sole's front edge ahead of the ankle.
+        sole_depth_m: height of the ankle above the sole.
+        heel_m: x of the sole's rear edge relative to the ankle (negative).
+        toe_m: x of the sole's front edge relative to the ankle.
     """
 
     body_names: tuple[str, ...]
@@ -47,29 +47,29 @@ class BodyModel:
 
     @property
     def thigh_m(self) -> float:
-        """From hip to knee."""
+        """Distance from hip to knee."""
         return float(np.linalg.norm(self.local("right_shin")))
 
     @property
     def shin_m(self) -> float:
-        """From knee to ankle."""
+        """Distance from knee to ankle."""
         return float(np.linalg.norm(self.local("right_foot")))
 
     def reach_m(self, knee_rad: float) -> float:
-        """From hip to ankle at a knee angle (0 straight)."""
+        """Distance from hip to ankle at a knee angle; 0 is straight."""
         a, b = self.thigh_m, self.shin_m
         return float(np.sqrt(a * a + b * b + 2.0 * a * b * np.cos(knee_rad)))
 
 
 def body_model(robot: Robot, mass_kg: Floats, com_b_m: Floats, soles_b_m: Mapping[str, Tensor]) -> BodyModel:
-    """Plain arrays of a robot; the sole is that of `right_foot`, corners `(4, 3)` in the foot's frame.
+    """The model of a robot, with the sole of `right_foot`, corners `(4, 3)` in the foot's frame, for both feet.
 
     Raises:
-        ConfigError: the robot's frames are not parallel at rest, or a joint sits beside its body's origin.
+        ConfigError: the robot's frames are not parallel at rest, or a joint is not at its body's origin.
     """
     if not robot.has_plain_frames:
         raise ConfigError(
-            f"motions are made for bodies whose frames are parallel at rest and whose joints sit at their bodies'"
+            f"motions are made for bodies whose frames are parallel at rest and whose joints are at their bodies'"
             f" origins; robot {robot.name!r} has others: write its MJCF without quat= on bodies and pos= on joints"
         )
     sole = soles_b_m["right_foot"].double().numpy()
@@ -80,16 +80,16 @@ def body_model(robot: Robot, mass_kg: Floats, com_b_m: Floats, soles_b_m: Mappin
     )  # fmt: skip
 
 
-def world_rotations(model: BodyModel, turned: Mapping[str, Floats]) -> Floats:
-    """World rotations `(N, B, 3, 3)` of all bodies; those not in `turned` are welded to their parents."""
-    rotations: list[Floats] = []
+def world_rotations(model: BodyModel, rotations: Mapping[str, Floats]) -> Floats:
+    """World rotations `(N, B, 3, 3)` of all bodies; those not in `rotations` are welded to their parents."""
+    result: list[Floats] = []
     for name, parent in zip(model.body_names, model.parents, strict=True):
-        rotations.append(turned[name] if name in turned else rotations[parent])
-    return np.stack(rotations, axis=1)
+        result.append(rotations[name] if name in rotations else result[parent])
+    return np.stack(result, axis=1)
 
 
 def centre_of_mass(model: BodyModel, rotations: Floats) -> Floats:
-    """Centre of mass `(N, 3)` relative to the root's origin, world axes, from world rotations `(N, B, 3, 3)`."""
+    """Centre of mass `(N, 3)` relative to the root, world axes, from world rotations `(N, B, 3, 3)`."""
     origins: list[Floats] = []
     for parent, local in zip(model.parents, model.local_pos_m, strict=True):
         origins.append(np.zeros((len(rotations), 3)) if parent < 0 else origins[parent] + rotations[:, parent] @ local)

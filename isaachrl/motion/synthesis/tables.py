@@ -1,4 +1,4 @@
-"""The shape of a gait as a function of speed: one table, linear between its columns, and overrides on top."""
+"""Gait parameters as functions of speed: a table, interpolated linearly, with overrides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 SPEEDS_M_S = (0.0, 0.6, 1.0, 1.4, 1.55, 1.8, 2.2, 3.0)
 WALK_UNTIL_M_S, RUN_FROM_M_S = 1.55, 1.8
 
-# One row a parameter, one column a speed. Angles in degrees, lengths in metres.
+# One row per parameter, one column per speed. Angles in degrees, lengths in metres.
 TABLE: dict[str, tuple[float, ...]] = {
     "cadence": (90, 90, 109, 125, 130, 154, 160, 168),  # steps a minute
     "duty": (0.68, 0.66, 0.64, 0.615, 0.59, 0.41, 0.38, 0.36),  # share of a stride that a foot is on the ground
@@ -22,15 +22,15 @@ TABLE: dict[str, tuple[float, ...]] = {
     "flat_until": (0.378, 0.408, 0.37, 0.378, 0.378, 0.127, 0.127, 0.127),
     "strike_rate": (2.1, 2.0, 2.1, 2.1, 2.1, 1.9, 1.9, 1.9),
     "push_rate": (1.2, 1.29, 1.56, 1.48, 1.48, 1.44, 1.44, 1.44),
-    "overshoot": (9.9, 9.1, 9.9, 9.9, 9.9, 6.5, 6.5, 6.5),  # by how much the pitch goes on after toe-off
+    "overshoot": (9.9, 9.1, 9.9, 9.9, 9.9, 6.5, 6.5, 6.5),  # of the pitch after toe-off
     "width": (0.17, 0.15, 0.135, 0.12, 0.115, 0.10, 0.10, 0.09),
     "toe_out": (8, 7, 6, 6, 5, 3, 3, 2),
-    # pelvis: height, rise and fall of a walk, phase of it, shift ahead of the pendulum's path
+    # pelvis: height, vertical amplitude and its phase in a walk, shift ahead of the pendulum's path
     "height": (0.874, 0.868, 0.860, 0.848, 0.844, 0.845, 0.845, 0.845),
     "bob": (0.006, 0.018, 0.029, 0.042, 0.044, 0.044, 0.044, 0.044),
     "bob_phase": (-0.015, -0.02, -0.02, -0.015, -0.015, -0.015, -0.015, -0.015),
     "ahead": (0.01, 0.03, 0.021, 0.037, 0.037, 0.035, 0.035, 0.035),
-    # swing: shortening of the leg and where it peaks, extra thigh angle, foot pitch and rate half-way
+    # swing: leg shortening and the position of its peak, extra thigh angle, foot pitch and rate at mid-swing
     "lift": (0.07, 0.077, 0.0985, 0.139, 0.139, 0.225, 0.225, 0.225),
     "lift_peak": (0.42, 0.32, 0.324, 0.336, 0.336, 0.506, 0.506, 0.506),
     "advance": (3, 3.5, 8.3, 9, 9, -10, -10, -10),
@@ -55,12 +55,12 @@ TABLE: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Style:
-    """The table with some rows held at a constant.
+    """The table with overrides.
 
     Args:
-        fixed: values that replace rows of the table.
-        crouch_m: how much lower the pelvis goes; the trunk bends and the elbows flex along with it.
-        backward: the toe lands first, the heel leaves last, and trunk and arms swing the other way round.
+        fixed: constants that replace rows of the table.
+        crouch_m: lowering of the pelvis, with more flexion of trunk and elbows.
+        backward: a backward gait: the toe lands first, and trunk and arms swing in the opposite phase.
     """
 
     fixed: Mapping[str, float] = field(default_factory=dict)
@@ -68,13 +68,13 @@ class Style:
     backward: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a row the table does not have."""
+        """Validate names of rows."""
         unknown = sorted(set(self.fixed) - set(TABLE))
         if unknown:
             raise KeyError(f"no such gait parameter: {', '.join(unknown)} (valid: {', '.join(TABLE)})")
 
     def at(self, key: str, speed_m_s: ArrayLike) -> Floats:
-        """Value of a row at each speed index, linear between columns and held beyond the last."""
+        """Value of a row at each speed index, interpolated linearly and constant beyond the last column."""
         speed = np.asarray(speed_m_s, float)
         if key in self.fixed:
             return np.full(speed.shape, float(self.fixed[key]))
@@ -87,11 +87,11 @@ class Style:
 
 
 def running(speed_m_s: ArrayLike) -> Floats:
-    """How much of a run a gait is at each speed: 0 a walk, 1 a run."""
+    """Blend from walk, 0, to run, 1, at each speed."""
     return np.clip((np.asarray(speed_m_s, float) - WALK_UNTIL_M_S) / (RUN_FROM_M_S - WALK_UNTIL_M_S), 0.0, 1.0)
 
 
 def speed_index(velocity: Floats) -> Floats:
-    """The speed `(N,)` at which the table is read, of body-frame velocities `(N, 3)`: forward, left, turn rate."""
+    """Speed index `(N,)` into the table for body-frame velocities `(N, 3)`: forward, left, turn rate."""
     forward, left, turn = velocity.T
     return np.sqrt(forward**2 + (1.1 * left) ** 2 + (0.25 * turn) ** 2)

@@ -1,4 +1,4 @@
-"""From velocity commands to a timeline: the path on the floor and the phase of the stride."""
+"""Timelines: the path on the floor and the phase of the stride for velocity commands."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ Floats = NDArray[np.float64]
 RATE_HZ = 120
 DT_S = 1.0 / RATE_HZ
 WARM_UP_STRIDES = 5
-MARGIN_S = 3.5  # calm time generated around a clip and cut off: slow filters bend the ends
-STANDING_PHASE = 0.57  # both feet down, the right one leaves first
+MARGIN_S = 3.5  # generated before and after a clip and cut off, since filters distort the ends
+STANDING_PHASE = 0.57  # double support, the right foot leaves first
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Everything about a motion that is known before feet and body are.
+    """Commands, path and stride phase of a motion, from which feet and body are computed.
 
     Args:
         style: the gait's parameters.
-        t_s: `(N,)` times at 120 Hz, the clip starting at 0.
-        velocity: `(N, 3)` commanded forward, left (m/s) and turn (rad/s) speeds in the body's frame.
-        path: `(N, 3)` the pose on the floor that follows from it: x, y (m), yaw (rad); zero at time 0.
-        phase: `(N,)` strides made; the right heel strikes at whole numbers, the left half-way between.
-        stride_s: `(N,)` duration of a stride at that time.
-        clip: the frames that make the clip; the rest is margin.
-        steps_from_s: when stepping starts; -inf if it always did.
-        steps_until_s: when it stops; inf if never.
-        width_factor: `(N,)` by how much steps are wider than the table's.
-        arm_factor: `(N,)` the same for the swing of the arms.
+        t_s: `(N,)` times at 120 Hz; the clip starts at 0.
+        velocity: `(N, 3)` commanded velocity forward, left (m/s) and turn rate (rad/s) in the body's frame.
+        path: `(N, 3)` integrated pose on the floor: x, y (m), yaw (rad); zero at time 0.
+        phase: `(N,)` number of strides; the right heel strikes at integers, the left half-way between.
+        stride_s: `(N,)` stride duration.
+        clip: the frames of the clip; the others are margin.
+        steps_from_s: start of stepping; -inf if the motion starts with a gait.
+        steps_until_s: end of stepping; inf if it ends with a gait.
+        width_factor: `(N,)` factor on the table's step width.
+        arm_factor: `(N,)` factor on the table's arm swing.
     """
 
     style: Style
@@ -50,7 +50,7 @@ class Timeline:
 
     @property
     def speed(self) -> Floats:
-        """Speed index `(N,)` at which the table is read."""
+        """Speed index `(N,)` into the table."""
         return speed_index(self.velocity)
 
     def at(self, key: str) -> Floats:
@@ -58,15 +58,15 @@ class Timeline:
         return self.style.at(key, self.speed)
 
     def at_time(self, values: Floats, time_s: float) -> float:
-        """A quantity `(N,)` at one time, held beyond the ends."""
+        """A quantity `(N,)` at one time; constant beyond the ends."""
         return float(np.interp(time_s, self.t_s, values))
 
     def pose_at(self, time_s: float) -> Floats:
-        """The path's pose `(3,)` at one time, continued straight beyond the ends."""
+        """The path's pose `(3,)` at one time; extrapolated linearly beyond the ends."""
         return np.array([extended(time_s, self.t_s, column) for column in self.path.T])
 
     def time_of(self, phase: float) -> float:
-        """When a phase is reached: -inf before a standing start, inf after a standing end."""
+        """Time of a phase: -inf before a standing start, inf after a standing end."""
         if phase <= self.phase[0] and self.steps_from_s > -np.inf:
             return -np.inf
         if phase > self.phase[-1] - 1e-9 and self.steps_until_s < np.inf:
@@ -77,7 +77,7 @@ class Timeline:
 
 
 def extended(x: ArrayLike, xs: Floats, ys: Floats) -> Floats:
-    """Linear interpolation, continued with the slope of the first and last pieces."""
+    """Linear interpolation with linear extrapolation."""
     x = np.asarray(x, float)
     low = ys[0] + (x - xs[0]) * (ys[1] - ys[0]) / (xs[1] - xs[0])
     high = ys[-1] + (x - xs[-1]) * (ys[-1] - ys[-2]) / (xs[-1] - xs[-2])
@@ -95,9 +95,9 @@ def integrate(velocity: Floats, origin: int) -> Floats:
 
 
 def loop(style: Style, velocity: tuple[float, float, float], strides: int, noise: "Noise") -> Timeline:
-    """A steady gait whose clip is `strides` strides long and repeats, its variations included.
+    """A steady gait that loops after `strides` strides, its noise included.
 
-    The stride time is rounded so that the clip lasts a whole number of 60 Hz frames.
+    The stride duration is rounded such that the clip has an integer number of 60 Hz frames.
     """
     command = np.array([velocity], float)
     nominal_s = 120.0 / float(style.at("cadence", speed_index(command))[0])
@@ -122,22 +122,22 @@ def transition(
     steps_from_s: float = -np.inf,
     settled_s: float = np.inf,
 ) -> Timeline:
-    """A motion with a changing command, from standing or walking to walking or standing.
+    """A motion with a time-dependent command, which may start or end standing.
 
     Args:
         style: the gait's parameters.
         velocity: body-frame velocities `(N, 3)` at times `(N,)`, also before 0 and after the end.
         duration_s: length of the clip.
-        steps_from_s: first stepping at this time out of standing; -inf to start in motion.
-        settled_s: stop at the first double support after this time; inf to end in motion.
+        steps_from_s: start of stepping from standing; -inf to start with a gait.
+        settled_s: stop at the first double support after this time; inf to end with a gait.
     """
     margin = round(MARGIN_S * RATE_HZ)
     frames = 2 * round(duration_s * RATE_HZ / 2)
     t_s = np.asarray(DT_S * np.arange(-margin, frames + margin + 1), np.float64)
     commands = velocity(t_s)
     rate = style.at("cadence", speed_index(commands)) / 120.0
-    made = np.concatenate(([0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * (t_s[1:] > steps_from_s)) * DT_S))
-    phase = STANDING_PHASE + made
+    strides = np.concatenate(([0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * (t_s[1:] > steps_from_s)) * DT_S))
+    phase = STANDING_PHASE + strides
     until_s = np.inf
     if settled_s < np.inf:
         reached = float(np.interp(settled_s, t_s, phase))
@@ -153,11 +153,11 @@ def transition(
 
 @dataclass(frozen=True)
 class Noise:
-    """Slow variations from stride to stride that repeat with the clip; each is a sum of sines of the phase.
+    """Periodic variations from stride to stride, as sums of sines of the phase.
 
     Args:
-        period: strides after which they repeat.
-        amplitude: largest relative change of step width and arm swing, and of the stride time.
+        period: in strides.
+        amplitude: largest relative change of step width, arm swing and stride duration.
         seed: of the sines' phases.
     """
 
@@ -166,7 +166,7 @@ class Noise:
     seed: int = 0
 
     def cadence(self, phase: ArrayLike) -> Floats:
-        """Integral of the relative change of the stride time: how many strides the clock runs late."""
+        """Integral over the phase of the relative change of the stride duration."""
         return self._sum(phase, 0, integral=True)
 
     def width(self, phase: ArrayLike) -> Floats:
@@ -182,7 +182,7 @@ class Noise:
         shifts = np.random.default_rng((self.seed, stream)).uniform(0.0, 2.0 * np.pi, 2)
         total = np.zeros(phase.shape)
         for harmonic, shift in enumerate(shifts, start=1):
-            if self.period > harmonic:  # a variation within one stride would be a limp
+            if self.period > harmonic:  # variations within a stride would look like a limp
                 rate = 2.0 * np.pi * harmonic / self.period
                 wave = -np.cos(rate * phase + shift) / rate if integral else np.sin(rate * phase + shift)
                 total += 0.5 * self.amplitude * wave
