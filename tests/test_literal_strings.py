@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 import tasks
 import train
-from isaachrl.errors import ConfigError
+from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run import dispatch as commands
 from isaachrl.run.config import cli, settings
 from isaachrl.run.storage.checkpoint import Checkpoint
@@ -42,7 +42,7 @@ def test_what_a_checkpoint_says_of_its_task_is_taken_literally(monkeypatch, key)
 
 
 def test_so_is_its_maze(monkeypatch):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         stored(monkeypatch, {"layout": LEAK})
     assert LEAK in str(caught.value) and "hunter2" not in str(caught.value)
 
