@@ -1,8 +1,8 @@
-"""AntMaze, AntPush, AntFall, AntFourRooms: an ant has to get to a place; what it is paid is minus the distance.
+"""AntMaze, AntPush, AntFall, AntFourRooms: an ant walks to a target; the reward is minus the distance.
 
 The courses of Nachum et al. (2018): a U-shaped maze; a block that seals the way unless it is pushed aside; a chasm
 that can be crossed on a block pushed into it; and four rooms (Kreidieh et al. 2020; drawn here after the classical
-four rooms). An episode lasts 50 s and ends by time alone: an ant on its back stays there.
+four rooms). Only the time limit of 50 s ends an episode, so an ant may lie on its back until then.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,17 +18,17 @@ from isaachrl.sim import Control, Integrator, Marker, Scene, Sim
 from tasks.common import ant, courses
 from tasks.common.courses import PLANS, Asset, Course
 
-GHOST = (0.2, 0.7, 0.35, 0.45)  # colour of the manager's goal
-GHOST_M = 0.75  # its height above the ground
-START_NOISE = 0.1  # of every coordinate, the quaternion's too
-PAPER_SOLIMP = (0.995, 0.995, 0.01)  # of every contact, in worlds with a block that can be pushed
+GOAL_RGBA = (0.2, 0.7, 0.35, 0.45)  # of the marker of the manager's goal
+GOAL_HEIGHT_M = 0.75  # of that marker above the ground
+START_NOISE = 0.1  # half range of the uniform noise on every coordinate, the quaternion's too
+PAPER_SOLIMP = (0.995, 0.995, 0.01)  # of every contact, in worlds with a movable block
 
 
 class Targets(Enum):
-    """Where an episode's target is.
+    """How the target of an episode is chosen.
 
-    `training`: drawn from the course's training distribution. `evaluation`: the evaluation points, one after the
-    other. `auto`: `training` in trainings, `evaluation` wherever a policy is checked, played or evaluated.
+    `training`: from the course's training distribution. `evaluation`: the evaluation points in turn. `auto`:
+    `training` in training, `evaluation` in evaluation and play.
     """
 
     auto = "auto"
@@ -41,12 +41,12 @@ class AntCourseCfg(TaskCfg):
     """Configuration of the courses.
 
     Args:
-        course: which one.
-        targets: where targets are, see `Targets`.
+        course: the course.
+        targets: how targets are chosen, see `Targets`.
         wide: train on targets from all over the course, the published variant with many targets.
         integrator: `rk4` is the published one; `euler` is four times as fast.
-        asset: how a block that can be pushed is made, see `Asset`.
-        observe_blocks: add the coordinates of such blocks to what is seen; published agents do not see them.
+        asset: how movable blocks are modelled, see `Asset`.
+        observe_blocks: add the coordinates of movable blocks to the state; published agents do not observe them.
         episode_steps, substeps, timestep_s: 500 control steps of 5 physics steps of 0.02 s.
         reward: `distance`, minus the distance to the target in m.
     """
@@ -63,7 +63,7 @@ class AntCourseCfg(TaskCfg):
     reward: dict[str, float] = field(default_factory=lambda: {"distance": 1.0})
 
     def __post_init__(self) -> None:
-        """Refuse what the course has not."""
+        """Validate ranges."""
         super().__post_init__()
         if self.observe_blocks and not courses.blocks(PLANS[self.course], self.asset):
             raise ConfigError(f"task.observe_blocks=true: the course {self.course.value} has no block to push")
@@ -83,12 +83,12 @@ class AntCourse(Task[AntCourseCfg]):
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
         state_scale: `(S,)` typical sizes of the state's entries.
         context_scale: typical size of a target's coordinates, m.
-        terminates: whether anything but time and a world that broke ends an episode.
+        terminates: whether the task itself terminates episodes.
     """
 
     STATE = ("target", "steps", "episodes")
     context_scale = 10.0
-    terminates = False  # time alone ends an episode, unless its world broke
+    terminates = False
 
     def __init__(self, cfg: AntCourseCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -131,7 +131,7 @@ class AntCourse(Task[AntCourseCfg]):
             timestep_s=cfg.timestep_s,
             boxes=courses.boxes(plan),
             blocks=blocks,
-            markers=(Marker("target", radius_m=0.5), Marker("goal", GHOST, 0.5)),
+            markers=(Marker("target", radius_m=0.5), Marker("goal", GOAL_RGBA, 0.5)),
             integrator=cfg.integrator,
             solimp=PAPER_SOLIMP if blocks else None,
         )
@@ -168,7 +168,7 @@ class AntCourse(Task[AntCourseCfg]):
         return {"distance": self.context_reward(self.sim.qpos, self.target)}
 
     def terminated(self) -> Tensor:
-        """Never: time alone ends an episode."""
+        """Never: only the time limit ends an episode."""
         return torch.zeros_like(self.sim.diverged)
 
     def reset(self, mask: Tensor) -> None:
@@ -185,29 +185,29 @@ class AntCourse(Task[AntCourseCfg]):
         self.sim.reset(mask, qpos, qvel)
 
     def show_goal(self, pos_w: Tensor) -> None:
-        """Put the ghost marker of the manager's goal at `(N, 2 | 3)`, m; above a wall if it lies inside one."""
+        """Put the marker of the manager's goal at `(N, 2 | 3)`, m; above a wall if it lies inside one."""
         inside = ((pos_w[:, None, :2] - self._walls[:, :2]).abs() < self._walls[:, 2:]).all(-1).any(-1)
-        height = self.plan.floor_m + torch.where(inside, self.plan.height_m + GHOST_M, GHOST_M).unsqueeze(1)
-        ghost = torch.cat((pos_w[:, :2], height), dim=1)
-        every = torch.ones_like(self.sim.diverged)
-        self.sim.move_mocap(every, ant.with_markers(self._boxes, self.target, ghost))
+        height = self.plan.floor_m + torch.where(inside, self.plan.height_m + GOAL_HEIGHT_M, GOAL_HEIGHT_M).unsqueeze(1)
+        marker = torch.cat((pos_w[:, :2], height), dim=1)
+        all_envs = torch.ones_like(self.sim.diverged)
+        self.sim.move_mocap(all_envs, ant.with_markers(self._boxes, self.target, marker))
 
     def observe(self) -> Obs:
-        """`state`: see `ant.state`, then the coordinates of blocks if they are shown; `context`: the target."""
+        """`state`: see `ant.state`, then the coordinates of blocks if they are observed; `context`: the target."""
         state = ant.state(self.sim, self.steps)
         if self._extra:
             state = torch.cat((state, self.sim.qpos[:, ant.NUM_COORDINATES :]), dim=1)
         return {"state": state, "context": self.target.clone()}
 
     def metrics(self) -> dict[str, Tensor]:
-        """Success (0 or 1) by the last distance in m, whether it lies on its back; each evaluation point apart."""
+        """Success (0 or 1), final distance in m, on its back (0 or 1), and success at each evaluation point."""
         distance = -self.context_reward(self.sim.qpos, self.target)
         near = distance < self.plan.success_m
-        success = (near & ~self.sim.diverged).float()  # such a world was put back to its origin
-        found = {"success_rate": success, "final_distance_m": distance, "flipped_rate": self.flipped().float()}
+        success = (near & ~self.sim.diverged).float()  # a diverged world was put back to its origin
+        metrics = {"success_rate": success, "final_distance_m": distance, "flipped_rate": self.flipped().float()}
         if self.cfg.targets is Targets.evaluation:
             for point, numbers in zip(self._points, self.plan.points, strict=True):
-                here = (self.target == point).all(-1)
+                is_target = (self.target == point).all(-1)
                 name = "success_at_" + "_".join(f"{number:g}" for number in numbers)
-                found[name] = torch.where(here, success, torch.nan)
-        return found
+                metrics[name] = torch.where(is_target, success, torch.nan)
+        return metrics

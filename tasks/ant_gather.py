@@ -1,7 +1,7 @@
-"""AntGather: an ant collects apples and leaves bombs alone, on a field with walls around it.
+"""AntGather: an ant collects apples and avoids bombs on a walled field.
 
 After the benchmark of Duan et al. (2016) as the goal-conditioned literature uses it: eight apples (+1 each) and eight
-bombs (-1 each) on an even lattice, sensed in ten sectors around the ant up to 6 m away.
+bombs (-1 each) on a regular lattice, sensed in ten sectors around the ant up to 6 m away.
 """
 
 import math
@@ -24,7 +24,7 @@ SENSOR_BINS, SENSOR_RANGE_M = 10, 6.0
 START_HEIGHT_M, START_ANKLE_RAD, START_NOISE = 0.55, 1.0, 0.01
 BURIED_M = -10.0
 WALL_HALF_M = 0.5
-GREEN, RED, GHOST = (0.2, 0.65, 0.25, 1.0), (0.75, 0.15, 0.15, 1.0), (0.2, 0.45, 0.85, 0.45)
+GREEN, RED, BLUE = (0.2, 0.65, 0.25, 1.0), (0.75, 0.15, 0.15, 1.0), (0.2, 0.45, 0.85, 0.45)
 
 
 @dataclass
@@ -32,13 +32,13 @@ class AntGatherCfg(TaskCfg):
     """Configuration of AntGather.
 
     Args:
-        half_size_m: 10 for the field of 20 x 20 m, 6 for that of 12 x 12 m, which published scores may belong to.
+        half_size_m: 10 for the field of 20 x 20 m, 6 for one of 12 x 12 m, which some published scores may refer to.
         apples, bombs: how many of each.
-        sensor_span_rad: angle that the sectors cover, straight ahead in their middle.
+        sensor_span_rad: angle that the sectors cover, centred straight ahead.
         dead_below_m, dead_above_m: heights of the torso that end the episode.
         integrator: `rk4` is the published one; `euler` is four times as fast.
         episode_steps, substeps, timestep_s: 500 control steps of 5 physics steps of 0.02 s.
-        reward: `apples` and `bombs` picked up in a step; `death` 1 on dying (the original benchmark weighs it -10).
+        reward: `apples` and `bombs` picked up in a step; `death` 1 when the ant dies (weight -10 in the original benchmark).
     """
 
     half_size_m: int = bounded(10, 0, 100)
@@ -54,7 +54,7 @@ class AntGatherCfg(TaskCfg):
     reward: dict[str, float] = field(default_factory=lambda: {"apples": 1.0, "bombs": -1.0, "death": 0.0})
 
     def __post_init__(self) -> None:
-        """Refuse fields that are too small for what lies on them."""
+        """Validate ranges."""
         super().__post_init__()
         places = len(lattice(self.half_size_m)) if self.half_size_m >= LATTICE_M else 0
         if self.apples < 1 or self.bombs < 0 or self.apples + self.bombs > places:
@@ -70,7 +70,7 @@ class AntGatherCfg(TaskCfg):
 
 
 def lattice(half_size_m: int) -> Tensor:
-    """`(P, 2)` places where objects may lie: every second metre from -R to R - 2, the start left out."""
+    """`(P, 2)` possible positions of objects: every second metre from -R to R - 2, without those near the start."""
     half = half_size_m // LATTICE_M
     line = torch.arange(-half, half) * float(LATTICE_M)
     points = torch.cartesian_prod(line, line)
@@ -78,34 +78,36 @@ def lattice(half_size_m: int) -> Tensor:
 
 
 def readings(xy: Tensor, heading: Tensor, objects: Tensor, there: Tensor, span_rad: float) -> Tensor:
-    """What the sectors sense of one kind of object, `(N, 10)` in [0, 1]: 1 right here, 0 at 6 m or nothing.
+    """Sensor readings `(N, 10)` for one kind of object: `1 - distance / 6 m` of the nearest in each sector, 0 without.
 
     Args:
         xy: `(N, 2)` of the ant.
         heading: `(N,)` rad.
-        objects: `(N, K, 2)` places.
+        objects: `(N, K, 2)` positions.
         there: `(N, K)` bool, not picked up yet.
-        span_rad: angle that the sectors cover; the first begins half of it to the right.
+        span_rad: angle that the sectors cover; the first begins at half of it to the right.
     """
-    way = objects - xy.unsqueeze(1)
-    angle = torch.atan2(way[..., 1], way[..., 0]) - heading.unsqueeze(1)
+    offset = objects - xy.unsqueeze(1)
+    angle = torch.atan2(offset[..., 1], offset[..., 0]) - heading.unsqueeze(1)
     angle = torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
-    distance = way.norm(dim=-1)
-    seen = there & (distance <= SENSOR_RANGE_M) & (angle.abs() <= 0.5 * span_rad)
+    distance = offset.norm(dim=-1)
+    sensed = there & (distance <= SENSOR_RANGE_M) & (angle.abs() <= 0.5 * span_rad)
     sector = ((angle + 0.5 * span_rad) * (SENSOR_BINS / span_rad)).long().clamp(0, SENSOR_BINS - 1)
-    strength = torch.where(seen, 1.0 - distance / SENSOR_RANGE_M, 0.0)
+    strength = torch.where(sensed, 1.0 - distance / SENSOR_RANGE_M, 0.0)
     # of several objects in a sector the nearest counts
-    mine = sector.unsqueeze(-1) == torch.arange(SENSOR_BINS, device=xy.device)
-    return torch.where(mine, strength.unsqueeze(-1), 0.0).amax(1) if objects.shape[1] else xy.new_zeros(len(xy), 10)
+    in_sector = sector.unsqueeze(-1) == torch.arange(SENSOR_BINS, device=xy.device)
+    return (
+        torch.where(in_sector, strength.unsqueeze(-1), 0.0).amax(1) if objects.shape[1] else xy.new_zeros(len(xy), 10)
+    )
 
 
 class AntGather(Task[AntGatherCfg]):
     """Pick up apples.
 
     Attributes:
-        objects: `(N, K, 2)` places of the apples, then of the bombs.
+        objects: `(N, K, 2)` positions of the apples, then of the bombs.
         there: `(N, K)` bool, not picked up yet.
-        position_size, action_limits, goal_limits, state_scale, terminates: what learners of goals ask for, see
+        position_size, action_limits, goal_limits, state_scale, terminates: for goal-conditioned learners, see
             AntCourse.
     """
 
@@ -116,10 +118,10 @@ class AntGather(Task[AntGatherCfg]):
         super().__init__(cfg, sim, generator)
         n, device, count = sim.num_envs, sim.device, cfg.apples + cfg.bombs
         self.position_size = 2
-        senses = [
+        readings_layout = [
             (kind, SENSOR_BINS, "1 right here, 0 at 6 m, sectors from right to left") for kind in ("apples", "bombs")
         ]
-        self.obs_layout = {"state": ant.state_layout(sim.robot) + senses}
+        self.obs_layout = {"state": ant.state_layout(sim.robot) + readings_layout}
         self.obs_sizes = {"state": sum(size for _, size, _ in self.obs_layout["state"])}
         self.policy_groups = ("state",)
         self.action_size = sim.robot.num_dofs
@@ -152,7 +154,7 @@ class AntGather(Task[AntGatherCfg]):
             control=Control.torque,
             timestep_s=cfg.timestep_s,
             boxes=tuple(boxes),
-            markers=(*apples, *bombs, Marker("goal", GHOST)),
+            markers=(*apples, *bombs, Marker("goal", BLUE)),
             integrator=cfg.integrator,
         )
 
@@ -179,7 +181,7 @@ class AntGather(Task[AntGatherCfg]):
         return {"apples": apples, "bombs": bombs, "death": self._dead().float()}
 
     def terminated(self) -> Tensor:
-        """Dead, or nothing left."""
+        """The ant is dead, or no object is left."""
         return self._dead() | ~self.there.any(1)
 
     def _dead(self) -> Tensor:
@@ -192,31 +194,31 @@ class AntGather(Task[AntGatherCfg]):
         return ant.flipped(self.sim)
 
     def reset(self, mask: Tensor) -> None:
-        """See `Task.reset`: other places for all objects, no two on the same."""
+        """See `Task.reset`: new positions for all objects, all different."""
         n, device = self.sim.num_envs, self.sim.device
-        chance = torch.rand(n, len(self._places), generator=self.generator, device=device)
-        chosen = chance.topk(self.objects.shape[1], dim=1).indices
+        scores = torch.rand(n, len(self._places), generator=self.generator, device=device)
+        chosen = scores.topk(self.objects.shape[1], dim=1).indices
         noise = START_NOISE * torch.randn(n, ant.NUM_COORDINATES, generator=self.generator, device=device)
         qpos, qvel = ant.starts(self.sim, self._pose, noise, self.generator)
         wide = mask.unsqueeze(1)
         self.objects = torch.where(wide.unsqueeze(2), self._places[chosen], self.objects)
         self.there, self._picked = self.there | wide, self._picked & ~wide
         self.steps = self.steps.masked_fill(mask, 0)
-        self.sim.move_mocap(mask, self._shown(qpos[:, :2]))
+        self.sim.move_mocap(mask, self._mocap_positions(qpos[:, :2]))
         self.sim.reset(mask, qpos, qvel)
 
-    def _shown(self, goal_w: Tensor) -> Tensor:
-        """`(N, M, 3)` places of walls, objects (picked ones out of sight) and the manager's goal."""
+    def _mocap_positions(self, goal_w: Tensor) -> Tensor:
+        """`(N, M, 3)` positions of walls, objects (picked ones below the floor) and the manager's goal."""
         height = torch.where(self.there, 0.3, BURIED_M).unsqueeze(-1)
         objects = torch.cat((self.objects, height), dim=-1)
         return ant.with_markers(self._boxes, *objects.unbind(1), goal_w)
 
     def show_goal(self, pos_w: Tensor) -> None:
-        """Put the ghost marker of the manager's goal at `(N, 2 | 3)`, m, and hide what has been picked up."""
-        self.sim.move_mocap(torch.ones_like(self.sim.diverged), self._shown(pos_w))
+        """Put the marker of the manager's goal at `(N, 2 | 3)`, m, and hide what has been picked up."""
+        self.sim.move_mocap(torch.ones_like(self.sim.diverged), self._mocap_positions(pos_w))
 
     def observe(self) -> Obs:
-        """`state`: see `ant.state`, then what the sectors sense of apples and of bombs."""
+        """`state`: see `ant.state`, then the readings for apples and for bombs."""
         xy, heading = self.sim.root_pos_w[:, :2], rotations.heading(self.sim.root_quat_w)
         kinds = (slice(0, self.cfg.apples), slice(self.cfg.apples, None))
         span = self.cfg.sensor_span_rad
@@ -224,7 +226,7 @@ class AntGather(Task[AntGatherCfg]):
         return {"state": torch.cat((ant.state(self.sim, self.steps), *sensed), dim=1)}
 
     def metrics(self) -> dict[str, Tensor]:
-        """Apples and bombs picked up so far, their difference, and whether it died."""
+        """Apples and bombs picked up so far, their difference, and death (0 or 1)."""
         gone = (~self.there).float()
         apples, bombs = gone[:, : self.cfg.apples].sum(1), gone[:, self.cfg.apples :].sum(1)
         return {"score": apples - bombs, "apples": apples, "bombs": bombs, "death_rate": self._dead().float()}
