@@ -38,7 +38,7 @@ class AntGatherCfg(TaskCfg):
         dead_below_m, dead_above_m: heights of the torso that end the episode.
         integrator: `rk4` is the published one; `euler` is four times as fast.
         episode_steps, substeps, timestep_s: 500 control steps of 5 physics steps of 0.02 s.
-        reward: `apples` and `bombs` picked up in a step; `death` 1 when the ant dies (weight -10 in the original benchmark).
+        reward: `apples` and `bombs` picked up in a step; `death` 1 on death (weight -10 in the original benchmark).
     """
 
     half_size_m: int = bounded(10, 0, 100)
@@ -70,7 +70,7 @@ class AntGatherCfg(TaskCfg):
 
 
 def lattice(half_size_m: int) -> Tensor:
-    """`(P, 2)` possible positions of objects: every second metre from -R to R - 2, without those near the start."""
+    """`(P, 2)` possible positions of objects: every second metre from -R to R - 2, but none near the start."""
     half = half_size_m // LATTICE_M
     line = torch.arange(-half, half) * float(LATTICE_M)
     points = torch.cartesian_prod(line, line)
@@ -96,9 +96,9 @@ def readings(xy: Tensor, heading: Tensor, objects: Tensor, there: Tensor, span_r
     strength = torch.where(sensed, 1.0 - distance / SENSOR_RANGE_M, 0.0)
     # of several objects in a sector the nearest counts
     in_sector = sector.unsqueeze(-1) == torch.arange(SENSOR_BINS, device=xy.device)
-    return (
-        torch.where(in_sector, strength.unsqueeze(-1), 0.0).amax(1) if objects.shape[1] else xy.new_zeros(len(xy), 10)
-    )
+    if objects.shape[1] == 0:
+        return xy.new_zeros(len(xy), SENSOR_BINS)
+    return torch.where(in_sector, strength.unsqueeze(-1), 0.0).amax(1)
 
 
 class AntGather(Task[AntGatherCfg]):
@@ -119,7 +119,7 @@ class AntGather(Task[AntGatherCfg]):
         n, device, count = sim.num_envs, sim.device, cfg.apples + cfg.bombs
         self.position_size = 2
         readings_layout = [
-            (kind, SENSOR_BINS, "1 right here, 0 at 6 m, sectors from right to left") for kind in ("apples", "bombs")
+            (kind, SENSOR_BINS, "1 - distance / 6 m, sectors from right to left") for kind in ("apples", "bombs")
         ]
         self.obs_layout = {"state": ant.state_layout(sim.robot) + readings_layout}
         self.obs_sizes = {"state": sum(size for _, size, _ in self.obs_layout["state"])}
