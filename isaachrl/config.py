@@ -121,6 +121,8 @@ def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
             raise ConfigError(_unknown_key(schema, str(key), path, fields))
         if fields[key] is bool and isinstance(value, int | float) and value not in (0, 1):
             raise ConfigError(f"{full}={value}: type {full}=true or {full}=false")
+        if typing.get_origin(fields[key]) is list and isinstance(value, int | float | str):
+            raise ConfigError(f"{full}={value}: expected a list, type {full}=[{value}]")
         if dataclasses.is_dataclass(fields[key]) and isinstance(value, Mapping):
             _check_keys(typing.cast(type, fields[key]), value, full)
 

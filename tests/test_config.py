@@ -227,3 +227,8 @@ def test_a_renamed_key_is_answered_with_its_new_name():
         config.build(_Holder, {"reward": {"switch": True}})
     with pytest.raises(ConfigError, match=r"unknown key reward\.place; .*valid: velocity"):
         config.build(_Holder, {"reward": {"place": 1.0}})
+
+
+def test_one_value_for_a_list_is_answered_with_the_list():
+    with pytest.raises(ConfigError, match=r"train\.hidden=64: expected a list, type train\.hidden=\[64\]"):
+        config.build(learner_entry("ppo").cfg_type, {"hidden": 64}, "train")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isaachrl.envs.boundary import check_state
+from isaachrl.envs.boundary import check_state, check_tensor
 from isaachrl.envs.disturbance import Disturbance
 from isaachrl.envs.env import Env, Obs, StepResult, invalid_actions
 from isaachrl.envs.task import Task
@@ -25,7 +25,8 @@ class TaskEnv(Env):
         generator: source of randomness, shared with the task.
 
     Raises:
-        ConfigError: `cfg.reward` names a term that the task does not have.
+        ConfigError: `cfg.reward` names a term that the task does not have, or the task returns a tensor of another
+            shape or type than it declares.
     """
 
     def __init__(self, task: Task[Any], sim: Sim, generator: torch.Generator) -> None:
@@ -38,8 +39,9 @@ class TaskEnv(Env):
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         disturb = task.cfg.disturb
         self.disturbance = Disturbance(disturb, sim, task.cfg.step_s, generator) if disturb.active else None
-        self.reset()  # first, since reward terms are computed from a state
+        obs = self.reset()  # first, since reward terms are computed from a state
         self._weights = self._reward_weights()
+        self._check_tensors(obs)
 
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`."""
@@ -154,6 +156,20 @@ class TaskEnv(Env):
             if name not in names:
                 raise ConfigError(f"task.reward.{name}: the task has no such reward term{nearest(name, names)}")
         return {name: float(self.task.cfg.reward.get(name, 0.0)) for name in names}
+
+    def _check_tensors(self, obs: Obs) -> None:
+        """Check once what the task returns, so that a slip in a task is named instead of failing in a learner."""
+        task, n = self.task, self.num_envs
+        name = type(task).__name__
+        if obs.keys() != task.obs_sizes.keys():
+            raise ConfigError(f"{name}.observe returns {sorted(obs)}, and obs_sizes has {sorted(task.obs_sizes)}")
+        for group, values in obs.items():
+            check_tensor(values, f"{name}.observe: {group!r}", (n, task.obs_sizes[group]), torch.float32, self.device)
+        for term, values in task.reward_terms().items():
+            check_tensor(values, f"{name}.reward_terms: {term!r}", (n,), torch.float32, self.device)
+        for metric, values in task.metrics().items():
+            check_tensor(values, f"{name}.metrics: {metric!r}", (n,), torch.float32, self.device)
+        check_tensor(task.terminated(), f"{name}.terminated", (n,), torch.bool, self.device)
 
 
 def task_scene(task_type: type[Task[Any]], cfg: Any) -> Scene:

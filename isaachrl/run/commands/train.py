@@ -130,8 +130,8 @@ def _check_unchanged(settings: Settings) -> None:
         new = "" if _ENV_KEYS & {*changed} else " run_dir=FOLDER as well for a new run that continues from here, or"
         raise CheckpointError(
             f"the run was made with {pairs}, and an exact continuation needs the same; leave"
-            f" {', '.join(f'{key}=' for key in changed)} out, or type{new} checkpoint={run.resume} for a new training"
-            " that starts from its weights"
+            f" {', '.join(f'{key}=' for key in changed)} out, or type{new} task={settings.task.name}"
+            f" checkpoint={run.resume} for a new training that starts from its weights"
         )
 
 

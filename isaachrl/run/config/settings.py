@@ -143,6 +143,11 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
     if task not in (None, loaded.task) and is_skill_file(loaded):
         raise CheckpointError(f"{source} is a skill; for task={task} to command it, type skill={source}")
     loaded.require(task, learner)
+    if mode is Mode.train and not run.resume and task is None and run.task.get("name") != loaded.task:
+        raise CheckpointError(
+            f"{source} is of task={loaded.task}; a new training takes its configuration from what is typed: type"
+            f" task={loaded.task} checkpoint={source}"
+        )
     return loaded
 
 

@@ -135,7 +135,9 @@ def read_content(path: Path) -> Any:
     try:
         return read_tensors(path)
     except ReadError as error:
-        raise CheckpointError(f"{error}; give another checkpoint, such as an older one of its folder") from error
+        raise CheckpointError(
+            f"{error}; another file of its folder can start a new training: type task=NAME checkpoint=FILE run_dir=NEW"
+        ) from error
 
 
 def find_checkpoint(source: Path) -> Path:

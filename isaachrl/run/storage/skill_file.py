@@ -82,7 +82,8 @@ def require_trainable(loaded: Checkpoint, source: str, resumed: bool) -> None:
     if resumed and not loaded.env_state:
         last = Path(source).with_name(LAST)
         resume = f"resume={last} to continue that run, or " if last.is_file() else ""
+        start = f"task={loaded.task} checkpoint={source} run_dir=NEW"
         raise CheckpointError(
             f"{source} has only weights, and an exact continuation needs optimisers, replay, environments and random"
-            f" state; type {resume}checkpoint={source} for a new training that starts from these weights"
+            f" state; type {resume}{start} for a new training that starts from these weights"
         )

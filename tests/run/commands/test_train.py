@@ -29,7 +29,8 @@ def test_what_changes_the_learning_is_refused_in_the_runs_own_folder_and_makes_a
     launch(max_iterations=2, run_dir="run")
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     path = key.split("=")[0]
-    message = f"made with {key}, .*; leave {path}= out, or type run_dir=FOLDER .* or checkpoint={source} for a new"
+    start = f"task=Point checkpoint={source} for a new"
+    message = f"made with {key}, .*; leave {path}= out, or type run_dir=FOLDER .* or {start}"
     for folder in ({}, {"run_dir": "run"}, {"run_dir": str(Path("run").resolve())}):
         with pytest.raises(CheckpointError, match=message):
             launch(resume=source, max_iterations=3, **folder, **typed)

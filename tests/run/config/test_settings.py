@@ -284,3 +284,10 @@ def test_a_checkpoint_with_keys_of_an_earlier_version_says_so(launch, changes):
     launch(run_dir="new", max_iterations=1, checkpoint="run")  # of a file that is valid, what was typed is wrong
     with pytest.raises(ConfigError, match=r"unknown key train\.old_key"):
         launch(mode="evaluate", checkpoint="new", train={"old_key": 1})
+
+
+def test_a_new_training_from_a_checkpoint_of_another_task_says_what_to_type(launch):
+    launch(run_dir="run", max_iterations=1)
+    values = {"task": {"name": "Point2"}, "train": {"name": "greedy"}, "checkpoint": "run", "device": "cpu"}
+    with pytest.raises(CheckpointError, match="run is of task=Point; .* type task=Point checkpoint=run"):
+        resolve(values, {"checkpoint": "run"})

@@ -228,5 +228,5 @@ def test_a_flipped_bit_of_the_weights_is_noticed(tmp_path):
     whole = path.read_bytes()
     place = whole.index(make().learner_state["w"].numpy().tobytes()) + 5
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-    with pytest.raises(CheckpointError, match="its content has changed since it was written; give another checkpoint"):
+    with pytest.raises(CheckpointError, match="has changed since it was written; another file of its folder"):
         load_checkpoint(path)

@@ -1,0 +1,36 @@
+"""Slips in a task are named when its environment is built."""
+
+import pytest
+import torch
+
+import isaachrl
+import tasks
+from isaachrl.errors import ConfigError
+from tasks.humanoid_amp import HumanoidAMP
+
+assert tasks
+
+
+@pytest.mark.parametrize(
+    ("method", "result", "message"),
+    [
+        ("observe", lambda: {"style": torch.zeros(2, 250)}, r"observe returns \['style'\], and obs_sizes has"),
+        (
+            "observe",
+            lambda: {"style": torch.zeros(2, 250), "proprioception": torch.zeros(2, 7)},
+            r"observe: 'proprioception'.*\(2, 7\)",
+        ),
+        (
+            "reward_terms",
+            lambda: {name: torch.zeros(2, 1) for name in ("alive", "height", "track")},
+            r"reward_terms: 'alive'.*\(2, 1\)",
+        ),
+        ("metrics", lambda: {"speed": torch.zeros(3)}, r"metrics: 'speed'.*\(3,\)"),
+        ("terminated", lambda: torch.zeros(2), r"terminated.*float32.*bool"),
+    ],
+)
+def test_a_tensor_of_another_shape_or_type_is_refused(monkeypatch, method, result, message):
+    monkeypatch.setattr(HumanoidAMP, method, lambda task: result())
+    cfg = {"task": {"motion": "walk", "reward": {}}}
+    with pytest.raises(ConfigError, match=f"HumanoidAMP.{message}"):
+        isaachrl.make("HumanoidAMP", 2, device="cpu", cfg=cfg)
