@@ -51,7 +51,8 @@ class HumanoidHRLMazeCfg(TaskCfg):
             rescue.
         guide: observe the next two cells on a shortest path and its length, too. Otherwise the policy must find the
             path from the local map or memorise it.
-        style_frames: length of the window for the skill's style reward; 0 for the skill's own.
+        style_frames: length of the window for the skill's style reward. 0 is replaced by the skill's own length if the
+            style reward has a weight, and means no window otherwise.
         skill: skill file, relative to the working folder or the repository's root; `none` for the flat task.
         rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
             has been upright for half a second. With `none` a fall ends the episode.
@@ -165,6 +166,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
         fallen: `(N,)` bool, has fallen and not yet recovered.
     """
 
+    # _progress: metres in the last control step (`TaskEnv.progress` counts steps); _shortest, _walked: metres, of the
+    # episode; _fell: in the last control step; _falls, _rises: counts of the episode; _view_…: for `_task_obs`
     STATE = (
         "history", "maze_id", "goal", "goal_w", "distance_m", "fallen", "_progress", "_shortest", "_walked", "_last_xy",
         "_fell", "_upright_steps", "_fallen_steps", "_falls", "_rises", "_view_pose", "_view_distance_m",
@@ -212,7 +215,8 @@ class HumanoidHRLMaze(Task[HumanoidHRLMazeCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidHRLMazeCfg) -> Scene:
         """A humanoid, the walls, and a marker at the goal."""
-        walls = cfg.mazes(torch.Generator().manual_seed(0))[0][0]  # all mazes of a bank have the same boxes
+        # all random mazes have as many boxes of one cell each, and `reset` moves them: any maze will do
+        walls = cfg.mazes(torch.Generator().manual_seed(0))[0][0]
         boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, not cfg.is_random)
         return Scene(control=cfg.control, timestep_s=cfg.timestep_s, boxes=boxes, markers=("goal",))
 

@@ -28,8 +28,8 @@ class StepResult:
         terminal_obs: observation of every environment *before* the reset; equals `obs` where no episode ended.
         terms: weighted reward terms by name, each `(N,)`; they sum to `reward`.
         metrics: statistics of the episode by name, each `(N,)`; read where an episode ends.
-        discount_steps: `(N,)` share of the step that was taken: 1, or less if an episode ended within a high-level
-            step. A learner discounts the next value by gamma to this power.
+        discount_steps: `(N,)`, or `()` for all alike: steps of this environment that passed; below 1 where the episode
+            ended within a high-level step. A learner discounts the next value by gamma to this power.
     """
 
     obs: Obs
@@ -48,7 +48,10 @@ class StepResult:
 
     @property
     def diverged(self) -> Tensor:
-        """`(N,)` bool: the simulation diverged or the action was invalid (metric `diverged`); ignore the motion."""
+        """`(N,)` bool: the simulation diverged or the action was invalid (metric `diverged`).
+
+        A learner must not take the change of the observations in such a step for a motion: it may be a reset.
+        """
         diverged = self.metrics.get("diverged")
         return torch.zeros_like(self.terminated) if diverged is None else diverged > 0
 
@@ -59,7 +62,7 @@ class StepResult:
 
 
 def invalid_actions(action: Tensor) -> Tensor:
-    """`(N,)` bool: rows of an action `(N, A)` that are not finite or larger than `LARGEST_ACTION`.
+    """`(N,)` bool: rows of an action `(N, A)` with an entry that is not finite or a norm above `LARGEST_ACTION`.
 
     An environment terminates these episodes with reward 0 and sets the metric `diverged`.
     """
@@ -78,10 +81,13 @@ class Env(ABC):
         device: of all tensors.
         obs_sizes: size of each observation group.
         policy_groups: the groups that form the policy's input, in this order.
-        action_size: an action is `(N, action_size)` in [-1, 1]; for others see `invalid_actions`.
-        obs_layout: by group, name, size and unit of each part in order, where known; also of a tensor `state`.
-        action_contract: meaning of an action as plain data: `use`, a sentence, or `actions`, names of discrete
-            actions; for motors also names, unit and scales. May be empty.
+        action_size: an action is `(N, action_size)`, in [-1, 1] unless `action_contract` says otherwise. Larger
+            entries are clamped; `invalid_actions` end the episode.
+        obs_layout: by observation group, name, size and unit of each part of it in order. Groups may be missing; a key
+            `state` that is no group describes the environment's attribute `state`.
+        action_contract: meaning of an action as plain data, stored in exported policies. Its key `use` holds a
+            sentence, or `actions` the names of discrete actions; motors add their names, unit, offset and scale. May be
+            empty.
         step_s: simulated seconds per step; 0 without a clock.
         episode_steps: steps until an episode is truncated.
         generator: source of all randomness.
@@ -110,7 +116,7 @@ class Env(ABC):
         """Take one step without resets: `obs` and `terminal_obs` are equal."""
 
     def advance_within(self, action: Tensor) -> StepResult:
-        """`advance` within a high-level step; observes as `observe_within`."""
+        """`advance` within a high-level step: the result holds the groups of `observe_within`."""
         return self.advance(action)
 
     @abstractmethod
@@ -153,20 +159,23 @@ class Env(ABC):
         return self.observe()
 
     def parts(self) -> list[object]:
-        """The objects whose tensor attributes hold this environment's state."""
+        """The objects whose tensor attributes hold this environment's state; CUDA graphs update these attributes."""
         return [self]
 
     @property
     def has_observer(self) -> bool:
-        """Whether a callback runs within a step, which then cannot be replayed as CUDA graphs."""
+        """Whether a callback, such as a video recorder, runs within a step; CUDA graphs cannot replay such a step."""
         return False
 
     def check_capacity(self) -> dict[str, int]:
-        """See `Sim.check_capacity`; empty without a simulation. Call it once a rollout."""
+        """Number of worlds with more contacts than a buffer holds, by buffer; see `Sim.check_capacity`.
+
+        Empty without a simulation. Call it once a rollout.
+        """
         return {}
 
     def make_room(self, shares: Mapping[str, float]) -> None:
-        """See `Sim.make_room`."""
+        """Enlarge buffers that were too small in these shares of iterations, by buffer; see `Sim.make_room`."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

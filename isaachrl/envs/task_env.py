@@ -38,7 +38,7 @@ class TaskEnv(Env):
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         disturb = task.cfg.disturb
         self.disturbance = Disturbance(disturb, sim, task.cfg.step_s, generator) if disturb.active else None
-        self.reset()
+        self.reset()  # first, since reward terms are computed from a state
         self._weights = self._reward_weights()
 
     def advance(self, action: Tensor) -> StepResult:
@@ -50,7 +50,7 @@ class TaskEnv(Env):
         """See `Env.advance_within`."""
         with limit_threads(self.num_envs, self.device):
             result = self._advance(action, self.task.observe_within)
-            self.task.ended |= result.done
+            self.task.ended |= result.done  # these worlds run on until the high level resets them
             return result
 
     def _advance(self, action: Tensor, observe: Callable[[], Obs]) -> StepResult:

@@ -34,7 +34,7 @@ class Controller(Protocol):
         ...
 
     def style_reward(self, style_window: Tensor, latent: Tensor, /) -> Tensor:
-        """Style reward `(N,)`, at least 0, of motion windows `(N, W * S)` under latents `(N, d)`."""
+        """Style reward `(N,)`, at least 0, of windows of W style frames `(N, W * S)` under latents `(N, d)`."""
         ...
 
 
@@ -122,6 +122,7 @@ class HierarchicalEnv(Env):
         self.action_size = skill.latent_size
         self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
         self.observer: Callable[[], None] | None = None
+        # `Skill` is none, since it has no `restart`
         self._stateful = skill if isinstance(skill, StatefulController) else None
 
     def reset_where(self, mask: Tensor) -> Obs:
@@ -147,15 +148,15 @@ class HierarchicalEnv(Env):
         return self._advance(action, self.inner.advance_within)
 
     @torch.no_grad()
-    def _advance(self, action: Tensor, last_step: Callable[[Tensor], StepResult]) -> StepResult:
-        """One high-level step: k - 1 times `advance_within`, then `last_step`."""
+    def _advance(self, action: Tensor, advance_last: Callable[[Tensor], StepResult]) -> StepResult:
+        """One high-level step: k - 1 times `advance_within`, then `advance_last`."""
         latent = self.skill.project(action.clamp(-1.0, 1.0))
         # pass invalid actions on as NaN, for the lowest level to handle
         latent = latent.masked_fill(invalid_actions(action).unsqueeze(-1), torch.nan)
         obs, total = self.inner.observe_within(), None
-        for left in reversed(range(self.cfg.steps)):
-            inner_step = self.inner.advance_within if left else last_step
-            result = inner_step(self.skill.act(obs[CONTROLLER_GROUP], latent))
+        for steps_left in reversed(range(self.cfg.steps)):
+            advance = self.inner.advance_within if steps_left else advance_last
+            result = advance(self.skill.act(obs[CONTROLLER_GROUP], latent))
             obs = result.obs
             step = self._weighted(result, latent)
             total = step if total is None else _accumulate(total, step)
@@ -169,7 +170,7 @@ class HierarchicalEnv(Env):
         return total
 
     def _weighted(self, result: StepResult, latent: Tensor) -> StepResult:
-        """An inner step with this level's weights and style reward."""
+        """An inner `advance` with this level's weights and style reward; its `obs` and `terminal_obs` are equal."""
         terms = {name: self.cfg.task_weight * term for name, term in result.terms.items()}
         reward = self.cfg.task_weight * result.reward
         if self.cfg.style_weight > 0:
@@ -227,7 +228,8 @@ def _accumulate(total: StepResult, step: StepResult) -> StepResult:
         return so_far + value.masked_fill(done, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        # groups that only the last inner step observes are as of the end of the episode, see `Task.observe_within`
+        # a group that only the last inner step observes is not in `kept`: in `new` it is already as of the end of the
+        # episode, even where that was earlier, see `Task.observe_within`
         return {
             name: torch.where(with_axes_of(done, value), kept[name], value) if name in kept else value
             for name, value in new.items()

@@ -26,7 +26,8 @@ from isaachrl.tensor_file import read_tensors, write_tensors
 
 FORMAT = "isaachrl-skill"
 VERSION = 2
-MAX_MOTIONS, MAX_PARTS = 4096, 256  # the motion embedding's size is quadratic in the number of motions
+MAX_MOTIONS = 4096  # the motion embedding's size is quadratic in the number of motions
+MAX_PARTS = 256  # of an observation; also layers of a network
 _DTYPES = (torch.float32, torch.float64)  # of weights
 UNITS = {"position": "rad", "torque": "N m"}  # of controls
 
@@ -56,13 +57,14 @@ class SkillContract:
         style_frame: the same for one frame of the discriminator's window.
         style_frames: number of frames in a window.
         control: `position` (joint targets, rad) or `torque` (N m).
-        action_offset, action_scale: joint targets are `offset + scale * clamp(action, -1, 1)`.
+        action_offset, action_scale: controls are `offset + scale * clamp(action, -1, 1)`.
         step_s: control interval in seconds.
         discriminator_loss: name of a `DiscriminatorLoss`.
         latents: name of a `LatentKind`.
         latent_size: d; latents are unit vectors in d dimensions.
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
-        motions: names of the motions it was trained on; with `motion` latents, one per prototype.
+        motions: names of the motion segments it was trained on, one per prototype of the embedding: the clip's name,
+            with a running number where a clip was cut into several.
         training: summary of the training (samples, seed, last signals).
 
     Raises:
@@ -109,7 +111,8 @@ class SkillContract:
         for name, sizes in (widths | {"style_frames": [self.style_frames]}).items():
             if not 0 < len(sizes) <= MAX_PARTS or min(sizes) < 1:
                 return f"{name} has sizes {str(sizes)[:40]}, expected 1 to {MAX_PARTS} numbers of at least 1"
-        if self.step_s <= 0 or self.latent_size < (self.latents != LatentKind.none.value):
+        least_size = 0 if self.latents == LatentKind.none.value else 1
+        if self.step_s <= 0 or self.latent_size < least_size:
             return f"step_s is {self.step_s} and latent_size {self.latent_size}, expected positive numbers"
         actions = (len(self.dof_names), len(self.action_offset), len(self.action_scale))
         if not 0 < actions[0] == actions[1] == actions[2]:
@@ -120,7 +123,7 @@ class SkillContract:
 
     @property
     def least_weights(self) -> int:
-        """Number of weights of the networks and the motion embedding, without biases and normalisers."""
+        """Lower bound of the number of weights: those of layers and embedding, without biases and normalisers."""
         latent = self.latent_size
         latent_features = self.latent_hidden[-1] if latent else 0
         encoding = latent if self.latents == LatentKind.ase.value else 0
@@ -128,7 +131,7 @@ class SkillContract:
             (latent, *self.latent_hidden) if latent else (),
             (self.proprioception_size + latent_features, *self.actor_hidden, len(self.dof_names)),
             (self.window_size, *self.discriminator_hidden, 1 + encoding),
-            (2 * self.window_size // self.style_frames, len(self.motions)),
+            (2 * self.window_size // self.style_frames, len(self.motions)),  # mean and deviation of a style frame
         ]
         return sum(inputs * outputs for widths in layers for inputs, outputs in itertools.pairwise(widths))
 
@@ -150,12 +153,14 @@ def check_match(skill: Mapping[str, Any], task: Mapping[str, Any]) -> None:
         SkillError: they differ.
     """
     for key, what in _MUST_MATCH.items():
-        ours, theirs = (_comparable(side.get(key)) for side in (skill, task))
-        if key in task and ours != theirs:
-            if key == "model_hash" and not str(ours).startswith(HASH_PREFIX):
-                raise SkillError(_old_hash(theirs))
+        of_skill, of_task = (_comparable(fields.get(key)) for fields in (skill, task))
+        if key in task and of_skill != of_task:
+            if key == "model_hash" and not str(of_skill).startswith(HASH_PREFIX):
+                raise SkillError(_old_hash(of_task))
             hint = f"; what sets it is {_SET_BY[key]}" if key in _SET_BY else ""
-            raise SkillError(f"the skill does not fit this task: its {what} is {ours}, the task's is {theirs}{hint}")
+            raise SkillError(
+                f"the skill does not fit this task: its {what} is {of_skill}, the task's is {of_task}{hint}"
+            )
 
 
 def _old_hash(model_hash: str) -> str:
@@ -202,8 +207,8 @@ class Skill(nn.Module):
             contract.discriminator_hidden,
         )
         segments = len(contract.motions)
-        style_numbers = 2 * contract.window_size // contract.style_frames
-        # overwritten when weights are loaded
+        style_numbers = 2 * contract.window_size // contract.style_frames  # mean and deviation of a style frame
+        # sizes as in `LatentSource`; the values are overwritten when weights are loaded
         self.embedding = MotionEmbedding(
             torch.zeros(segments, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
         )
@@ -262,8 +267,8 @@ class Skill(nn.Module):
         return self
 
     def controller_module(self) -> nn.Module:
-        """A module `(proprioception, latent) -> joint targets`, with normaliser and action map, for export."""
-        return _Controller(self)
+        """A module `(proprioception, latent) -> controls`, with normaliser and action map, for export."""
+        return _ExportModule(self)
 
     def controller_contract(self) -> dict[str, Any]:
         """The skill's contract with a sentence on the use of `controller_module`."""
@@ -381,8 +386,8 @@ def _renamed_of_version_1(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-class _Controller(nn.Module):
-    """The exported module of a skill."""
+class _ExportModule(nn.Module):
+    """See `Skill.controller_module`."""
 
     offset: Tensor
     scale: Tensor
@@ -394,6 +399,6 @@ class _Controller(nn.Module):
         self.register_buffer("scale", torch.tensor(skill.contract.action_scale))
 
     def forward(self, proprioception: Tensor, latent: Tensor) -> Tensor:
-        """Joint targets `(n, D)`."""
+        """Controls `(n, D)` of the D degrees of freedom: joint targets or torques."""
         action = self.actor(self.obs_norm(proprioception), on_sphere(latent))
         return self.offset + self.scale * action.clamp(-1.0, 1.0)

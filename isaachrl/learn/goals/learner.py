@@ -1,4 +1,4 @@
-"""The learner of HIRO, HRL, HRL-CG and, without managers, TD3 and SAC."""
+"""The learner of HIRO (Nachum et al. 2018), of HRL and HRL-CG (Kreidieh et al. 2020), and of flat TD3 and SAC."""
 
 from typing import Any, ClassVar
 
@@ -32,8 +32,10 @@ class GoalsLearner(Learner):
     Attributes:
         levels: the networks.
         collector: acts and stores segments.
+        replays: `replays[i]` holds the segments of manager i + 1; without managers, the only one holds single steps.
         trainers: of all levels, from the worker up.
-        top_update: the update of the last of them.
+        top_update: the update of the top level, which the last trainer runs.
+        steps: taken by every environment.
     """
 
     HEADLINE: ClassVar[tuple[str, ...]] = (
@@ -60,23 +62,24 @@ class GoalsLearner(Learner):
         self.evaluator = Evaluator(
             env, cfg.eval_episodes, seed, lambda twin: GoalPolicy(twin, cfg, self.levels, show_goal=False)
         )
-        self._learn_from = cfg.warmup_steps
+        self._update_after = cfg.warmup_steps  # steps; later if a resumed run has to fill a new replay first
 
     def _replays(self) -> list[SegmentReplay]:
         """A replay for the segments of each manager, or one for single steps. All hold the same number of steps."""
         env, cfg = self.env, self.cfg
         periods, goal_size = (cfg.periods, cfg.goal_size) if cfg.periods else ([1], 0)
-        strides, actions = [1, *periods[:-1]], [env.action_size, *[goal_size] * (len(periods) - 1)]
+        # a segment contains the actions of the level below its manager, which are `stride` steps apart
+        strides, action_sizes = [1, *periods[:-1]], [env.action_size, *[goal_size] * (len(periods) - 1)]
         replays = []
-        for steps, stride, action in zip(periods, strides, actions, strict=True):
+        for steps, stride, action_size in zip(periods, strides, action_sizes, strict=True):
             context = env.obs_sizes.get("context", 0)
-            sizes = Sizes(steps, env.obs_sizes["state"], action, goal_size, context, stride)
+            sizes = Sizes(steps, env.obs_sizes["state"], action_size, goal_size, context, stride)
             capacity = max(cfg.replay_steps // steps, env.num_envs)
             replays.append(SegmentReplay(capacity, sizes, env.device, self.generator))
         return replays
 
     def _trainers(self) -> list[LevelTrainer]:
-        """Lower levels learn from the segments of the level above them, the top level from its own."""
+        """The trainers: a lower level learns from the segments of the manager above it, the top level from its own."""
         cfg, levels = self.cfg, self.levels
         lower = range(len(levels.all) - 1)
         updates = [WorkerUpdate(cfg, levels, number, self.replays[number], self.generator) for number in lower]
@@ -94,16 +97,16 @@ class GoalsLearner(Learner):
         for level in self.levels.all:
             level.anneal_learning_rates(self.iteration / cfg.max_iterations)
         for _ in range(cfg.steps_per_iteration):
-            warm = self.steps >= self._learn_from
+            update_due = self.steps >= self._update_after
             self.collector.uniform = cfg.warmup_uniform and self.steps < cfg.warmup_steps
             self.collector.step()
             self.steps += 1
-            for trainer in self.trainers if warm else ():
+            for trainer in self.trainers if update_due else ():
                 trainer.train(self.steps)
         self.iteration += 1
         self.samples += self.samples_per_iteration
         if self.iteration == cfg.max_iterations:
-            warn_if_untrained(self.steps, self._learn_from, cfg.steps_per_iteration)
+            warn_if_untrained(self.steps, self._update_after, cfg.steps_per_iteration)
         return self._signals()
 
     def _signals(self) -> dict[str, float]:
@@ -131,7 +134,7 @@ class GoalsLearner(Learner):
             "top_update": self.top_update.state_dict(),
             "generator": self.generator.get_state(),
             "schedules": [trainer.schedule.remainder for trainer in self.trainers],
-            "learn_from": self._learn_from,
+            "learn_from": self._update_after,
             "iteration": self.iteration,
             "samples": self.samples,
             "steps": self.steps,
@@ -149,7 +152,7 @@ class GoalsLearner(Learner):
         self.levels.load_state_dict(state["levels"])
         self.collector.load_state_dict(state["collector"])
         self.iteration, self.samples, self.steps = state["iteration"], state["samples"], state["steps"]
-        self._learn_from = state["learn_from"]
+        self._update_after = state["learn_from"]
         for trainer, remainder in zip(self.trainers, state["schedules"], strict=True):
             trainer.schedule.remainder = remainder
         with_replay = "replays" in state
@@ -157,7 +160,8 @@ class GoalsLearner(Learner):
             for replay, stored in zip(self.replays, state["replays"], strict=True):
                 replay.load_state_dict(stored)
         else:
-            self._learn_from = self.steps + self.cfg.warmup_steps
+            self._update_after = self.steps + self.cfg.warmup_steps
+        # it may keep rows of the replay, which mean nothing without it
         self.top_update.load_state_dict(state["top_update"], with_replay)
         self.generator.set_state(state["generator"].cpu())
 

@@ -71,7 +71,7 @@ class SkillsLearner(Learner):
         self.skill.discriminator.requires_grad_(True)
         self.critic = Critic(env.obs_sizes["proprioception"], self.source.size, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
-        self._critic_known = True
+        self._has_critic = True  # False if the weights were loaded from a skill file, which has no critic
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.source)
         self.discriminator = DiscriminatorTrainer(cfg, self.skill, self.source, self.generator)
         collectives.copy_from_first(self.skill, self.critic)
@@ -83,7 +83,7 @@ class SkillsLearner(Learner):
         collectives.update_norm(self.skill.obs_norm, self.obs["proprioception"])
 
     def _allocate(self) -> None:
-        """Allocate the rollout buffer, the latents and the monitor."""
+        """Allocate the rollout buffer, the latents and the monitor, and choose how often environments explore."""
         n, device, d = self.env.num_envs, self.env.device, self.source.size
         sizes = self.env.obs_sizes
         fields = {
@@ -96,6 +96,7 @@ class SkillsLearner(Learner):
         self.held = HeldLatents(self.source, self.task, n)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
         share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
+        # the last environments always act with the policy's mean: -1 is below every random number, even 0
         self.deterministic = torch.arange(n, device=device) >= n - int(n * self.cfg.deterministic_share)
         self._any_deterministic = int(n * self.cfg.deterministic_share) > 0
         self.explore_probability = share.masked_fill(self.deterministic, -1.0)
@@ -122,7 +123,7 @@ class SkillsLearner(Learner):
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
 
     def _note_training(self) -> None:
-        """Write into the contract how the skill was made up to now."""
+        """Write into the contract how the skill has been trained so far."""
         self.skill.contract.training.update(
             task=self.env.name, motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
             substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
@@ -137,7 +138,7 @@ class SkillsLearner(Learner):
         for _ in range(self.cfg.epochs):
             order = torch.randperm(len(rows["obs"]), generator=self.generator, device=self.env.device)
             for chosen in order.tensor_split(-(-len(order) // minibatch)):
-                # rows[chosen] is the same and takes seven times as long
+                # `data[chosen]` gives the same and takes seven times as long
                 batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
                 self.policy_update.step(batch, signals)
                 self.discriminator.learn(batch["window"], batch["latent"], signals)
@@ -180,10 +181,11 @@ class SkillsLearner(Learner):
         self.monitor.after_step(result, newest, self.held.latent, self.deterministic)
         self.held.count_step()
         self.held.restart(result.done)
-        self.monitor.restart(result.done | self.held.renew())
+        renewed = self.held.renew()
+        self.monitor.restart(result.done | renewed)
 
     def _finish_rollout(self, signals: Signals) -> None:
-        """Rewards, values of what followed, advantages and targets of the whole rollout."""
+        """Compute rewards, next values, advantages and value targets of the whole rollout."""
         data, cfg = self.rollout, self.cfg
         reward = self._reward(signals)
         data["next_value"].copy_(self._next_values())
@@ -200,7 +202,7 @@ class SkillsLearner(Learner):
         signals.add({"reward/total": reward.mean(), "policy/value": data["value"].mean()})
 
     def _reward(self, signals: Signals) -> Tensor:
-        """Rewards `(T, N)` of the rollout: style, task, and by the kind of latents encoder or velocity.
+        """Rewards `(T, N)` of the rollout: style, task and, with `ase` latents, encoder, with `motion`, velocity.
 
         The reward of a step in which the world diverged is 0.
         """
@@ -314,7 +316,7 @@ class SkillsLearner(Learner):
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
         weights = {"skill": self.skill.state_dict(), "contract": dataclasses.asdict(self.skill.contract)}
-        if self._critic_known:
+        if self._has_critic:
             weights |= {"critic": self.critic.state_dict(), "value_norm": self.value_norm.state_dict()}
         return weights | {"iteration": self.iteration, "samples": self.samples}
 
@@ -322,16 +324,17 @@ class SkillsLearner(Learner):
         """See `Learner.load_weights`."""
         weights = state["skill"]
         if "contract" in state:
-            ours = dataclasses.asdict(self.skill.contract)
+            of_task = dataclasses.asdict(self.skill.contract)
             if self.cfg.latents is not LatentKind.motion:
-                ours.pop("motions")
-            check_match(state["contract"], ours)
+                of_task.pop("motions")
+            check_match(state["contract"], of_task)
             self.skill.contract.training.update(state["contract"].get("training", {}))
-        if self.cfg.latents is not LatentKind.motion:  # latents do not depend on the motions: others may be evaluated
+        # without motion latents only signals use the embedding: keep that of the present motions, which may be others
+        if self.cfg.latents is not LatentKind.motion:
             weights = weights | {f"embedding.{key}": value for key, value in self.skill.embedding.state_dict().items()}
         self.skill.load_state_dict(weights)
-        self._critic_known = "critic" in state
-        if self._critic_known:  # a skill file has none
+        self._has_critic = "critic" in state
+        if self._has_critic:
             self.critic.load_state_dict(state["critic"])
             self.value_norm.load_state_dict(state["value_norm"])
         self.iteration, self.samples = state["iteration"], state["samples"]

@@ -49,7 +49,7 @@ class TrainLoop:
         identity: names and configuration for the checkpoints.
         save_every_s: seconds between saves of `last.pt`; None adapts to the time that a save takes.
         stop: request to stop.
-        clock: seconds since any moment.
+        clock: seconds since an arbitrary moment.
     """
 
     def __init__(
@@ -69,16 +69,17 @@ class TrainLoop:
             self._saving = Periodic(save_every_s, save_every_s, math.inf, clock)
         self._drawing = Periodic(DRAW_EVERY_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
-        self._overflows: Counter[str] = Counter()  # iterations since the last save in which a buffer was too small
         self._iterations = 0  # since the last save
+        self._overflows: Counter[str] = Counter()  # by physics buffer, those of them in which it was too small
         self._stop = stop or Stop()
+        # runs the iterations, and raises if weights are not finite
         self._guard = Guard(learner, folder.checkpoints if folder else None)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Restore environment, learner and global random state from a checkpoint.
 
         Raises:
-            ValueError: its layout is not theirs. They raise further errors of their own.
+            ValueError: its layout does not fit environment or learner, which may also raise other errors.
         """
         rank = distributed.rank()
         state = checkpoint.others[rank - 1] if rank else _first_rank_state(checkpoint)
@@ -101,7 +102,8 @@ class TrainLoop:
             CheckpointError: a checkpoint could not be written; the previous one is intact.
             DivergenceError: weights are not finite; they have not been written.
             ProcessError: another process of this training has ended prematurely.
-            ConfigError: the physics omits contacts in most iterations with the largest buffers; all has been saved.
+            ConfigError: even the largest buffers are too small in most iterations, so that the physics omits contacts;
+                all has been saved.
         """
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
@@ -119,7 +121,7 @@ class TrainLoop:
                 raise ProcessError(self._peer_failure_message()) from error
         done = learner.iteration >= learner.max_iterations
         if done:
-            self._stop.number = 0  # the request came in the last iteration
+            self._stop.number = 0  # a request in the last iteration has cut nothing short
         return done
 
     def _train(self, record: "Record | None") -> None:

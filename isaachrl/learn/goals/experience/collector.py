@@ -20,7 +20,8 @@ NEVER = 2**40
 class Collector:
     """Steps the environments; stores a segment and sets a new goal wherever a period is over or an episode ended.
 
-    Environments have phases of their own. A policy without managers has segments of one step and no goals.
+    A period begins at different steps in different environments. A policy without managers has segments of one step and
+    no goals.
 
     Args:
         env: the environment.
@@ -33,6 +34,7 @@ class Collector:
         obs: the present observation.
         segments: those in progress, of the lowest manager first.
         uniform: actions and goals are uniformly random.
+        first_end: `(N,)` steps until the first episode is cut short, see `GoalsCfg.stagger`; negative afterwards.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Collector:
         self._set_goals([self.all_envs] * len(replays))
 
     def _first_ends(self) -> Tensor:
-        """`(N,)` steps after which the first episodes are cut short, at random multiples of the top period."""
+        """`(N,)` steps after which the first episodes are cut short, so that not all environments end at once."""
         never = torch.full_like(self.steps_on_back, NEVER)
         if self.levels.flat:
             return never
@@ -94,40 +96,42 @@ class Collector:
         state = self.obs["state"]
         if self.levels.flat:
             result = self.env.step(action)
-            flipped = self.task.flipped() & ~result.done
+            flipped = self.task.flipped() & ~result.done  # where done, it is of the next episode
         else:
             result = self.env.advance(action)
             flipped = self.task.flipped()
+        # a segment stores the actions of the level below its manager: the worker's, or the unit goals of a manager
         goals = [segments.goal_at_start / self.levels.goal_limits for segments in self.segments[:-1]]
-        for segments, own in zip(self.segments, [action, *goals], strict=True):
-            segments.add(own, result.reward, flipped, state, result.terminal_obs["state"])
+        for segments, action_below in zip(self.segments, [action, *goals], strict=True):
+            segments.add(action_below, result.reward, flipped, state, result.terminal_obs["state"])
         lowest, size = self.segments[0], self.task.position_size
         self.means.add(flipped=flipped.float().mean())
         if not self.levels.flat:
-            way = lowest.states[:, -1, :size] - lowest.states[:, 0, :size]
-            self.means.count("metres_per_goal", way.norm(dim=-1), lowest.full)
+            moved = lowest.states[:, -1, :size] - lowest.states[:, 0, :size]
+            self.means.count("metres_per_goal", moved.norm(dim=-1), lowest.full)
         return result, flipped
 
     def _reset(self, result: StepResult, cut: Tensor) -> None:
         """Reset the environments whose episode ended or is `cut (N,)` short."""
         if not self.levels.flat:
             self.obs = self.env.reset_where(result.done | cut)
-        else:
+        else:  # `step` has reset the ended ones, and without managers only flips cut episodes short
             self.obs = self.env.reset_where(cut) if self.cfg.flips.reset_steps > 0 else result.obs
 
     def _store(self, result: StepResult, ended: Tensor) -> None:
         """Store the segments that are over, and begin new ones."""
-        done = [segments.full | ended for segments in self.segments]
+        over = [segments.full | ended for segments in self.segments]
         fields = [segments.snapshot() for segments in self.segments]
-        carried = [segments.goal for segments in self.segments]
+        old_goals = [segments.goal for segments in self.segments]  # relative to the last state, by the goal transition
         for exploration in self.explorations:
             exploration.restart(ended)
-        self._set_goals(done)
+        self._set_goals(over)
         context, finite = context_of(result.terminal_obs), ~result.diverged
         for number, segments in enumerate(self.segments):
-            next_goal = torch.where(ended.unsqueeze(1), carried[number], segments.goal)
+            # after the end of an episode the new goal belongs to the next one
+            next_goal = torch.where(ended.unsqueeze(1), old_goals[number], segments.goal)
             last = {"next_goal": next_goal, "context": context, "terminal": result.terminated}
-            segments.replay.push(done[number] & finite, **fields[number], **last)
+            segments.replay.push(over[number] & finite, **fields[number], **last)
 
     def _set_goals(self, masks: list[Tensor]) -> None:
         """Begin segments at the present observation, from the top level down, where each manager's mask `(N,)` says."""

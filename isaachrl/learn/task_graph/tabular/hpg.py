@@ -25,15 +25,19 @@ class Hpg(Stateful):
     within the call; this sum is applied here once the call has ended. Calls that a time limit cuts off are left out,
     since their reward-to-go is unknown.
 
+    The parameters have one row per subtask and (abstract) state, and C columns, one per child; see `GraphTables.row`.
+    M is the number of decisions in a batch.
+
     Attributes:
-        policies: `(K, rows, C)` probabilities of the policies of the last K iterations, in which calls that end now can
-            have made decisions. None with the natural gradient, which does not need them.
+        policies: `(K, rows, C)` probabilities of the policies of the last K iterations: a call that ends now may have
+            made its first decisions under the oldest. None with the natural gradient, which does not need them.
+        open: ring buffer of the decisions, see `OpenDecisions`.
 
     Args:
         tables: the task graph.
         cfg: see `HpgCfg`.
         num_envs: N.
-        longest: maximum number of ticks of a call.
+        longest: maximum number of ticks, that is primitive steps, of a call.
     """
 
     WEIGHTS: ClassVar = ("theta", "baseline", "mean_square")
@@ -62,26 +66,27 @@ class Hpg(Stateful):
         """See `TabularAlgorithm.learn`."""
         self._store(ticks, iteration)
         closed, reward_to_go = self.open.pop_closed()
-        row, child, weight = self.open.row.flatten(), self.open.child.flatten(), closed.float().flatten()
+        # all decisions in the ring; those that do not count now (`counted` is 0) have reward-to-go 0, too
+        row, child, counted = self.open.row.flatten(), self.open.child.flatten(), closed.float().flatten()
         reward_to_go = reward_to_go.flatten()
-        advantage = reward_to_go - weight * self.baseline[row] if self.cfg.baseline else reward_to_go
+        advantage = reward_to_go - counted * self.baseline[row] if self.cfg.baseline else reward_to_go
         if self.cfg.normalize:
-            advantage = advantage / self._scale(row, advantage, weight)
+            advantage = advantage / self._scale(row, advantage, counted)
         entropy = self._entropy_coefficient(iteration)
         if self.policies is None:
-            gradient = self.natural_gradient(row, child, advantage, weight, entropy)
+            gradient = self.natural_gradient(row, child, advantage, counted, entropy)
         else:
             gradient = self.gradient(row, child, advantage, self.policies, self._policy_index())
-            gradient = gradient + self._entropy_gradient(row, weight, entropy)
+            gradient = gradient + self._entropy_gradient(row, counted, entropy)
         self.theta = self.theta + self.cfg.decayed_rate(iteration) * gradient
         if self.cfg.baseline:
-            self.baseline = mean_step(self.baseline, row, reward_to_go, weight, BASELINE_RATE)
+            self.baseline = mean_step(self.baseline, row, reward_to_go, counted, BASELINE_RATE)
         return {"policy/gradient": float(gradient.abs().mean())}
 
-    def _scale(self, row: Tensor, advantage: Tensor, weight: Tensor) -> Tensor:
-        """Running root mean square `(M,)` of the advantages of each decision's subtask, updated with these."""
+    def _scale(self, row: Tensor, advantage: Tensor, counted: Tensor) -> Tensor:
+        """Running root mean square of the advantages in each decision's subtask `(M,)`, after an update with these."""
         subtask = self.tables.row_subtask[row]
-        self.mean_square = mean_step(self.mean_square, subtask, advantage.square(), weight, SCALE_RATE)
+        self.mean_square = mean_step(self.mean_square, subtask, advantage.square(), counted, SCALE_RATE)
         return self.mean_square.sqrt().clamp_min(MIN_SCALE)[subtask]
 
     def _entropy_coefficient(self, iteration: int) -> Tensor:
@@ -89,22 +94,23 @@ class Hpg(Stateful):
         coefficients = torch.tensor([self.cfg.entropy_at(level, iteration) for level in self.tables.level])
         return coefficients.to(self.theta.device)[self.tables.row_subtask].unsqueeze(-1)
 
-    def _entropy_gradient(self, row: Tensor, weight: Tensor, coefficient: Tensor) -> Tensor:
+    def _entropy_gradient(self, row: Tensor, counted: Tensor, coefficient: Tensor) -> Tensor:
         """`coefficient (rows, 1)` times the gradient of the entropy `(rows, C)`, once per counted decision."""
-        policy = self.probabilities(0)
+        policy = self.probabilities(0)  # the same in every iteration: only theta counts
         surprise = -policy.clamp_min(1e-12).log()
-        count = torch.zeros(len(policy), device=policy.device).index_add(0, row, weight)
+        count = torch.zeros(len(policy), device=policy.device).index_add(0, row, counted)
         return coefficient * count.unsqueeze(-1) * policy * (surprise - (policy * surprise).sum(-1, keepdim=True))
 
     def gradient(self, row: Tensor, child: Tensor, weight: Tensor, policies: Tensor, index: Tensor) -> Tensor:
         """Sum over decisions of `weight` times the gradient of the log probability, `(rows, C)`.
 
-        The gradient is that of the policy that made the decision. The gradient of a later policy has a mean other than
-        zero: with weights that are all negative it would reinforce every change since.
+        The gradient is that of the policy that made the decision: over its own decisions, its log probability has a
+        gradient of mean zero, so that weights which are all alike move nothing. The present policy's gradient would
+        have the mean `old - new` there: times weights that are all negative, it would continue every change since.
 
         Args:
             row, child: `(M,)` row and child of each decision.
-            weight: `(M,)`.
+            weight: `(M,)` advantage of each decision; 0 for those that do not count.
             policies: `(K, rows, C)` probabilities.
             index: `(M,)` which of these policies made the decision.
         """
@@ -115,7 +121,7 @@ class Hpg(Stateful):
         return chosen - (policies * by_policy.view(-1, rows, 1)).sum(0)
 
     def _policy_index(self) -> Tensor:
-        """Which of `policies` made each decision of the ring, `(M,)`; an iteration fills a contiguous part of it."""
+        """Which of `policies` made each decision in `open`, `(M,)`: an iteration fills `horizon` slots in a row."""
         _, depth, num_envs = self.open.row.shape
         ticks = torch.arange(self.open.window, device=self.theta.device) // self.cfg.horizon
         return ticks.repeat_interleave(depth * num_envs)
@@ -135,17 +141,18 @@ class Hpg(Stateful):
             weight: `(M,)` 1 for decisions that count, else 0; their advantage must be 0 then.
             coefficient: `(rows, 1)` of the entropy.
         """
-        entry = row * self.tables.width + child
+        parameter = row * self.tables.width + child
         zeros = torch.zeros(self.theta.numel(), device=self.theta.device)
-        total, count = zeros.index_add(0, entry, advantage), zeros.index_add(0, entry, weight)
+        total, count = zeros.index_add(0, parameter, advantage), zeros.index_add(0, parameter, weight)
         visited = (count.view_as(self.theta).sum(-1, keepdim=True) > 0).float()
         return (total / (count + 1.0)).view_as(self.theta) - coefficient * visited * self.theta
 
     def _store(self, ticks: Tick, iteration: int) -> None:
         """Store the iteration's decisions, the policy that made them, and the calls that ended."""
+        # if the root ends without a termination, a time limit cut off all calls but those that were done by themselves
         time_limit = (ticks.ended[:, 0] & ~ticks.terminated).unsqueeze(1)
         done = self.tables.done[ticks.task, ticks.next_state.unsqueeze(1).expand_as(ticks.task)]
         slots = self.open.add(ticks, self.row[ticks.task, ticks.entry], ticks.ended & (done | ~time_limit))
         if self.policies is not None:
-            horizon = self.cfg.horizon
+            horizon = self.cfg.horizon  # one policy made the decisions of all ticks of an iteration
             self.policies[slots[::horizon] // horizon] = self.probabilities(iteration)
