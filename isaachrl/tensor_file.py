@@ -100,7 +100,7 @@ def _nests_deeply(pickled: bytes) -> bool:
     """
     stack: list[int] = []  # of each object: 0, or for a tuple the number of tuples that its hash visits
     marks: list[int] = []
-    memo: dict[int, int] = {}
+    memo: dict[Any, int] = {}
     for opcode, arg, _ in pickletools.genops(pickled):
         name, before = opcode.name, opcode.stack_before
         if name == "MARK":
