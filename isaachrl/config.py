@@ -33,8 +33,8 @@ def bounded(default: Any, low: float = -LARGEST, high: float = LARGEST, min_entr
     """A dataclass field whose number, or every number of whose list or dict, must lie in [low, high].
 
     A subclass that overrides the default keeps the range. Without `bounded` the range is ±`LARGEST`. NaN is never
-    accepted, infinity only if the range includes it. `build` checks the range; the dataclass's own constructor does
-    not.
+    accepted, infinity only if the range includes it or it is the default. `build` checks the range; the dataclass's own
+    constructor does not.
 
     Args:
         default: a value; each object gets its own copy of a list or dict.
@@ -148,7 +148,9 @@ def _check_numbers(schema: type, values: Any, defaults: Any, path: str) -> None:
 
 
 def _check_leaf(value: Any, default: Any, full: str, bounds: Range) -> None:
-    """Check the value of one field, and the entries of a list or dict."""
+    """Check the value of one field, and the entries of a list or dict; the default is valid."""
+    if value == default:
+        return
     if isinstance(value, list | dict):
         if len(value) < bounds.min_entries:
             raise ConfigError(f"{full}={value}: expected {bounds.min_entries} or more entries, such as {default}")

@@ -74,11 +74,11 @@ def _free_in_cgroups() -> Iterator[int]:
 
 
 def _free_in_cgroup(root: Path, path: str, limit: str, usage: str) -> Iterator[int]:
-    """Bytes below the limit of the cgroup at `path` and of its parents; inactive file pages count as free."""
+    """Bytes below the limit of the cgroup at `path` and of its parents; cached files count as free."""
     own = root / path.strip("/")
     for group in (own, *own.parents):
         try:
             free = int((group / limit).read_text()) - int((group / usage).read_text())
-            yield free + field(group / "memory.stat", "inactive_file")
+            yield free + sum(field(group / "memory.stat", name) for name in ("inactive_file", "active_file"))
         except (OSError, ValueError):  # no limit, or not visible from inside a container
             continue

@@ -69,7 +69,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it consists of dicts with string keys, lists, strings, numbers, booleans and None.
+    """Whether it consists of dicts with keys of strings or whole numbers, lists, strings, numbers, booleans and None.
 
     The depth and number of items are limited: a small file can refer to one list many times over, so that visiting all
     items would never end.
@@ -78,7 +78,7 @@ def is_plain(value: Any) -> bool:
     while waiting:
         item, depth = waiting.pop()
         seen += 1
-        if isinstance(item, dict) and all(isinstance(key, str) for key in item):
+        if isinstance(item, dict) and all(isinstance(key, str | int) for key in item):
             inner = list(item.values())
         elif isinstance(item, list):
             inner = item

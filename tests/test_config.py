@@ -52,7 +52,7 @@ class Other(Outer):
     anything: Any = 20
 
 
-def refused(values, message, schema=Outer):
+def refused(values, message, schema: type = Outer):
     with pytest.raises(ConfigError) as caught:
         config.build(schema, values, "task")
     assert message in str(caught.value)
@@ -81,6 +81,19 @@ def test_infinity_goes_where_the_range_reaches_there_and_nan_nowhere():
     assert config.build(Outer, {}).inner.seen_m == math.inf
     assert config.build(Outer, {"inner": {"seen_m": "inf"}}).inner.seen_m == math.inf
     refused({"inner": {"seen_m": math.nan}}, "task.inner.seen_m=nan: expected a number from 0 to inf")
+
+
+@dataclass
+class Wide:
+    limit: float = math.inf
+    bits: int = 2**40
+    points: list[int] = field(default_factory=lambda: list(range(100)))
+
+
+def test_a_default_needs_no_range():
+    assert config.build(Wide, {}) == config.build(Wide, {"limit": "inf"}) == Wide()
+    refused({"bits": 2**41}, "task.bits=2199023255552: expected a number", Wide)
+    refused({"limit": math.nan}, "task.limit=nan: expected a number", Wide)
 
 
 def test_a_positive_number_is_not_zero():

@@ -56,8 +56,8 @@ def test_what_is_missing_is_named():
 
 
 def test_plain_data_is_told_from_all_else():
-    assert is_plain({"task": {"name": "x", "list": [1, 2.5, None, True]}})
-    assert not any(is_plain(value) for value in ({1: 2}, {"x": torch.ones(1)}, [(1, 2)], {"x": object()}))
+    assert is_plain({"task": {"name": "x", "list": [1, 2.5, None, True], "speeds": {1: 2.5}}})
+    assert not any(is_plain(value) for value in ({(1,): 2}, {"x": torch.ones(1)}, [(1, 2)], {"x": object()}))
 
 
 def test_data_that_no_configuration_is_as_deep_or_as_long_as_are_not_gone_through():

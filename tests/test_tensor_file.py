@@ -155,3 +155,23 @@ def test_tuples_that_nest_too_deeply_are_refused(path, tmp_path):
     refused(tmp_path / "deep.pt", "nests tuples too deeply")
     archive(tmp_path / "shallow.pt", entries | {name: b"\x80\x02})" + b"\x85" * 100 + b"Ns."})
     assert len(read_tensors(tmp_path / "shallow.pt")) == 1
+    twice = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))  # 2^60 tuples for a hash
+    archive(tmp_path / "wide.pt", entries | {name: b"\x80\x02)q\0" + twice + b"}h%cK\1s." % 60})
+    refused(tmp_path / "wide.pt", "nests tuples too deeply")
+
+
+def test_many_numbers_and_tuples_beside_each_other_are_read(tmp_path):
+    content = {"pairs": [(i, str(i)) for i in range(60_000)], "numbers": [116] * 60_000, "keys": {(1, (2, 3)): 4}}
+    write_tensors(content, tmp_path / "file.pt")
+    assert read_tensors(tmp_path / "file.pt") == content
+
+
+def test_words_in_another_order_within_a_page_are_noticed(tmp_path):
+    path = tmp_path / "file.pt"
+    write_tensors({"w": torch.arange(4096, dtype=torch.float64)}, path)
+    data = bytearray(path.read_bytes())
+    at = data.index(torch.arange(4096, dtype=torch.float64).numpy().tobytes())
+    at = (at // 4096 + 1) * 4096
+    data[at : at + 8], data[at + 8 : at + 16] = data[at + 8 : at + 16], data[at : at + 8]
+    path.write_bytes(data)
+    refused(path, "its content has changed")

@@ -211,6 +211,8 @@ def make(
     check_call("make", name=name, num_envs=num_envs, sim=sim, device=device, seed=seed, cuda_graph=cuda_graph, cfg=cfg)
     if num_envs < 1:
         raise ConfigError(f"num_envs={num_envs}: at least 1 environment is needed, type num_envs=1 or more")
+    if num_envs > config.LARGEST:
+        raise ConfigError(f"num_envs={num_envs}: {config.LARGEST:g} are the most, type fewer")
     task = entry(name)
     chosen = choose_device(str(device), sim)
     values = dict(cfg or {})

@@ -1,6 +1,7 @@
 """Builds the environment of a high-level task: the task's environment, controlled through a skill."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,12 @@ def skill_path(name: str) -> Path:
     Raises:
         SkillError: there is no such file.
     """
-    for path in (Path(name).expanduser(), ROOT / name):
-        if path.is_file():
-            return path
+    try:
+        for path in (Path(os.path.expanduser(name)), ROOT / name):
+            if path.is_file():
+                return path
+    except OSError as error:
+        raise SkillError(f"{name} cannot be read: {error.strerror or error}") from error
     raise SkillError(
         f"no skill file {name}; pretrain one with `python train.py task=HumanoidAMP` and pass skill=RUN/skill.pt"
     )

@@ -292,13 +292,15 @@ class Skill(nn.Module):
         """
         check_call("Skill.load", source=path)
         path = Path(path)
-        if not path.exists():
-            raise SkillError(
-                f"no skill at {path}; pretrain one with `python train.py task=HumanoidAMP`"
-                " and pass it with skill=RUN/skill.pt"
-            )
         try:
+            if not path.exists():
+                raise SkillError(
+                    f"no skill at {path}; pretrain one with `python train.py task=HumanoidAMP`"
+                    " and pass it with skill=RUN/skill.pt"
+                )
             content = read_tensors(path)
+        except OSError as error:
+            raise SkillError(f"{path} cannot be read: {error.strerror or error}") from error
         except ReadError as error:
             raise SkillError(f"{error}; a pretraining run writes a skill file as RUN/skill.pt") from error
         return cls.from_content(content, path).to(device)

@@ -76,6 +76,7 @@ class Learner(ABC):
         """Collect one rollout and learn from it; return the signals of this iteration by name (`group/name`).
 
         Signals without a value in this iteration are left out. One that is not finite makes the loop check the weights.
+        In a distributed training all ranks return the same (`collectives.mean_signals`), since that check communicates.
         """
 
     @abstractmethod
@@ -83,7 +84,8 @@ class Learner(ABC):
         """Weights, optimisers, normalisers, replay buffer, counters and episode state; not the environment.
 
         Tensors, numbers, strings, lists and dicts only, so that it loads without pickled code. Its floating-point
-        tensors must be finite: the loop ends a training instead of saving others.
+        tensors must be finite: the loop ends a training instead of saving others. Types and shapes must be those
+        of a new learner's state, for a continuation; only a tensor without rows may get some.
         """
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """Maze layouts: built-in, from a text file, and random."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,15 +81,15 @@ def drawing(layout: str) -> str:
         return "/".join(DRAWN[layout])
     if layout.startswith("#"):
         return layout
-    path = Path(layout).expanduser()
+    path = Path(os.path.expanduser(layout))
     if path.suffix != FILE:
         raise ConfigError(
             f"task.layout={layout}: there is no such maze{nearest(layout, [*DRAWN, RANDOM])}; your own is a text file,"
             f" task.layout=PATH{FILE}, with '#' for walls and '.' for free cells"
         )
-    if not path.is_file():
-        raise ConfigError(f"task.layout={layout}: there is no file {path.absolute()}")
     try:
+        if not path.is_file():
+            raise ConfigError(f"task.layout={layout}: there is no file {path.absolute()}")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"task.layout={layout}: cannot be read as text ({error})") from error

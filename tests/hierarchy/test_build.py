@@ -8,6 +8,7 @@ import tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.errors import SkillError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
+from isaachrl.hierarchy.skill import Skill
 from tests.tiny_skill import LATENT_SIZE, make_tiny_skill
 
 assert tasks
@@ -42,6 +43,12 @@ def test_none_gives_the_bare_task():
 def test_a_missing_skill_says_how_to_get_one():
     with pytest.raises(SkillError, match=r"no skill file nowhere.pt; pretrain one with .*task=HumanoidAMP.*skill=RUN"):
         make(skill="nowhere.pt")
+    with pytest.raises(SkillError, match="cannot be read: File name too long"):
+        make(skill="a" * 300)
+    with pytest.raises(SkillError, match="cannot be read: File name too long"):
+        Skill.load("a" * 300)
+    with pytest.raises(SkillError, match="no skill file ~nobody-of-that-name/skill.pt"):
+        make(skill="~nobody-of-that-name/skill.pt")
 
 
 def test_a_skill_without_commands_has_nothing_to_be_told(tmp_path):

@@ -58,7 +58,8 @@ def test_small_worlds_are_built_until_they_show(build, monkeypatch):
 
 def group(folder, limit, usage, reclaimable):
     folder.mkdir(parents=True, exist_ok=True)
-    names = {"memory.max": limit, "memory.current": usage, "memory.stat": f"anon 5\ninactive_file {reclaimable}"}
+    stat = f"anon 5\ninactive_file {reclaimable}\nactive_file 3"
+    names = {"memory.max": limit, "memory.current": usage, "memory.stat": stat}
     for name, text in names.items():
         (folder / name).write_text(str(text))
 
@@ -73,11 +74,11 @@ def test_the_narrowest_limit_counts(monkeypatch, tmp_path):
     assert memory.available_bytes(CPU) == 8_192_000  # the machine's: no group is to be seen
     group(groups / "user/job", "max", 10, 0)
     group(groups / "user", 5_000_000, 3_000_000, 500_000)
-    assert memory.available_bytes(CPU) == 2_500_000
+    assert memory.available_bytes(CPU) == 2_500_003
     (groups / "memory").mkdir()
     (groups / "memory/memory.limit_in_bytes").write_text("1000000")
     (groups / "memory/memory.usage_in_bytes").write_text("2000000")
-    (groups / "memory/memory.stat").write_text("inactive_file 0")
+    (groups / "memory/memory.stat").write_text("inactive_file 0\nactive_file 0")
     (proc / "self/cgroup").write_text("4:cpu,memory:/elsewhere\n")
     assert memory.available_bytes(CPU) == 0
 

@@ -253,7 +253,14 @@ def test_what_was_trained_keeps_its_maze_when_the_file_changes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "message"), [("larg", "did you mean large"), ("nowhere.txt", "there is no file"), ("a/b", "PATH.txt")]
+    ("layout", "message"),
+    [
+        ("larg", "did you mean large"),
+        ("nowhere.txt", "there is no file"),
+        ("~nobody-of-that-name/a.txt", "there is no file"),
+        ("a" * 300 + ".txt", "File name too long"),
+        ("a/b", "PATH.txt"),
+    ],
 )
 def test_a_maze_that_is_not_there_is_refused_with_what_to_type(layout, message):
     with pytest.raises(ConfigError, match=message):

@@ -12,7 +12,7 @@ from isaachrl.learn.learner import Learner
 from isaachrl.run.build import build_env, build_learner, check_room, load_weights, seed_everything
 from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, RunCfg
-from isaachrl.run.config.settings import Settings
+from isaachrl.run.config.settings import Settings, written_ns
 from isaachrl.run.loop.stop import Stop
 from isaachrl.run.loop.train_loop import Identity, TrainLoop
 from isaachrl.run.storage.checkpoint import LAST, Checkpoint
@@ -58,6 +58,10 @@ def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop:
         raise ConfigError(
             f"run_dir={folder.path} has a training already; type resume={folder.path} to continue it, another"
             " run_dir, or remove that folder"
+        )
+    if folder is not None and not _is_new(run) and written_ns(run) != settings.resumed_ns:
+        raise CheckpointError(
+            f"{run.resume} was written by another training while this one started; type the same command again"
         )
     identity = Identity(settings.task.name, settings.learner.name, config)
     loop = TrainLoop(learner, folder, identity, run.save_every_s, stop)

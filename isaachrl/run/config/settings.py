@@ -5,7 +5,7 @@ YAML files, the defaults of the dataclasses.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from itertools import product
 from pathlib import Path
@@ -22,7 +22,7 @@ from isaachrl.learn.registry import LearnerEntry, learner_entry
 from isaachrl.maths.seeds import LARGEST_SEED, Stream, sub_seed
 from isaachrl.run.config.learners import load_learners
 from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, Mode, RunCfg
-from isaachrl.run.storage.checkpoint import Checkpoint
+from isaachrl.run.storage.checkpoint import Checkpoint, find_checkpoint
 from isaachrl.run.storage.skill_file import is_skill_file, load_checkpoint_or_skill, require_trainable
 
 Values = dict[str, Any]
@@ -42,6 +42,7 @@ class Settings:
         learner, learner_cfg: the registered learner and its configuration.
         loaded: the checkpoint of `resume` or `checkpoint`.
         typed: what the user typed, as nested values.
+        resumed_ns: when the file of `resume` was written, see `written_ns`.
     """
 
     run: RunCfg
@@ -52,6 +53,7 @@ class Settings:
     learner_cfg: Any
     loaded: Checkpoint | None
     typed: Values
+    resumed_ns: int = 0
 
     @property
     def num_envs(self) -> int:
@@ -105,6 +107,7 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
         raise ConfigError("mode=graph is called mode=task_graph now")
     first = config.build(RunCfg, merge(values, typed))
     mode = Mode.play if first.test else first.mode
+    resumed_ns = written_ns(first)  # before it is read: a file that is written in between counts as newer
     loaded = _load(first, mode, typed)
     if loaded is not None and (first.resume or mode is not Mode.train):
         base = _stored_values(loaded, resuming=mode is Mode.train)
@@ -112,7 +115,16 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
     else:
         base = _recipe(recipes, first, _device(first), mode)
     run = config.build(RunCfg, merge(merge(values, _expand_shorthands(base)), typed) | {"mode": mode.value})
-    return _finalize(run, _device(run), loaded, typed)
+    return replace(_finalize(run, _device(run), loaded, typed), resumed_ns=resumed_ns)
+
+
+def written_ns(run: RunCfg) -> int:
+    """When the file of `resume` was written, in nanoseconds; 0 without one.
+
+    Raises:
+        CheckpointError: it does not exist.
+    """
+    return find_checkpoint(Path(run.resume)).stat().st_mtime_ns if run.resume else 0
 
 
 def _device(run: RunCfg) -> torch.device:

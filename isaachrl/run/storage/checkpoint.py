@@ -144,14 +144,16 @@ def find_checkpoint(source: Path) -> Path:
     """The file itself, or the last checkpoint of a run's folder.
 
     Raises:
-        CheckpointError: it does not exist.
+        CheckpointError: it does not exist, or may not be looked at.
     """
-    if source.is_file():
-        return source
-    for candidate in (source / "checkpoints" / LAST, source / LAST):
-        if candidate.is_file():
-            return candidate
-    if source.is_dir():
+    try:
+        for candidate in (source, source / "checkpoints" / LAST, source / LAST):
+            if candidate.is_file():
+                return candidate
+        is_folder = source.is_dir()
+    except OSError as error:
+        raise CheckpointError(f"{source} cannot be read: {error.strerror or error}") from error
+    if is_folder:
         raise CheckpointError(f"the folder {source} has no checkpoints/{LAST}; give a run's folder or a .pt file")
     raise CheckpointError(
         f"there is no file {source}; give a run's folder (runs/<task>/<time>) or one of its checkpoints"

@@ -1,5 +1,7 @@
 """The layout of a run's folder."""
 
+import errno
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +14,10 @@ from filelock import FileLock, Timeout
 from isaachrl.errors import ConfigError, IsaacHRLError, WriteError
 from isaachrl.files import remove_leftovers, write_atomically
 
+log = logging.getLogger(__name__)
+
 CONFIG = "config.yaml"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some network file systems have none
 
 
 class RunFolder:
@@ -68,9 +73,11 @@ class RunFolder:
                 f"another training is writing into {self.path}; wait until it ends, stop it, or type another run_dir"
             ) from None
         except OSError as error:
-            raise WriteError(
-                f"{self.path} cannot be written to ({error.strerror or error}); type run_dir=FOLDER"
-            ) from error
+            if error.errno not in _NO_LOCKS:
+                raise WriteError(
+                    f"{self.path} cannot be written to ({error.strerror or error}); type run_dir=FOLDER"
+                ) from error
+            log.warning("%s has no locks (%s): start no second training there", self.path, error.strerror)
         try:
             yield
         finally:

@@ -142,6 +142,11 @@ def test_missing_files_say_what_to_give(tmp_path):
         load_checkpoint(tmp_path)
 
 
+def test_a_place_that_cannot_be_looked_at_is_told():
+    with pytest.raises(CheckpointError, match="cannot be read: File name too long"):
+        load_checkpoint(Path("a" * 300))
+
+
 def test_global_random_state_goes_on_where_it_was(tmp_path):
     np.random.standard_normal(3)  # leaves half a pair behind, which is part of the state
     save_checkpoint(make(), tmp_path / "last.pt")

@@ -1,5 +1,6 @@
 """A run's folder: one training at a time, however the one before has ended."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isaachrl.errors import ConfigError, WriteError
+from isaachrl.errors import CheckpointError, ConfigError, WriteError
 from isaachrl.run.storage.folder import RunFolder
 from tests.run import point
 
@@ -69,3 +70,33 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
     (folder.path / ".lock").mkdir()
     with pytest.raises(WriteError, match="run cannot be written to .* type run_dir=FOLDER"), folder.locked():
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_no_obstacle(number, launch, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("isaachrl.run.storage.folder.FileLock.acquire", refuse)
+    monkeypatch.setattr("isaachrl.run.loop.train_loop.write_report", lambda *_: None)
+    with caplog.at_level("WARNING", "isaachrl"):
+        launch(max_iterations=1, run_dir="run")
+    assert Path("run/checkpoints/last.pt").exists()
+    assert "run has no locks" in caplog.text
+
+
+def test_a_file_that_another_training_wrote_meanwhile_is_not_continued_from(launch, monkeypatch):
+    """As when a run is resumed while it still finishes its last iteration."""
+    monkeypatch.setattr("isaachrl.run.loop.train_loop.write_report", lambda *_: None)
+    launch(max_iterations=2, run_dir="run")
+    locked = RunFolder.locked
+
+    def locked_later(folder):
+        os.utime("run/checkpoints/last.pt")
+        return locked(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "locked", locked_later)
+        with pytest.raises(CheckpointError, match="written by another training .* type the same command again"):
+            launch(resume="run", max_iterations=3)
+    launch(resume="run", max_iterations=3)
