@@ -119,12 +119,11 @@ def resolve(composed: Mapping[str, Any], typed: Mapping[str, Any] | None = None)
 
 
 def written_ns(run: RunCfg) -> int:
-    """When the file of `resume` was written, in nanoseconds; 0 without one.
-
-    Raises:
-        CheckpointError: it does not exist.
-    """
-    return find_checkpoint(Path(run.resume)).stat().st_mtime_ns if run.resume else 0
+    """When the file of `resume` was written, in nanoseconds; 0 without a file, which reading it will refuse."""
+    try:
+        return find_checkpoint(Path(run.resume)).stat().st_mtime_ns if run.resume else 0
+    except (CheckpointError, OSError):
+        return 0
 
 
 def _device(run: RunCfg) -> torch.device:

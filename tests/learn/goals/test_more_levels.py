@@ -182,7 +182,7 @@ def test_exported_networks_act_as_the_policy():
     ("changes", "message"),
     [
         ({"meta_periods": [2, 0]}, r"meta_periods=0"),
-        ({"meta_periods": "often"}, "meta_periods: "),
+        ({"meta_periods": "often"}, "meta_periods=often: expected a list"),
         ({"meta_periods": [2.5]}, "meta_periods"),
         ({"meta_periods": [2, 2], "correction": "hiro"}, "train=hrl"),
         ({"meta_periods": [], "correction": "hiro"}, "correction=hiro"),

@@ -50,7 +50,7 @@ def test_weights_of_an_export_can_be_evaluated_and_started_from_but_not_resumed(
     other = {"never": 0, "checkpoint": "", "typed": {}}  # one metric is NaN, which equals nothing
     assert of_run | other == of_weights | other
     launch(checkpoint=small, max_iterations=1, run_dir="more")
-    with pytest.raises(CheckpointError, match=f"has only weights.*type checkpoint={small}"):
+    with pytest.raises(CheckpointError, match=f"has only weights.*type task=Point checkpoint={small}"):
         launch(resume=small)
 
 

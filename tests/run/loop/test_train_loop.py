@@ -86,13 +86,13 @@ def test_a_total_below_what_is_done_is_refused_before_anything_is_written(launch
 
 def test_resume_with_another_number_of_environments_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
-    with pytest.raises(CheckpointError, match="num_envs=4, not 5.*; leave num_envs= out, or type checkpoint=run"):
+    with pytest.raises(CheckpointError, match="num_envs=4, not 5.*; leave num_envs= out, or type task=Point check"):
         launch(resume="run", max_iterations=2, num_envs=5)
 
 
 def test_resume_with_another_seed_is_refused(launch):
     launch(max_iterations=1, run_dir="run")
-    with pytest.raises(CheckpointError, match="seed=0, not 5, .*; leave seed= out, or type checkpoint=run"):
+    with pytest.raises(CheckpointError, match="seed=0, not 5, .*; leave seed= out, or type task=Point checkpoint=run"):
         launch(resume="run", max_iterations=2, seed=5)
 
 
@@ -202,7 +202,7 @@ def test_a_numbered_checkpoint_is_not_resumed_and_says_what_to_type(launch):
     source = "run/checkpoints/00000005.pt"
     message = (
         "an exact continuation needs optimisers, replay, environments and random state; type"
-        f" resume=run/checkpoints/last.pt to continue that run, or checkpoint={source} for a new training"
+        f" resume=run/checkpoints/last.pt to continue that run, or task=Point checkpoint={source} run_dir=NEW for"
     )
     with pytest.raises(CheckpointError, match=message):
         launch(resume=source, max_iterations=6)
