@@ -207,7 +207,7 @@ def test_a_numbered_checkpoint_is_not_resumed_and_says_what_to_type(launch):
     with pytest.raises(CheckpointError, match=message):
         launch(resume=source, max_iterations=6)
     Path("run/checkpoints/last.pt").rename("elsewhere.pt")
-    with pytest.raises(CheckpointError, match=f"random state; type checkpoint={source} for a new training"):
+    with pytest.raises(CheckpointError, match=f"random state; type task=Point checkpoint={source} run_dir=NEW"):
         launch(resume=source, max_iterations=6)
     Path("elsewhere.pt").rename("run/checkpoints/last.pt")
     assert before == {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
