@@ -7,6 +7,7 @@ from tasks.ant_gather import AntGather, AntGatherCfg
 from tasks.four_rooms import FourRoomsCfg, four_rooms
 from tasks.humanoid_amp import HumanoidAMP, HumanoidAMPCfg
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
+from tasks.humanoid_location import HumanoidLocation, HumanoidLocationCfg
 from tasks.ship_steering import ShipSteering, ShipSteeringCfg
 from tasks.taxi_fuel import TaxiFuelCfg, taxi_fuel
 
@@ -24,6 +25,7 @@ register(
     reward={"alive": 1.0, "height": 1.0, "track": 2.0},
 )
 register("HumanoidHRLMaze", HumanoidHRLMazeCfg, hierarchical(HumanoidHRLMaze))
+register("HumanoidLocation", HumanoidLocationCfg, hierarchical(HumanoidLocation))
 register("AntMaze", AntCourseCfg, task_env(AntCourse), course="maze")
 register("AntPush", AntCourseCfg, task_env(AntCourse), course="push")
 register("AntFall", AntCourseCfg, task_env(AntCourse), course="fall")

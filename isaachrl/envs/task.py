@@ -1,6 +1,7 @@
 """The task interface: scene, reset, observations, rewards and termination."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -126,6 +127,13 @@ class Task(ABC, Generic[Cfg]):
         the episode in worlds of `ended`. Override it if these groups are costly.
         """
         return self.observe()
+
+    def after_reward(self, terms: Mapping[str, Tensor]) -> None:
+        """Called after rewards and ends of a step, before its observation: keep statistics, draw new targets.
+
+        Args:
+            terms: the unweighted reward terms of the step.
+        """
 
     def metrics(self) -> dict[str, Tensor]:
         """Statistics of the episode by name, each `(N,)`; read where an episode ends."""

@@ -65,12 +65,12 @@ class TaskEnv(Env):
         self.progress += 1
         self.task.after_physics()
         valid = ~self.sim.diverged
-        terms = {
-            name: torch.where(valid, self._weights[name] * term, 0.0) for name, term in self.task.reward_terms().items()
-        }
+        unweighted = self.task.reward_terms()
+        terms = {name: torch.where(valid, self._weights[name] * term, 0.0) for name, term in unweighted.items()}
         reward = torch.stack(list(terms.values())).sum(0) if terms else torch.zeros(self.num_envs, device=self.device)
         terminated = self.task.terminated() | self.sim.diverged
         truncated = (self.progress >= self.episode_steps) & ~terminated
+        self.task.after_reward(unweighted)
         obs = observe()
         return StepResult(
             obs=obs,

@@ -1,0 +1,199 @@
+"""What every task of a humanoid over a frozen skill shares: the body, its start, its observation, falls and the score."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+from isaachrl.config import bounded
+from isaachrl.envs import Obs, Task, TaskCfg
+from isaachrl.errors import ConfigError
+from isaachrl.hierarchy.build import NO_SKILL
+from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.hierarchy.rescue import STAND_S, track_fall
+from isaachrl.motion.kinematics import JointLayout
+from isaachrl.sim import Control, Scene, Sim
+from tasks.common import draws, humanoid, starts
+
+MAX_SPEED_MPS = 10.0
+
+
+@dataclass
+class SkillTaskCfg(TaskCfg):
+    """Configuration that all tasks over a skill share.
+
+    Args:
+        skill: skill file, relative to the working folder or the repository's root; `none` for the flat task, whose
+            actions are motor targets.
+        control: meaning of the controls; must be the skill's.
+        hierarchy: step length and reward weights of the high level.
+        style_frames: length of the window for the skill's style reward. 0 is replaced by the skill's own length if the
+            style reward has a weight, and means no window otherwise.
+        start_motion: start poses: `stand`, or a motion as in HumanoidAMP. With a motion that the skill was not trained
+            on, 5 % of the bodies fall within two seconds.
+        start_speed_mps: largest speed of a start pose.
+        min_height_m: by body name, the height below which the body has fallen; this ends the episode unless there is a
+            rescue.
+        rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
+            has been upright for half a second. With `none` a fall ends the episode.
+        rise_s: with a rescue, the time limit for getting up.
+    """
+
+    episode_steps: int = bounded(600, 0, 10_000_000)
+    skill: str = "assets/skills/humanoid.pt"
+    control: Control = Control.position
+    hierarchy: HierarchyCfg = field(default_factory=lambda: HierarchyCfg(task_weight=1.0, style_weight=0.0))
+    style_frames: int = bounded(0, 0, 64)
+    start_motion: str = "locomotion"
+    start_speed_mps: float = bounded(MAX_SPEED_MPS, 0.0, 100.0)
+    min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
+    rescue: str = NO_SKILL
+    rise_s: float = bounded(6.0, 0.0, 3600.0)
+
+    def __post_init__(self) -> None:
+        """Validate what ranges cannot express."""
+        super().__post_init__()
+        if not self.rise_s > STAND_S:
+            raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
+
+
+Cfg = TypeVar("Cfg", bound=SkillTaskCfg)
+
+
+class SkillTask(Task[Cfg]):
+    """A humanoid that a high level moves through a skill.
+
+    A task adds a scene (`humanoid_scene`), its part of an episode's start (`begin`), rewards, and the observation group
+    `task` (`observe_task`); it may override `place`, `update`, `retarget`, `ended_by_task` and `task_metrics`.
+
+    Attributes:
+        fallen: `(N,)` bool, has fallen and not yet recovered; without a rescue, is below its height limits.
+        falls, rises: `(N,)` counts of the episode.
+        score: `(N,)` sum over the control steps before the first fall of the terms in `SCORE`, so weighted; of all
+            terms with the weights of `task.reward` if `SCORE` is empty.
+        SCORE: weight in `score` of reward terms, by name.
+    """
+
+    SCORE: ClassVar[Mapping[str, float]] = {}
+    STATE = ("history", "fallen", "falls", "rises", "score", "_just_fell", "_upright_steps", "_fallen_steps")
+
+    def __init__(
+        self, cfg: Cfg, sim: Sim, generator: torch.Generator, task_layout: Sequence[tuple[str, int, str]]
+    ) -> None:
+        """Create the shared parts; `task_layout` is name, size and unit of each part of the group `task`, in order."""
+        super().__init__(cfg, sim, generator)
+        robot, device, n = sim.robot, sim.device, sim.num_envs
+        self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": list(task_layout)}
+        self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
+        if cfg.style_frames > 0:
+            self.obs_sizes["style"] = cfg.style_frames * humanoid.style_size(robot)
+        self.policy_groups = ("proprioception", "task")
+        self.action_size = robot.num_dofs
+        self._action_map = humanoid.ActionMap(robot, cfg.control, device)
+        self.action_contract = self._action_map.contract
+        self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        self._has_rescue = cfg.rescue != NO_SKILL
+        self._max_fallen_steps = round(cfg.rise_s / cfg.step_s) if self._has_rescue else 1
+        self._starts = starts.make_bank(
+            robot, cfg.start_motion, cfg.style_frames, cfg.step_s, cfg.start_speed_mps, generator
+        )
+        self._key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
+        self._joint_layout = JointLayout(robot, device)
+        self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
+        self.fallen, self._just_fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
+        self.falls, self.rises, self.score = torch.zeros(3, n, device=device).unbind()
+        self._upright_steps, self._fallen_steps = torch.zeros(2, n, device=device).unbind()
+
+    @staticmethod
+    def humanoid_scene(cfg: SkillTaskCfg, **content: Any) -> Scene:
+        """A humanoid on a floor with this further content, see `Scene`."""
+        return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s, **content)
+
+    @abstractmethod
+    def begin(self, mask: Tensor) -> None:
+        """Reset the task's own state in the worlds of `mask (N,)`; the body has already been placed."""
+
+    @abstractmethod
+    def rewards(self) -> dict[str, Tensor]:
+        """Unweighted reward terms by name, each `(N,)`."""
+
+    @abstractmethod
+    def observe_task(self) -> Tensor:
+        """The observation group `task`, `(N, size)`."""
+
+    def place(self) -> tuple[Tensor, Tensor]:
+        """Positions `(N, 2)` and yaw angles `(N,)` of start poses: at the origin, in any direction."""
+        return torch.zeros_like(self.sim.root_pos_w[:, :2]), draws.angles(self.sim.num_envs, self.generator)
+
+    def update(self) -> None:
+        """Update the task's own buffers after the physics, before rewards."""
+
+    def retarget(self) -> None:
+        """Draw new targets where they are due; after rewards and ends, before the observation."""
+
+    def ended_by_task(self) -> Tensor:
+        """`(N,)` bool: the episode ends for a reason other than a fall."""
+        return torch.zeros_like(self.fallen)
+
+    def task_metrics(self) -> dict[str, Tensor]:
+        """Further statistics of the episode, see `Task.metrics`."""
+        return {}
+
+    def apply(self, action: Tensor) -> None:
+        """See `Task.apply`."""
+        self.sim.ctrl.copy_(self._action_map(action))
+
+    def after_physics(self) -> None:
+        """See `Task.after_physics`."""
+        low, before = self._is_low(self.sim), self.fallen
+        self.fallen, self._upright_steps = track_fall(low, before, self._upright_steps, self.cfg.step_s)
+        self._just_fell = low & ~before
+        self._fallen_steps = (self._fallen_steps + 1).masked_fill(~self.fallen, 0.0)
+        self.falls = self.falls + self._just_fell
+        self.rises = self.rises + (before & ~self.fallen)
+        if self.cfg.style_frames > 0:
+            frame = humanoid.style_frame(humanoid.motion_state(self.sim, self._joint_layout), self._key_ids)
+            self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
+        self.update()
+
+    def reward_terms(self) -> dict[str, Tensor]:
+        """See `Task.reward_terms`."""
+        return self.rewards() | {"fall": self._just_fell.float()}
+
+    def after_reward(self, terms: Mapping[str, Tensor]) -> None:
+        """See `Task.after_reward`."""
+        weights = self.SCORE or {name: self.cfg.reward.get(name, 0.0) for name in terms}
+        scored = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum(0)
+        self.score = self.score + scored.masked_fill((self.falls > 0) | self.sim.diverged, 0.0)
+        self.retarget()
+
+    def terminated(self) -> Tensor:
+        """A fall, with a rescue one of `rise_s`, or an end of the task's own."""
+        return (self.is_low() & (self._fallen_steps >= self._max_fallen_steps)) | self.ended_by_task()
+
+    def is_low(self) -> Tensor:
+        """`(N,)` bool: below a height limit, or the world has diverged."""
+        return self._is_low(self.sim)
+
+    def reset(self, mask: Tensor) -> None:
+        """See `Task.reset`."""
+        rows = self._starts.pick(self.sim.num_envs, self.generator)
+        self.sim.reset(mask, *self._starts.placed(rows, *self.place()))
+        self.fallen, self._just_fell = self.fallen & ~mask, self._just_fell & ~mask
+        for name in ("falls", "rises", "score", "_upright_steps", "_fallen_steps"):
+            setattr(self, name, getattr(self, name).masked_fill(mask, 0.0))
+        self.history = torch.where(mask[:, None, None], self._starts.style[rows], self.history)
+        self.begin(mask)
+
+    def observe(self) -> Obs:
+        """`proprioception`; `task`; `style` if `style_frames` is above 0."""
+        obs = {"proprioception": humanoid.proprioception(self.sim), "task": self.observe_task()}
+        return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Score, fall (0 or 1), with a rescue numbers of falls and rises, and what the task adds."""
+        counts = {"falls": self.falls.clone(), "rises": self.rises.clone()} if self._has_rescue else {}
+        return {"score": self.score.clone(), "fall_rate": self.is_low().float()} | counts | self.task_metrics()

@@ -1,0 +1,98 @@
+"""HumanoidLocation: walk to a target that moves to another place every few seconds."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isaachrl.config import bounded
+from isaachrl.sim import Scene, Sim
+from tasks.common import draws
+from tasks.common.frames import heading_frame, unit
+from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+SCALE_M = 10.0
+REACHED_M2 = 0.5  # squared distance within which speed and facing do not matter
+
+
+@dataclass
+class HumanoidLocationCfg(SkillTaskCfg):
+    """Configuration of HumanoidLocation; see `SkillTaskCfg` for the shared part.
+
+    Args:
+        distance_m: largest distance from the body to a new target; uniform, in any direction.
+        hold_s: shortest and longest time until the next target.
+        speed_mps: towards the target, from which on the velocity reward is 1.
+        reward: `position`, `exp(-d²/2)` of the distance in m; `velocity`, `exp(-4 e²)` of the speed missing towards the
+            target, 0 when moving away; `facing`, cosine of the angle to the target, at least 0. The last two are 1 within
+            0.7 m. `fall`: 1 on a fall.
+    """
+
+    distance_m: float = bounded(10.0, 0.0, 100.0)
+    hold_s: list[float] = bounded([5.0, 10.0], 0.1, 1000.0, min_entries=2)
+    speed_mps: float = bounded(1.0, 0.0, 10.0)
+    reward: dict[str, float] = bounded({"position": 0.5, "velocity": 0.4, "facing": 0.1, "fall": 0.0}, -1e6, 1e6)
+
+
+class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
+    """Rewards and targets of the task Location in MimicKit.
+
+    Attributes:
+        target_w: `(N, 2)` position of the target, m.
+        steps_left: `(N,)` control steps until the next target.
+    """
+
+    SCORE = {"position": 0.5, "velocity": 0.4, "facing": 0.1}
+    STATE = (*SkillTask.STATE, "target_w", "steps_left")
+
+    def __init__(self, cfg: HumanoidLocationCfg, sim: Sim, generator: torch.Generator) -> None:
+        layout = [("target_h", 2, f"{SCALE_M:g} m"), ("target_direction_h", 2, ""), ("target_distance", 1, "m, in [0, 1]")]
+        super().__init__(cfg, sim, generator, layout)
+        self.target_w, self.steps_left = torch.zeros_like(sim.root_pos_w[:, :2]), torch.zeros_like(self.score)
+
+    @classmethod
+    def scene(cls, cfg: HumanoidLocationCfg) -> Scene:
+        """A humanoid, and a marker at the target."""
+        return cls.humanoid_scene(cfg, markers=("target",))
+
+    def begin(self, mask: Tensor) -> None:
+        """See `SkillTask.begin`."""
+        self._new_target(mask)
+
+    def retarget(self) -> None:
+        """See `SkillTask.retarget`."""
+        self.steps_left = self.steps_left - 1
+        self._new_target(self.steps_left <= 0)
+
+    def _new_target(self, mask: Tensor) -> None:
+        n, cfg = self.sim.num_envs, self.cfg
+        far = draws.uniform(n, 0.0, cfg.distance_m, self.generator).unsqueeze(1)
+        target_w = self.sim.root_pos_w[:, :2] + far * draws.direction(draws.angles(n, self.generator))
+        held = draws.steps(n, (cfg.hold_s[0], cfg.hold_s[1]), cfg.step_s, self.generator)
+        self.target_w = torch.where(mask.unsqueeze(1), target_w, self.target_w)
+        self.steps_left = torch.where(mask, held, self.steps_left)
+        self.sim.move_mocap(mask, torch.nn.functional.pad(self.target_w, (0, 1), value=0.25).unsqueeze(1))
+
+    def rewards(self) -> dict[str, Tensor]:
+        """See `SkillTask.rewards`."""
+        frame = heading_frame(self.sim)
+        direction_w, distance = unit(self.target_w - frame.xy_w)
+        speed = (self.sim.root_linvel_w[:, :2] * direction_w).sum(-1)
+        velocity = torch.exp(-4.0 * (self.cfg.speed_mps - speed).clamp_min(0.0).square()).masked_fill(speed <= 0, 0.0)
+        facing = (frame.ahead_w * direction_w).sum(-1).clamp_min(0.0)
+        reached = distance.square() < REACHED_M2
+        return {
+            "position": torch.exp(-0.5 * distance.square()),
+            "velocity": velocity.masked_fill(reached, 1.0),
+            "facing": facing.masked_fill(reached, 1.0),
+        }
+
+    def observe_task(self) -> Tensor:
+        """See `SkillTask.observe_task`."""
+        target_h = heading_frame(self.sim).points(self.target_w)
+        direction_h, distance = unit(target_h)
+        return torch.cat((target_h / SCALE_M, direction_h, distance.clamp_max(1.0).unsqueeze(1)), dim=1)
+
+    def task_metrics(self) -> dict[str, Tensor]:
+        """Distance from the target at the end, m."""
+        return {"final_distance_m": (self.target_w - self.sim.root_pos_w[:, :2]).norm(dim=-1)}
