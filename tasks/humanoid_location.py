@@ -23,9 +23,9 @@ class HumanoidLocationCfg(SkillTaskCfg):
         distance_m: largest distance from the body to a new target; uniform, in any direction.
         hold_s: shortest and longest time until the next target.
         speed_mps: towards the target, from which on the velocity reward is 1.
-        reward: `position`, `exp(-d²/2)` of the distance in m; `velocity`, `exp(-4 e²)` of the speed missing towards the
-            target, 0 when moving away; `facing`, cosine of the angle to the target, at least 0. The last two are 1 within
-            0.7 m. `fall`: 1 on a fall.
+        reward: `position`, `exp(-d²/2)` of the distance in m; `velocity`, `exp(-4 e²)` of the speed missing towards
+            the target, 0 when moving away; `facing`, cosine of the angle to the target, at least 0. The last two are
+            1 within 0.7 m. `fall`: 1 on a fall.
     """
 
     distance_m: float = bounded(10.0, 0.0, 100.0)
@@ -46,7 +46,11 @@ class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
     STATE = (*SkillTask.STATE, "target_w", "steps_left")
 
     def __init__(self, cfg: HumanoidLocationCfg, sim: Sim, generator: torch.Generator) -> None:
-        layout = [("target_h", 2, f"{SCALE_M:g} m"), ("target_direction_h", 2, ""), ("target_distance", 1, "m, in [0, 1]")]
+        layout = [
+            ("target_h", 2, f"{SCALE_M:g} m"),
+            ("target_direction_h", 2, ""),
+            ("target_distance", 1, "m, in [0, 1]"),
+        ]
         super().__init__(cfg, sim, generator, layout)
         self.target_w, self.steps_left = torch.zeros_like(sim.root_pos_w[:, :2]), torch.zeros_like(self.score)
 

@@ -28,8 +28,8 @@ class StepResult:
         terminal_obs: observation of every environment *before* the reset; equals `obs` where no episode ended.
         terms: weighted reward terms by name, each `(N,)`; they sum to `reward`.
         metrics: statistics of the episode by name, each `(N,)`; read where an episode ends.
-        discount_steps: `(N,)`, or `()` for all alike: steps of this environment that passed; below 1 where the episode
-            ended within a high-level step. A learner discounts the next value by gamma to this power.
+        discount_steps: `(N,)`, or `()` if equal for all: how much of this step was taken: 1, or the fraction of a
+            high-level step up to the end of the episode. A learner discounts the next value by gamma to this power.
     """
 
     obs: Obs
@@ -50,7 +50,8 @@ class StepResult:
     def diverged(self) -> Tensor:
         """`(N,)` bool: the simulation diverged or the action was invalid (metric `diverged`).
 
-        A learner must not take the change of the observations in such a step for a motion: it may be a reset.
+        A learner must not treat the change of the observations in such a step as motion: the engine has reset the
+        world.
         """
         diverged = self.metrics.get("diverged")
         return torch.zeros_like(self.terminated) if diverged is None else diverged > 0
@@ -72,8 +73,8 @@ def invalid_actions(action: Tensor) -> Tensor:
 class Env(ABC):
     """N environments with automatic resets.
 
-    `step` is `advance` followed by `reset_where` of the ended episodes. A high level calls them separately: `advance`
-    several times, `reset_where` once, at the end of its own step.
+    `step` is `advance` followed by `reset_where` of the ended episodes. A high level calls them separately: `advance_within`
+    several times, then `advance` and `reset_where` once, at the end of its own step.
 
     Attributes:
         name: name of the registered task; may be empty.
@@ -83,11 +84,11 @@ class Env(ABC):
         policy_groups: the groups that form the policy's input, in this order.
         action_size: an action is `(N, action_size)`, in [-1, 1] unless `action_contract` says otherwise. Larger
             entries are clamped; `invalid_actions` end the episode.
-        obs_layout: by observation group, name, size and unit of each part of it in order. Groups may be missing; a key
-            `state` that is no group describes the environment's attribute `state`.
-        action_contract: meaning of an action as plain data, stored in exported policies. Its key `use` holds a
-            sentence, or `actions` the names of discrete actions; motors add their names, unit, offset and scale. May be
-            empty.
+        obs_layout: by observation group, name, size and unit of each part of it in order. Groups may be missing. Some
+            environments have an attribute `state` that is not an observation group; the key `state` then describes it.
+        action_contract: meaning of an action as plain data, stored in exported policies. It has a key
+            `use` (a sentence on how to apply the action) or, for discrete actions, `actions` (their names); for motors
+            also names, unit, offset and scale. May be empty.
         step_s: simulated seconds per step; 0 without a clock.
         episode_steps: steps until an episode is truncated.
         generator: source of all randomness.
@@ -175,7 +176,7 @@ class Env(ABC):
         return {}
 
     def make_room(self, shares: Mapping[str, float]) -> None:
-        """Enlarge buffers that were too small in these shares of iterations, by buffer; see `Sim.make_room`."""
+        """Enlarge buffers that overflowed; `shares`: by buffer, in which fraction of iterations. See `Sim.make_room`."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

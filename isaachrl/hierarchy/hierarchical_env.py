@@ -82,9 +82,9 @@ class HierarchicalEnv(Env):
     """N environments controlled through a skill.
 
     A step applies one latent for k steps of the inner environment. Its reward is the sum over the inner steps divided
-    by k. When an episode ends within a step, its first end determines `terminated`, `truncated`, the terminal
-    observation and the metrics, later inner steps of that environment are ignored, and `discount_steps` is the share of
-    the step before the end. The next episode starts with the next high-level step. The inner environment may itself be
+    by k. When an episode ends within a step, the inner environment runs on without a reset, and may report
+    further ends: only the first one counts. It determines `terminated`, `truncated`, the terminal observation and the
+    metrics; later inner steps are ignored, and `discount_steps` is the fraction of the step up to the end. The next episode starts with the next high-level step. The inner environment may itself be
     a `HierarchicalEnv`.
 
     Attributes:
@@ -122,7 +122,7 @@ class HierarchicalEnv(Env):
         self.action_size = skill.latent_size
         self.episode_steps = -(-inner.episode_steps // self.cfg.steps)
         self.observer: Callable[[], None] | None = None
-        # `Skill` is none, since it has no `restart`
+        # a `Skill` is not a `StatefulController`, since it has no `restart`
         self._stateful = skill if isinstance(skill, StatefulController) else None
 
     def reset_where(self, mask: Tensor) -> Obs:
@@ -228,8 +228,8 @@ def _accumulate(total: StepResult, step: StepResult) -> StepResult:
         return so_far + value.masked_fill(done, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        # a group that only the last inner step observes is not in `kept`: in `new` it is already as of the end of the
-        # episode, even where that was earlier, see `Task.observe_within`
+        # groups that only the last inner step observes are missing in `kept`; the task keeps them as they were when the
+        # episode ended (see `Task.observe_within`), so `new` is right for episodes that ended earlier, too
         return {
             name: torch.where(with_axes_of(done, value), kept[name], value) if name in kept else value
             for name, value in new.items()

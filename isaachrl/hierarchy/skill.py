@@ -65,7 +65,7 @@ class SkillContract:
         actor_hidden, latent_hidden, discriminator_hidden: widths of the networks.
         motions: names of the motion segments it was trained on, one per prototype of the embedding: the clip's name,
             with a running number where a clip was cut into several.
-        training: summary of the training (samples, seed, last signals).
+        training: summary of the training, such as samples and seed.
 
     Raises:
         SkillError: a field has an invalid value.
@@ -131,7 +131,7 @@ class SkillContract:
             (latent, *self.latent_hidden) if latent else (),
             (self.proprioception_size + latent_features, *self.actor_hidden, len(self.dof_names)),
             (self.window_size, *self.discriminator_hidden, 1 + encoding),
-            (2 * self.window_size // self.style_frames, len(self.motions)),  # mean and deviation of a style frame
+            (2 * self.window_size // self.style_frames, len(self.motions)),  # mean and std of a segment's style frames
         ]
         return sum(inputs * outputs for widths in layers for inputs, outputs in itertools.pairwise(widths))
 
@@ -207,7 +207,7 @@ class Skill(nn.Module):
             contract.discriminator_hidden,
         )
         segments = len(contract.motions)
-        style_numbers = 2 * contract.window_size // contract.style_frames  # mean and deviation of a style frame
+        style_numbers = 2 * contract.window_size // contract.style_frames  # mean and std of a segment's style frames
         # sizes as in `LatentSource`; the values are overwritten when weights are loaded
         self.embedding = MotionEmbedding(
             torch.zeros(segments, style_numbers), torch.ones(style_numbers), max(self.latent_size, 2)
@@ -230,7 +230,7 @@ class Skill(nn.Module):
         return style_reward(output, DiscriminatorLoss(self.contract.discriminator_loss))
 
     def prototype_of(self, motion: str) -> Tensor:
-        """The prototype `(d,)` of a motion by name (`motion` latents).
+        """The prototype `(d,)` of a motion by name, of a skill trained with `train.latents=motion`.
 
         Raises:
             SkillError: the skill has no such motion.
@@ -310,7 +310,7 @@ class Skill(nn.Module):
         """The skill in the content of a file.
 
         Raises:
-            SkillError: it is not a skill, of a newer version, or has weights that do not fit its contract.
+            SkillError: it is no skill, its version is newer, or its weights do not fit its contract.
         """
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             hint = (
@@ -338,7 +338,7 @@ def _read_contract(text: Any) -> tuple[SkillContract, int]:
     """The contract from its JSON, and the version of the file's format.
 
     Raises:
-        SkillError: it is not a JSON object, of another version, or invalid.
+        SkillError: it is no JSON object, its version is unknown, or it is invalid.
     """
     try:
         values = json.loads(text)
@@ -346,7 +346,9 @@ def _read_contract(text: Any) -> tuple[SkillContract, int]:
         raise SkillError("its contract is no JSON") from error
     version = values.pop("version", None) if isinstance(values, dict) else None
     if type(version) is not int or version not in (1, VERSION):
-        raise SkillError(f"it has skill format {described(version)}, and this version of isaachrl reads {VERSION}")
+        raise SkillError(
+            f"it has skill format {described(version)}, and this version of isaachrl reads up to {VERSION}"
+        )
     if version == 1:
         values = {"discriminator_loss" if key == "judgement" else key: value for key, value in values.items()}
     if wrong := mismatch(SkillContract, values):
@@ -368,7 +370,7 @@ def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]
         if value.layout != torch.strided or value.dtype not in _DTYPES or value.is_meta or not value.is_contiguous():
             raise SkillError(f"its weight {name[:40]} is no plain tensor")
         if not math.isfinite(value.sum()) and not value.isfinite().all():  # the sum is faster, but may overflow
-            raise SkillError(f"its weight {name[:40]} holds values that are not finite, as of a training that diverged")
+            raise SkillError(f"its weight {name[:40]} holds values that are not finite; probably its training diverged")
     storages = [value.untyped_storage() for value in weights.values()]  # tensors may share storages
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values()) // torch.float32.itemsize
     if stored < contract.least_weights:

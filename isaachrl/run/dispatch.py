@@ -32,10 +32,10 @@ def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
         set_up_logging(quiet=distributed.rank() > 0)
         settings = resolve(composed, typed_values(composed, overrides))
         result = dispatch(settings, stop)
-        if stop.number:
+        if stop.signal_number:
             collectives.max_over_ranks(0)  # a barrier: torchrun ends all ranks with the first, and rank 0 may be saving
-    if stop.number:
-        raise SystemExit(128 + stop.number)
+    if stop.signal_number:
+        raise SystemExit(128 + stop.signal_number)
     return result
 
 

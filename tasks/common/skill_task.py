@@ -1,4 +1,4 @@
-"""What every task of a humanoid over a frozen skill shares: the body, its start, its observation, falls and the score."""
+"""Shared parts of tasks of a humanoid over a frozen skill: body, start, observation, falls and score."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -124,8 +124,8 @@ class SkillTask(Task[Cfg]):
     def observe_task(self) -> Tensor:
         """The observation group `task`, `(N, size)`."""
 
-    def place(self) -> tuple[Tensor, Tensor]:
-        """Positions `(N, 2)` and yaw angles `(N,)` of start poses: at the origin, in any direction."""
+    def place(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Start positions `(N, 2)`, m, and yaw angles `(N,)`, used where `mask (N,)`: the origin, in any direction."""
         return torch.zeros_like(self.sim.root_pos_w[:, :2]), draws.angles(self.sim.num_envs, self.generator)
 
     def update(self) -> None:
@@ -181,7 +181,7 @@ class SkillTask(Task[Cfg]):
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""
         rows = self._starts.pick(self.sim.num_envs, self.generator)
-        self.sim.reset(mask, *self._starts.placed(rows, *self.place()))
+        self.sim.reset(mask, *self._starts.placed(rows, *self.place(mask)))
         self.fallen, self._just_fell = self.fallen & ~mask, self._just_fell & ~mask
         for name in ("falls", "rises", "score", "_upright_steps", "_fallen_steps"):
             setattr(self, name, getattr(self, name).masked_fill(mask, 0.0))
@@ -189,8 +189,12 @@ class SkillTask(Task[Cfg]):
         self.begin(mask)
 
     def observe(self) -> Obs:
-        """`proprioception`; `task`; `style` if `style_frames` is above 0."""
-        obs = {"proprioception": humanoid.proprioception(self.sim), "task": self.observe_task()}
+        """`proprioception`; `style` if `style_frames` is above 0; `task`."""
+        return self.observe_body() | {"task": self.observe_task()}
+
+    def observe_body(self) -> Obs:
+        """The groups that a skill reads: `proprioception`; `style` if `style_frames` is above 0."""
+        obs = {"proprioception": humanoid.proprioception(self.sim)}
         return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
 
     def metrics(self) -> dict[str, Tensor]:

@@ -25,14 +25,15 @@ class GoalsLearner(Learner):
     """Levels that learn off-policy: a worker that acts, and managers that set goals.
 
     Args:
-        env: its task is a `GoalTask`.
-        cfg: its configuration.
+        env: an environment whose task is a `GoalTask`.
+        cfg: the learner's configuration.
         seed: of weights, exploration and draws.
 
     Attributes:
         levels: the networks.
         collector: acts and stores segments.
-        replays: `replays[i]` holds the segments of manager i + 1; without managers, the only one holds single steps.
+        replays: `replays[i]` holds the segments of the manager at level i + 1 (the worker is level 0); without managers, a
+            single replay holds single steps.
         trainers: of all levels, from the worker up.
         top_update: the update of the top level, which the last trainer runs.
         steps: taken by every environment.
@@ -161,7 +162,7 @@ class GoalsLearner(Learner):
                 replay.load_state_dict(stored)
         else:
             self._update_after = self.steps + self.cfg.warmup_steps
-        # it may keep rows of the replay, which mean nothing without it
+        # its row numbers of the replay are invalid if the replay was not restored
         self.top_update.load_state_dict(state["top_update"], with_replay)
         self.generator.set_state(state["generator"].cpu())
 

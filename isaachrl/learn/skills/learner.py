@@ -1,4 +1,4 @@
-"""Adversarial skill learning on any environment with reference motions: AMP, ASE, and motion latents."""
+"""Adversarial skill learning on any environment with reference motions: AMP, ASE, and latents computed from motions."""
 
 import copy
 import dataclasses
@@ -39,7 +39,7 @@ class SkillsLearner(Learner):
 
     Args:
         env: an environment whose task has motions (see `ImitationTask`).
-        cfg: its configuration.
+        cfg: the learner's configuration.
         seed: of the learner's own randomness.
     """
 
@@ -154,7 +154,7 @@ class SkillsLearner(Learner):
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         value = self.critic(normalized, self.held.latent)
         before, result = self.obs["style"], self.env.step(action)
-        # a diverged world was put back to the origin, which is no motion to learn from: the window before replaces it
+        # the engine has reset a diverged world: store the previous window, since the new one shows that jump
         window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])
         self.rollout.put(
             step,
@@ -202,7 +202,7 @@ class SkillsLearner(Learner):
         signals.add({"reward/total": reward.mean(), "policy/value": data["value"].mean()})
 
     def _reward(self, signals: Signals) -> Tensor:
-        """Rewards `(T, N)` of the rollout: style, task and, with `ase` latents, encoder, with `motion`, velocity.
+        """Rewards `(T, N)` of the rollout: style and task, plus encoder (`ase` latents), plus velocity (`motion` latents).
 
         The reward of a step in which the world diverged is 0.
         """
@@ -329,7 +329,8 @@ class SkillsLearner(Learner):
                 of_task.pop("motions")
             check_match(state["contract"], of_task)
             self.skill.contract.training.update(state["contract"].get("training", {}))
-        # without motion latents only signals use the embedding: keep that of the present motions, which may be others
+        # with other kinds of latents the embedding serves only signals: keep the one of this run's motions, which may
+        # differ from the checkpoint's
         if self.cfg.latents is not LatentKind.motion:
             weights = weights | {f"embedding.{key}": value for key, value in self.skill.embedding.state_dict().items()}
         self.skill.load_state_dict(weights)

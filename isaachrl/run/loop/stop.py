@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.number = number
+        self.signal_number = number
 
 
 class Stop:
@@ -34,11 +34,11 @@ class Stop:
     torchrun forwards signals that its processes already got: such repetitions are ignored.
 
     Attributes:
-        number: of the signal; 0 without a request.
+        signal_number: of the signal; 0 without a request.
     """
 
     def __init__(self) -> None:
-        self.number = 0
+        self.signal_number = 0
         self._graceful = False
 
     @contextmanager
@@ -66,9 +66,9 @@ class Stop:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Set `number` on the first signal of a graceful context; raise on all others, except repetitions."""
-        if self.number and (number == _HANGUP or distributed.size() > 1):
+        if self.signal_number and (number == _HANGUP or distributed.size() > 1):
             return
-        if self.number or not self._graceful:
+        if self.signal_number or not self._graceful:
             raise Interrupted(number)
-        self.number = number
+        self.signal_number = number
         log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")

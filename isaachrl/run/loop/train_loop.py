@@ -23,7 +23,7 @@ from isaachrl.run.storage.folder import RunFolder
 from isaachrl.run.storage.metrics import MetricsFile
 from isaachrl.schema import state_mismatch
 
-# intervals double up to SAVE_EVERY_S: a crash loses at most half of a short training
+# intervals double up to SAVE_EVERY_S: a crash after the first save loses little more than half of a short training
 FIRST_SAVE_S, SAVE_EVERY_S = 5.0, 300.0
 DRAW_EVERY_S = 60.0
 SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # maximum shares of the time for `last.pt` and for the report
@@ -70,7 +70,9 @@ class TrainLoop:
         self._drawing = Periodic(DRAW_EVERY_S, DRAW_EVERY_S, DRAWING_SHARE, clock)
         self._saved_iteration = self._drawn_iteration = -1
         self._iterations = 0  # since the last save
-        self._overflows: Counter[str] = Counter()  # by physics buffer, those of them in which it was too small
+        self._overflows: Counter[str] = (
+            Counter()
+        )  # by physics buffer: iterations since the last save in which it was too small
         self._stop = stop or Stop()
         # runs the iterations, and raises if weights are not finite
         self._guard = Guard(learner, folder.checkpoints if folder else None)
@@ -121,7 +123,7 @@ class TrainLoop:
                 raise ProcessError(self._peer_failure_message()) from error
         done = learner.iteration >= learner.max_iterations
         if done:
-            self._stop.number = 0  # a request in the last iteration has cut nothing short
+            self._stop.signal_number = 0  # a request in the last iteration has cut nothing short
         return done
 
     def _train(self, record: "Record | None") -> None:
@@ -130,9 +132,9 @@ class TrainLoop:
         while self.learner.iteration < self.learner.max_iterations and not stop:
             self._iterate(record)
             self._keep_weights()
-            stop, save = collectives.max_over_ranks(self._stop.number, self._saving.due())
+            stop, save = collectives.max_over_ranks(self._stop.signal_number, self._saving.due())
             if stop:
-                self._stop.number = stop  # another rank may have got the signal
+                self._stop.signal_number = stop  # another rank may have received the operating system's signal
             if save:
                 self._grow_buffers_and_save()
             if self._drawing.due():
@@ -197,7 +199,7 @@ class TrainLoop:
         save_checkpoint(self._checkpoint(learner_state=weights, env_state={}), folder / f"{iteration:08d}.pt")
         found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
         kept = [path for path in found if int(path.stem) <= iteration]
-        # files of later iterations are of an abandoned continuation
+        # a run that was resumed from an earlier checkpoint has left files of later iterations
         for path in (*found[len(kept) :], *kept[:-NUMBERED_KEPT]):
             path.unlink(missing_ok=True)
 

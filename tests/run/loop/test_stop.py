@@ -91,9 +91,9 @@ def test_a_second_signal_ends_a_training_at_once(number):
     stop = Stop()
     with pytest.raises(Interrupted) as caught, stop.watching(graceful=True):
         receive(signal.SIGTERM, signal.SIGHUP)
-        assert stop.number == signal.SIGTERM
+        assert stop.signal_number == signal.SIGTERM
         receive(number)
-    assert caught.value.number == number
+    assert caught.value.signal_number == number
 
 
 @pytest.mark.usefixtures("handlers")
@@ -102,4 +102,4 @@ def test_what_torchrun_sends_on_to_its_processes_is_no_second_signal(monkeypatch
     stop = Stop()
     with stop.watching(), stop.watching(graceful=True):
         receive(signal.SIGINT, signal.SIGINT, signal.SIGTERM)
-    assert stop.number == signal.SIGINT
+    assert stop.signal_number == signal.SIGINT

@@ -112,17 +112,19 @@ class Collector:
         return result, flipped
 
     def _reset(self, result: StepResult, cut: Tensor) -> None:
-        """Reset the environments whose episode ended or is `cut (N,)` short."""
+        """Reset the environments whose episode ended, and those in the mask `cut (N,)`."""
         if not self.levels.flat:
             self.obs = self.env.reset_where(result.done | cut)
-        else:  # `step` has reset the ended ones, and without managers only flips cut episodes short
+        else:  # `step` has reset the ended ones; without managers, only bodies on their back end episodes early
             self.obs = self.env.reset_where(cut) if self.cfg.flips.reset_steps > 0 else result.obs
 
     def _store(self, result: StepResult, ended: Tensor) -> None:
         """Store the segments that are over, and begin new ones."""
         over = [segments.full | ended for segments in self.segments]
         fields = [segments.snapshot() for segments in self.segments]
-        old_goals = [segments.goal for segments in self.segments]  # relative to the last state, by the goal transition
+        old_goals = [
+            segments.goal for segments in self.segments
+        ]  # the goal transition has made these relative to the state after this step
         for exploration in self.explorations:
             exploration.restart(ended)
         self._set_goals(over)
@@ -148,7 +150,7 @@ class Collector:
             goal_or_context = segments.goal
 
     def state_dict(self) -> dict[str, Any]:
-        """Segments in progress, exploration and episodes."""
+        """The present observation, segments in progress, exploration and episodes."""
         return {
             "steps_on_back": self.steps_on_back.clone(),
             "first_end": self.first_end.clone(),

@@ -26,7 +26,7 @@ class Hpg(Stateful):
     since their reward-to-go is unknown.
 
     The parameters have one row per subtask and (abstract) state, and C columns, one per child; see `GraphTables.row`.
-    M is the number of decisions in a batch.
+    M is the number of slots in a batch, one decision each; weights of empty slots are 0.
 
     Attributes:
         policies: `(K, rows, C)` probabilities of the policies of the last K iterations: a call that ends now may have
@@ -96,7 +96,7 @@ class Hpg(Stateful):
 
     def _entropy_gradient(self, row: Tensor, counted: Tensor, coefficient: Tensor) -> Tensor:
         """`coefficient (rows, 1)` times the gradient of the entropy `(rows, C)`, once per counted decision."""
-        policy = self.probabilities(0)  # the same in every iteration: only theta counts
+        policy = self.probabilities(0)  # the argument is not used: the probabilities depend on theta alone
         surprise = -policy.clamp_min(1e-12).log()
         count = torch.zeros(len(policy), device=policy.device).index_add(0, row, counted)
         return coefficient * count.unsqueeze(-1) * policy * (surprise - (policy * surprise).sum(-1, keepdim=True))
@@ -104,9 +104,10 @@ class Hpg(Stateful):
     def gradient(self, row: Tensor, child: Tensor, weight: Tensor, policies: Tensor, index: Tensor) -> Tensor:
         """Sum over decisions of `weight` times the gradient of the log probability, `(rows, C)`.
 
-        The gradient is that of the policy that made the decision: over its own decisions, its log probability has a
-        gradient of mean zero, so that weights which are all alike move nothing. The present policy's gradient would
-        have the mean `old - new` there: times weights that are all negative, it would continue every change since.
+        The gradient is that of the policy that made the decision (old), not of the present one (new). Averaged over
+        decisions of the old policy, the gradient of its own log probability is zero, so that equal weights cause no
+        change. The gradient of the new policy's log probability averages to `old - new`: with negative weights, an
+        update would go further along `new - old`, whatever the rewards.
 
         Args:
             row, child: `(M,)` row and child of each decision.
@@ -121,7 +122,7 @@ class Hpg(Stateful):
         return chosen - (policies * by_policy.view(-1, rows, 1)).sum(0)
 
     def _policy_index(self) -> Tensor:
-        """Which of `policies` made each decision in `open`, `(M,)`: an iteration fills `horizon` slots in a row."""
+        """Which of `policies` made each decision in `open`, `(M,)`: an iteration fills `horizon` consecutive slots."""
         _, depth, num_envs = self.open.row.shape
         ticks = torch.arange(self.open.window, device=self.theta.device) // self.cfg.horizon
         return ticks.repeat_interleave(depth * num_envs)
@@ -149,7 +150,7 @@ class Hpg(Stateful):
 
     def _store(self, ticks: Tick, iteration: int) -> None:
         """Store the iteration's decisions, the policy that made them, and the calls that ended."""
-        # if the root ends without a termination, a time limit cut off all calls but those that were done by themselves
+        # if the root's call ended without `terminated`, the time limit ended all calls except those with an end of their own
         time_limit = (ticks.ended[:, 0] & ~ticks.terminated).unsqueeze(1)
         done = self.tables.done[ticks.task, ticks.next_state.unsqueeze(1).expand_as(ticks.task)]
         slots = self.open.add(ticks, self.row[ticks.task, ticks.entry], ticks.ended & (done | ~time_limit))
