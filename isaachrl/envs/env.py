@@ -73,8 +73,8 @@ def invalid_actions(action: Tensor) -> Tensor:
 class Env(ABC):
     """N environments with automatic resets.
 
-    `step` is `advance` followed by `reset_where` of the ended episodes. A high level calls them separately: `advance_within`
-    several times, then `advance` and `reset_where` once, at the end of its own step.
+    `step` is `advance` followed by `reset_where` of the ended episodes. A high level calls them separately:
+    `advance_within` several times, then `advance` and `reset_where` once, at the end of its own step.
 
     Attributes:
         name: name of the registered task; may be empty.
@@ -176,7 +176,7 @@ class Env(ABC):
         return {}
 
     def make_room(self, shares: Mapping[str, float]) -> None:
-        """Enlarge buffers that overflowed; `shares`: by buffer, in which fraction of iterations. See `Sim.make_room`."""
+        """Enlarge buffers that overflowed; `shares`: by buffer, in what share of iterations; see `Sim.make_room`."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -82,10 +82,10 @@ class HierarchicalEnv(Env):
     """N environments controlled through a skill.
 
     A step applies one latent for k steps of the inner environment. Its reward is the sum over the inner steps divided
-    by k. When an episode ends within a step, the inner environment runs on without a reset, and may report
-    further ends: only the first one counts. It determines `terminated`, `truncated`, the terminal observation and the
-    metrics; later inner steps are ignored, and `discount_steps` is the fraction of the step up to the end. The next episode starts with the next high-level step. The inner environment may itself be
-    a `HierarchicalEnv`.
+    by k. When an episode ends within a step, the inner environment runs on without a reset, and may report further
+    ends: only the first one counts. It determines `terminated`, `truncated`, the terminal observation and the metrics;
+    later inner steps are ignored, and `discount_steps` is the fraction of the step up to the end. The next episode
+    starts with the next high-level step. The inner environment may itself be a `HierarchicalEnv`.
 
     Attributes:
         observer: called after every inner step, for videos.

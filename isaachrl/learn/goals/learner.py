@@ -32,8 +32,8 @@ class GoalsLearner(Learner):
     Attributes:
         levels: the networks.
         collector: acts and stores segments.
-        replays: `replays[i]` holds the segments of the manager at level i + 1 (the worker is level 0); without managers, a
-            single replay holds single steps.
+        replays: `replays[i]` holds the segments of the manager at level i + 1 (the worker is level 0); without
+            managers, a single replay holds single steps.
         trainers: of all levels, from the worker up.
         top_update: the update of the top level, which the last trainer runs.
         steps: taken by every environment.

@@ -202,7 +202,7 @@ class SkillsLearner(Learner):
         signals.add({"reward/total": reward.mean(), "policy/value": data["value"].mean()})
 
     def _reward(self, signals: Signals) -> Tensor:
-        """Rewards `(T, N)` of the rollout: style and task, plus encoder (`ase` latents), plus velocity (`motion` latents).
+        """Rewards `(T, N)` of the rollout: style and task, plus encoder (`ase` latents) or velocity (`motion` latents).
 
         The reward of a step in which the world diverged is 0.
         """
