@@ -150,7 +150,7 @@ class Hpg(Stateful):
 
     def _store(self, ticks: Tick, iteration: int) -> None:
         """Store the iteration's decisions, the policy that made them, and the calls that ended."""
-        # if the root's call ended without `terminated`, the time limit ended all calls but those with an end of their own
+        # where the root ended without `terminated`, the time limit ended all calls but those with an end of their own
         time_limit = (ticks.ended[:, 0] & ~ticks.terminated).unsqueeze(1)
         done = self.tables.done[ticks.task, ticks.next_state.unsqueeze(1).expand_as(ticks.task)]
         slots = self.open.add(ticks, self.row[ticks.task, ticks.entry], ticks.ended & (done | ~time_limit))
