@@ -1,6 +1,6 @@
 """HumanoidLocation: walk to a target that moves to another place every few seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ class HumanoidLocationCfg(SkillTaskCfg):
 
     Args:
         distance_m: largest distance from the body to a new target; uniform, in any direction.
-        hold_s: shortest and longest time until the next target.
         speed_mps: towards the target, from which on the velocity reward is 1.
         reward: `position`, `exp(-d²/2)` of the distance in m; `velocity`, `exp(-4 e²)` of the speed missing towards
             the target, 0 when moving away; `facing`, cosine of the angle to the target, at least 0. The last two are
@@ -29,7 +28,7 @@ class HumanoidLocationCfg(SkillTaskCfg):
     """
 
     distance_m: float = bounded(10.0, 0.0, 100.0)
-    hold_s: list[float] = bounded([5.0, 10.0], 0.1, 1000.0, min_entries=2)
+    hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
     speed_mps: float = bounded(1.0, 0.0, 10.0)
     reward: dict[str, float] = bounded({"position": 0.5, "velocity": 0.4, "facing": 0.1, "fall": 0.0}, -1e6, 1e6)
 
@@ -39,11 +38,10 @@ class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
 
     Attributes:
         target_w: `(N, 2)` position of the target, m.
-        steps_left: `(N,)` control steps until the next target.
     """
 
     SCORE = {"position": 0.5, "velocity": 0.4, "facing": 0.1}
-    STATE = (*SkillTask.STATE, "target_w", "steps_left")
+    STATE = (*SkillTask.STATE, "target_w")
 
     def __init__(self, cfg: HumanoidLocationCfg, sim: Sim, generator: torch.Generator) -> None:
         layout = [
@@ -52,30 +50,20 @@ class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
             ("target_distance", 1, "m, in [0, 1]"),
         ]
         super().__init__(cfg, sim, generator, layout)
-        self.target_w, self.steps_left = torch.zeros_like(sim.root_pos_w[:, :2]), torch.zeros_like(self.score)
+        self.target_w = torch.zeros_like(sim.root_pos_w[:, :2])
 
     @classmethod
     def scene(cls, cfg: HumanoidLocationCfg) -> Scene:
         """A humanoid, and a marker at the target."""
         return cls.humanoid_scene(cfg, markers=("target",))
 
-    def begin(self, mask: Tensor) -> None:
-        """See `SkillTask.begin`."""
-        self._new_target(mask)
-
-    def retarget(self) -> None:
-        """See `SkillTask.retarget`."""
-        self.steps_left = self.steps_left - 1
-        self._new_target(self.steps_left <= 0)
-
-    def _new_target(self, mask: Tensor) -> None:
-        n, cfg = self.sim.num_envs, self.cfg
-        far = draws.uniform(n, 0.0, cfg.distance_m, self.generator).unsqueeze(1)
-        target_w = self.sim.root_pos_w[:, :2] + far * draws.direction(draws.angles(n, self.generator))
-        held = draws.steps(n, (cfg.hold_s[0], cfg.hold_s[1]), cfg.step_s, self.generator)
+    def new_target(self, mask: Tensor) -> None:
+        """See `SkillTask.new_target`."""
+        n = self.sim.num_envs
+        distance = draws.uniform(n, 0.0, self.cfg.distance_m, self.generator).unsqueeze(1)
+        target_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
         self.target_w = torch.where(mask.unsqueeze(1), target_w, self.target_w)
-        self.steps_left = torch.where(mask, held, self.steps_left)
-        self.sim.move_mocap(mask, torch.nn.functional.pad(self.target_w, (0, 1), value=0.25).unsqueeze(1))
+        self.mark(mask, self.target_w.unsqueeze(1))
 
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""
