@@ -51,7 +51,7 @@ class SkillTaskCfg(TaskCfg):
     style_frames: int = bounded(0, 0, 64)
     start_motion: str = "locomotion"
     start_speed_mps: float = bounded(MAX_SPEED_MPS, 0.0, 100.0)
-    min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
+    min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     rescue: str = NO_SKILL
     rise_s: float = bounded(6.0, 0.0, 3600.0)
     hold_s: list[float] = bounded([], 0.01, 3600.0)
@@ -142,6 +142,10 @@ class SkillTask(Task[Cfg]):
     def new_target(self, mask: Tensor) -> None:
         """Draw targets for the worlds of `mask (N,)`: at the start, and after `task.hold_s`."""
 
+    def target_due(self) -> Tensor | None:
+        """`(N,)` bool: the next target is due, by default after `task.hold_s`; None if never within an episode."""
+        return self.steps_left <= 0 if self.cfg.hold_s else None
+
     def update(self) -> None:
         """Update the task's own buffers after the physics, before rewards."""
 
@@ -181,7 +185,9 @@ class SkillTask(Task[Cfg]):
         self.score = self.score + scored.masked_fill((self.falls > 0) | self.sim.diverged, 0.0)
         if self.cfg.hold_s:
             self.steps_left = self.steps_left - 1
-            self._change_target(self.steps_left <= 0)
+        due = self.target_due()
+        if due is not None:
+            self._change_target(due)
 
     def _change_target(self, mask: Tensor) -> None:
         if self.cfg.hold_s:
