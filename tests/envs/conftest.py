@@ -9,7 +9,11 @@ from isaachrl.envs import registry
 from tests.tiny_skill import make_tiny_skill
 
 # what makes every observation vary within few short episodes
-OVERRIDES = {"HumanoidHRLMaze": {"layout": "random"}}
+OVERRIDES = {
+    "HumanoidHRLMaze": {"layout": "random"},
+    "HumanoidDodge": {"hold_s": [0.1, 0.2]},
+    "HumanoidDribble": {"hold_s": [0.1, 0.2]},
+}
 
 
 @pytest.fixture(scope="session")
