@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from isaachrl.maths import rotations
-from isaachrl.sim import Block, FreeBody, Scene, Shape
+from isaachrl.sim import Block, FreeBody, Scene, Shape, make_sim
 from tests.sim.worlds import FEET, SUBSTEPS, assert_same_bits, make_on, mask, random_ctrl, run, snapshot
 from tests.tape import TapeRecorder
 
@@ -220,6 +220,7 @@ def test_a_robot_that_runs_into_a_pillar_touches_and_topples_it(make):
     assert touched.tolist() == [[False, False], [True, False]]
     assert contact[1, 0, 0] and not contact[:, 1].any() and not contact[0].any()  # the torso
     assert float(up(sim)[1, 0]) < 0.2 and float(up(sim)[0, 0]) > 0.999
+    assert sim.check_capacity() == {}
     sim.reset(mask(False, True), sim.robot.qpos0.expand(2, -1), torch.zeros(2, 34))
     assert not sim.object_touched[1].any() and not sim.object_contact[1].any()
 
@@ -390,3 +391,26 @@ def test_placing_waits_for_nothing_and_is_recorded(warp, monkeypatch):
         recorder.replay()
         fallen = G * DT**2 * SUBSTEPS * (SUBSTEPS + 1) / 2
         torch.testing.assert_close(shown, torch.tensor([0.0, 0.0, start - fallen]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.cuda
+def test_a_gpu_throws_and_senses_as_the_cpu_engine_does_and_waits_for_nothing():
+    sims = [make_on("mujoco", SCENE, 4), make_sim(SCENE, 4, "auto", torch.device("cuda", 0))]
+    touched = []
+    for sim in sims:
+        given = torch.zeros(4, 2, 3), UPRIGHT.repeat(4, 2, 1), torch.zeros(4, 2, 3), torch.zeros(4, 2, 3)
+        given[0][:, 1], given[2][:, 1] = torch.tensor([1.5, 0.03, 1.1]), torch.tensor([-8.0, 0.0, 1.0])
+        chosen, *given = (values.to(sim.device) for values in (torch.tensor([[False, True]] * 4), *given))
+        for _ in range(3):  # then steps are replayed as a graph
+            sim.step(SUBSTEPS)
+        torch.cuda.set_sync_debug_mode("error" if sim.device.type == "cuda" else "default")
+        try:
+            sim.place_objects(chosen, *given)
+            for _ in range(8):
+                sim.step(SUBSTEPS)
+                touched.append(sim.object_touched.clone())
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    ours, theirs = torch.stack(touched[:8]), torch.stack(touched[8:]).cpu()
+    assert torch.equal(ours, theirs) and bool(ours[:, :, 1].any(0).all())
+    torch.testing.assert_close(sims[1].object_pos_w.cpu(), sims[0].object_pos_w, atol=2e-3, rtol=0)
