@@ -29,8 +29,8 @@ class Sim(ABC):
         joint_vel: `(N, D)` joint velocities, rad/s.
         body_pos_w, body_quat_w, body_linvel_w, body_angvel_w: `(N, B, 3 | 4 | 3 | 3)` all bodies of the robot.
         contact_force_w: `(N, C, 3)` net contact force on each of `scene.contact_bodies`, N.
-        object_pos_w, object_quat_w, object_linvel_w, object_angvel_w: `(N, K, 3 | 4 | 3 | 3)` `scene.objects`, world frame;
-            write through `place_objects`. They are the last K bodies and geoms in `model_field`.
+        object_pos_w, object_quat_w, object_linvel_w, object_angvel_w: `(N, K, 3 | 4 | 3 | 3)` `scene.objects`, world
+            frame; write through `place_objects`. They are the last K bodies and geoms in `model_field`.
         object_touched: `(N, K)` bool, objects that were in contact with the robot in any physics step of the last
             `step`.
         object_contact: `(N, K, C)` bool, the same for each of `scene.object_contact_bodies`.

@@ -16,7 +16,7 @@ LINE_SEARCH_ITERATIONS = 30
 TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
 ROUGH_GRID_M = 0.25  # spacing of the height field of a rough floor
 CAPACITY = (64, 384)  # default nconmax and njmax
-OBJECT_CAPACITY = (8, 40)  # more of them for each object
+OBJECT_CAPACITY = (16, 64)  # more for each object; three pillars thrown onto a moving humanoid need 58 and 233
 TORSION_M = 0.005  # friction of objects against turning on the spot
 _INTEGRATORS = {
     Integrator.implicitfast: mujoco.mjtIntegrator.mjINT_IMPLICITFAST,

@@ -90,7 +90,7 @@ class FreeBody:
         rgba: colour.
 
     Raises:
-        ConfigError: a size, the mass or a coefficient is missing or not plausible.
+        ConfigError: too few or too many sizes, or a number that is too small.
     """
 
     name: str
@@ -111,9 +111,9 @@ class FreeBody:
                 f"{where}: size_m={self.size_m} has {len(self.size_m)} numbers, and a {self.shape.name} needs"
                 f" {self.shape.value}"
             )
-        if not min(*self.size_m, self.mass_kg) > 0:
+        if not all(value > 0 for value in (*self.size_m, self.mass_kg)):
             raise ConfigError(f"{where}: size_m={self.size_m} and mass_kg={self.mass_kg} must be above 0")
-        if not min(self.friction, self.rolling) >= 0:
+        if not (self.friction >= 0 and self.rolling >= 0):
             raise ConfigError(f"{where}: friction={self.friction} and rolling={self.rolling} must be 0 or more")
 
 

@@ -1,22 +1,31 @@
 """Free bodies in the scene, on both engines."""
 
 import math
+from types import SimpleNamespace
 
 import mujoco
 import pytest
 import torch
 
 from isaachrl.maths import rotations
-from isaachrl.sim import Block, FreeBody, Scene, Shape
+from isaachrl.sim import Block, FreeBody, Scene, Shape, make_sim
 from tests.sim.worlds import FEET, SUBSTEPS, assert_same_bits, make_on, mask, random_ctrl, run, snapshot
+from tests.tape import TapeRecorder
 
 G, DT = 9.81, 1.0 / 120.0
 PILLAR = FreeBody("pillar", Shape.box, (0.2, 0.2, 0.9), 8.64, (3.0, 0.0, 0.9))
 BALL = FreeBody("ball", Shape.ball, (0.1,), 0.5, (0.0, 3.0, 0.1))
 CRATE = FreeBody("crate", Shape.box, (0.25, 0.25, 0.25), 5.0, (0.0, -2.0, 0.25), friction=0.5)
 LOG = FreeBody("log", Shape.capsule, (0.08, 0.3), 2.0, (-2.0, 0.0, 0.08), (math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0))
+# on the engine for GPUs every number of degrees of freedom compiles kernels of its own: its tests have two objects
 SCENE = Scene(objects=(PILLAR, BALL), contact_bodies=FEET, object_contact_bodies=("torso", "left_foot"))
+AGREE = ("qpos", "qvel", "body_pos_w", "pos_w", "quat_w", "linvel_w", "angvel_w")
 UPRIGHT = torch.tensor([1.0, 0.0, 0.0, 0.0])
+
+
+@pytest.fixture
+def warp():
+    return pytest.importorskip("warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
 
 
 def place(sim, index, pos=(0.0, 0.0, 0.0), quat=UPRIGHT, linvel=(0.0, 0.0, 0.0), angvel=(0.0, 0.0, 0.0), worlds=None):
@@ -52,12 +61,12 @@ def up(sim):
 
 
 def test_objects_begin_at_rest_at_their_places(make):
-    sim = make(Scene(objects=(PILLAR, BALL, CRATE, LOG), object_contact_bodies=FEET), 2)
-    for row, item in enumerate((PILLAR, BALL, CRATE, LOG)):
+    sim = make(SCENE, 2)
+    for row, item in enumerate(SCENE.objects):
         torch.testing.assert_close(sim.object_pos_w[:, row], torch.tensor([item.pos_m, item.pos_m]))
         torch.testing.assert_close(sim.object_quat_w[:, row], torch.tensor([item.quat, item.quat]))
     assert not sim.object_linvel_w.any() and not sim.object_angvel_w.any()
-    assert sim.object_touched.shape == (2, 4) and sim.object_contact.shape == (2, 4, 2)
+    assert sim.object_touched.shape == (2, 2) and sim.object_contact.shape == (2, 2, 2)
     assert not sim.object_touched.any() and not sim.object_contact.any()
 
 
@@ -94,8 +103,8 @@ def test_a_thrown_ball_flies_along_its_parabola_and_keeps_its_spin(make):
     assert float(rotations.to_rotvec(off).norm()) < 1e-2
 
 
-def test_things_that_lie_and_stand_on_the_floor_stay_there(make):
-    sim = make(Scene(objects=(PILLAR, BALL, CRATE, LOG)), 1)
+def test_things_that_lie_and_stand_on_the_floor_stay_there():
+    sim = make_on("mujoco", Scene(objects=(PILLAR, BALL, CRATE, LOG)), 1)
     before = sim.object_pos_w.clone()
     for _ in range(30):
         sim.step(SUBSTEPS)
@@ -135,7 +144,7 @@ def test_only_the_placed_object_notices(make):
     run(sim, 5, seed=9)
     run(twin, 5, seed=9)
     assert_same_bits(everything(twin), everything(sim), [0, 2])
-    assert float((sim.qpos[1, :-7] - twin.qpos[1, :-7]).abs().max()) < 1e-5  # far from the ball
+    assert float((sim.qpos[1, :-7] - twin.qpos[1, :-7]).abs().max()) < 1e-3  # far from the ball
 
 
 def test_placing_rounds_nothing_but_the_placed_object():
@@ -163,10 +172,9 @@ def test_a_placed_object_is_where_plain_mujoco_has_it_after_the_next_steps():
 
 
 def test_a_reset_takes_the_robots_coordinates_alone(make):
-    block = Block("sled", (0.2, 0.2, 0.2), (0.0, 6.0, 0.2), 1.0, (("x", -1.0, 1.0),))
-    sim = make(Scene(objects=(CRATE, BALL), blocks=(block,)), 2)
+    sim = make(Scene(objects=(CRATE, BALL)), 2)
     narrow_qpos, narrow_qvel = sim.qpos[:, :-14].clone(), torch.zeros_like(sim.qvel[:, :-12])
-    narrow_qpos[:, 0], narrow_qpos[:, -1], narrow_qvel[:, 3] = 3.0, 0.5, 0.25
+    narrow_qpos[:, 0], narrow_qvel[:, 3] = 3.0, 0.25
     for index in (0, 1):
         place(sim, index, (float(index), 2.0, 2.0), linvel=(1.0, 0.0, 0.0), angvel=(0.0, 1.0, 0.0))
     sim.step(1)
@@ -185,6 +193,17 @@ def test_a_reset_takes_the_robots_coordinates_alone(make):
     torch.testing.assert_close(sim.object_angvel_w[:, 1, 2], torch.full((2,), 4.0))
 
 
+def test_a_reset_takes_the_coordinates_of_robot_and_blocks():
+    block = Block("sled", (0.2, 0.2, 0.2), (0.0, 6.0, 0.2), 1.0, (("x", -1.0, 1.0),))
+    sim = make_on("mujoco", Scene(objects=(BALL,), blocks=(block,)), 1)
+    qpos = sim.qpos[:, :-7].clone()
+    qpos[:, -1] = 0.5  # the block's, before the object's
+    place(sim, 0, (1.0, 2.0, 2.0))
+    sim.reset(mask(True), qpos, torch.zeros_like(sim.qvel))
+    assert torch.equal(sim.qpos[:, :-7], qpos)
+    torch.testing.assert_close(sim.object_pos_w[0, 0], torch.tensor(BALL.pos_m))
+
+
 def test_a_robot_that_runs_into_a_pillar_touches_and_topples_it(make):
     sim = make(SCENE, 2)
     qvel = torch.zeros_like(sim.qvel)
@@ -201,23 +220,24 @@ def test_a_robot_that_runs_into_a_pillar_touches_and_topples_it(make):
     assert touched.tolist() == [[False, False], [True, False]]
     assert contact[1, 0, 0] and not contact[:, 1].any() and not contact[0].any()  # the torso
     assert float(up(sim)[1, 0]) < 0.2 and float(up(sim)[0, 0]) > 0.999
+    assert sim.check_capacity() == {}
     sim.reset(mask(False, True), sim.robot.qpos0.expand(2, -1), torch.zeros(2, 34))
     assert not sim.object_touched[1].any() and not sim.object_contact[1].any()
 
 
 def test_a_robot_pushes_a_crate_ahead(make):
-    sim = make(Scene(objects=(CRATE,)), 1)
+    sim = make(Scene(objects=(CRATE, BALL)), 1)
     place(sim, 0, (0.6, 0.0, 0.25))
     qvel = torch.zeros_like(sim.qvel)
     qvel[:, 0] = 1.5
     sim.reset(mask(True), sim.qpos.clone(), qvel)
     sim.step(SUBSTEPS)
     assert not sim.object_touched.any()
-    touched = torch.zeros(1, 1, dtype=torch.bool)
+    touched = torch.zeros(1, 2, dtype=torch.bool)
     for _ in range(20):
         sim.step(SUBSTEPS)
         touched |= sim.object_touched
-    assert touched.all() and float(sim.object_pos_w[0, 0, 0]) > 0.65
+    assert touched.tolist() == [[True, False]] and float(sim.object_pos_w[0, 0, 0]) > 0.65
 
 
 def thrown_at(sim, target, speed, directions):
@@ -235,7 +255,7 @@ def thrown_at(sim, target, speed, directions):
 
 @pytest.mark.parametrize("speed", [8.0, 15.0])
 def test_no_thrown_ball_hits_unnoticed(make, speed):
-    """Contact often lasts less than a control step, and rarely covers its last physics step."""
+    """A ball may touch and leave within a control step: sensed in its last physics step alone, some hits are missed."""
     bodies = ("torso", "head", "left_thigh", "right_lower_arm")
     sim = make(SCENE, 24)
     sim.step(SUBSTEPS)
@@ -317,32 +337,80 @@ def test_the_mass_of_an_object_differs_between_worlds(make):
 
 
 def test_rays_miss_objects(make):
-    sim = make(Scene(objects=(PILLAR,)), 1)
+    sim = make(SCENE, 1)
     distance = sim.rays(
         torch.tensor([[[-3.0, 0.0, 1.0], [3.0, 0.0, 3.0]]]), torch.tensor([[[1.0, 0, 0], [0, 0, -1.0]]])
     )
     assert distance.tolist() == [[math.inf, 3.0]]
 
 
-def test_both_engines_agree_about_objects():
-    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
-    scene = Scene(objects=(PILLAR, BALL, CRATE, LOG), contact_bodies=FEET, object_contact_bodies=("torso",))
-    sims = [make_on(engine, scene, 2) for engine in ("mujoco", "mujoco_warp")]
-    for sim in sims:
-        place(sim, 0, (0.7, 0.0, 0.9), angvel=(0.0, -1.0, 0.0), worlds=mask(True, False))  # falls on the robot
-        place(sim, 1, (0.1, 1.5, 1.1), linvel=(0.0, -8.0, 1.0))
-        place(sim, 2, (0.0, -0.8, 0.6), linvel=(0.0, -1.0, 0.0), angvel=(1.0, 0.0, 2.0))
-        place(sim, 3, LOG.pos_m, LOG.quat, linvel=(0.5, 0.0, 0.0))
+def test_both_engines_agree_about_objects(warp):
+    sims = [make_on(engine, SCENE, 2) for engine in ("mujoco", "mujoco_warp")]
+    for sim in sims:  # a box that stands exactly upright is on the verge of two contacts or four: this one is tilted
+        tilt = rotations.from_rotvec(torch.tensor([0.05, -0.1, 0.3]))
+        place(sim, 0, (0.48, 0.05, 0.96), tilt, angvel=(0.0, -1.0, 0.0), worlds=mask(True, False))  # falls on the robot
+        place(sim, 1, (0.03, 1.5, 1.1), linvel=(0.0, -8.0, 1.0))
     touched = []
     for _ in range(15):
         for sim in sims:
             sim.step(SUBSTEPS)
         assert torch.equal(sims[0].object_touched, sims[1].object_touched)
         assert torch.equal(sims[0].object_contact, sims[1].object_contact)
-        touched.append(sims[0].object_touched)
+        touched.append(sims[0].object_touched.clone())
     ours, theirs = (everything(sim) for sim in sims)
-    for name in ("qpos", "pos_w", "quat_w"):
-        assert float((ours[name] - theirs[name]).abs().max()) < 1e-3, name
-    for name in ("qvel", "linvel_w", "angvel_w"):
-        assert float((ours[name] - theirs[name]).abs().max()) < 2e-2, name
-    assert torch.stack(touched).any(0).tolist()[0][:2] == [True, True]
+    apart = {name: float((ours[name].float() - theirs[name].float()).abs().max()) for name in AGREE}
+    assert max(apart["qpos"], apart["body_pos_w"], apart["pos_w"], apart["quat_w"]) < 1e-3, apart
+    assert max(apart["qvel"], apart["linvel_w"], apart["angvel_w"]) < 1e-2, apart
+    assert torch.stack(touched).any(0).tolist() == [[True, True], [False, True]]
+
+
+def test_placing_waits_for_nothing_and_is_recorded(warp, monkeypatch):
+    sim = make_on("mujoco_warp", SCENE, 2)
+    sim.step(SUBSTEPS)
+
+    def waited(*args, **kwargs):
+        raise AssertionError("something waited for the device")
+
+    for owner, name in ((warp.array, "numpy"), (torch.Tensor, "cpu"), (torch.Tensor, "item")):
+        monkeypatch.setattr(owner, name, waited)
+    given = torch.zeros(2, 2, 3), UPRIGHT.expand(2, 2, 4), torch.zeros(2, 2, 3), torch.zeros(2, 2, 3)
+    chosen = torch.tensor([[False, True], [False, False]])
+    height = given[0][0, 1, 2:]
+    recorder = TapeRecorder(SimpleNamespace(device=sim.device, generator=None))
+
+    def work():
+        sim.place_objects(chosen, *given)
+        sim.step(SUBSTEPS)
+        return sim.object_pos_w[0, 1].clone()
+
+    height.fill_(1.0)
+    shown = recorder.record(work)
+    recorder.replay()  # the tape has computed while it recorded: its first replay does nothing
+    for start in (2.0, 3.0):
+        height.fill_(start)
+        recorder.replay()
+        fallen = G * DT**2 * SUBSTEPS * (SUBSTEPS + 1) / 2
+        torch.testing.assert_close(shown, torch.tensor([0.0, 0.0, start - fallen]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.cuda
+def test_a_gpu_throws_and_senses_as_the_cpu_engine_does_and_waits_for_nothing():
+    sims = [make_on("mujoco", SCENE, 4), make_sim(SCENE, 4, "auto", torch.device("cuda", 0))]
+    touched = []
+    for sim in sims:
+        given = torch.zeros(4, 2, 3), UPRIGHT.repeat(4, 2, 1), torch.zeros(4, 2, 3), torch.zeros(4, 2, 3)
+        given[0][:, 1], given[2][:, 1] = torch.tensor([1.5, 0.03, 1.1]), torch.tensor([-8.0, 0.0, 1.0])
+        chosen, *given = (values.to(sim.device) for values in (torch.tensor([[False, True]] * 4), *given))
+        for _ in range(3):  # then steps are replayed as a graph
+            sim.step(SUBSTEPS)
+        torch.cuda.set_sync_debug_mode("error" if sim.device.type == "cuda" else "default")
+        try:
+            sim.place_objects(chosen, *given)
+            for _ in range(8):
+                sim.step(SUBSTEPS)
+                touched.append(sim.object_touched.clone())
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    ours, theirs = torch.stack(touched[:8]), torch.stack(touched[8:]).cpu()
+    assert torch.equal(ours, theirs) and bool(ours[:, :, 1].any(0).all())
+    torch.testing.assert_close(sims[1].object_pos_w.cpu(), sims[0].object_pos_w, atol=2e-3, rtol=0)
