@@ -119,7 +119,7 @@ def test_the_graph_is_printed_and_drawn(run, capsys, task, line):
     run(task, "maxq", mode="task_graph")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Root" and any(text.startswith(line) for text in lines)
-    assert iio.imread("run/graph.png").shape[1] > 500
+    assert iio.imread("run/task_graph.png").shape[1] > 500
 
 
 def test_a_task_without_a_graph_has_none_to_print(run):

@@ -14,7 +14,7 @@ CLASSIFY_STEPS = 30  # frames from which a motion is classified: about one strid
 class Monitor:
     """Accumulates on the device; read once an iteration.
 
-    Ended episodes: length, falls, the task's metrics. Latents: the motion segment that is nearest to what the body
+    Ended episodes: length, terminations, the task's metrics. Latents: the motion segment that is nearest to what the body
     does, by mean and standard deviation of the style frames since the latent settled.
     """
 
@@ -84,10 +84,10 @@ class Monitor:
     def read(self) -> dict[str, float]:
         """Signals since the last call."""
         s = self._state
-        episodes, steps, falls = s["episodes"].tolist()
+        episodes, steps, ended = s["episodes"].tolist()
         result: dict[str, float] = {}
         if episodes:
-            result |= {"episode/length": steps / episodes, "episode/fall_share": falls / episodes}
+            result |= {"episode/length": steps / episodes, "episode/termination_rate": ended / episodes}
             result |= {
                 f"episode/{name}": total / count
                 for name, (total, count) in ((name, sums.tolist()) for name, sums in self._metrics.items())

@@ -32,9 +32,10 @@ def task_graph(settings: Settings) -> dict[str, Any]:
     if not isinstance(graph, TaskGraph):
         raise ConfigError(f"task={settings.task.name} declares no task graph; TaxiFuel and ShipSteering do")
     sys.stdout.write(graph.text() + "\n")
-    folder = RunFolder(Path(settings.run.run_dir or Path("runs") / settings.task.name / "graph"))
-    write_atomically(folder.path / "graph.png", draw(graph, settings.task.name))
-    log.info("drawn in %s", folder.path / "graph.png")
+    folder = RunFolder(Path(settings.run.run_dir or Path("runs") / settings.task.name / "task_graph"))
+    picture = folder.path / "task_graph.png"
+    write_atomically(picture, draw(graph, settings.task.name))
+    log.info("drawn in %s", picture)
     return {"task": settings.task.name, "subtasks": len(graph.subtasks), "actions": len(graph.actions)}
 
 
