@@ -6,6 +6,7 @@ import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import tasks  # noqa: F401 - registers what task= selects
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run.config.cli import hydra_arguments, typed_values
