@@ -32,7 +32,7 @@ REFUSED = {
     (MAZE, "skill=a.pt", "task.skill=none"): "skill=a.pt and task.skill=none are the same setting",
     (AMP, "test=true", "mode=evaluate"): "test=true means mode=play, but mode=evaluate was typed too",
     (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: does not read the file of that name; type task=",
-    (TAXI, "train.name=ppo"): "train.name=ppo: does not read the file of that name in cfg/train; type train=ppo",
+    (TAXI, "train.name=ppo"): "train.name=ppo: does not read the file of that name; type train=ppo",
     # shell variables that are not set
     ("resume=",): "resume= is empty .*; type resume=PATH or leave resume= out",
     (AMP, "mode=evaluate", "checkpoint="): "checkpoint= is empty",

@@ -14,8 +14,8 @@ CLASSIFY_STEPS = 30  # frames from which a motion is classified: about one strid
 class Monitor:
     """Accumulates on the device; read once an iteration.
 
-    Ended episodes: length, terminations, the task's metrics. Latents: the motion segment that is nearest to what the body
-    does, by mean and standard deviation of the style frames since the latent settled.
+    Ended episodes: length, terminations, the task's metrics. Latents: the motion segment that is nearest to what the
+    body does, by mean and standard deviation of the style frames since the latent settled.
     """
 
     def __init__(self, num_envs: int, style_size: int, embedding: MotionEmbedding, device: torch.device) -> None:

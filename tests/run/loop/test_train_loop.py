@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -322,8 +323,11 @@ def test_a_training_under_nohup_outlives_its_terminal(launch, monkeypatch):
 
 def test_what_a_killed_write_left_goes_when_the_run_starts(launch):
     launch(max_iterations=1, run_dir="run")
-    leftovers = [Path("run/.skill.pt.x0_9z8y7.tmp"), Path("run/checkpoints/.last.pt.abcd_123.tmp")]
+    killed = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True).stdout.strip()
+    leftovers = [Path(f"run/.skill.pt.{killed}.x0_9z8y7.tmp"), Path(f"run/checkpoints/.last.pt.{killed}.abcd_123.tmp")]
     others = [Path("run/notes.tmp"), Path("run/checkpoints/.mine.tmp"), Path("run/.skill.pt")]
+    if Path("/proc/self").exists():
+        others.append(Path(f"run/.play.json.{os.getpid()}.x0_9z8y7.tmp"))  # its writer lives
     for path in (*leftovers, *others):
         path.write_bytes(b"half")
     launch(resume="run", max_iterations=2)
