@@ -7,7 +7,8 @@ import pytest
 
 import train
 from isaachrl import memory
-from isaachrl.run import process, world_bytes
+from isaachrl.envs import world_bytes
+from isaachrl.run import process
 from isaachrl.run.config import learners, settings
 
 MAZE = "task=HumanoidHRLMaze"
