@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import Connection, ConnectionCfg
 from isaachrl.learn.goals.goals import intrinsic_reward
@@ -191,4 +192,4 @@ def test_the_managers_loss_never_moves_the_worker(mode, levels):
 @pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf])
 def test_weights_that_cannot_be_are_refused(weight):
     with pytest.raises(ConfigError, match="train.connection.weight"):
-        ConnectionCfg(mode=Connection.paper, weight=weight)
+        config.build(ConnectionCfg, {"mode": "paper", "weight": weight}, "train.connection")
