@@ -121,7 +121,7 @@ def test_strings_are_taken_as_they_are_written(monkeypatch, text):
     assert built.inner.name == text and built.open == {"a": [text, {"b": text}]}
 
 
-def test_what_looks_like_an_interpolation_is_no_number():
+def test_an_interpolation_is_not_a_number():
     with pytest.raises(ConfigError, match=r"^task.steps: Value '\$\{seed\}' of type 'str' could not be converted"):
         config.build(Outer, {"steps": "${seed}"}, "task")
 

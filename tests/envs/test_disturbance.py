@@ -111,6 +111,6 @@ def test_a_rough_floor_has_bumps_and_hollows_around_the_even_one():
         ({"push_s": 5.0}, r"push_s=5\.0 must be below push_every_s=4\.0"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(changes, message):
+def test_disturbances_out_of_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         config.build(DisturbanceCfg, changes, "task.disturb")

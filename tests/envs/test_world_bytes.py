@@ -29,7 +29,7 @@ def build(monkeypatch):
     return build
 
 
-def test_more_than_memory_holds_are_refused_and_none_of_them_is_built(build, monkeypatch):
+def test_too_many_environments_are_refused_before_they_are_built(build, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
     with pytest.raises(
         ConfigError, match=r"num_envs=2001: .* needs 1.9 GiB .* 0.9 GiB are free; there is room for 1000 without "
@@ -39,7 +39,7 @@ def test_more_than_memory_holds_are_refused_and_none_of_them_is_built(build, mon
     world_bytes.require_room(1000, "auto", CPU, build)
 
 
-def test_nothing_is_built_to_find_out_what_is_plain(build, monkeypatch):
+def test_no_environment_is_built_when_the_answer_is_known(build, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
     world_bytes.require_room(900, "auto", CPU, build)
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10)
@@ -49,7 +49,7 @@ def test_nothing_is_built_to_find_out_what_is_plain(build, monkeypatch):
     assert build.counts == []
 
 
-def test_small_worlds_are_built_until_they_show(build, monkeypatch):
+def test_worlds_are_built_until_their_memory_is_measurable(build, monkeypatch):
     monkeypatch.setattr(world_bytes, "_used_bytes", lambda device: build.counts[-1] * 1000)
     assert world_bytes.bytes_per_env(10**20, CPU, build, 10**9) == 1000
     assert build.counts[-1] == 64 * 4**6  # 2**27 bytes are seen there, not before
@@ -85,7 +85,7 @@ def test_the_narrowest_limit_counts(monkeypatch, tmp_path):
     assert memory.available_bytes(CPU) == 0
 
 
-def test_what_this_process_holds_is_read():
+def test_resident_memory_of_this_process_is_read():
     if not memory.PROC.is_dir():
         pytest.skip("not Linux")
     gc.collect()

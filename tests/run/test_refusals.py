@@ -68,7 +68,7 @@ def typed(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
-def test_what_cannot_be_run_is_one_message_and_exit_code_2(arguments, typed, tmp_path, monkeypatch):
+def test_bad_input_is_one_message_and_exit_code_2(arguments, typed, tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 2**20)
     monkeypatch.setattr(world_bytes, "MIN_GROWTH_BYTES", 0)  # the first growth will do
     (tmp_path / "huge.txt").write_text("\n".join(["#" * 200, *["#" + 198 * "." + "#"] * 198, "#" * 200]))

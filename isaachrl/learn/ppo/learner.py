@@ -159,4 +159,4 @@ def _plain(value: Any) -> Any:
 def _check_shapes(own: dict[str, Tensor], stored: dict[str, Tensor]) -> None:
     """Raise a `CheckpointError` unless stored weights have the names and shapes of the networks."""
     if mismatch := state_mismatch(own, stored, "the model", same_keys=True):
-        raise CheckpointError(f"{mismatch}; use the task and train.hidden that it was trained with")
+        raise CheckpointError(f"{mismatch}; use the task and network sizes it was trained with (train.hidden)")

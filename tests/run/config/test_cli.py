@@ -142,7 +142,7 @@ def test_other_errors_are_no_lack_of_memory(capsys, error):
     assert stop.value.code == 1 and "memory" not in capsys.readouterr().err
 
 
-def test_who_stops_reading_the_output_is_told_nothing(capsys, monkeypatch):
+def test_a_closed_output_pipe_ends_silently(capsys, monkeypatch):
     reading, writing = os.pipe()
     with open(writing, "w") as output:
         monkeypatch.setattr(sys, "stdout", output)
