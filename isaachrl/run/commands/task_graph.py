@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from isaachrl.envs.task_graph import TaskGraph
@@ -58,7 +57,6 @@ def draw(graph: TaskGraph, title: str) -> bytes:
     rows = [y for _, y in where.values()]
     width = max(rows.count(y) for y in rows)
     figure = Figure(figsize=(max(1.5 * width, 6.0), 1.5 * (1 - min(rows))), dpi=90)
-    FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 0.92))
     axes.set_axis_off()
     axes.set_xlim(0, 1)
