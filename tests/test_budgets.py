@@ -202,7 +202,7 @@ def test_there_are_enough_tests():
     assert tests >= TEST_SHARE * code, f"tests/:1 has {tests} lines for {code} lines of code"
 
 
-def test_nothing_unwanted():
+def test_forbidden_constructs_are_absent():
     none([place for source in sources(*CODE) for place in unwanted(source)], "unwanted constructs")
 
 

@@ -66,7 +66,7 @@ def test_the_learner_pays_it_to_commanded_motions_only() -> None:
         assert "reward/velocity" not in make_learner(latents, reward={"velocity": weight}).iterate()
 
 
-def test_clips_shares_decide_what_is_commanded() -> None:
+def test_clip_weights_set_the_distribution_of_latents() -> None:
     learner = make_learner("motion", latent={"at_clip": 1.0, "between_clips": 0.0})
     weights = torch.zeros_like(learner.demos.weights)
     weights[1] = 1.0
