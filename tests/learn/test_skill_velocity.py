@@ -41,7 +41,7 @@ def test_the_same_motion_pays_by_its_command() -> None:
     assert reward(turning, embedding.prototypes[:1]).item() == pytest.approx(0.01832 * 0.12993, abs=1e-4)
 
 
-def test_quick_turns_are_judged_by_a_wider_scale() -> None:
+def test_quick_turns_are_rewarded_on_a_wider_scale() -> None:
     features = torch.zeros(2, 14)
     features[0, 6], features[1, 1] = -2.0, 1.0
     embedding = MotionEmbedding(features, torch.ones(14), 4)
