@@ -59,9 +59,8 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidDribbleCfg) -> Scene:
         """A humanoid and a ball."""
-        return cls.humanoid_scene(
-            cfg, objects=(FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M)),)
-        )
+        ball = FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M))
+        return cls.humanoid_scene(cfg, objects=(ball,), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""

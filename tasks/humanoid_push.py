@@ -70,7 +70,7 @@ class HumanoidPush(SkillTask[HumanoidPushCfg]):
     def scene(cls, cfg: HumanoidPushCfg) -> Scene:
         """A humanoid, a box, and a marker at the goal."""
         box = FreeBody("box", Shape.box, HALF_SIZE_M, cfg.mass_kg, (3.0, 0.0, HALF_SIZE_M[2]), friction=cfg.friction)
-        return cls.humanoid_scene(cfg, objects=(box,), markers=("goal",))
+        return cls.humanoid_scene(cfg, objects=(box,), markers=("goal",), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""

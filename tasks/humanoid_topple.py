@@ -64,7 +64,7 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
         """A humanoid and a pillar."""
         x, y, z = HALF_SIZE_M
         pillar = FreeBody("pillar", Shape.box, HALF_SIZE_M, 8 * x * y * z * DENSITY, (3.0, 0.0, z))
-        return cls.humanoid_scene(cfg, objects=(pillar,))
+        return cls.humanoid_scene(cfg, objects=(pillar,), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
