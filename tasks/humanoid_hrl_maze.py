@@ -41,7 +41,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
         wall_height_m: height of the walls.
         goal_radius_m: distance at which the goal is reached.
         episode_steps: control steps; 0 for a limit that depends on the layout.
-        start_speed_mps: a faster body may not be able to avoid a wall.
+        start_speed_mps: largest speed of a start pose; with a higher one, a body may not be able to avoid a wall.
         guide: observe the next two cells on a shortest path and its length, too. Otherwise the policy must find the
             path from the local map or memorise it.
         reward: `progress`, metres along the shortest path since the last control step (with the default weight, 1 per
@@ -86,7 +86,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
                 f" task.cell_m={self.cell_m} goals are as near as {nearest_m:.2f} m; type"
                 f" task.goal_radius_m={0.4 * self.cell_m:g}"
             )
-        if self.layout not in (*layouts.DRAWN, layouts.RANDOM):
+        if self.layout not in (*layouts.DRAWN, layouts.RANDOM):  # a file, or its rows
             self.layout = layouts.drawing(self.layout)
         self._plan = None if self.is_random else layouts.plan(self.layout)
         super().__post_init__()
@@ -200,13 +200,14 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         """See `SkillTask.update`."""
         xy = self.sim.root_pos_w[:, :2]
         distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
-        # the distance jumps when a body is pushed across a wall's edge: no reward for that
+        # the distance jumps when a body is pushed across a wall's edge: limit the reward to that of the fastest motion
         fastest = MAX_SPEED_MPS * self.cfg.step_s
         self._progress = (self.distance_m - distance).clamp(-fastest, fastest)
         self.distance_m = distance
         self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
         self._last_xy = xy.clone()
-        # `observe` is called at the end of a high-level step, and must show an episode that ended earlier at its end
+        # `observe` is called at the end of a high-level step; of an episode that ended earlier in that step, it must
+        # show the last state
         self._view_pose = torch.where(self.ended.unsqueeze(1), self._view_pose, self.sim.qpos[:, :7])
         self._view_distance_m = torch.where(self.ended, self._view_distance_m, distance)
 

@@ -31,7 +31,7 @@ MAX_PARTS = 256  # of an observation; also layers of a network
 _DTYPES = (torch.float32, torch.float64)  # of weights
 UNITS = {"position": "rad", "torque": "N m"}  # of controls
 
-_NAMES_OF_VERSION_1 = (
+_NAMES_OF_VERSION_1 = (  # (old, new) parts of names, replaced one after the other
     ("discriminator.judge.", "discriminator.head."), ("discriminator.guess.", "discriminator.encoder."),
     ("space.places", "space.prototypes"), ("space.", "embedding."),
 )  # fmt: skip

@@ -23,7 +23,8 @@ from isaachrl.run.storage.folder import RunFolder
 from isaachrl.run.storage.metrics import MetricsFile
 from isaachrl.schema import state_mismatch
 
-# intervals double up to SAVE_EVERY_S: a crash after the first save loses little more than half of a short training
+# the interval between saves doubles from FIRST_SAVE_S up to SAVE_EVERY_S: while it still doubles, a crash loses little
+# more than half of the training so far
 FIRST_SAVE_S, SAVE_EVERY_S = 5.0, 300.0
 DRAW_EVERY_S = 60.0
 SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # maximum shares of the time for `last.pt` and for the report
@@ -199,7 +200,7 @@ class TrainLoop:
         save_checkpoint(self._checkpoint(learner_state=weights, env_state={}), folder / f"{iteration:08d}.pt")
         found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
         kept = [path for path in found if int(path.stem) <= iteration]
-        # a run that was resumed from an earlier checkpoint has left files of later iterations
+        # files of later iterations were left by the run before it was resumed from an earlier checkpoint: delete them
         for path in (*found[len(kept) :], *kept[:-NUMBERED_KEPT]):
             path.unlink(missing_ok=True)
 
