@@ -73,8 +73,8 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
 
     def new_target(self, mask: Tensor) -> None:
         """Put up a pillar."""
-        n, (low, high) = self.sim.num_envs, self.cfg.distance_m
-        distance = draws.uniform(n, low, high, self.generator).unsqueeze(1)
+        n = self.sim.num_envs
+        distance = draws.uniform(n, self.cfg.distance_m, self.generator).unsqueeze(1)
         place_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
         pos_w = torch.nn.functional.pad(place_w, (0, 1), value=HALF_SIZE_M[2]).unsqueeze(1)
         still = torch.zeros_like(pos_w)
