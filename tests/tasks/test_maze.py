@@ -116,8 +116,9 @@ def test_the_way_points_of_the_u_by_hand():
     xy = torch.tensor(
         [[-2.5, -2.5], [1.0, -2.4], [2.0, 0.3], [-2.4, 2.0]]
     )  # two steps before the corner, one, none, there
-    points = maze.way_points_m(bank, torch.zeros(4, dtype=torch.long), torch.full((4,), 3 * 5 + 1), xy, 2)
-    expected = [[[0, -1], [1, -1]], [[1, -1], [1, 0]], [[1, 1], [0, 1]], [[-1, 1], [-1, 1]]]
+    goal_m = torch.tensor([-2.0, 2.75]).expand(4, 2)  # beside the middle of its cell
+    points = maze.way_points_m(bank, torch.zeros(4, dtype=torch.long), torch.full((4,), 3 * 5 + 1), goal_m, xy, 2)
+    expected = [[[0, -1], [1, -1]], [[1, -1], [1, 0]], [[1, 1], [0, 1]], [[-0.8, 1.1], [-0.8, 1.1]]]
     assert_close(points, 2.5 * torch.tensor(expected, dtype=torch.float))
 
 
@@ -279,7 +280,7 @@ def put(env, xy_w, yaw=None):
     """Stand the humanoids at `xy_w (N, 2)`."""
     task, n = env.task, env.num_envs
     rows, yaw = torch.zeros(n, dtype=torch.long), torch.zeros(n) if yaw is None else yaw
-    env.sim.reset(torch.ones(n, dtype=torch.bool), *task.starts.placed(rows, xy_w, yaw))
+    env.sim.reset(torch.ones(n, dtype=torch.bool), *task._starts.placed(rows, xy_w, yaw))
     task.after_physics()
 
 
@@ -442,7 +443,7 @@ def test_after_a_reset_the_new_target_is_shown():
 def test_turning_the_body_turns_what_it_sees():
     env = make(1, layout="corridor")
     env.task.goal_w.copy_(torch.tensor([[7.5, 0.0]]))
-    put(env, torch.zeros(1, 2), numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
+    put(env, torch.zeros(1, 2), numbers(0.5 * math.pi) - rotations.heading(env.task._starts.qpos[:1, 3:7]))
     direction = env.observe()["task"][0, :2]
     assert_close(direction, numbers(0.0, -1.0), rtol=0, atol=1e-5)  # facing +y, the goal at +x is on the right
 
@@ -451,8 +452,9 @@ def test_the_guide_shows_the_way_as_the_body_sees_it():
     env = make(2, layout="umaze", guide=True)
     assert env.task.obs_sizes["task"] == make(1).task.obs_sizes["task"] + 5
     env.task.goal.fill_(3 * 5 + 1)
+    env.task.goal_w.copy_(torch.tensor([-2.5, 2.5]).expand(2, 2))
     at = torch.tensor([[-2.5, -2.5], [2.5, 0.0]])
-    put(env, at, numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
+    put(env, at, numbers(0.5 * math.pi) - rotations.heading(env.task._starts.qpos[:1, 3:7]))
     env.task.after_physics()
     guide = env.observe()["task"][:, -5:]
     # facing +y: what lies at +x is on the right, so its second coordinate is negative
@@ -475,7 +477,7 @@ def test_the_length_of_an_episode_follows_the_layout_or_the_user():
     [
         {"layout": "random", "size": 4},
         {"cell_m": 0.5},
-        {"goal_radius_m": 0.0},
+        {"goal_radius_m": -1.0},
         {"goal_radius_m": 3.2},
         {"layout": "spiral"},
     ],
