@@ -217,7 +217,7 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         cfg, own = self.cfg, self.cfg.geometry
         walls, begin, end = cfg.mazes(generator)
         self.bank = maze.make_bank(walls, begin, end, own.cell_m, layouts.MIN_STEPS_TO_GOAL, device)
-        routes = torch.tensor(own.routes, dtype=torch.long, device=device).view(len(own.routes), -1, 2)
+        routes = torch.tensor(own.routes or [[(0, 0)]], device=device)
         self._routes = routes[..., 0] * walls.shape[2] + routes[..., 1]
         free = ~self.bank.walls[0].flatten()
         self._free_number = torch.where(free, free.cumsum(0) - 1, -1)
@@ -301,13 +301,13 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         """See `SkillTask.retarget`: a checkpoint that was passed is followed by the next one."""
         if not self._has_checkpoints:
             return
-        passed = self._arrived() & ~self._is_last()
+        passed = self._arrived() & ~self._is_last() & ~self.ended
         self.stage = self.stage + passed
         goal = self._routes[self.route, self.stage + 1]
         self._aim(passed, goal, maze.cell_centre_m(self.bank, goal))
         way = torch.where(passed, self._way_left_m(), self.distance_m)
         self._shortest = self._shortest + torch.where(passed, way, 0.0)
-        self._view_distance_m = torch.where(passed & ~self.ended, way, self._view_distance_m)
+        self._view_distance_m = torch.where(passed, way, self._view_distance_m)
         self.distance_m = way
 
     def _arrived(self) -> Tensor:
