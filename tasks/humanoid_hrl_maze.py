@@ -377,7 +377,7 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         """The cells of `xy (N, 2)` and of the goal, as `task_layout` describes them.
 
         The way to a goal in the heading frame is, for one pair of cells, linear in the heading's cosine and sine;
-        with their products a small network learns it from a third of the samples.
+        with their products a small network learns it from half of the samples.
         """
         number = self._free_number[torch.stack((maze.cell_of(self.bank, xy), self.goal), dim=1)]
         here = number[:, :, None, None] == self._free_cells
