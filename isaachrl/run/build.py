@@ -98,8 +98,8 @@ def other_skill(checkpoint: Checkpoint, env: Env, task_cfg: Any) -> str:
     trained_on = checkpoint.config["task"].get("skill")
     return (
         f"the policy was trained on another skill than task.skill={task_cfg.skill}, so its commands mean other things"
-        f" there: digest {checkpoint.skill[:8]} of what was then {brief(trained_on)}, now {present[:8]}; type skill=FILE"
-        f" with the skill it was trained on, or train it for this one: task={checkpoint.task} checkpoint=… run_dir=NEW"
+        f" there: digest {checkpoint.skill[:8]} of what was then {brief(trained_on)}, now {present[:8]}; type"
+        f" skill=FILE with the skill it was trained on, or train it for this one: task={checkpoint.task} checkpoint=…"
     )
 
 

@@ -1,7 +1,7 @@
 """The command `mode=export`: networks as TorchScript and ONNX, each with a contract as JSON.
 
-It also writes `weights.pt`, a small checkpoint of the policy alone: to play, evaluate and export, and to start trainings
-from, in which PPO's critic is new.
+It also writes `weights.pt`, a small checkpoint of the policy alone: to play, evaluate and export, and to start
+trainings from, in which PPO's critic is new.
 """
 
 import importlib.util
@@ -64,7 +64,7 @@ def export(settings: Settings) -> dict[str, Any]:
 
 
 def weights_checkpoint(settings: Settings, learner: Learner) -> Checkpoint:
-    """A checkpoint with only the policy: no critic of PPO, optimisers, environment, random state or keys of the call."""
+    """A checkpoint with only the policy: no critic of PPO, optimisers, environment, random state, keys of the call."""
     assert settings.loaded is not None
     return replace(
         settings.loaded,

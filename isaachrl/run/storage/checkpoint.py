@@ -33,7 +33,7 @@ class Checkpoint:
         wall_s: seconds of training so far.
         random_state: of the global generators, see `random_state`.
         others: learner_state, env_state and random_state of each further rank of a distributed training.
-        skill: `Skill.digest` of the skill that the policy commands; empty without one, and in files of earlier versions.
+        skill: `Skill.digest` of the skill that the policy commands; empty without one, or in files of earlier versions.
 
     Raises:
         CheckpointError: a field has another type, or is out of range.
