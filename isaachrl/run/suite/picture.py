@@ -59,6 +59,7 @@ def _curves(axes: Axes, values: dict[str, Any], out: Path) -> None:
         axes.axhline(values["random"]["score"], color=COLOURS[2], linestyle=":", linewidth=1.2, label="random commands")
     for (method, score), style in zip(values["published"].items(), PUBLISHED, strict=False):
         axes.axhline(score, color=GREY, linestyle=style, linewidth=1.0, label=method)
+    axes.set_xlim(left=0.0)
     axes.set_ylim(0.0, values["max_score"])
     axes.set_ylabel("score", fontsize=8)
     axes.tick_params(labelsize=8)
