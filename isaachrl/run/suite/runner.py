@@ -88,7 +88,7 @@ class TrainPy:
                 process.send_signal(signal.SIGTERM)
 
 
-def run(plan: Plan, call: Call, publish: Callable[[], None]) -> dict[str, str]:
+def run(plan: Plan, call: Call, publish: Callable[[], object]) -> dict[str, str]:
     """Do everything that is missing.
 
     Args:
