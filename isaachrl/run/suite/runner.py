@@ -74,6 +74,8 @@ class TrainPy:
             output, _ = process.communicate()
         with self._lock:
             self._running.discard(process)
+        if process.returncode and self._stopped:
+            raise IsaacHRLError("it was stopped; the same command continues it")
         if process.returncode:
             *_, last = ["", *(folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()]
             said = f"{brief(last, 500)}; see {folder / LOG}"
