@@ -1,6 +1,7 @@
 """A skill: a frozen low-level controller in a self-contained file."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
@@ -269,6 +270,13 @@ class Skill(nn.Module):
     def controller_module(self) -> nn.Module:
         """A module `(proprioception, latent) -> controls`, with normaliser and action map, for export."""
         return _ExportModule(self)
+
+    def digest(self) -> str:
+        """SHA-256 of what the controller computes: actor, normaliser and action map; equal for copies of a skill."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.controller_module().state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def controller_contract(self) -> dict[str, Any]:
         """The skill's contract with a sentence on the use of `controller_module`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from isaachrl.errors import DivergenceError, ProcessError
+from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Learner
 from isaachrl.run.loop.guard import Guard
@@ -64,6 +65,7 @@ class TrainLoop:
     ) -> None:
         self.learner, self.folder, self.identity = learner, folder, identity
         self.wall_s = 0.0
+        self._skill = skill_digest(learner.env)
         self._clock = clock
         self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
         if save_every_s is not None:
@@ -229,6 +231,7 @@ class TrainLoop:
             iteration=self.learner.iteration,
             samples=self.learner.samples,
             wall_s=self.wall_s,
+            skill=self._skill,
             **state,
         )
 
