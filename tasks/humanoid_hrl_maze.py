@@ -1,6 +1,7 @@
 """HumanoidHRLMaze: a high-level navigation task of a humanoid in a maze."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
@@ -298,10 +299,13 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         """`(N,)` bool: no checkpoint is left."""
         return self.stage >= self._routes.shape[1] - 2
 
-    def retarget(self) -> None:
-        """See `SkillTask.retarget`: a checkpoint that was passed is followed by the next one."""
-        if not self._has_checkpoints:
-            return
+    def after_reward(self, terms: Mapping[str, Tensor]) -> None:
+        """See `Task.after_reward`; a checkpoint that was passed is followed by the next one."""
+        super().after_reward(terms)
+        if self._has_checkpoints:
+            self._next_checkpoint()
+
+    def _next_checkpoint(self) -> None:
         passed = self._arrived() & ~self._is_last() & ~self.ended
         self.stage = self.stage + passed
         goal = self._routes[self.route, self.stage + 1]

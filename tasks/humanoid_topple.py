@@ -30,6 +30,8 @@ class HumanoidToppleCfg(SkillTaskCfg):
             towards the pillar, 0 when moving away. Both are 1 while the pillar is down. `fall`: 1 on a fall.
     """
 
+    SPANS = ("distance_m",)
+
     distance_m: list[float] = bounded([1.5, 6.0], 0.8, 100.0, min_entries=2)
     speed_mps: float = bounded(1.0, 0.0, 10.0)
     rest_s: float = bounded(1.0, 0.0, 1000.0)

@@ -52,8 +52,7 @@ class Episodes:
     def summary(self) -> Values:
         """Means over all episodes; the mean of a metric leaves nan out.
 
-        Metrics named `…_per_minute` are weighted by the length of the episode, so that the mean is the number of events
-        over all the time.
+        Metrics named `…_per_minute` are weighted by the steps of the episode, so that their mean is that of all time.
         """
         values: Values = {
             "episodes": self.returns.numel(),

@@ -189,7 +189,7 @@ def test_thrown_balls_hit_a_body_that_does_not_move():
     for _ in range(60):  # two seconds; a ball needs at most 1.7
         hit = torch.maximum(hit, env.advance(still(env)).metrics["hit_rate"])
     assert hit.mean() > 0.85, "aimed at the torso; the body has begun to fall over when slow balls arrive"
-    assert torch.equal(env.task.hit(), env.sim.object_touched.any(-1))
+    assert torch.equal(env.task.hit, env.sim.object_touched.any(-1))
 
 
 def test_throws_lead_a_moving_body_and_take_turns():
@@ -251,6 +251,10 @@ def test_dribble_rewards_by_hand():
         ("Location", {"hold_s": [5.0, 1.0]}, "task.hold_s"),
         ("Location", {"distance_m": -1.0}, "task.distance_m"),
         ("Steering", {"speed_mps": [2.0, 1.0]}, r"type task.speed_mps=\[1,2\]"),
+        ("Steering", {"speed_mps": [1.0, 2.0, 3.0]}, "expected two numbers"),
+        ("Push", {"reached_m": 5.0}, "type task.reached_m=0.375"),
+        ("Topple", {"hold_s": [1.0, 2.0]}, "leave it out"),
+        ("Trajectory", {"episode_steps": 100_000}, "type task.episode_steps=18000"),
         ("Dodge", {"distance_m": [9.0, 8.0]}, r"type task.distance_m=\[8,9\]"),
     ],
 )
