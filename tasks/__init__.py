@@ -8,6 +8,7 @@ from tasks.four_rooms import FourRoomsCfg, four_rooms
 from tasks.humanoid_amp import HumanoidAMP, HumanoidAMPCfg
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from tasks.humanoid_location import HumanoidLocation, HumanoidLocationCfg
+from tasks.humanoid_program import HumanoidProgram, HumanoidProgramCfg
 from tasks.humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
 from tasks.humanoid_trajectory import HumanoidTrajectory, HumanoidTrajectoryCfg
 from tasks.ship_steering import ShipSteering, ShipSteeringCfg
@@ -30,6 +31,7 @@ register("HumanoidHRLMaze", HumanoidHRLMazeCfg, hierarchical(HumanoidHRLMaze))
 register("HumanoidLocation", HumanoidLocationCfg, hierarchical(HumanoidLocation))
 register("HumanoidSteering", HumanoidSteeringCfg, hierarchical(HumanoidSteering))
 register("HumanoidTrajectory", HumanoidTrajectoryCfg, hierarchical(HumanoidTrajectory))
+register("HumanoidProgram", HumanoidProgramCfg, hierarchical(HumanoidProgram))
 register("AntMaze", AntCourseCfg, task_env(AntCourse), course="maze")
 register("AntPush", AntCourseCfg, task_env(AntCourse), course="push")
 register("AntFall", AntCourseCfg, task_env(AntCourse), course="fall")

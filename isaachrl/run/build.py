@@ -13,7 +13,7 @@ from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.config.run_cfg import Mode, PolicyKind
 from isaachrl.run.config.settings import Settings
-from isaachrl.run.rollout import RandomPolicy
+from isaachrl.run.rollout import ProgramPolicy, RandomPolicy
 from isaachrl.run.storage.checkpoint import Checkpoint
 from isaachrl.run.world_bytes import require_room
 
@@ -56,16 +56,17 @@ def build_learner(settings: Settings, env: Env) -> Learner:
 
 
 def build_policy(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Learner | None]:
-    """An environment, the policy of `policy=`, and its learner; None for the random policy.
+    """An environment, the policy of `policy=`, and its learner; None for a policy that is not trained.
 
     Raises:
-        ConfigError: a trained policy without a checkpoint.
+        ConfigError: a trained policy without a checkpoint, or `policy=program` for a task without a table.
         CheckpointError: its weights do not fit the configuration.
     """
     check_room(settings, num_envs)
-    if settings.run.policy is PolicyKind.random:
+    if settings.run.policy is not PolicyKind.trained:
         env = build_env(settings, num_envs, seed)
-        return env, RandomPolicy(env, seed), None
+        is_random = settings.run.policy is PolicyKind.random
+        return env, RandomPolicy(env, seed) if is_random else ProgramPolicy(env), None
     learner = trained_learner(settings, num_envs, seed)
     return learner.env, learner.policy(), learner
 

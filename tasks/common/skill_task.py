@@ -13,6 +13,7 @@ from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.build import NO_SKILL
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.hierarchy.options import SwitchCfg
 from isaachrl.hierarchy.rescue import STAND_S, track_fall
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
@@ -40,6 +41,8 @@ class SkillTaskCfg(TaskCfg):
         rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
             has been upright for half a second. With `none` a fall ends the episode.
         rise_s: with a rescue, the time limit for getting up.
+        options: controllers by name, among which actions choose instead of setting latents, see `read_options`.
+        switch: how to switch between options.
     """
 
     episode_steps: int = bounded(600, 0, 10_000_000)
@@ -52,6 +55,8 @@ class SkillTaskCfg(TaskCfg):
     min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
     rescue: str = NO_SKILL
     rise_s: float = bounded(6.0, 0.0, 3600.0)
+    options: dict[str, str] = field(default_factory=dict)
+    switch: SwitchCfg = field(default_factory=SwitchCfg)
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""

@@ -1,0 +1,182 @@
+"""HumanoidProgram: an errand as a table: which option acts, and until what; a state machine runs trained parts."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import yaml
+from torch import Tensor
+
+from isaachrl import config
+from isaachrl.config import bounded
+from isaachrl.envs import Obs
+from isaachrl.errors import ConfigError, brief
+from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.hierarchy.state_machine import MachineState, StateMachine
+from isaachrl.sim import Scene, Sim
+from tasks.common.frames import heading_frame
+from tasks.common.skill_task import SkillTask, SkillTaskCfg
+from tasks.humanoid_location import LOCATION_LAYOUT, location_observation
+
+LOCATION = "HumanoidLocation"  # the observation group that its policies read
+KNOWN_OPTIONS = {"rise": "assets/skills/rising.pt", "goto": "assets/policies/HumanoidLocation.pt"}
+FSM = [{"do": "walk", "for_s": 4}, {"do": "tight_left", "for_s": 3}, {"do": "walk_slow", "for_s": 3}]
+ALWAYS = [{"when": "fallen", "do": "rise", "until": "upright"}]
+MAX_FILE_BYTES = 100_000
+
+
+@dataclass
+class HumanoidProgramCfg(SkillTaskCfg):
+    """Configuration of HumanoidProgram; see `SkillTaskCfg` for the shared part.
+
+    Args:
+        fsm, always: the table and its rules, see `StateMachine`. Conditions: `near` (the target), `fallen`, and
+            `upright` (not fallen, or for half a second again).
+        options: what stands for a `do`; one that is not listed is `rise` (the shipped skill), `goto` (the shipped
+            policy of HumanoidLocation) or a motion of `skill`. Those that the table does not use are dropped.
+        program: a YAML file with `fsm`, and `always` and `options` if they differ from the defaults; it is replaced by
+            its content. Options that are typed, too, have precedence.
+        near_m: distance from the target that counts as near.
+        rise_s: time limit for getting up, if a rule has `when: fallen`; else a fall ends the episode.
+        reward: `entry`, 1 for each entry that is done; `fall`, 1 on each fall.
+    """
+
+    CONDITIONS: ClassVar[tuple[str, ...]] = ("near", "fallen", "upright")
+
+    fsm: list[dict[str, Any]] = field(default_factory=lambda: [dict(entry) for entry in FSM])
+    always: list[dict[str, Any]] = field(default_factory=lambda: [dict(rule) for rule in ALWAYS])
+    program: str = ""
+    near_m: float = bounded(0.7, 0.01, 10.0)
+    episode_steps: int = 1800
+    hierarchy: HierarchyCfg = field(default_factory=lambda: HierarchyCfg(1, 1.0, 0.0))
+    reward: dict[str, float] = bounded({"entry": 1.0, "fall": 0.0}, -1e6, 1e6)
+
+    def __post_init__(self) -> None:
+        """Read the file, and check the table."""
+        super().__post_init__()
+        given = KNOWN_OPTIONS
+        if self.program:
+            if self.fsm != FSM:
+                raise ConfigError(f"task.program={self.program} and task.fsm are both given; leave one of them out")
+            file = _read(self.program)
+            self.fsm, self.always, given, self.program = file.fsm, file.always, given | file.options, ""
+        given = given | self.options
+        self.options = {name: given.get(name, name) for name in self.machine(torch.device("cpu")).options}
+
+    def machine(self, device: torch.device) -> StateMachine:
+        """The state machine of the table.
+
+        Raises:
+            ConfigError: the table is not valid.
+        """
+        return StateMachine(self.fsm, self.always, self.CONDITIONS, self.step_s, device)
+
+
+class HumanoidProgram(SkillTask[HumanoidProgramCfg]):
+    """Go through the entries of a table; `policy=program` always chooses the option that the table asks for.
+
+    A subclass adds conditions in `conditions` and `CONDITIONS`, and things to the scene.
+
+    Attributes:
+        entry, rule, steps: `(N,)`, see `MachineState`.
+    """
+
+    STATE = (*SkillTask.STATE, "entry", "rule", "steps", "_entry_done", "_done_s")
+
+    def __init__(self, cfg: HumanoidProgramCfg, sim: Sim, generator: torch.Generator) -> None:
+        self.machine = cfg.machine(sim.device)
+        asked = ("asked", len(self.machine.options), f"1 for the option that is asked for: {self.machine.options}")
+        super().__init__(cfg, sim, generator, [asked])
+        self.obs_layout[LOCATION] = LOCATION_LAYOUT
+        self.obs_sizes[LOCATION] = sum(size for _, size, _ in LOCATION_LAYOUT)
+        self.policy_groups = ("proprioception", LOCATION, "task")
+        if any(rule["when"] == "fallen" for rule in cfg.always):
+            self._has_rescue, self._max_fallen_steps = True, round(cfg.rise_s / cfg.step_s)
+        self.entry, self.rule, self.steps = self.machine.start(sim.num_envs)
+        self._entry_done, self._done_s = torch.zeros_like(self.fallen), torch.zeros_like(self.score)
+
+    @classmethod
+    def scene(cls, cfg: HumanoidProgramCfg) -> Scene:
+        """A humanoid, and a marker at the target."""
+        return cls.humanoid_scene(cfg, markers=("target",))
+
+    def conditions(self) -> dict[str, Tensor]:
+        """The conditions of a table by name, each `(N,)` bool."""
+        near = (self._target_w() - self.sim.root_pos_w[:, :2]).norm(dim=-1) < self.cfg.near_m
+        return {"near": near, "fallen": self.fallen, "upright": ~self.fallen}
+
+    def _state(self) -> MachineState:
+        return MachineState(self.entry, self.rule, self.steps)
+
+    def _target_w(self) -> Tensor:
+        return self.machine.target_w(self._state())
+
+    def begin(self, mask: Tensor) -> None:
+        """See `SkillTask.begin`."""
+        for name in ("entry", "rule", "steps", "_entry_done", "_done_s"):
+            setattr(self, name, getattr(self, name).masked_fill(mask, 0))
+        self._show_target(mask)
+
+    def update(self) -> None:
+        """See `SkillTask.update`: a step of the state machine."""
+        before = self.entry
+        self._done_s = self._done_s + self.cfg.step_s * ~self._is_done()
+        self.entry, self.rule, self.steps = self.machine.step(self._state(), self.conditions())
+        self._entry_done = self.entry > before
+        self._show_target(self._entry_done)
+
+    def _show_target(self, mask: Tensor) -> None:
+        self.sim.move_mocap(mask, torch.nn.functional.pad(self._target_w(), (0, 1), value=0.25).unsqueeze(1))
+
+    def _is_done(self) -> Tensor:
+        return self.entry >= self.machine.goal
+
+    def rewards(self) -> dict[str, Tensor]:
+        """See `SkillTask.rewards`."""
+        return {"entry": self._entry_done.float()}
+
+    def ended_by_task(self) -> Tensor:
+        """All entries are done."""
+        return self.entry >= len(self.cfg.fsm)
+
+    def observe_body(self) -> Obs:
+        """What options read: `SkillTask.observe_body`, and the target for a policy of HumanoidLocation."""
+        return super().observe_body() | {LOCATION: location_observation(heading_frame(self.sim), self._target_w())}
+
+    def observe_task(self) -> Tensor:
+        """See `SkillTask.observe_task`."""
+        return torch.nn.functional.one_hot(self.machine.option(self._state()), len(self.machine.options)).float()
+
+    def task_metrics(self) -> dict[str, Tensor]:
+        """Success (0 or 1: all entries done), number of entries done, and seconds to success, else NaN."""
+        done = self._is_done() & ~self.sim.diverged
+        time_s = torch.where(done, self._done_s, torch.nan)
+        return {"success_rate": done.float(), "entries_done": self.entry.float(), "time_s": time_s}
+
+
+@dataclass
+class _File:
+    """Content of a file of `task.program`."""
+
+    fsm: list[dict[str, Any]] = field(default_factory=list)
+    always: list[dict[str, Any]] = field(default_factory=lambda: [dict(rule) for rule in ALWAYS])
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def _read(program: str) -> _File:
+    """The content of a file of `task.program`.
+
+    Raises:
+        ConfigError: it cannot be read, or has other keys or types.
+    """
+    try:
+        with Path(os.path.expanduser(program)).open(encoding="utf-8") as file:
+            text = file.read(MAX_FILE_BYTES)
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise ValueError("it holds aliases (*name); write them out")
+        content = yaml.safe_load(text)
+    except Exception as error:  # a file can be wrong in any way
+        raise ConfigError(f"task.program={program} cannot be read as YAML: {brief(error)}") from error
+    return config.build(_File, content, f"task.program={program}")
