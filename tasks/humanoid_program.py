@@ -95,6 +95,7 @@ class HumanoidProgram(SkillTask[HumanoidProgramCfg]):
         if any(rule["when"] == "fallen" for rule in cfg.always):
             self._has_rescue, self._max_fallen_steps = True, round(cfg.rise_s / cfg.step_s)
         self.entry, self.rule, self.steps = self.machine.start(sim.num_envs)
+        self._choices = torch.eye(len(self.machine.options), device=sim.device)
         self._entry_done, self._done_s = torch.zeros_like(self.fallen), torch.zeros_like(self.score)
 
     @classmethod
@@ -147,7 +148,7 @@ class HumanoidProgram(SkillTask[HumanoidProgramCfg]):
 
     def observe_task(self) -> Tensor:
         """See `SkillTask.observe_task`."""
-        return torch.nn.functional.one_hot(self.machine.option(self._state()), len(self.machine.options)).float()
+        return self._choices[self.machine.option(self._state())]
 
     def task_metrics(self) -> dict[str, Tensor]:
         """Success (0 or 1: all entries done), number of entries done, and seconds to success, else NaN."""

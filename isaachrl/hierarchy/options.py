@@ -91,6 +91,7 @@ class OptionController:
         latents = [functional.pad(option.latent, (0, width - len(option.latent))) for option in self._options]
         self._latents = torch.stack(latents)
         device = self._latents.device
+        self._choices = torch.eye(len(options), device=device)  # `functional.one_hot` waits for the device
         self._skill_of = torch.tensor([self._skills.index(option.skill) for option in self._options], device=device)
         actions = len(self._skills[0].contract.dof_names)
         self.active, self.age = torch.zeros(2, num_envs, dtype=torch.long, device=device).unbind()
@@ -99,7 +100,7 @@ class OptionController:
 
     def project(self, action: Tensor, /) -> Tensor:
         """The choice: 1 for the option with the largest number in `action (N, M)`, 0 for the others."""
-        return functional.one_hot(action.argmax(-1), self.latent_size).to(action.dtype)
+        return self._choices[action.argmax(-1)]
 
     @torch.no_grad()
     def act(self, inputs: Tensor, choice: Tensor, /) -> Tensor:

@@ -9,7 +9,14 @@ from isaachrl.envs import registry
 from tests.tiny_skill import make_tiny_skill
 
 # what makes every observation vary within few short episodes
-OVERRIDES = {"HumanoidHRLMaze": {"layout": "random"}}
+OVERRIDES = {
+    "HumanoidHRLMaze": {"layout": "random"},
+    "HumanoidProgram": {
+        "fsm": [{"do": "walk", "for_s": 0.1}, {"do": "jog", "for_s": 0.2}, {"do": "rise", "for_s": 0.2}],
+        "always": [],
+        "options": {name: f"assets/skills/humanoid.pt:{name}" for name in ("walk", "jog")},
+    },
+}
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ CONSTANT = {
     "HumanoidAMP": {"proprioception": 1, "style": 2 * 9},
     "HumanoidRise": {"style": 2 * 9},
     "HumanoidHRLMaze": {"proprioception": 1, "style": 2 * 9},
+    "HumanoidProgram": {"proprioception": 1},
 }
 
 
