@@ -5,16 +5,21 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import tasks  # noqa: F401 - importing them registers them; the library itself knows no task
+from isaachrl.envs import registry
 from isaachrl.run import dispatch, process
 from isaachrl.run.config import cli
 
 CFG = Path(__file__).resolve().parent / "cfg"
+
+for name in registry.names():  # what `task=` can select; files in cfg/task/ may add variants
+    ConfigStore.instance().store(name, {"name": name}, group="task")
 
 
 def run(cfg: DictConfig) -> None:

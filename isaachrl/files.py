@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isaachrl.errors import WriteError
 
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")  # names of mkstemp with the prefix and suffix below
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.[a-z0-9_]{8}\.tmp")  # of `_replace`; the number is of the process
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
@@ -28,15 +28,16 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that were killed inside `write_atomically`.
 
-    No other process may be writing into the folder.
+    Without `/proc`, and across machines, live processes are not known: these must not write into the folder meanwhile.
     """
     for path in folder.glob(".*.tmp"):
-        if _TEMPORARY.fullmatch(path.name):
+        name = _TEMPORARY.fullmatch(path.name)
+        if name and not Path("/proc", name[1]).exists():
             path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes | memoryview) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

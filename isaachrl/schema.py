@@ -92,13 +92,15 @@ def is_plain(value: Any) -> bool:
     return True
 
 
-def state_mismatch(own: Any, stored: Any, place: str = "the state") -> str:
+def state_mismatch(own: Any, stored: Any, place: str = "the state", same_keys: bool = False) -> str:
     """Where a stored state has another type or shape than an object's own state, as a message; empty if it fits.
 
-    Keys that only one of them has are left to the object's `load_state_dict`. A tensor with no rows, such as an empty
-    replay buffer, accepts any number of rows.
+    Unless `same_keys`, keys that only one of them has are left to the object's `load_state_dict`. A tensor with no
+    rows, such as an empty replay buffer, accepts any number of rows.
     """
     if isinstance(own, Mapping) and isinstance(stored, Mapping):
+        if same_keys and set(own) != set(stored):
+            return f"{place} has {', '.join(map(str, stored)) or 'no parts'}, expected {', '.join(map(str, own))}"
         pairs = [(f"{place}.{key}", own[key], stored[key]) for key in own if key in stored]
     elif isinstance(own, list | tuple) and isinstance(stored, list | tuple):
         pairs = [(f"{place}[{i}]", *pair) for i, pair in enumerate(zip(own, stored, strict=False))]
@@ -106,7 +108,7 @@ def state_mismatch(own: Any, stored: Any, place: str = "the state") -> str:
         return (
             "" if own is None or _compatible(own, stored) else f"{place} is {_layout(stored)}, expected {_layout(own)}"
         )
-    return next(filter(None, (state_mismatch(a, b, at) for at, a, b in pairs)), "")
+    return next(filter(None, (state_mismatch(a, b, at, same_keys) for at, a, b in pairs)), "")
 
 
 def _compatible(own: Any, stored: Any) -> bool:

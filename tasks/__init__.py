@@ -6,10 +6,14 @@ from tasks.ant_course import AntCourse, AntCourseCfg
 from tasks.ant_gather import AntGather, AntGatherCfg
 from tasks.four_rooms import FourRoomsCfg, four_rooms
 from tasks.humanoid_amp import HumanoidAMP, HumanoidAMPCfg
+from tasks.humanoid_dodge import HumanoidDodge, HumanoidDodgeCfg
+from tasks.humanoid_dribble import HumanoidDribble, HumanoidDribbleCfg
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from tasks.humanoid_location import HumanoidLocation, HumanoidLocationCfg
 from tasks.humanoid_program import HumanoidProgram, HumanoidProgramCfg
+from tasks.humanoid_push import HumanoidPush, HumanoidPushCfg
 from tasks.humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
+from tasks.humanoid_topple import HumanoidTopple, HumanoidToppleCfg
 from tasks.humanoid_trajectory import HumanoidTrajectory, HumanoidTrajectoryCfg
 from tasks.ship_steering import ShipSteering, ShipSteeringCfg
 from tasks.taxi_fuel import TaxiFuelCfg, taxi_fuel
@@ -32,6 +36,10 @@ register("HumanoidLocation", HumanoidLocationCfg, hierarchical(HumanoidLocation)
 register("HumanoidSteering", HumanoidSteeringCfg, hierarchical(HumanoidSteering))
 register("HumanoidTrajectory", HumanoidTrajectoryCfg, hierarchical(HumanoidTrajectory))
 register("HumanoidProgram", HumanoidProgramCfg, hierarchical(HumanoidProgram))
+register("HumanoidDodge", HumanoidDodgeCfg, hierarchical(HumanoidDodge))
+register("HumanoidDribble", HumanoidDribbleCfg, hierarchical(HumanoidDribble))
+register("HumanoidPush", HumanoidPushCfg, hierarchical(HumanoidPush))
+register("HumanoidTopple", HumanoidToppleCfg, hierarchical(HumanoidTopple))
 register("AntMaze", AntCourseCfg, task_env(AntCourse), course="maze")
 register("AntPush", AntCourseCfg, task_env(AntCourse), course="push")
 register("AntFall", AntCourseCfg, task_env(AntCourse), course="fall")

@@ -76,7 +76,7 @@ class HumanoidAMPCfg(TaskCfg):
     motion: str = "locomotion"
     control: Control = Control.position
     style_frames: int = bounded(2, 0, 64)
-    min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
+    min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     fallen: FallenCfg = field(default_factory=FallenCfg)
     track_within_m: float = bounded(0.0, 0.0, 10.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
@@ -172,7 +172,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
-        head = self.sim.robot.body_index("head").to(ids.device)
+        head = self.sim.robot.body_index(humanoid.HEAD).to(ids.device)
         self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
             self._add_fallen_starts(state.body_pos_w)

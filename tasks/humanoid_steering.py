@@ -1,6 +1,6 @@
 """HumanoidSteering: move at a commanded velocity, which changes every few seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import torch
@@ -29,14 +29,13 @@ class HumanoidSteeringCfg(SkillTaskCfg):
 
     Args:
         speed_mps: lowest and highest commanded speed; uniform.
-        hold_s: shortest and longest time until the next command.
         facing: commanded facing direction. `any` needs a skill that walks sideways and backwards.
         reward: `velocity`, `exp(-e²/2)` of the difference from the commanded velocity in m/s, 0 when moving against it;
             `facing`, cosine of the angle to the commanded facing direction, at least 0; `fall`: 1 on a fall.
     """
 
     speed_mps: list[float] = bounded([0.5, 2.0], 0.0, 10.0, min_entries=2)
-    hold_s: list[float] = bounded([4.0, 7.0], 0.1, 1000.0, min_entries=2)
+    hold_s: list[float] = field(default_factory=lambda: [4.0, 7.0])
     facing: Facing = Facing.motion
     reward: dict[str, float] = bounded({"velocity": 0.7, "facing": 0.3, "fall": 0.0}, -1e6, 1e6)
 
@@ -54,46 +53,37 @@ class HumanoidSteering(SkillTask[HumanoidSteeringCfg]):
     Attributes:
         direction_w, facing_w: `(N, 2)` commanded directions of motion and of the heading, unit vectors.
         speed_mps: `(N,)` commanded speed.
-        steps_left: `(N,)` control steps until the next command.
     """
 
     SCORE = {"velocity": 0.7, "facing": 0.3}
-    STATE = (*SkillTask.STATE, "direction_w", "facing_w", "speed_mps", "steps_left")
+    STATE = (*SkillTask.STATE, "direction_w", "facing_w", "speed_mps")
 
     def __init__(self, cfg: HumanoidSteeringCfg, sim: Sim, generator: torch.Generator) -> None:
         layout = [("direction_h", 2, "unit vector, heading frame"), ("speed", 1, "m/s"), ("facing_h", 2, "unit vector")]
         super().__init__(cfg, sim, generator, layout)
         self.direction_w, self.facing_w = torch.zeros(2, sim.num_envs, 2, device=sim.device).unbind()
-        self.speed_mps, self.steps_left = torch.zeros(2, sim.num_envs, device=sim.device).unbind()
+        self.speed_mps = torch.zeros(sim.num_envs, device=sim.device)
 
     @classmethod
     def scene(cls, cfg: HumanoidSteeringCfg) -> Scene:
         """A humanoid, and a marker in the commanded direction, the further away the faster."""
         return cls.humanoid_scene(cfg, markers=("command",))
 
-    def begin(self, mask: Tensor) -> None:
-        """See `SkillTask.begin`."""
-        self._new_command(mask)
-
-    def retarget(self) -> None:
-        """See `SkillTask.retarget`."""
-        self.steps_left = self.steps_left - 1
-        self._new_command(self.steps_left <= 0)
-
-    def _new_command(self, mask: Tensor) -> None:
+    def new_target(self, mask: Tensor) -> None:
+        """See `SkillTask.new_target`."""
         n, cfg, wide = self.sim.num_envs, self.cfg, mask.unsqueeze(1)
-        direction_w = draws.direction(draws.angles(n, self.generator))
-        facing_w = direction_w
+        direction_w = facing_w = draws.direction(draws.angles(n, self.generator))
         if cfg.facing is Facing.any:
             facing_w = draws.direction(draws.angles(n, self.generator))
         speed = draws.uniform(n, cfg.speed_mps[0], cfg.speed_mps[1], self.generator)
-        held = draws.steps(n, (cfg.hold_s[0], cfg.hold_s[1]), cfg.step_s, self.generator)
         self.direction_w = torch.where(wide, direction_w, self.direction_w)
         self.facing_w = torch.where(wide, facing_w, self.facing_w)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)
-        self.steps_left = torch.where(mask, held, self.steps_left)
-        marker_w = self.sim.root_pos_w[:, :2] + MARKER_M * self.speed_mps.unsqueeze(1) * self.direction_w
-        self.sim.move_mocap(torch.ones_like(mask), torch.nn.functional.pad(marker_w, (0, 1), value=0.25).unsqueeze(1))
+
+    def update(self) -> None:
+        """Move the marker with the body."""
+        ahead_m = MARKER_M * self.speed_mps.unsqueeze(1) * self.direction_w
+        self.mark(torch.ones_like(self.fallen), (self.sim.root_pos_w[:, :2] + ahead_m).unsqueeze(1))
 
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""

@@ -102,16 +102,12 @@ class HumanoidTrajectory(SkillTask[HumanoidTrajectoryCfg]):
         self.start_w = torch.where(wide, self.sim.root_pos_w[:, :2], self.start_w)
         self.turn_w = torch.where(wide, ahead, self.turn_w)
         self.steps, self.error_m = self.steps.masked_fill(mask, 0.0), self.error_m.masked_fill(mask, 0.0)
-        self._move_markers()
 
     def update(self) -> None:
         """See `SkillTask.update`."""
         self.steps = self.steps + 1
         self.error_m = self.error_m + self._distance_m()
-
-    def retarget(self) -> None:
-        """See `SkillTask.retarget`."""
-        self._move_markers()
+        self.mark(torch.ones_like(self.fallen), self._points_w(self._ahead_s))
 
     def _points_w(self, ahead_s: Tensor) -> Tensor:
         """Points `(N, T, 2)` of the paths at `ahead_s (T,)` from now."""
@@ -123,10 +119,6 @@ class HumanoidTrajectory(SkillTask[HumanoidTrajectoryCfg]):
         cosine, sine = (part.unsqueeze(1) for part in self.turn_w.unbind(-1))
         x, y = points.unbind(-1)
         return self.start_w.unsqueeze(1) + torch.stack((cosine * x - sine * y, sine * x + cosine * y), dim=-1)
-
-    def _move_markers(self) -> None:
-        markers = torch.nn.functional.pad(self._points_w(self._ahead_s), (0, 1), value=0.08)
-        self.sim.move_mocap(torch.ones_like(self.fallen), markers)
 
     def _distance_m(self) -> Tensor:
         """`(N,)` distance from the path's present point."""

@@ -121,7 +121,7 @@ def test_strings_are_taken_as_they_are_written(monkeypatch, text):
     assert built.inner.name == text and built.open == {"a": [text, {"b": text}]}
 
 
-def test_what_looks_like_an_interpolation_is_no_number():
+def test_an_interpolation_is_not_a_number():
     with pytest.raises(ConfigError, match=r"^task.steps: Value '\$\{seed\}' of type 'str' could not be converted"):
         config.build(Outer, {"steps": "${seed}"}, "task")
 
@@ -160,7 +160,7 @@ def test_no_field_takes_a_number_that_is_not_finite(place, schema):
     ("name", "values", "message"),
     [
         ("HumanoidAMP", {"timestep_s": math.inf}, "task.timestep_s=inf"),
-        ("HumanoidAMP", {"timestep_s": 10.0}, "task.timestep_s=10.0: expected a number from 0 to 0.1"),
+        ("HumanoidAMP", {"timestep_s": 10.0}, "task.timestep_s=10.0: expected a number from 1e-12 to 0.1"),
         ("HumanoidAMP", {"style_frames": 1000}, "task.style_frames=1000"),
         ("HumanoidAMP", {"min_height_m": {"head": 5}}, "task.min_height_m.head=5.0"),
         ("HumanoidAMP", {"min_height_m": {"head": math.nan}}, "task.min_height_m.head=nan"),

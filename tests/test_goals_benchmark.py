@@ -30,7 +30,7 @@ def test_it_prints_one_line(goals, capsys):
     assert all(value > 0 for name, value in result.items() if name.endswith("_per_s"))
 
 
-def test_the_plain_loops_choose_as_ours_do(goals):
+def test_plain_loops_choose_the_same_goals_as_the_learner(goals):
     learner = goals.make_learner(goals.Options(batch=8, hidden=8), "float32")
     rows = torch.arange(6)
     chosen = []

@@ -37,7 +37,7 @@ def stored(monkeypatch, changes, sim="auto"):
 
 
 @pytest.mark.parametrize("key", ["skill", "start_motion", "rescue"])
-def test_what_a_checkpoint_says_of_its_task_is_taken_literally(monkeypatch, key):
+def test_strings_in_a_checkpoint_are_literal(monkeypatch, key):
     assert getattr(stored(monkeypatch, {key: LEAK}).task_cfg, key) == LEAK
 
 

@@ -34,7 +34,7 @@ def test_a_skill_file_is_a_policy_too():
     assert policy.act(env.observe()).shape == (2, env.action_size) == (2, 28)
 
 
-def test_what_cannot_be_loaded_is_refused(tmp_path):
+def test_unreadable_sources_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="there is no file"):
         isaachrl.load(tmp_path / "nothing")
     with pytest.raises(ConfigError, match=r"unknown key task.layuot; did you mean layout"):

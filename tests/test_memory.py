@@ -16,7 +16,7 @@ def test_some_memory_is_free_and_less_than_a_petabyte():
     assert 2**20 < memory.available_bytes(CPU) < 2**50
 
 
-def test_what_fits_is_let_through_and_both_numbers_are_said_of_what_does_not(monkeypatch):
+def test_require_memory_passes_or_names_needed_and_free_bytes(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 2 * memory.GIB)
     memory.require_memory(2 * memory.GIB, CPU, "a=1: a thing", "type a=0")
     with pytest.raises(ConfigError) as caught:

@@ -34,7 +34,7 @@ def test_a_line_through_the_two_ends(memory):
     assert memory.line([30, 10, 20], [4000, 2000, 5000], 9000.0) == (100.0, 1000.0, 80)
 
 
-def test_memory_says_bytes_and_how_many_fit(memory, monkeypatch, capsys):
+def test_memory_benchmark_reports_bytes_and_the_number_that_fits(memory, monkeypatch, capsys):
     held = {10: 2000, 30: 4000, 80: 9000}
     monkeypatch.setattr(memory, "in_own_process", lambda options, count: held.get(count))
     monkeypatch.setattr(memory, "capacity_bytes", lambda device: 18000)
@@ -57,13 +57,13 @@ def test_memory_of_real_worlds(memory):
     assert memory.capacity_bytes(memory.choose_device("cpu")) > few
 
 
-def test_memory_says_it_in_one_number(memory, capsys):
+def test_memory_benchmark_reports_one_number(memory, capsys):
     memory.main(["device=cpu", "only=2"])
     assert int(capsys.readouterr().out) > 0
 
 
 @pytest.mark.parametrize("word", ["sizes=10", "sizes=10,10", "sizes=ten,20", "share=0", "sises=1,2"])
-def test_memory_refuses_what_gives_no_line(memory, word):
+def test_memory_benchmark_refuses_invalid_arguments(memory, word):
     with pytest.raises(ConfigError):
         memory.main([word])
 

@@ -51,16 +51,16 @@ def test_values_that_do_not_fit(change, said):
     assert re.match(said, mismatch(Sample, GOOD | change))
 
 
-def test_what_is_missing_is_named():
+def test_missing_fields_are_named():
     assert mismatch(Sample, {"scale": 1.0}) == "name, count missing"
 
 
-def test_plain_data_is_told_from_all_else():
+def test_plain_data_is_recognised():
     assert is_plain({"task": {"name": "x", "list": [1, 2.5, None, True], "speeds": {1: 2.5}}})
     assert not any(is_plain(value) for value in ({(1,): 2}, {"x": torch.ones(1)}, [(1, 2)], {"x": object()}))
 
 
-def test_data_that_no_configuration_is_as_deep_or_as_long_as_are_not_gone_through():
+def test_plain_data_too_deep_or_too_long_is_refused():
     deep: list[Any] = []
     for _ in range(50):
         deep = [deep]
@@ -99,6 +99,6 @@ def test_a_state_of_the_same_layout_fits_with_any_number_of_rows_where_there_are
         ([], "the state is list, expected dict"),
     ],
 )
-def test_a_state_of_another_layout_is_told_with_its_place(stored, said):
+def test_a_state_of_another_layout_is_reported_with_its_path(stored, said):
     own = {"w": torch.zeros(2, 3), "replay": torch.zeros(0, 3), "deep": [{"n": 1}]}
     assert state_mismatch(own, stored).startswith(said)

@@ -66,7 +66,7 @@ def test_signals_are_explained(name):
     assert len(found) >= 2 and sorted(signal for signal in found - kinds if not explained(signal)) == []
 
 
-def test_what_the_physics_leaves_out_is_explained():
+def test_overflow_signals_are_explained():
     pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
     from isaachrl.sim.warp_sim import _OVERFLOWS
 

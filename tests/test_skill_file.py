@@ -50,7 +50,7 @@ def test_the_export_of_a_skill_file_says_what_it_was_made_of(launch, tmp_path):
     assert json.loads(path.read_text())["training"] == Skill.load(SKILL).contract.training != {}
 
 
-def test_nobody_trains_on_from_a_skill_file(launch):
+def test_a_skill_file_cannot_be_trained_further(launch):
     with pytest.raises(CheckpointError, match=r"is a skill file, without critic.*task=HumanoidHRLMaze skill="):
         launch(checkpoint=SKILL)
 

@@ -27,7 +27,7 @@ def benchmark():
     return module
 
 
-def test_the_plain_taxi_lives_in_our_world(benchmark):
+def test_the_plain_taxi_matches_the_tabular_task(benchmark):
     env = isaachrl.make("TaxiFuel", num_envs=300, device="cpu", seed=1)
     plain = [benchmark.PlainTaxi(0) for _ in range(300)]
     generator = torch.Generator().manual_seed(0)
@@ -50,7 +50,7 @@ def test_the_plain_taxi_lives_in_our_world(benchmark):
     assert {(-1.0, False), (-10.0, False), (-21.0, True)} <= outcomes
 
 
-def test_the_plain_ship_sails_as_ours(benchmark):
+def test_the_plain_ship_matches_the_task(benchmark):
     env = isaachrl.make("ShipSteering", num_envs=200, device="cpu", seed=1)
     plain = [benchmark.PlainShip(0) for _ in range(200)]
     for ship, state in zip(plain, env.state.tolist(), strict=True):
@@ -95,7 +95,7 @@ def test_plain_worlds_end_by_time_and_begin_anew(benchmark):
         assert world.steps == 0 and not np.array_equal(obs, info["terminal_obs"])
 
 
-def test_what_plain_worlds_say_of_an_end(benchmark):
+def test_plain_worlds_report_how_an_episode_ended(benchmark):
     taxi, ship = benchmark.PlainTaxi(0), benchmark.PlainShip(0)
     taxi.row, taxi.column, taxi.passenger, taxi.destination, taxi.fuel = 0, 4, 4, 1, 0
     _, reward, terminated, _, info = taxi.step(5)

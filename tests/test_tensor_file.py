@@ -41,7 +41,7 @@ def archive(path, entries, method=zipfile.ZIP_STORED):
             file.writestr(name, data)
 
 
-def test_what_was_written_is_read_by_this_project_and_by_others(path):
+def test_written_files_are_read_by_us_and_by_torch_load(path):
     for read in (read_tensors(path), torch.load(path, weights_only=True)):
         assert torch.equal(read["w"], CONTENT["w"]) and torch.equal(read["nested"]["scale"], torch.tensor(2.0))
         assert (read["n"], read["names"]) == (3, ["a", None])
@@ -58,7 +58,7 @@ def test_every_flipped_byte_is_noticed(path):
     read_tensors(path)
 
 
-def test_what_is_cut_repeated_moved_or_overwritten_is_noticed(path):
+def test_truncated_repeated_moved_or_overwritten_data_is_detected(path):
     whole, draw = path.read_bytes(), random.Random(0)
     for i in range(100):
         a, b = sorted(draw.sample(range(1, len(whole)), 2))
@@ -91,7 +91,7 @@ def test_files_of_earlier_versions_are_read_and_checked_by_their_own_sums(tmp_pa
     refused(path, "its content has changed since it was written")
 
 
-def test_what_would_unpack_to_more_than_its_size_is_not_unpacked(tmp_path, monkeypatch):
+def test_archives_larger_unpacked_than_packed_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("unpacked"))
     path = tmp_path / "bomb.pt"
     archive(path, {"archive/data.pkl": bytes(10**6), "archive/version": "3"}, zipfile.ZIP_DEFLATED)

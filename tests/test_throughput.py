@@ -65,7 +65,7 @@ def test_a_library_that_is_not_there_is_named(throughput, monkeypatch):
         throughput.main(["beside=gym"])
 
 
-def test_only_a_pretraining_has_a_loop(throughput):
+def test_loop_none_is_refused_for_a_task_on_a_skill(throughput):
     with pytest.raises(ConfigError):
         throughput.main(["task=HumanoidHRLMaze", "loop=none", "num_envs=2"])
 

@@ -13,7 +13,7 @@ DRY_ITERATIONS = 3
 POINTS = 12  # of the curve
 SIGNALS = {
     "length": "episode/length",
-    "fall_share": "episode/fall_share",
+    "fall_share": "episode/termination_rate",
     "speed_mps": "episode/forward_speed_mps",
     "accuracy_agent": "style/accuracy_agent",
     "accuracy_demo": "style/accuracy_demo",

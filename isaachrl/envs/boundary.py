@@ -10,6 +10,7 @@ from torch import Tensor
 
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.maths.seeds import LARGEST_SEED
+from isaachrl.schema import state_mismatch
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "name": ((str,), "the name of a task, such as 'HumanoidAMP'"),
@@ -92,31 +93,18 @@ def check_obs(obs: object, sizes: Mapping[str, int], needed: tuple[str, ...], ro
             raise ConfigError(f"{what} is not finite in environments {broken[:8]}; reset these, or fix the sensor")
 
 
-def check_state(state: object, own: object, place: str = "state") -> None:
-    """Check that a stored state has the keys, dtypes and shapes of an environment's present state.
+def check_state(state: object, own: Mapping[str, Any]) -> None:
+    """Check that a stored state has the parts and shapes of an environment's present state.
 
     Args:
         state: the stored state.
         own: the present state of the environment.
-        place: path of this part, for messages.
 
     Raises:
         CheckpointError: names the first part that does not fit.
     """
-    problem = ""
-    if isinstance(own, Mapping):
-        if not isinstance(state, Mapping):
-            problem = f"is {_described(state)}, expected parts by name"
-        elif set(state) != set(own):
-            problem = f"has the parts {', '.join(map(str, state)) or 'none'}; expected {', '.join(map(str, own))}"
-    elif isinstance(own, Tensor):
-        fits = isinstance(state, Tensor) and (state.shape, state.dtype) == (own.shape, own.dtype)
-        problem = "" if fits else f"is {_described(state)}, expected one of {_name(own.dtype)} and {tuple(own.shape)}"
-    if problem:
+    if problem := state_mismatch(own, state, "state", same_keys=True):
         raise CheckpointError(
-            f"the state of the environment does not fit: {place} {problem}; load one of the same task, engine and"
-            " number of environments"
+            f"the state of the environment does not fit: {problem}; load one of the same task, engine and number of"
+            " environments"
         )
-    if isinstance(own, Mapping) and isinstance(state, Mapping):
-        for key, part in own.items():
-            check_state(state[key], part, f"{place}[{key!r}]")

@@ -16,6 +16,7 @@ from isaachrl.envs.cuda_graph import use_cuda_graph
 from isaachrl.envs.env import Env
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv, task_scene
+from isaachrl.envs.world_bytes import require_room
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim import ENGINES, gpu_engine_obstacle, make_sim
 
@@ -206,7 +207,8 @@ def make(
         cfg: changes to the defaults, such as `{"task": {"episode_steps": 600}}`.
 
     Raises:
-        ConfigError: an unknown task, key, engine or device, or a value of the wrong type or range.
+        ConfigError: an unknown task, key, engine or device, a value of the wrong type or range, or more environments
+            than fit into memory.
     """
     check_call("make", name=name, num_envs=num_envs, sim=sim, device=device, seed=seed, cuda_graph=cuda_graph, cfg=cfg)
     if num_envs < 1:
@@ -220,5 +222,10 @@ def make(
     if unknown:
         raise ConfigError(f"make(cfg=…) takes the section 'task'{nearest(str(unknown[0]), ['task'])}")
     task_cfg = task.configure(values.get("task", {}))
-    generator = torch.Generator(device=chosen).manual_seed(int(seed))
-    return task.make(task_cfg, World(int(num_envs), sim, chosen, generator), cuda_graph)
+
+    def build(count: int) -> Env:
+        generator = torch.Generator(device=chosen).manual_seed(int(seed))
+        return task.make(task_cfg, World(count, sim, chosen, generator), cuda_graph)
+
+    require_room(int(num_envs), sim, chosen, build)
+    return build(int(num_envs))

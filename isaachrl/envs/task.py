@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from isaachrl.config import bounded
+from isaachrl.config import bounded, positive
 from isaachrl.envs.disturbance import DisturbanceCfg
 from isaachrl.envs.env import Obs, ObsLayout
 from isaachrl.errors import ConfigError
@@ -30,22 +30,17 @@ class TaskCfg:
     """
 
     episode_steps: int = bounded(300, 0, 10_000_000)
-    substeps: int = bounded(4, 0, 1000)
-    timestep_s: float = bounded(1.0 / 120.0, 0.0, 0.1)
-    nconmax: int = 0
-    njmax: int = 0
+    substeps: int = bounded(4, 1, 1000)
+    timestep_s: float = positive(1.0 / 120.0, 0.1)
+    nconmax: int = bounded(0, 0)
+    njmax: int = bounded(0, 0)
     reward: dict[str, float] = bounded({}, -1e6, 1e6)
     disturb: DisturbanceCfg = field(default_factory=DisturbanceCfg)
 
     def __post_init__(self) -> None:
-        """Validate ranges."""
-        if self.limit_steps < 1 or self.substeps < 1 or not self.timestep_s > 0:
-            raise ConfigError(
-                f"episode_steps={self.episode_steps}, substeps={self.substeps}, timestep_s={self.timestep_s}:"
-                " all three must be positive"
-            )
-        if self.nconmax < 0 or self.njmax < 0:
-            raise ConfigError(f"task.nconmax={self.nconmax}, task.njmax={self.njmax}: type 0 for the robot's numbers")
+        """Validate the length of an episode, which a task may compute."""
+        if self.limit_steps < 1:
+            raise ConfigError(f"task.episode_steps={self.episode_steps} must be positive")
 
     @property
     def limit_steps(self) -> int:

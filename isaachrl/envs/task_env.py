@@ -154,7 +154,8 @@ class TaskEnv(Env):
         names = list(self.task.reward_terms())
         for name in self.task.cfg.reward:
             if name not in names:
-                raise ConfigError(f"task.reward.{name}: the task has no such reward term{nearest(name, names)}")
+                method = f"{type(self.task).__name__}.reward_terms"
+                raise ConfigError(f"task.reward.{name}: {method} returns no {name!r}{nearest(name, names)}")
         return {name: float(self.task.cfg.reward.get(name, 0.0)) for name in names}
 
     def _check_tensors(self, obs: Obs) -> None:

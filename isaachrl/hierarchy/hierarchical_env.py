@@ -65,17 +65,9 @@ class HierarchyCfg:
         style_weight: weight of the skill's style reward; with 0 the discriminator is not evaluated.
     """
 
-    steps: int = bounded(5, 0, 10_000)
-    task_weight: float = 0.9
-    style_weight: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        if self.steps < 1 or self.task_weight < 0 or self.style_weight < 0:
-            raise ConfigError(
-                f"hierarchy: steps={self.steps}, task_weight={self.task_weight}, style_weight={self.style_weight};"
-                " expected at least 1 step and weights of 0 or more"
-            )
+    steps: int = bounded(5, 1, 10_000)
+    task_weight: float = bounded(0.9, 0.0)
+    style_weight: float = bounded(0.1, 0.0)
 
 
 class HierarchicalEnv(Env):

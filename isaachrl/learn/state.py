@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import CheckpointError
+from isaachrl.schema import state_mismatch
 
 
 class Stateful:
@@ -37,7 +38,7 @@ class Stateful:
 
         Raises:
             CheckpointError: an attribute is missing in it.
-            ValueError: a tensor has another shape.
+            ValueError: a tensor has another shape or type; one without rows takes any number of rows.
         """
         for name, part in self._parts(self.WEIGHTS + self.STATE):
             setattr(self, name, _loaded(part, _find(state, name), name))
@@ -80,8 +81,8 @@ def _copy_of(part: Any) -> Any:
 def _loaded(part: Any, stored: Any, name: str) -> Any:
     """The attribute in its stored state: the same object if it can load a state, else a new one."""
     if isinstance(part, Tensor):
-        if part.shape != stored.shape:
-            raise ValueError(f"{name} has shape {tuple(stored.shape)}, expected {tuple(part.shape)}")
+        if mismatch := state_mismatch(part, stored, name):
+            raise ValueError(mismatch)
         return stored.to(part.device, copy=True)
     if isinstance(part, torch.Generator):
         part.set_state(stored.cpu())

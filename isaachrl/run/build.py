@@ -8,6 +8,7 @@ import torch
 from isaachrl.envs.env import Env
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_env import evaluation_cfg
+from isaachrl.envs.world_bytes import require_room
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
@@ -15,7 +16,6 @@ from isaachrl.run.config.run_cfg import Mode, PolicyKind
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.rollout import ProgramPolicy, RandomPolicy
 from isaachrl.run.storage.checkpoint import Checkpoint
-from isaachrl.run.world_bytes import require_room
 
 
 def seed_everything(seed: int) -> None:
@@ -46,8 +46,8 @@ def check_room(settings: Settings, num_envs: int) -> None:
     Raises:
         ConfigError: they do not; the message has the number that would.
     """
-    device = torch.device("cpu") if settings.run.sim == "mujoco" else settings.device
-    require_room(num_envs, device, lambda count: build_env(settings, count, settings.run.seed))
+    run = settings.run
+    require_room(num_envs, run.sim, settings.device, lambda count: build_env(settings, count, run.seed))
 
 
 def build_learner(settings: Settings, env: Env) -> Learner:

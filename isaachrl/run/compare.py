@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
@@ -44,7 +43,6 @@ def compare(
         ConfigError: a run has no metrics, or no such signal.
     """
     figure = Figure(figsize=(5.0 * len(signals), 3.6), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
     for index, signal in enumerate(signals):
         axes = figure.add_subplot(1, len(signals), index + 1)
         for (line, colour), (name, runs) in zip(cycle(product(LINES, COLOURS)), settings.items(), strict=False):

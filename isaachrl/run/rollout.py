@@ -73,13 +73,20 @@ class Episodes:
     metrics: dict[str, Tensor]
 
     def summary(self) -> Values:
-        """Means over all episodes; the mean of a metric leaves nan out."""
+        """Means over all episodes; the mean of a metric leaves nan out.
+
+        Metrics named `…_per_minute` are weighted by the length of the episode, so that the mean is the number of events
+        over all the time.
+        """
         values: Values = {
             "episodes": self.returns.numel(),
             "return_mean": float(self.returns.double().mean()),
             "length_mean": float(self.lengths.double().mean()),
         }
-        return values | {name: _mean(metric) for name, metric in self.metrics.items()}
+        return values | {
+            name: _mean(metric, self.lengths if name.endswith("_per_minute") else None)
+            for name, metric in self.metrics.items()
+        }
 
 
 def split_episodes(episodes: int, num_envs: int) -> tuple[int, int]:
@@ -151,7 +158,8 @@ def _write(table: Tensor, rows: Tensor, slot: Tensor, where: Tensor, values: Ten
     table[rows, slot] = torch.where(where, values, table[rows, slot])
 
 
-def _mean(values: Tensor) -> float:
-    """Mean of the values that are not nan; nan if all are."""
-    kept = values[~torch.isnan(values)]
-    return float(kept.double().mean()) if kept.numel() else math.nan
+def _mean(values: Tensor, weights: Tensor | None = None) -> float:
+    """Weighted mean of the values that are not nan; nan if all are."""
+    known = ~torch.isnan(values)
+    weights = known.double() if weights is None else weights * known
+    return float((values.nan_to_num() * weights).double().sum() / weights.sum()) if bool(known.any()) else math.nan

@@ -14,10 +14,10 @@ from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.scene import Block, Box, Control, Integrator, Marker, Scene
+from isaachrl.sim.scene import Block, Box, Control, FreeBody, Integrator, Marker, Scene, Shape
 
 __all__ = [
-    "Block", "Box", "Control", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Sim",
+    "Block", "Box", "Control", "FreeBody", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Shape", "Sim",
     "gpu_engine_obstacle", "headless", "load_robot", "make_sim",
 ]  # fmt: skip
 

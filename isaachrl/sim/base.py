@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from isaachrl.errors import CheckpointError
+from isaachrl.maths import rotations
 from isaachrl.sim.robot import Robot
 from isaachrl.sim.scene import Scene
 
@@ -20,13 +22,18 @@ class Sim(ABC):
         robot: the robot's description.
         num_envs: N.
         device: of the tensors.
-        qpos: `(N, nq)` generalised positions; the robot's root first.
+        qpos: `(N, nq)` generalised positions: robot with its root first, blocks, objects.
         qvel: `(N, nv)` generalised velocities (root: linear in the world frame, angular in the body frame).
         root_pos_w, root_quat_w, root_linvel_w, root_angvel_w: `(N, 3 | 4 | 3 | 3)` root body, world frame.
         joint_pos: `(N, nq_joints)` joint coordinates: a quaternion per ball joint, an angle per hinge.
         joint_vel: `(N, D)` joint velocities, rad/s.
         body_pos_w, body_quat_w, body_linvel_w, body_angvel_w: `(N, B, 3 | 4 | 3 | 3)` all bodies of the robot.
         contact_force_w: `(N, C, 3)` net contact force on each of `scene.contact_bodies`, N.
+        object_pos_w, object_quat_w, object_linvel_w, object_angvel_w: `(N, K, 3 | 4 | 3 | 3)` `scene.objects`, world
+            frame; write through `place_objects`. They are the last K bodies and geoms in `model_field`.
+        object_touched: `(N, K)` bool, objects that were in contact with the robot in any physics step of the last
+            `step`.
+        object_contact: `(N, K, C)` bool, the same for each of `scene.object_contact_bodies`.
         ctrl: `(N, A)` controls, written by the caller before `step`.
         mocap_pos_w: `(N, M, 3)` boxes, then markers, in scene order; write through `move_mocap`.
         diverged: `(N,)` bool, worlds whose state was not finite or too large in the last `step` or the `reset` before
@@ -53,6 +60,12 @@ class Sim(ABC):
     body_linvel_w: Tensor
     body_angvel_w: Tensor
     contact_force_w: Tensor
+    object_pos_w: Tensor
+    object_quat_w: Tensor
+    object_linvel_w: Tensor
+    object_angvel_w: Tensor
+    object_touched: Tensor
+    object_contact: Tensor
     ctrl: Tensor
     mocap_pos_w: Tensor
     diverged: Tensor
@@ -67,8 +80,24 @@ class Sim(ABC):
     def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """Set the state of the worlds in `mask (N,)` to `qpos (N, nq)` and `qvel (N, nv)`.
 
-        Their controls, contact forces and solver warm start are zeroed.
+        Coordinates of the objects may be left out: objects then are at their initial poses, or at rest. Controls,
+        contacts and solver warm start of these worlds are zeroed.
         """
+
+    def place_objects(self, mask: Tensor, pos_w: Tensor, quat_w: Tensor, linvel_w: Tensor, angvel_w: Tensor) -> None:
+        """Set pose and velocity of the objects in `mask (N, K)`, and clear their contacts.
+
+        Args:
+            mask: bool.
+            pos_w, quat_w, linvel_w, angvel_w: `(N, K, 3 | 4 | 3 | 3)`; quaternions are normalised.
+        """
+        quat = rotations.normalize(quat_w)
+        wide = mask.unsqueeze(-1)
+        qpos, qvel = torch.cat((pos_w, quat), -1), torch.cat((linvel_w, rotations.rotate_inverse(quat, angvel_w)), -1)
+        self._object_qpos.copy_(torch.where(wide, qpos, self._object_qpos))
+        self._object_qvel.copy_(torch.where(wide, qvel, self._object_qvel))
+        self._object_contact.masked_fill_(wide, False)
+        self._update_objects()
 
     @abstractmethod
     def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
@@ -87,7 +116,7 @@ class Sim(ABC):
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """Distance `(N, R)` in m from `origin_w (N, R, 3)` along unit `direction_w (N, R, 3)` to the next box or floor.
 
-        Rays pass through the robot; without a hit the distance is `inf`.
+        Rays pass through the robot and objects; without a hit the distance is `inf`.
         """
 
     @abstractmethod
@@ -139,6 +168,43 @@ class Sim(ABC):
         self.root_linvel_w, self.root_angvel_w = self.qvel[:, :3], self.body_angvel_w[:, 0]
         self.joint_pos = self.qpos[:, 7 : 7 + (joints[-1].qpos.stop if joints else 0)]
         self.joint_vel = self.qvel[:, 6 : 6 + self.robot.num_dofs]
+
+    def _bind_object_views(self, qpos0: np.ndarray) -> None:
+        """Create the tensors of the objects; they are views of the last columns of `qpos` and `qvel` where possible.
+
+        Args:
+            qpos0: `(nq,)` coordinates of the model.
+        """
+        n, objects = self.num_envs, len(self.scene.objects)
+        self._object_qpos = self.qpos[:, self.qpos.shape[1] - 7 * objects :].view(n, objects, 7)
+        self._object_qvel = self.qvel[:, self.qvel.shape[1] - 6 * objects :].view(n, objects, 6)
+        start = qpos0[len(qpos0) - 7 * objects :]
+        self._object_qpos0 = torch.tensor(start, dtype=torch.float32, device=self.device)
+        self.object_pos_w, self.object_quat_w = self._object_qpos[..., :3], self._object_qpos[..., 3:]
+        self.object_linvel_w = self._object_qvel[..., :3]
+        self.object_angvel_w = torch.zeros(n, objects, 3, device=self.device)
+        contacts = 1 + len(self.scene.object_contact_bodies)
+        self._object_contact = torch.zeros(n, objects, contacts, dtype=torch.bool, device=self.device)
+        self.object_touched, self.object_contact = self._object_contact[..., 0], self._object_contact[..., 1:]
+
+    def _update_objects(self) -> None:
+        """Compute what is no view: the angular velocities of the objects in the world frame."""
+        if self.scene.objects:
+            self.object_angvel_w.copy_(rotations.rotate(self.object_quat_w, self._object_qvel[..., 3:]))
+
+    def _complete(self, qpos: Tensor, qvel: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the objects' initial poses to `qpos`, and zeros to `qvel`, where their coordinates were left out."""
+        if not self.scene.objects:
+            return qpos, qvel
+        if qpos.shape[1] < self.qpos.shape[1]:
+            qpos = torch.cat((qpos, self._object_qpos0.expand(self.num_envs, -1)), 1)
+        if qvel.shape[1] < self.qvel.shape[1]:
+            qvel = torch.cat((qvel, torch.zeros_like(self._object_qvel).flatten(1)), 1)
+        return qpos, qvel
+
+    def _object_state(self) -> dict[str, Tensor]:
+        """What `state_dict` has in scenes with objects alone."""
+        return {"object_contact": self._object_contact} if self.scene.objects else {}
 
 
 def floor_distance(origin_w: Tensor, direction_w: Tensor) -> Tensor:

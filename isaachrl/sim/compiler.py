@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim.scene import Control, Integrator, Marker, Scene
+from isaachrl.sim.scene import Control, FreeBody, Integrator, Marker, Scene, Shape
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -16,18 +16,26 @@ LINE_SEARCH_ITERATIONS = 30
 TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
 ROUGH_GRID_M = 0.25  # spacing of the height field of a rough floor
 CAPACITY = (64, 384)  # default nconmax and njmax
+OBJECT_CAPACITY = (16, 64)  # more for each object; three pillars thrown onto a moving humanoid need 58 and 233
+TORSION_M = 0.005  # friction of objects against turning on the spot
 _INTEGRATORS = {
     Integrator.implicitfast: mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
     Integrator.euler: mujoco.mjtIntegrator.mjINT_EULER,
     Integrator.rk4: mujoco.mjtIntegrator.mjINT_RK4,
 }
+_SHAPES = {
+    Shape.box: mujoco.mjtGeom.mjGEOM_BOX,
+    Shape.capsule: mujoco.mjtGeom.mjGEOM_CAPSULE,
+    Shape.ball: mujoco.mjtGeom.mjGEOM_SPHERE,
+}
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
-    """Compile a scene to a MuJoCo model: floor, robot, mocap boxes and markers, contact sensors.
+    """Compile a scene to a MuJoCo model: robot, floor, mocap boxes and markers, blocks, objects, contact sensors.
 
     Raises:
-        ConfigError: the robot has no MJCF under `assets/`, or no body named like a contact body.
+        ConfigError: the robot has no MJCF under `assets/`, no body named like a contact body, or one named like an
+            object.
     """
     path = ASSETS / scene.robot / f"{scene.robot}.xml"
     if not path.exists():
@@ -39,19 +47,16 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     spec.option.integrator = _INTEGRATORS[scene.integrator]
     spec.option.iterations = SOLVER_ITERATIONS
     spec.option.ls_iterations = LINE_SEARCH_ITERATIONS
+    root = spec.worldbody.first_body().name
     _add_surroundings(spec, scene)
     _add_blocks(spec, scene)
-    bodies = {body.name for body in spec.bodies}
-    for name in scene.contact_bodies:
-        if name not in bodies:
-            raise ConfigError(f"contact body {name!r} is not a body of {scene.robot!r} ({', '.join(sorted(bodies))})")
-        spec.add_sensor(
-            name=f"contact_{name}",
-            type=mujoco.mjtSensor.mjSENS_CONTACT,
-            reftype=mujoco.mjtObj.mjOBJ_BODY,  # as second body, so that the force acts on it
-            refname=name,
-            intprm=[1 << 1, 3, 1],  # data = force, reduce = netforce, one slot
-        )
+    _check_bodies(spec, scene)
+    for body in scene.objects:
+        _add_object(spec, body)
+    if scene.solimp is not None:
+        for geom in spec.geoms:
+            geom.solimp[:3] = scene.solimp
+    _add_sensors(spec, scene, root)
     if scene.control is Control.torque:
         for actuator in spec.actuators:
             actuator.gainprm[0] = 1.0
@@ -64,7 +69,39 @@ def capacity(scene: Scene, model: mujoco.MjModel) -> tuple[int, int]:
     """The GPU engine's nconmax and njmax: the scene's, else custom numerics of the robot's MJCF, else `CAPACITY`."""
     robot = {model.numeric(i).name: int(model.numeric(i).data[0]) for i in range(model.nnumeric)}
     contacts, rows = CAPACITY
-    return scene.nconmax or robot.get("nconmax", contacts), scene.njmax or robot.get("njmax", rows)
+    more_contacts, more_rows = (len(scene.objects) * each for each in OBJECT_CAPACITY)
+    return (
+        scene.nconmax or robot.get("nconmax", contacts) + more_contacts,
+        scene.njmax or robot.get("njmax", rows) + more_rows,
+    )
+
+
+def _check_bodies(spec: mujoco.MjSpec, scene: Scene) -> None:
+    """Check the names of contact bodies and objects."""
+    bodies = {body.name for body in spec.bodies}
+    for name in (*scene.contact_bodies, *scene.object_contact_bodies):
+        if name not in bodies:
+            raise ConfigError(f"contact body {name!r} is not a body of {scene.robot!r} ({', '.join(sorted(bodies))})")
+    for body in scene.objects:
+        if body.name in bodies:
+            raise ConfigError(f"object {body.name!r} needs another name: a body of the scene has this one")
+        bodies.add(body.name)
+
+
+def _add_sensors(spec: mujoco.MjSpec, scene: Scene, root: str) -> None:
+    """Add sensors of the net force on each contact body, then of contacts: object by object, robot and named bodies.
+
+    Reduction to a net force makes both kinds sensors of the contacts that acted in a physics step.
+    """
+    contact, body, tree = mujoco.mjtSensor.mjSENS_CONTACT, mujoco.mjtObj.mjOBJ_BODY, mujoco.mjtObj.mjOBJ_XBODY
+    force, found, netforce = 1 << 1, 1 << 0, 3
+    for name in scene.contact_bodies:  # as second body, so that the force acts on it
+        spec.add_sensor(name=f"contact_{name}", type=contact, reftype=body, refname=name, intprm=[force, netforce, 1])
+    for item in scene.objects:
+        for kind, name in ((tree, root), *((body, name) for name in scene.object_contact_bodies)):
+            spec.add_sensor(
+                type=contact, objtype=body, objname=item.name, reftype=kind, refname=name, intprm=[found, netforce, 1]
+            )
 
 
 def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
@@ -111,7 +148,7 @@ def _roughen(spec: mujoco.MjSpec, floor: Any, scene: Scene) -> None:
 
 
 def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:
-    """Add sliding blocks, and override the contacts' impedance if the scene says so."""
+    """Add sliding blocks."""
     for block in scene.blocks:
         body = spec.worldbody.add_body(name=block.name, pos=block.pos_m)
         body.add_geom(
@@ -124,6 +161,14 @@ def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:
                 axis=[float(axis == one) for one in "xyz"], limited=True, range=[low, high], margin=0.01,
                 armature=block.armature_kg, damping=[block.damping, 0.0, 0.0],
             )  # fmt: skip
-    if scene.solimp is not None:
-        for geom in spec.geoms:
-            geom.solimp[:3] = scene.solimp
+
+
+def _add_object(spec: mujoco.MjSpec, item: FreeBody) -> None:
+    """Add a body with a free joint. Its friction is that of its contacts, since its geom has priority."""
+    body = spec.worldbody.add_body(name=item.name, pos=item.pos_m, quat=item.quat)
+    body.add_freejoint(name=item.name)
+    body.add_geom(
+        name=item.name, type=_SHAPES[item.shape], size=[*item.size_m, 0.0, 0.0][:3], rgba=item.rgba,
+        mass=item.mass_kg, contype=1, conaffinity=1, condim=3 if item.shape is Shape.box else 6, priority=1,
+        friction=[item.friction, TORSION_M, item.rolling * item.size_m[0]],
+    )  # fmt: skip

@@ -1,10 +1,10 @@
-"""A map of a scene from above: boxes, markers, the robot and its path."""
+"""A map of a scene from above: boxes, markers, objects, the robot and its path."""
 
 import mujoco
 import numpy as np
 
 from isaachrl.sim.ground import CHECK, FLOOR
-from isaachrl.sim.shadows import box_shade
+from isaachrl.sim.shadows import box_shade, capsules, object_geoms
 
 Rectangle = tuple[float, float, float, float]
 
@@ -32,9 +32,12 @@ class FloorPlan:
         self.scale = min(width / (x1 - x0), height / (y1 - y0)) / (1.0 + 2.0 * MARGIN)  # pixels a metre
         self._size, self._centre = (width, height), ((x0 + x1) / 2, (y0 + y1) / 2)
         self._model, self._data = model, mujoco.MjData(model)
-        objects = (model.body_rootid[model.geom_bodyid] != 1) & (model.geom_bodyid > 0) & (model.geom_rgba[:, 3] > 0)
-        self._boxes = np.flatnonzero(objects & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX))
-        self._balls = np.flatnonzero(objects & (model.geom_type == mujoco.mjtGeom.mjGEOM_SPHERE))
+        self._objects = object_geoms(model)
+        self._ends, self._radius = capsules(model, self._objects)
+        fixed = (model.body_rootid[model.geom_bodyid] != 1) & (model.geom_bodyid > 0) & (model.geom_rgba[:, 3] > 0)
+        fixed[self._objects] = False
+        self._boxes = np.flatnonzero(fixed & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX))
+        self._balls = np.flatnonzero(fixed & (model.geom_type == mujoco.mjtGeom.mjGEOM_SPHERE))
         self._box_key = b""
         self._background = self._with_path = np.zeros((height, width, 3), np.float32)
         self.restart()
@@ -67,8 +70,11 @@ class FloorPlan:
             radius = float(self._model.geom_size[ball, 0])
             if z > -radius:  # unused markers are kept below the floor
                 rgb = 255.0 * self._model.geom_rgba[ball, :3]
-                self._dot(picture, x, y, max(radius * self.scale, MARKER_PX), rgb)
-        self._dot(picture, here[0], here[1], max(ROBOT_M * self.scale, ROBOT_PX), np.array(PATH_RGB, float))
+                self._bar(picture, np.array([[x, y], [x, y]]), max(radius * self.scale, MARKER_PX), rgb)
+        for geom, ends, radius in zip(self._objects, self._ends, self._radius, strict=True):
+            ends_w = self._data.geom_xpos[geom] + ends @ self._data.geom_xmat[geom].reshape(3, 3).T
+            self._bar(picture, ends_w[:, :2], radius * self.scale, 255.0 * self._model.geom_rgba[geom, :3])
+        self._bar(picture, np.stack((here, here)), max(ROBOT_M * self.scale, ROBOT_PX), np.array(PATH_RGB, float))
         return picture
 
     def _update_background(self) -> None:
@@ -101,12 +107,7 @@ class FloorPlan:
     def _extend_path(self, start: np.ndarray, end: np.ndarray) -> None:
         """Add a segment between two points in m."""
         radius = max(PATH_M * self.scale, PATH_PX)
-        (x0, y0), (x1, y1) = self.pixel(*start), self.pixel(*end)
-        rows, columns, x, y = self._window(min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1), radius)
-        along = (x1 - x0, y1 - y0)
-        part = ((x - x0) * along[0] + (y - y0) * along[1]) / max(along[0] ** 2 + along[1] ** 2, 1e-9)
-        part = np.clip(part, 0.0, 1.0)
-        distance = np.hypot(x - x0 - part * along[0], y - y0 - part * along[1])
+        rows, columns, distance = self._around(np.stack((start, end)), radius)
         path = self._path[rows, columns]
         np.maximum(path, np.clip(radius + 0.5 - distance, 0.0, 1.0), out=path)
         self._paint_path(rows, columns)
@@ -116,22 +117,22 @@ class FloorPlan:
         below, colour = self._background[rows, columns], np.array(PATH_RGB, np.float32)
         self._with_path[rows, columns] = below + self._path[rows, columns, None] * (colour - below)
 
-    def _dot(self, picture: np.ndarray, x: float, y: float, radius: float, rgb: np.ndarray) -> None:
-        """Draw a disc with a darker rim; `radius` in pixels."""
-        column, row = self.pixel(x, y)
-        rows, columns, across, down = self._window(column, column, row, row, radius)
-        distance = np.hypot(across - column, down - row)
+    def _bar(self, picture: np.ndarray, ends: np.ndarray, radius: float, rgb: np.ndarray) -> None:
+        """Draw a round bar between `ends (2, 2)` in m, or a disc, with a darker rim; `radius` in pixels."""
+        rows, columns, distance = self._around(ends, radius)
         inside, inner = (np.clip(edge + 0.5 - distance, 0.0, 1.0)[..., None] for edge in (radius, radius - RIM_PX))
         below = picture[rows, columns]
         below[:] = below + inside * (rgb * (0.65 + 0.35 * inner) - below)
 
-    def _window(
-        self, left: float, right: float, top: float, bottom: float, margin: float
-    ) -> tuple[slice, slice, np.ndarray, np.ndarray]:
-        """Rows and columns of a rectangle with a margin, in pixels; pixel centres x `(columns,)` and y `(rows, 1)`."""
+    def _around(self, ends: np.ndarray, margin: float) -> tuple[slice, slice, np.ndarray]:
+        """Rows and columns around a segment between `ends (2, 2)` in m, and distances from it, in pixels."""
         width, height = self._size
+        (x0, y0), (x1, y1) = (self.pixel(*end) for end in ends)
         columns, rows = (
-            slice(int(np.clip(low - margin - 1, 0, size)), int(np.clip(high + margin + 2, 0, size)))
-            for low, high, size in ((left, right, width), (top, bottom, height))
+            slice(int(np.clip(min(pair) - margin - 1, 0, size)), int(np.clip(max(pair) + margin + 2, 0, size)))
+            for pair, size in (((x0, x1), width), ((y0, y1), height))
         )
-        return rows, columns, np.arange(width)[columns] + 0.5, np.arange(height)[rows, None] + 0.5
+        x, y = np.arange(width)[columns] + 0.5 - x0, np.arange(height)[rows, None] + 0.5 - y0
+        along = (x1 - x0, y1 - y0)
+        part = np.clip((x * along[0] + y * along[1]) / max(along[0] ** 2 + along[1] ** 2, 1e-9), 0.0, 1.0)
+        return rows, columns, np.hypot(x - part * along[0], y - part * along[1])

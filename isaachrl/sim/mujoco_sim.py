@@ -47,6 +47,8 @@ class MujocoSim(Sim):
         """Bind the engine's float64 arrays."""
         bound = {name: self._batch.bind(name) for name in ("xpos", "xquat", "cvel", "subtree_com", "sensordata")}
         body = slice(1, 1 + self.robot.num_bodies)  # the robot comes first in the model
+        forces, bodies = 3 * len(self.scene.contact_bodies), len(self.scene.contact_bodies)
+        self._found = bound["sensordata"][:, forces:]  # numbers of contacts of the objects
         self._sources = {
             "qpos": self._batch.bind("qpos"),
             "qvel": self._batch.bind("qvel"),
@@ -54,7 +56,7 @@ class MujocoSim(Sim):
             "body_quat_w": bound["xquat"][:, body],
             "body_cvel": bound["cvel"][:, body],
             "root_com": bound["subtree_com"][:, 1],
-            "contact_force_w": bound["sensordata"].reshape(self.num_envs, -1, 3),
+            "contact_force_w": bound["sensordata"][:, :forces].reshape(self.num_envs, bodies, 3),
         }
         self._ctrl = self._batch.bind("ctrl")
         self._mocap_pos = self._batch.bind("mocap_pos")
@@ -77,6 +79,7 @@ class MujocoSim(Sim):
         self.body_linvel_w = torch.zeros_like(self.body_pos_w)
         self.body_angvel_w = self._cvel[..., :3]
         self._bind_robot_views()
+        self._bind_object_views(self.model.qpos0)
         self.ctrl = torch.zeros(self.num_envs, self.model.nu, device=self.device)
         self.mocap_pos_w = torch.tensor(self._mocap_pos, dtype=torch.float32, device=self.device)
         self.diverged = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
@@ -88,6 +91,7 @@ class MujocoSim(Sim):
             for name, copy in self._copies.items():
                 copy.copy_(self._tensors[name])
             _velocity_at_origin(self._cvel, self.body_pos_w, self._com, self.body_linvel_w)
+            self._update_objects()
             return
         rows = torch.from_numpy(ids).to(self.device)
         new = {name: _as_tensor(source[ids]).to(self._copies[name]) for name, source in self._sources.items()}
@@ -96,25 +100,39 @@ class MujocoSim(Sim):
         linvel = torch.empty_like(new["body_pos_w"])
         _velocity_at_origin(new["body_cvel"], new["body_pos_w"], new["root_com"], linvel)
         self.body_linvel_w.index_copy_(0, rows, linvel)
+        self._update_objects()
 
     def step(self, substeps: int) -> None:
         """See `Sim.step`."""
         _as_tensor(self._ctrl).copy_(self.ctrl)
-        self._batch.step(None, substeps, _STAGE)
+        if self.scene.objects:
+            self._step_and_sense(substeps)
+        else:
+            self._batch.step(None, substeps, _STAGE)
         warnings = self._batch.warning
         bad = warnings[:, _BAD_STATE, 1].any(1)
         self._copy_out(None)
         self.diverged.copy_(torch.from_numpy(bad))
         self.num_diverged.add_(self.diverged)
         if bad.any():
+            self._object_contact.masked_fill_(self.diverged[:, None, None], False)
             warnings[bad] = 0  # else they would count as diverged in the next step, too
             self.mocap_pos_w.copy_(_as_tensor(self._mocap_pos))
+
+    def _step_and_sense(self, substeps: int) -> None:
+        """Physics steps one by one, since a fast ball may touch and leave the robot between the first and the last."""
+        found = np.zeros(self._found.shape, bool)
+        for _ in range(substeps):
+            self._batch.step(None, 1, _STAGE)
+            found |= self._found > 0
+        self._object_contact.copy_(torch.from_numpy(found).view(self._object_contact.shape))
 
     def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `Sim.reset`."""
         ids = np.flatnonzero(mask.cpu().numpy())
         if len(ids) == 0:
             return
+        qpos, qvel = self._complete(qpos, qvel)
         self._sources["qpos"][ids] = qpos.cpu().numpy()[ids]
         self._sources["qvel"][ids] = qvel.cpu().numpy()[ids]
         for array in (self._ctrl, self._warmstart):
@@ -124,7 +142,17 @@ class MujocoSim(Sim):
         self._batch.forward(ids, _STAGE)
         self._copy_out(ids)
         self.ctrl.masked_fill_(mask.unsqueeze(-1), 0.0)
-        self.contact_force_w.masked_fill_(mask[:, None, None], 0.0)
+        for values in (self.contact_force_w, self._object_contact):
+            values.masked_fill_(mask[:, None, None], 0)
+
+    def place_objects(self, mask: Tensor, pos_w: Tensor, quat_w: Tensor, linvel_w: Tensor, angvel_w: Tensor) -> None:
+        """See `Sim.place_objects`."""
+        super().place_objects(mask, pos_w, quat_w, linvel_w, angvel_w)
+        wide = mask.unsqueeze(-1).cpu().numpy()
+        for name, values in (("qpos", self._object_qpos), ("qvel", self._object_qvel)):
+            source = self._sources[name]
+            columns = source[:, source.shape[1] - values[0].numel() :].reshape(values.shape)  # a view
+            np.copyto(columns, values.cpu().numpy(), where=wide)  # the masked objects only: float32 rounds
 
     def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
         """See `Sim.move_mocap`."""
@@ -185,17 +213,21 @@ class MujocoSim(Sim):
             "ctrl": self.ctrl.clone(),
             "contact_force_w": self.contact_force_w.clone(),
             "num_diverged": self.num_diverged.clone(),
+            **{name: values.clone() for name, values in self._object_state().items()},
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """See `Sim.load_state_dict`."""
-        require_state(state, {"state", "ctrl", "contact_force_w", "num_diverged"})
+        objects = self._object_state()
+        require_state(state, {"state", "ctrl", "contact_force_w", "num_diverged", *objects})
         self._batch.state[:] = state["state"].cpu().numpy()
         self._batch.forward(None, _STAGE)
         self._copy_out(None)
         self.ctrl.copy_(state["ctrl"])
         self.contact_force_w.copy_(state["contact_force_w"])
         self.num_diverged.copy_(state["num_diverged"])
+        for name, values in objects.items():
+            values.copy_(state[name])
         self.mocap_pos_w.copy_(_as_tensor(self._mocap_pos))
 
 

@@ -12,7 +12,7 @@ from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.ground import Rays, floor_and_sky
 from isaachrl.sim.headless import VARIABLE
 from isaachrl.sim.scene import Scene
-from isaachrl.sim.shadows import SUN, Shade, body_shade, box_shade, capsules
+from isaachrl.sim.shadows import SUN, Shade, body_shade, box_shade, capsules, object_geoms
 
 INSTALL = (
     "install libegl1 (apt-get install libegl1 libgl1), or libosmesa6 for software rendering and set MUJOCO_GL=osmesa;"
@@ -84,10 +84,12 @@ class SceneRenderer:
         drawn = (model.geom_group < 3) & (alpha > 0) & (model.geom_bodyid > 0)
         robot = model.body_rootid[model.geom_bodyid] == 1
         self._body = np.flatnonzero(drawn & robot)
-        self._boxes = np.flatnonzero(drawn & ~robot & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX))
+        objects = object_geoms(model)
+        fixed = drawn & ~robot & (model.geom_type == mujoco.mjtGeom.mjGEOM_BOX)
+        self._boxes = np.setdiff1d(np.flatnonzero(fixed), objects)  # never rotated
         is_mocap = model.body_mocapid[model.geom_bodyid[self._boxes]] >= 0
         self._fixed_boxes, self._sliding_boxes = self._boxes[is_mocap], self._boxes[~is_mocap]
-        self._ends, self._radius = capsules(model, self._body)
+        self._casters = [(geoms, *capsules(model, geoms)) for geoms in (self._body, *objects[:, None]) if len(geoms)]
 
     def _create(self) -> tuple[mujoco.GLContext, mujoco.MjrContext]:
         """Create the OpenGL and MuJoCo contexts."""
@@ -161,7 +163,7 @@ class SceneRenderer:
         floor *= _downsample(background[..., None])[0]
         picture += floor
         for height_m in self._ground_heights_m():
-            self._add_body_shadow(picture, depth, rays, fine, height_m)
+            self._add_body_shadows(picture, depth, rays, fine, height_m)
         picture += 0.5
         np.clip(picture, 0.0, 255.0, out=picture)
         result = np.empty((self.height, self.width, 3), np.uint8)
@@ -193,13 +195,19 @@ class SceneRenderer:
         top = float((middle + half)[under, 2].max(initial=0.0))
         return [0.0, top] if top > STAND_M else [0.0]
 
-    def _add_body_shadow(self, picture: np.ndarray, depth: np.ndarray, rays: Rays, fine: Rays, height_m: float) -> None:
-        """Darken `picture (3, H, W)` where the body's shadow falls on the visible part of a horizontal plane."""
-        if not len(self._body):
-            return
-        pos, rot = self._data.geom_xpos[self._body], self._data.geom_xmat[self._body].reshape(-1, 1, 3, 3)
-        ends = pos[:, None] + (rot @ self._ends[..., None])[..., 0]
-        shade = body_shade(ends, self._radius, height_m)
+    def _add_body_shadows(
+        self, picture: np.ndarray, depth: np.ndarray, rays: Rays, fine: Rays, height_m: float
+    ) -> None:
+        """Add the shadows of the robot and of each object."""
+        for geoms, ends, radius in self._casters:
+            pos, rot = self._data.geom_xpos[geoms], self._data.geom_xmat[geoms].reshape(-1, 1, 3, 3)
+            shade = body_shade(pos[:, None] + (rot @ ends[..., None])[..., 0], radius, height_m)
+            self._add_shadow(picture, depth, rays, fine, height_m, shade)
+
+    def _add_shadow(
+        self, picture: np.ndarray, depth: np.ndarray, rays: Rays, fine: Rays, height_m: float, shade: Shade
+    ) -> None:
+        """Darken `picture (3, H, W)` where a shadow falls on the visible part of a horizontal plane."""
         corners = np.pad(shade.corners(), ((0, 0), (0, 1)), constant_values=height_m)
         rows, columns = rays.window(corners)
         if rows.start == rows.stop or columns.start == columns.stop:

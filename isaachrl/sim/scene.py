@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from isaachrl.errors import ConfigError
+
 
 class Control(Enum):
     """Meaning of a control: target angle of a PD motor (rad) or torque (N m)."""
@@ -17,6 +19,14 @@ class Integrator(Enum):
     implicitfast = "implicitfast"
     euler = "euler"
     rk4 = "rk4"
+
+
+class Shape(Enum):
+    """Shape of a free body; its value is the number of its sizes."""
+
+    box = 3
+    capsule = 2
+    ball = 1
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,52 @@ class Block:
 
 
 @dataclass(frozen=True)
+class FreeBody:
+    """An object that moves freely. It collides with the robot, floor, boxes, blocks and other objects; rays miss it.
+
+    There is no way to take it out of the world: leave it at rest on the floor, far away, while it is not needed.
+
+    Args:
+        name: of its body, geom and joint.
+        shape: box, capsule or ball.
+        size_m: box: half extents along x, y, z; capsule: radius and half length of its axis, which is z; ball: radius.
+        mass_kg: mass, distributed evenly.
+        pos_m: initial position of the centre.
+        quat: initial orientation.
+        friction: sliding friction with whatever it touches; of two objects the larger one counts.
+        rolling: rolling resistance of balls and capsules, as a share of the radius: on an even floor a rolling ball
+            slows down by `rolling * g / 1.4`, 0.35 m/s^2 by default.
+        rgba: colour.
+
+    Raises:
+        ConfigError: too few or too many sizes, or a number that is too small.
+    """
+
+    name: str
+    shape: Shape
+    size_m: tuple[float, ...]
+    mass_kg: float
+    pos_m: tuple[float, float, float]
+    quat: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+    friction: float = 0.8
+    rolling: float = 0.05
+    rgba: tuple[float, float, float, float] = (0.80, 0.36, 0.30, 1.0)
+
+    def __post_init__(self) -> None:
+        """Validate sizes."""
+        where = f"object {self.name!r}"
+        if len(self.size_m) != self.shape.value:
+            raise ConfigError(
+                f"{where}: size_m={self.size_m} has {len(self.size_m)} numbers, and a {self.shape.name} needs"
+                f" {self.shape.value}"
+            )
+        if not all(value > 0 for value in (*self.size_m, self.mass_kg)):
+            raise ConfigError(f"{where}: size_m={self.size_m} and mass_kg={self.mass_kg} must be above 0")
+        if not (self.friction >= 0 and self.rolling >= 0):
+            raise ConfigError(f"{where}: friction={self.friction} and rolling={self.rolling} must be 0 or more")
+
+
+@dataclass(frozen=True)
 class Marker:
     """A mocap sphere without collisions.
 
@@ -78,7 +134,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Scene:
-    """One robot on a floor, with boxes, sliding blocks and markers around it.
+    """One robot on a floor, with boxes, sliding blocks, free objects and markers around it.
 
     Args:
         robot: folder under `assets/` that holds `<robot>.xml`.
@@ -86,8 +142,10 @@ class Scene:
         timestep_s: physics step.
         boxes: mocap boxes (walls) that collide with the robot.
         blocks: boxes that can be pushed.
+        objects: bodies that move freely: the last bodies, geoms and coordinates of the model, in this order.
         markers: mocap spheres without collisions; a name gives a `Marker` with default colour and radius.
         contact_bodies: robot bodies with a sensor of their net contact force, in the order of `Sim.contact_force_w`.
+        object_contact_bodies: robot bodies whose contact with each object is sensed, see `Sim.object_contact`.
         floor_size_m: half width of a rough floor; an even floor is infinite.
         rough_m: peak-to-peak height of a rough floor; 0 for an even floor.
         nconmax: contact capacity per world of the GPU engine; 0 for the robot's default.
@@ -102,8 +160,10 @@ class Scene:
     timestep_s: float = 1.0 / 120.0
     boxes: tuple[Box, ...] = ()
     blocks: tuple[Block, ...] = ()
+    objects: tuple[FreeBody, ...] = ()
     markers: tuple[str | Marker, ...] = ()
     contact_bodies: tuple[str, ...] = ()
+    object_contact_bodies: tuple[str, ...] = ()
     floor_size_m: float = 50.0
     rough_m: float = 0.0
     nconmax: int = 0

@@ -85,6 +85,13 @@ def body_shade(ends: np.ndarray, radius: np.ndarray, height_m: float) -> Shade:
     return Shade(start, texel, share)
 
 
+def object_geoms(model: mujoco.MjModel) -> np.ndarray:
+    """Ids of the geoms of free bodies, without the robot's."""
+    joint = model.body_jntadr[model.geom_bodyid]
+    free = (joint >= 0) & (model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE)
+    return np.flatnonzero(free & (model.geom_bodyid > 1))
+
+
 def capsules(model: mujoco.MjModel, geoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Capsules in place of geoms of any shape: axis ends `(C, 2, 3)` in the geoms' frames and radius `(C,)`, m."""
     middle, half = model.geom_aabb[geoms, :3], model.geom_aabb[geoms, 3:]

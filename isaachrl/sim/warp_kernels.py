@@ -1,4 +1,4 @@
-"""Warp kernels: reset of diverged worlds, and body velocities. One thread per world or body."""
+"""Warp kernels: reset of diverged worlds, contacts of objects, body velocities. A thread per world, sensor or body."""
 
 import warp as wp
 
@@ -45,6 +45,16 @@ def count_diverged(diverged: wp.array[bool], count: wp.array[wp.int64], sensorda
         count[world] = count[world] + wp.int64(1)
         for i in range(sensordata.shape[1]):
             sensordata[world, i] = 0.0
+
+
+@wp.kernel(enable_backward=False)
+def gather_contacts(diverged: wp.array[bool], sensordata: wp.array2d[float], found: wp.array2d[bool]) -> None:
+    """Set the flags of sensors that found a contact; clear those of diverged worlds. The sensors are the last ones."""
+    world, i = wp.tid()
+    if diverged[world]:
+        found[world, i] = False
+    elif sensordata[world, sensordata.shape[1] - found.shape[1] + i] > 0.0:
+        found[world, i] = True
 
 
 @wp.kernel(enable_backward=False)

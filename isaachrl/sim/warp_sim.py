@@ -1,8 +1,8 @@
 """The GPU engine: MuJoCo Warp. The tensors share its float32 arrays; no copies, no synchronization.
 
 A control step is one `mujoco_warp.step` per substep and then body kinematics; collisions are not recomputed, and
-sensors are those of the last substep. On a GPU it is replayed as one CUDA graph: outside a graph the solver's early
-exit would synchronize with the device in every iteration.
+sensors are those of the last substep; contacts of objects are gathered over all of them. On a GPU it is replayed as one
+CUDA graph: outside a graph the solver's early exit would synchronize with the device in every iteration.
 """
 
 import dataclasses
@@ -91,7 +91,8 @@ class WarpSim(Sim):
         self.body_pos_w, self.body_quat_w = wp.to_torch(d.xpos)[:, bodies], wp.to_torch(d.xquat)[:, bodies]
         self.body_angvel_w = wp.to_torch(d.cvel)[:, bodies, :3]
         self.body_linvel_w = torch.zeros(n, self.robot.num_bodies, 3, device=self.device)
-        self.contact_force_w = wp.to_torch(d.sensordata).view(n, len(self.scene.contact_bodies), 3)
+        forces = 3 * len(self.scene.contact_bodies)
+        self.contact_force_w = wp.to_torch(d.sensordata)[:, :forces].view(n, len(self.scene.contact_bodies), 3)
         self._warmstart, self._time = wp.to_torch(d.qacc_warmstart), wp.to_torch(d.time)
         self._overflow = wp.to_torch(d.overflow)
         self.diverged = torch.zeros(n, dtype=torch.bool, device=self.device)
@@ -100,6 +101,8 @@ class WarpSim(Sim):
         self._diverged, self._num_diverged = wp.from_torch(self.diverged), wp.from_torch(self.num_diverged)
         self._mocap_pos0 = wp.array(self.mocap_pos_w[0].cpu().numpy(), dtype=wp.vec3)
         self._bind_robot_views()
+        self._bind_object_views(self.model.qpos0)
+        self._found = wp.from_torch(self._object_contact.view(n, -1)) if self.scene.objects else None
 
     @contextmanager
     def _scope(self) -> Iterator[None]:
@@ -144,10 +147,16 @@ class WarpSim(Sim):
         self._diverged.zero_()
         self._reset_diverged()
         flags = self._m.opt.disableflags
+        if self._found is not None:
+            self._found.zero_()
         for i in range(substeps):
-            self._m.opt.disableflags = flags | (0 if i == substeps - 1 else _SENSOR_OFF)
+            unread = self._found is None and i < substeps - 1
+            self._m.opt.disableflags = flags | (_SENSOR_OFF if unread else 0)
             mjw.step(self._m, self._d)
             self._reset_diverged()  # at once, since NaN in one world breaks the contact pool of all
+            if self._found is not None:
+                inputs = [self._diverged, self._d.sensordata, self._found]
+                wp.launch(warp_kernels.gather_contacts, dim=self._found.shape, inputs=inputs)
         wp.launch(
             warp_kernels.count_diverged,
             dim=self.num_envs,
@@ -174,6 +183,7 @@ class WarpSim(Sim):
     def step(self, substeps: int) -> None:
         """See `Sim.step`."""
         self._run(f"step {substeps}", lambda: self._physics(substeps))
+        self._update_objects()
 
     def step_bare(self, substeps: int) -> None:
         """The engine's steps only, for benchmarks; tensors of bodies are not updated."""
@@ -186,6 +196,7 @@ class WarpSim(Sim):
 
     def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `Sim.reset`."""
+        qpos, qvel = self._complete(qpos, qvel)
         wide = mask.unsqueeze(-1)
         self.qpos.copy_(torch.where(wide, qpos, self.qpos))
         self.qvel.copy_(torch.where(wide, qvel, self.qvel))
@@ -194,6 +205,9 @@ class WarpSim(Sim):
         self._time.masked_fill_(mask, 0.0)
         self.contact_force_w.masked_fill_(wide.unsqueeze(-1), 0.0)
         self._run("refresh", self._refresh)
+        if self.scene.objects:
+            self._object_contact.masked_fill_(wide.unsqueeze(-1), False)
+            self._update_objects()
 
     def move_mocap(self, mask: Tensor, pos_w: Tensor) -> None:
         """See `Sim.move_mocap`."""
@@ -330,6 +344,7 @@ class WarpSim(Sim):
             "ctrl": self.ctrl,
             "contact_force_w": self.contact_force_w,
             "num_diverged": self.num_diverged,
+            **self._object_state(),
         }
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -347,6 +362,7 @@ class WarpSim(Sim):
         for name, values in own.items():
             values.copy_(state[name])
         self._run("refresh", self._refresh)
+        self._update_objects()
 
 
 def _exchange(old: Any, new: Any) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers of tasks: angles, ranges, points, and the times at which targets change. All `(N,)` or `(N, 2)`."""
+"""Random numbers of tasks: angles, ranges and directions."""
 
 import math
 
@@ -19,8 +19,3 @@ def angles(n: int, generator: torch.Generator) -> Tensor:
 def direction(angle: Tensor) -> Tensor:
     """Unit vectors `(…, 2)` of angles `(…)`."""
     return torch.stack((angle.cos(), angle.sin()), dim=-1)
-
-
-def steps(n: int, seconds: tuple[float, float], step_s: float, generator: torch.Generator) -> Tensor:
-    """Numbers of control steps `(n,)`, at least 1, that last a uniform time in this range."""
-    return (uniform(n, *seconds, generator) / step_s).round().clamp_min(1.0)

@@ -12,7 +12,10 @@ from isaachrl.motion.library import MotionState
 from isaachrl.sim import Control, Robot, Sim
 from tasks.common.motors import motor_contract
 
-KEY_BODIES = ("right_hand", "left_hand", "right_foot", "left_foot")
+PELVIS, TORSO, HEAD = "pelvis", "torso", "head"
+HANDS, FEET = ("right_hand", "left_hand"), ("right_foot", "left_foot")
+KEY_BODIES = HANDS + FEET
+MIN_HEIGHT_M = {PELVIS: 0.5, HEAD: 0.85}  # below which a body has fallen
 
 
 def proprioception_layout(robot: Robot) -> list[tuple[str, int, str]]:

@@ -20,6 +20,7 @@ from isaachrl.sim import Control, Scene, Sim
 from tasks.common import draws, humanoid, starts
 
 MAX_SPEED_MPS = 10.0
+MARKER_HEIGHT_M = 0.1
 
 
 @dataclass
@@ -41,6 +42,7 @@ class SkillTaskCfg(TaskCfg):
         rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
             has been upright for half a second. With `none` a fall ends the episode.
         rise_s: with a rescue, the time limit for getting up.
+        hold_s: shortest and longest time until the next target; uniform. Empty: a target lasts for the episode.
         options: controllers by name, among which actions choose instead of setting latents, see `read_options`.
         switch: how to switch between options.
     """
@@ -52,9 +54,10 @@ class SkillTaskCfg(TaskCfg):
     style_frames: int = bounded(0, 0, 64)
     start_motion: str = "locomotion"
     start_speed_mps: float = bounded(MAX_SPEED_MPS, 0.0, 100.0)
-    min_height_m: dict[str, float] = bounded({"pelvis": 0.5, "head": 0.85}, -2.0, 1.5)
+    min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     rescue: str = NO_SKILL
     rise_s: float = bounded(6.0, 0.0, 3600.0)
+    hold_s: list[float] = bounded([], 0.01, 3600.0)
     options: dict[str, str] = field(default_factory=dict)
     switch: SwitchCfg = field(default_factory=SwitchCfg)
 
@@ -63,6 +66,8 @@ class SkillTaskCfg(TaskCfg):
         super().__post_init__()
         if not self.rise_s > STAND_S:
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
+        if self.hold_s and (len(self.hold_s) != 2 or self.hold_s[0] > self.hold_s[1]):
+            raise ConfigError(f"task.hold_s={self.hold_s}: expected the shortest and the longest time, as in [5,10]")
 
 
 Cfg = TypeVar("Cfg", bound=SkillTaskCfg)
@@ -71,19 +76,22 @@ Cfg = TypeVar("Cfg", bound=SkillTaskCfg)
 class SkillTask(Task[Cfg]):
     """A humanoid that a high level moves through a skill.
 
-    A task adds a scene (`humanoid_scene`), its part of an episode's start (`begin`), rewards, and the observation group
-    `task` (`observe_task`); it may override `place`, `update`, `retarget`, `ended_by_task` and `task_metrics`.
+    A task adds a scene (`humanoid_scene`), targets (`new_target`), rewards, and the observation group `task`
+    (`observe_task`); it may override `place`, `begin`, `update`, `ended_by_task` and `task_metrics`.
 
     Attributes:
         fallen: `(N,)` bool, has fallen and not yet recovered; without a rescue, is below its height limits.
         falls, rises: `(N,)` counts of the episode.
         score: `(N,)` sum over the control steps before the first fall of the terms in `SCORE`, so weighted; of all
             terms with the weights of `task.reward` if `SCORE` is empty.
+        steps_left: `(N,)` control steps until the next target, if `task.hold_s` is set.
         SCORE: weight in `score` of reward terms, by name.
     """
 
     SCORE: ClassVar[Mapping[str, float]] = {}
-    STATE = ("history", "fallen", "falls", "rises", "score", "_just_fell", "_upright_steps", "_fallen_steps")
+    STATE = (
+        "history", "fallen", "falls", "rises", "score", "steps_left", "_just_fell", "_upright_steps", "_fallen_steps",
+    )  # fmt: skip
 
     def __init__(
         self, cfg: Cfg, sim: Sim, generator: torch.Generator, task_layout: Sequence[tuple[str, int, str]]
@@ -109,17 +117,17 @@ class SkillTask(Task[Cfg]):
         self._joint_layout = JointLayout(robot, device)
         self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
         self.fallen, self._just_fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
-        self.falls, self.rises, self.score = torch.zeros(3, n, device=device).unbind()
+        self.falls, self.rises, self.score, self.steps_left = torch.zeros(4, n, device=device).unbind()
         self._upright_steps, self._fallen_steps = torch.zeros(2, n, device=device).unbind()
+
+    def mark(self, mask: Tensor, points_w: Tensor) -> None:
+        """Move the scene's markers to `points_w (N, M, 2)` on the floor in the worlds of `mask (N,)`; for videos."""
+        self.sim.move_mocap(mask, torch.nn.functional.pad(points_w, (0, 1), value=MARKER_HEIGHT_M))
 
     @staticmethod
     def humanoid_scene(cfg: SkillTaskCfg, **content: Any) -> Scene:
         """A humanoid on a floor with this further content, see `Scene`."""
         return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s, **content)
-
-    @abstractmethod
-    def begin(self, mask: Tensor) -> None:
-        """Reset the task's own state in the worlds of `mask (N,)`; the body has already been placed."""
 
     @abstractmethod
     def rewards(self) -> dict[str, Tensor]:
@@ -133,11 +141,18 @@ class SkillTask(Task[Cfg]):
         """Start positions `(N, 2)`, m, and yaw angles `(N,)`, used where `mask (N,)`: the origin, in any direction."""
         return torch.zeros_like(self.sim.root_pos_w[:, :2]), draws.angles(self.sim.num_envs, self.generator)
 
+    def begin(self, mask: Tensor) -> None:
+        """Reset the task's own state in the worlds of `mask (N,)`; the body has already been placed."""
+
+    def new_target(self, mask: Tensor) -> None:
+        """Draw targets for the worlds of `mask (N,)`: at the start, and after `task.hold_s`."""
+
+    def target_due(self) -> Tensor | None:
+        """`(N,)` bool: the next target is due, by default after `task.hold_s`; None if never within an episode."""
+        return self.steps_left <= 0 if self.cfg.hold_s else None
+
     def update(self) -> None:
         """Update the task's own buffers after the physics, before rewards."""
-
-    def retarget(self) -> None:
-        """Draw new targets where they are due; after rewards and ends, before the observation."""
 
     def ended_by_task(self) -> Tensor:
         """`(N,)` bool: the episode ends for a reason other than a fall."""
@@ -173,7 +188,18 @@ class SkillTask(Task[Cfg]):
         weights = self.SCORE or {name: self.cfg.reward.get(name, 0.0) for name in terms}
         scored = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum(0)
         self.score = self.score + scored.masked_fill((self.falls > 0) | self.sim.diverged, 0.0)
-        self.retarget()
+        if self.cfg.hold_s:
+            self.steps_left = self.steps_left - 1
+        due = self.target_due()
+        if due is not None:
+            self._change_target(due)
+
+    def _change_target(self, mask: Tensor) -> None:
+        if self.cfg.hold_s:
+            shortest, longest = self.cfg.hold_s
+            held = draws.uniform(len(mask), shortest, longest, self.generator) / self.cfg.step_s
+            self.steps_left = torch.where(mask, held.round().clamp_min(1.0), self.steps_left)
+        self.new_target(mask)
 
     def terminated(self) -> Tensor:
         """A fall, with a rescue one of `rise_s`, or an end of the task's own."""
@@ -192,6 +218,7 @@ class SkillTask(Task[Cfg]):
             setattr(self, name, getattr(self, name).masked_fill(mask, 0.0))
         self.history = torch.where(mask[:, None, None], self._starts.style[rows], self.history)
         self.begin(mask)
+        self._change_target(mask)
 
     def observe(self) -> Obs:
         """`proprioception`; `style` if `style_frames` is above 0; `task`."""

@@ -64,7 +64,7 @@ def test_a_refusal_is_code_2_and_one_error(code, output, clean):
     assert (state.refusal(code, output) == "") is clean
 
 
-def test_what_is_wrong_with_a_run_is_found(tmp_path):
+def test_faults_of_a_run_folder_are_found(tmp_path):
     lines = "".join(json.dumps({"iteration": number}) + "\n" for number in (1, 2, 4))
     (tmp_path / "metrics.jsonl").write_text(lines + '{"iteration": 5')
     (tmp_path / ".last.pt.abcdefgh.tmp").touch()

@@ -35,5 +35,5 @@ def test_a_spoilt_state_heals(task, tmp_path, draw, tally):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_spoilt_action_does_no_harm(task, value, tmp_path, tally):
+def test_a_non_finite_action_is_harmless(task, value, tmp_path, tally):
     stays_finite(TASKS[task], child.together((faults.spoil_actions, value)), tmp_path)

@@ -47,7 +47,7 @@ WRONG_ACTIONS = {
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", WRONG_ACTIONS)
-def test_actions_that_are_none_are_refused(envs, name, kind):
+def test_invalid_actions_are_refused(envs, name, kind):
     env = envs[name]
     shape = (4, env.action_size)
     with pytest.raises(
@@ -80,7 +80,7 @@ def test_the_message_of_whole_numbers_says_what_is_wrong(envs):
         torch.ones(4, dtype=torch.bool, device="meta"),
     ],
 )  # fmt: skip
-def test_masks_that_are_none_are_refused(envs, name, mask):
+def test_invalid_masks_are_refused(envs, name, mask):
     with pytest.raises(ConfigError, match=r"^the mask is .*; expected a tensor of bool and shape \(4,\) on cpu"):
         envs[name].reset_where(mask)
 
@@ -128,7 +128,7 @@ def test_arguments_of_make_are_checked(changes, message):
         isaachrl.make(**({"name": "TaxiFuel", "device": "cpu"} | changes))
 
 
-def test_numbers_of_numpy_and_devices_of_pytorch_will_do():
+def test_numpy_integers_and_torch_devices_are_accepted():
     env = isaachrl.make("TaxiFuel", np.int64(3), device=torch.device("cpu"), seed=np.int32(2))
     assert env.num_envs == 3 and type(env.num_envs) is int
 

@@ -73,7 +73,7 @@ def test_replayed_steps_are_the_steps_as_written(on_warp, name):
 
 
 @pytest.mark.parametrize("outside", ["reset", "step", "load"])
-def test_what_happens_between_replays_is_seen_by_them(on_warp, outside):
+def test_changes_between_replays_are_seen_by_the_next_replay(on_warp, outside):
     name = "HumanoidHRLMaze"  # it binds new tensors in its steps and resets
     (env, _), plain = taped(on_warp(name, num_envs=3)), on_warp(name, num_envs=3)
     stored = plain.state_dict()
@@ -111,7 +111,7 @@ class Counter:
         self.a, self.b, self.name = torch.zeros(2), torch.ones(2), "counter"
 
 
-def test_slots_copy_back_even_what_was_exchanged():
+def test_graph_slots_copy_back_swapped_tensors():
     counter = Counter()
     slots, a, b = Slots([counter]), counter.a, counter.b
     counter.a, counter.b = counter.b, counter.a
@@ -129,7 +129,7 @@ class Failing(TapeRecorder):
         raise RuntimeError("operation not permitted when\nstream is capturing")
 
 
-def test_what_cannot_be_recorded_runs_as_written_and_says_why_once(on_cpu_engine, caplog):
+def test_steps_that_cannot_be_captured_run_eagerly_with_one_warning(on_cpu_engine, caplog):
     env = on_cpu_engine("HumanoidAMP", num_envs=2)
     env.step_graph = StepGraph(env, lambda: Failing(env))
     with caplog.at_level(logging.INFO):
@@ -186,7 +186,7 @@ class Forgetful(Point):
         ("queue", r"Forgetful.queue\[0\], Forgetful.queue\[1\]"),
     ],
 )
-def test_what_a_replay_would_leave_as_it_is_keeps_the_steps_as_written(caplog, kind, path):
+def test_python_state_that_changes_disables_replay(caplog, kind, path):
     (env, made), plain = taped(Forgetful(kind)), Forgetful(kind)
     for action in actions(env, WARM_UP + 3):
         assert_same(env.step(action), plain.step(action))
@@ -195,7 +195,7 @@ def test_what_a_replay_would_leave_as_it_is_keeps_the_steps_as_written(caplog, k
     assert record.levelno == logging.WARNING and re.search(rf"since they change \S*{path}, and", record.getMessage())
 
 
-def test_what_changes_in_place_is_replayed():
+def test_in_place_changes_are_replayed():
     (env, made), plain = taped(Forgetful("in place")), Forgetful("in place")
     for action in actions(env, WARM_UP + 3):
         assert_same(env.step(action), plain.step(action))

@@ -63,7 +63,7 @@ def test_waits_are_found(wait):
     assert waits.found
 
 
-def test_what_does_not_wait_is_let_through():
+def test_the_sync_detector_accepts_asynchronous_operations():
     x, rows = torch.tensor([1.0, -1.0, 2.0]), torch.tensor([0, 1])
     with HostWaits() as waits:
         torch.where(x > 0, x, 0.0).masked_fill(x > 1, 0.0)[rows].sum()
@@ -95,7 +95,7 @@ def test_no_step_waits_for_the_device(build, engine_edges, name):
     assert waits.found == []
 
 
-def test_nor_does_one_with_a_rescue(engine_edges, on_cpu_engine, tmp_path):
+def test_a_hierarchical_step_with_a_rescue_does_not_sync(engine_edges, on_cpu_engine, tmp_path):
     make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
     env = on_cpu_engine("HumanoidHRLMaze", num_envs=4, episode_steps=6, rescue=str(tmp_path / "rise.pt"))
     env.reset()

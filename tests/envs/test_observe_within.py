@@ -51,7 +51,7 @@ def test_the_map_is_observed_once_before_and_once_after_resets(on_cpu_engine, mo
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_what_is_observed_within_is_a_part_of_the_observation(on_cpu_engine, name):
+def test_observe_within_returns_a_subset_of_the_observation(on_cpu_engine, name):
     env = on_cpu_engine(name, num_envs=2)
     whole, within = env.observe(), env.observe_within()
     assert set(within) == set(whole) - ({"task"} if name == "HumanoidHRLMaze" else set())

@@ -118,7 +118,7 @@ def test_of_another_makers_gpu_nothing_is_said(machine, monkeypatch, caplog):
     assert not lines(caplog)
 
 
-def test_what_is_named_is_taken_or_refused(machine):
+def test_an_explicit_device_is_used_or_refused(machine):
     machine(obstacle="no engine")
     assert choose_device("cuda:0") == GPU  # whose engine is asked for later: see `make_sim`
     assert choose_device("cpu") == CPU

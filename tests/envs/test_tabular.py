@@ -100,7 +100,7 @@ def test_statistics_count_episodes_where_they_end():
     assert found["reward/win"] == pytest.approx(10.0 / 4)
 
 
-def test_statistics_leave_out_what_never_occurred_and_forget():
+def test_statistics_omit_signals_without_values_and_reset_on_read():
     env = corridor(2)
     env.state = torch.tensor([[2, 0], [1, 0]])
     statistics = EpisodeStatistics(env)

@@ -34,3 +34,12 @@ def test_a_tensor_of_another_shape_or_type_is_refused(monkeypatch, method, resul
     cfg = {"task": {"motion": "walk", "reward": {}}}
     with pytest.raises(ConfigError, match=f"HumanoidAMP.{message}"):
         isaachrl.make("HumanoidAMP", 2, device="cpu", cfg=cfg)
+
+
+def test_a_misspelt_reward_term_is_named_in_the_configuration_and_in_the_class(monkeypatch):
+    monkeypatch.setattr(HumanoidAMP, "reward_terms", lambda task: {"aliv": torch.zeros(2)})
+    cfg = {"task": {"motion": "walk", "reward": {"alive": 1.0}}}
+    with pytest.raises(
+        ConfigError, match=r"task.reward.alive: HumanoidAMP.reward_terms returns no 'alive'; did you mean aliv\?"
+    ):
+        isaachrl.make("HumanoidAMP", 2, device="cpu", cfg=cfg)

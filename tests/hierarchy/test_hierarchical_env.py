@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from isaachrl import config
 from isaachrl.envs.env import Env, StepResult
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
@@ -91,7 +92,7 @@ def window():
     return env, env.step(torch.tensor([[3.0, 0.0]] * 4))
 
 
-def test_reward_is_the_sum_of_lived_steps_over_k(window):
+def test_reward_is_the_sum_of_steps_before_the_end_divided_by_k(window):
     # a step t pays 0.5 * 3 t + 0.25 * 2 (t + 0.5) = 2 t + 0.25: 2.25, 4.25, 6.25
     assert window[1].reward.tolist() == pytest.approx([12.75 / 3, 6.5 / 3, 6.5 / 3, 12.75 / 3])
 
@@ -115,7 +116,7 @@ def test_terminal_observation_and_metrics_are_those_of_the_first_end(window):
     assert window[1].metrics["time"].tolist() == [3, 2, 2, 3]
 
 
-def test_discount_is_the_share_of_the_window_that_was_lived(window):
+def test_discount_steps_is_the_share_of_the_window_before_the_end(window):
     assert window[1].discount_steps.tolist() == pytest.approx([1, 2 / 3, 2 / 3, 1])
     assert (0.99 ** window[1].discount_steps)[2] == pytest.approx(0.9933222, abs=1e-6)
 
@@ -199,7 +200,7 @@ def test_state_goes_through():
     assert torch.equal(env.step(wide(env)).reward, first)
 
 
-def test_what_the_skill_needs_must_be_shown():
+def test_an_environment_without_the_groups_of_the_skill_is_refused():
     with pytest.raises(SkillError, match="'style'.*proprioception, goal"):
         HierarchicalEnv(Script([(NEVER, "")], style=False), FakeSkill())
 
@@ -214,11 +215,11 @@ def test_windows_longer_than_an_episode_are_refused():
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"task_weight": -1.0}, {"style_weight": -0.1}])
 def test_impossible_windows_are_refused(wrong):
-    with pytest.raises(ConfigError, match="at least 1 step"):
-        HierarchyCfg(**wrong)
+    with pytest.raises(ConfigError, match="task.hierarchy.*: expected a number from"):
+        config.build(HierarchyCfg, wrong, "task.hierarchy")
 
 
-def test_a_world_that_broke_earns_no_style():
+def test_a_diverged_world_gets_no_style_reward():
     env = Script([(2, "fall"), (NEVER, "")])
     advance = env.advance
 

@@ -97,7 +97,7 @@ def test_a_contract_that_makes_no_skill_is_refused(changes, said, tmp_path):
 
 
 @pytest.mark.parametrize("text", [..., None, 5, "{", "[]", "[1]", "7", '"x"', "[" * 100_000, torch.ones(1)])
-def test_a_contract_that_is_none_is_refused(text, tmp_path):
+def test_an_invalid_contract_is_refused(text, tmp_path):
     with pytest.raises(SkillError, match="its contract is no JSON|it has skill format None"):
         Skill.load(saved(tmp_path / "skill.pt", contract=text))
 

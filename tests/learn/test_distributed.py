@@ -129,7 +129,7 @@ def test_a_resumed_run_of_two_processes_is_the_uninterrupted_one(found, folder):
     assert [line["samples"] for line in lines] == [32, 64, 96, 128]
 
 
-def test_what_cannot_be_shared_is_refused(found):
+def test_unequal_shares_and_single_process_commands_are_refused_on_two_ranks(found):
     for one in found:
         refused = one["runs"]["refused"]
         assert "num_envs=7 cannot be shared by 2 processes equally; type num_envs=6" in refused["share"]

@@ -146,7 +146,7 @@ def test_weights_go_to_another_number_of_environments():
 
 def test_weights_of_other_networks_are_refused_by_name():
     state = PpoLearner(point(), PpoCfg(**SMALL | {"hidden": [16]}), seed=0).state_dict()
-    with pytest.raises(CheckpointError, match=r"has \(16,\) for .*actor_mlp.*give \(32,\)"):
+    with pytest.raises(CheckpointError, match=r"actor_mlp.* is a tensor \(16,\) .*, expected a tensor \(32,\)"):
         PpoLearner(point(), PpoCfg(**SMALL), seed=0).load_weights(state)
 
 
@@ -265,18 +265,18 @@ class Sign(nn.Module):
         return latent[:, :1]
 
 
-def test_only_who_uses_it_waits_for_rl_games():
+def test_loading_the_learners_does_not_import_rl_games():
     code = "import sys, isaachrl.run.config.learners as l; l.load_learners(); print('rl_games' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_who_imports_the_agent_does_not_wait_for_a_compiler():
+def test_importing_the_agent_does_not_import_a_compiler():
     code = "import sys, torch; own = torch.compile; import isaachrl.learn.ppo.agent; print(torch.compile is own)"
     code += "; print(any(name.startswith('torch._inductor.compile') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\nFalse\n"
 
 
-def test_what_rl_games_would_compile_stays_no_compile():
+def test_torch_compile_is_disabled_inside_rl_games():
     compiler = torch.compile
 
     def plain(x):

@@ -30,7 +30,7 @@ def test_every_pass_takes_every_row_once_in_an_order_of_its_own():
     assert torch.equal(torch.cat([again[i]["obs"] for i in range(len(again))]), passes[0])
 
 
-def test_what_the_policy_says_now_is_written_to_the_rows_it_was_said_of():
+def test_new_policy_outputs_are_written_to_their_rows():
     found = minibatches(7, 4)
     for i in range(2):
         rows = found[i]["obs"]

@@ -46,7 +46,7 @@ def replay_clips(evaluation, learner, monkeypatch, slower=1.0):
     return clock
 
 
-def test_whoever_falls_recalls_nothing():
+def test_fallen_rollouts_do_not_count_as_recalled():
     evaluation, learner = make_evaluation()
     result = evaluation.report(learner.source.draw)
     assert set(result["clips"]) == set(learner.demos.names)
@@ -58,7 +58,7 @@ def test_whoever_falls_recalls_nothing():
     assert result["speed_range_mps"] is None and result["latent_response_s"] is None
 
 
-def test_a_perfect_skill_is_told_so(monkeypatch):
+def test_a_perfect_skill_has_full_recall_and_no_falls(monkeypatch):
     evaluation, learner = make_evaluation(num_envs=22)
     replay_clips(evaluation, learner, monkeypatch)
     result = evaluation.report(lambda n: learner.skill.embedding.prototypes.repeat(2, 1))
@@ -73,7 +73,7 @@ def test_a_perfect_skill_is_told_so(monkeypatch):
     assert result["latent_response_s"] == pytest.approx(0.5 * math.log(2), abs=0.08)
 
 
-def test_the_encoder_says_which_command_a_motion_has():
+def test_the_encoder_recovers_the_latent_of_a_motion():
     discriminator = SMALL["discriminator"] | {"demo_windows": 8}
     learner = make_learner("ase", num_envs=11, latent={"size": 12}, discriminator=discriminator)
     commands = clip_latents(learner.skill, learner.demos)

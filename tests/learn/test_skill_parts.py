@@ -84,7 +84,7 @@ def test_monitor_counts_episodes_and_forgets_them_when_read() -> None:
     for terminated in (torch.tensor([False, False]), flags):
         learner.monitor.after_step(_result(terminated), frame, learner.held.latent, flags)
     signals = learner.monitor.read()
-    assert signals["episode/length"] == 2.0 and signals["episode/fall_share"] == 1.0
+    assert signals["episode/length"] == 2.0 and signals["episode/termination_rate"] == 1.0
     assert signals["episode/height"] == 7.0
     assert "episode/recovered" not in signals  # a number that the only episode does not have
     assert "episode/length" not in learner.monitor.read()

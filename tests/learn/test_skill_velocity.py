@@ -41,6 +41,17 @@ def test_the_same_motion_pays_by_its_command() -> None:
     assert reward(turning, embedding.prototypes[:1]).item() == pytest.approx(0.01832 * 0.12993, abs=1e-4)
 
 
+def test_quick_turns_are_rewarded_on_a_wider_scale() -> None:
+    features = torch.zeros(2, 14)
+    features[0, 6], features[1, 1] = -2.0, 1.0
+    embedding = MotionEmbedding(features, torch.ones(14), 4)
+    task: Any = SimpleNamespace(style_layout=LAYOUT)
+    standing = torch.tensor([[0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    paid = VelocityReward(task, embedding, 0.05)(standing, embedding.prototypes[:1])
+    # 2 rad/s off, in units of 0.6 * 2 rad/s: exp(-2.778)
+    assert paid.item() == pytest.approx(0.0622, abs=1e-3)
+
+
 def test_frames_without_velocities_are_refused() -> None:
     task: Any = SimpleNamespace(style_layout=LAYOUT[:2])
     with pytest.raises(ConfigError, match=r"root_angvel_h.*train\.reward\.velocity=0"):
@@ -55,7 +66,7 @@ def test_the_learner_pays_it_to_commanded_motions_only() -> None:
         assert "reward/velocity" not in make_learner(latents, reward={"velocity": weight}).iterate()
 
 
-def test_clips_shares_decide_what_is_commanded() -> None:
+def test_clip_weights_set_the_distribution_of_latents() -> None:
     learner = make_learner("motion", latent={"at_clip": 1.0, "between_clips": 0.0})
     weights = torch.zeros_like(learner.demos.weights)
     weights[1] = 1.0

@@ -184,7 +184,7 @@ def test_a_saved_state_does_not_change_with_the_learner() -> None:
     assert all(torch.equal(state[name], value) for name, value in kept.items())
 
 
-def test_a_world_that_broke_pays_nothing_and_its_leap_is_no_motion_to_learn_from() -> None:
+def test_a_diverged_world_gets_no_reward_and_its_window_is_not_learned_from() -> None:
     learner = make_learner("motion", reward={"style": 1.0, "task": 0.0})
     before = learner.obs["style"].clone()
     step = learner.env.step

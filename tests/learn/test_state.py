@@ -77,5 +77,12 @@ def test_a_missing_attribute_is_named_with_what_to_do():
 
 def test_a_tensor_of_another_shape_is_refused():
     state = Part().state_dict() | {"table": torch.zeros(4)}
-    with pytest.raises(ValueError, match=r"table has shape \(4,\), expected \(3,\)"):
+    with pytest.raises(ValueError, match=r"table is a tensor \(4,\) of float32, expected a tensor \(3,\)"):
         Part().load_weights(state)
+
+
+def test_a_tensor_without_rows_takes_any_number_of_rows():
+    part = Part()
+    part.trace = torch.zeros(0, 2)
+    part.load_state_dict(Part().state_dict() | {"trace": torch.ones(5, 2)})
+    assert part.trace.shape == (5, 2)

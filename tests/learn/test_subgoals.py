@@ -113,7 +113,7 @@ def test_flaw_7_the_low_level_has_a_reward_for_its_subgoal():
     assert log.intrinsic.tolist() == [3.0] * 4
 
 
-def test_flaw_8_nothing_is_learned_from_twice():
+def test_no_sample_is_learned_from_twice():
     learner, noted, learned = make(4), [], {"high": [], "low": []}
     step = learner._step
     learner._step = lambda: noted.append(step()) or noted[-1]

@@ -25,7 +25,7 @@ def test_a_motion_seen_before_is_placed_where_it_was() -> None:
     assert (between @ space.prototypes.T).argmax().item() in (0, 1)
 
 
-def test_a_command_at_a_place_asks_for_that_motion() -> None:
+def test_a_latent_at_a_prototype_selects_its_motion() -> None:
     space = MotionEmbedding(_features()[[0, 2, 4]], torch.ones(3), 8)
     shares = space.segment_probabilities(space.prototypes, temperature=0.05)
     assert (shares.diagonal() > 0.99).all()
@@ -37,7 +37,7 @@ def test_nearest_is_by_features() -> None:
     assert space.nearest(torch.tensor([[3.19, 0.0, 0.0], [0.0, 3.0, 0.0]])).tolist() == [3, 4]
 
 
-def test_one_motion_has_one_place() -> None:
+def test_with_a_single_motion_all_features_embed_to_one_point() -> None:
     space = MotionEmbedding(torch.ones(1, 3), torch.ones(3), 4)
     assert space.embed(torch.zeros(2, 3)).tolist() == [[1.0, 0.0, 0.0, 0.0]] * 2
 

@@ -42,7 +42,7 @@ def test_leading_axes_are_rows():
     assert torch.equal(a.mean, b.mean) and torch.equal(a.var, b.var)
 
 
-def test_what_it_has_seen_comes_out_with_mean_zero_and_variance_one():
+def test_seen_data_is_normalised_to_mean_zero_and_variance_one():
     batch = torch.randn(500, 3) * torch.tensor([1.0, 5.0, 0.1]) + torch.tensor([0.0, 100.0, -3.0])
     norm = RunningNorm(3)
     norm.update(batch)
@@ -64,7 +64,7 @@ def test_untouched_it_passes_numbers_on():
     torch.testing.assert_close(RunningNorm(2)(x), x, rtol=1e-5, atol=0)
 
 
-def test_looking_does_not_change_it_and_its_state_travels():
+def test_normalising_does_not_update_and_the_state_can_be_loaded():
     norm = RunningNorm(2)
     norm.update(torch.randn(10, 2))
     before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}

@@ -37,7 +37,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Capt
     assert "out.png could not be written (No such file or directory)" in capsys.readouterr().err
 
 
-def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_fields_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="is not a run folder"):
         read_curve(tmp_path, "a/b")
     with pytest.raises(ConfigError, match=r"never recorded x/y; \(valid: .*a/b"):
@@ -54,7 +54,7 @@ def test_samples_can_count_for_different_settings_differently(tmp_path: Path, mo
     assert drawn == {"slow": [50.0, 100.0], "fast": [10.0]}
 
 
-def test_many_settings_can_be_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_of_many_settings_have_distinct_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, str]] = []
     monkeypatch.setattr(compare, "_draw", lambda axes, name, style, curves: drawn.append(style))
     runs = {str(i): [_run(tmp_path / str(i), [1.0, 2.0])] for i in range(9)}

@@ -7,7 +7,8 @@ import pytest
 
 import train
 from isaachrl import memory
-from isaachrl.run import process, world_bytes
+from isaachrl.envs import world_bytes
+from isaachrl.run import process
 from isaachrl.run.config import learners, settings
 
 MAZE = "task=HumanoidHRLMaze"
@@ -31,8 +32,8 @@ REFUSED = {
     (AMP, "motion=walk", "task.motion=jog"): "motion=walk and task.motion=jog are the same setting; type one of them",
     (MAZE, "skill=a.pt", "task.skill=none"): "skill=a.pt and task.skill=none are the same setting",
     (AMP, "test=true", "mode=evaluate"): "test=true means mode=play, but mode=evaluate was typed too",
-    (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: does not read the file of that name in cfg/task; type task=",
-    (TAXI, "train.name=ppo"): "train.name=ppo: does not read the file of that name in cfg/train; type train=ppo",
+    (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: does not read the file of that name; type task=",
+    (TAXI, "train.name=ppo"): "train.name=ppo: does not read the file of that name; type train=ppo",
     # shell variables that are not set
     ("resume=",): "resume= is empty .*; type resume=PATH or leave resume= out",
     (AMP, "mode=evaluate", "checkpoint="): "checkpoint= is empty",
@@ -67,7 +68,7 @@ def typed(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
-def test_what_cannot_be_run_is_one_message_and_exit_code_2(arguments, typed, tmp_path, monkeypatch):
+def test_bad_input_is_one_message_and_exit_code_2(arguments, typed, tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 2**20)
     monkeypatch.setattr(world_bytes, "MIN_GROWTH_BYTES", 0)  # the first growth will do
     (tmp_path / "huge.txt").write_text("\n".join(["#" * 200, *["#" + 198 * "." + "#"] * 198, "#" * 200]))

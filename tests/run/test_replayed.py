@@ -56,7 +56,7 @@ def test_so_is_one_of_a_simulated_task():
     assert made[0].replays >= 10 - WARM_UP
 
 
-def test_who_looks_between_step_and_reset_sees_the_end_of_the_episode():
+def test_observe_between_step_and_reset_returns_the_terminal_state():
     env, made = taped(make_point())
     times = []
     run_episodes(env, RandomPolicy(env, 5), 2, on_step=lambda result: times.append(env.time[result.done].tolist()))

@@ -50,7 +50,7 @@ def begin(tmp_path, monkeypatch):
     return begin
 
 
-def test_what_was_short_is_a_signal_and_is_doubled_at_the_next_save(begin, tmp_path):
+def test_overflowing_buffers_are_signalled_and_doubled_at_the_next_save(begin, tmp_path):
     loop = begin(0.0, 9, {}, {"njmax": 2}, {}, {"nconmax": 1, "njmax": 3})
     assert loop.run()
     assert loop.learner.env.asked == [{}, {"njmax": 1.0}, {}, {"nconmax": 1.0, "njmax": 1.0}, {}]
@@ -66,7 +66,7 @@ def test_without_a_save_nothing_is_doubled_and_the_end_of_a_training_is_no_error
     assert loop.run() and loop.learner.env.asked == []
 
 
-def test_what_stays_short_however_much_room_there_is_ends_the_training_after_a_save(begin, tmp_path):
+def test_a_buffer_that_stays_too_small_ends_the_training_after_a_save(begin, tmp_path):
     loop = begin(0.0, 2, *[{"njmax": 1}] * 5)
     with pytest.raises(ConfigError, match=MESSAGE):
         loop.run()

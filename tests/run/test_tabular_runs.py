@@ -82,7 +82,7 @@ def test_a_run_that_lacks_what_is_kept_today_is_not_resumed_and_gives_its_weight
     assert load_checkpoint(Path("new")).iteration == 1
 
 
-def test_what_yaml_says_of_the_tasks_own_learner_is_not_asked_of_another(run):
+def test_a_checkpoint_ignores_yaml_of_another_task_or_learner(run):
     run("TaxiFuel", "value_iteration", num_envs=1)
     yaml = {"task": {"name": "TaxiFuel"}, "train": {"name": "maxq", "learning_rate": 1.0}}
     typed = {"mode": "evaluate", "checkpoint": "run", "episodes": 4, "device": "cpu", "run_dir": "again"}
@@ -119,7 +119,7 @@ def test_the_graph_is_printed_and_drawn(run, capsys, task, line):
     run(task, "maxq", mode="task_graph")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Root" and any(text.startswith(line) for text in lines)
-    assert iio.imread("run/graph.png").shape[1] > 500
+    assert iio.imread("run/task_graph.png").shape[1] > 500
 
 
 def test_a_task_without_a_graph_has_none_to_print(run):
@@ -153,7 +153,7 @@ def test_export(run, monkeypatch, task, learner, names, others):
     assert max(differences.values()) < 1e-4
 
 
-def test_what_cannot_paint_itself_is_not_filmed(tmp_path):
+def test_only_environments_with_a_picture_are_filmed(tmp_path):
     assert not renders_itself(
         Point(PointCfg(), settings.registry.World(1, "auto", torch.device("cpu"), torch.Generator()))
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isaachrl.sim import Box, Scene, compile_scene
+from isaachrl.sim import Box, FreeBody, Scene, Shape, compile_scene
 from isaachrl.sim.floor_plan import MARGIN, FloorPlan
 
 RED, BLUE = (1.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0)
@@ -55,6 +55,21 @@ def test_a_marker_is_a_disc_and_one_under_the_floor_is_not_shown():
         160 - 60 - 0.5, abs=0.5
     )
     assert len(rows) == pytest.approx(np.pi * (0.25 * 20) ** 2, rel=0.2)
+
+
+def test_an_object_is_a_round_bar_that_turns_with_it():
+    pillar = FreeBody("pillar", Shape.box, (0.25, 0.25, 1.0), 9.0, (3.0, 1.0, 1.0), rgba=RED)
+    drawer, qpos = plan(Scene(objects=(pillar,)), (-8.0, 8.0, -4.0, 4.0), 320, 160)
+
+    def red(pos, quat):
+        qpos[-7:] = *pos, *quat
+        picture = drawer.draw(qpos, np.zeros((0, 3))).astype(int)
+        rows, columns = (picture[..., 0] > picture[..., 1] + 60).nonzero()
+        return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+
+    upright, fallen = red((3.0, 1.0, 1.0), (1, 0, 0, 0)), red((3.0, 1.0, 0.25), (0.5**0.5, 0, 0.5**0.5, 0))
+    assert upright == pytest.approx((80 - 20 - 5, 80 - 20 + 5, 160 + 60 - 5, 160 + 60 + 5), abs=1)
+    assert fallen == pytest.approx((80 - 20 - 5, 80 - 20 + 5, 160 + 60 - 20, 160 + 60 + 20), abs=1)  # along x
 
 
 def test_the_way_leads_to_the_robot_until_a_new_episode_begins():

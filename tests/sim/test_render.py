@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from isaachrl.errors import RenderError
-from isaachrl.sim import Box, Scene, render
+from isaachrl.sim import Box, FreeBody, Scene, Shape, render
 from isaachrl.sim.cameras import ChaseCamera, View
 from isaachrl.sim.headless import choose
 from isaachrl.sim.render import SceneRenderer
@@ -109,6 +109,21 @@ def test_the_shadow_of_a_box_goes_where_the_box_goes():
         beside = x + 0.5 + 0.4, 0.3  # the box is 2 m high, the shadow 0.9 m long
         darker = [int(under(*beside)[1] - view(*beside)[1]) for view in (one, other)]
         assert (darker[0] > 30) == (x == -3) and (darker[1] > 30) == (x == 3) and min(darker) < 3
+
+
+def test_an_object_is_drawn_and_throws_its_own_shadow():
+    ball = FreeBody("ball", Shape.ball, (0.3,), 0.5, (0.0, 0.0, 3.0), rgba=(1.0, 0.0, 0.0, 1.0))
+    renderer = SceneRenderer(Scene(objects=(ball,)), 320, 240)
+    qpos = renderer.model.qpos0.copy()
+    qpos[0] = 100.0
+    shaded = from_above(renderer, qpos)
+    qpos[-7] = 50.0
+    bare = from_above(renderer, qpos)
+    renderer.close()
+    there = 3.0 * SLANT
+    assert shaded(0.0, 0.0)[0] > shaded(0.0, 0.0)[1] + 60 and bare(0.0, 0.0)[0] < bare(0.0, 0.0)[1] + 20
+    assert bare(*there)[1] - shaded(*there)[1] > 30
+    assert abs(bare(*-there)[1] - shaded(*-there)[1]) <= 1
 
 
 def test_far_fields_fade_and_do_not_flicker():

@@ -7,9 +7,11 @@ from isaachrl.sim import (
     Block,
     Box,
     Control,
+    FreeBody,
     Integrator,
     Marker,
     Scene,
+    Shape,
     compile_scene,
     describe_robot,
     load_robot,
@@ -84,8 +86,10 @@ def test_an_unknown_robot_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_contact_body_is_refused_with_the_bodies():
-    with pytest.raises(ConfigError, match=r"contact body 'left_toe' is not a body of 'humanoid' \(.*left_foot.*\)"):
-        compile_scene(Scene(contact_bodies=("left_toe",)))
+    for scene in (Scene(contact_bodies=("left_toe",)), Scene(object_contact_bodies=("left_toe",))):
+        message = r"contact body 'left_toe' is not a body of 'humanoid' \(.*left_foot.*\)"
+        with pytest.raises(ConfigError, match=message):
+            compile_scene(scene)
 
 
 def test_an_unknown_body_is_refused_with_the_bodies():
@@ -117,6 +121,47 @@ def test_a_block_slides_along_its_axes_behind_the_robots_coordinates():
     assert [joint.range.tolist() for joint in slides] == [[-1.0, 1.0], [-0.5, 0.0]]
     assert model.dof_damping[-2:].tolist() == [2.0, 2.0] and model.dof_armature[-2:].tolist() == [0.0, 0.0]
     assert describe_robot(model, "ant").num_dofs == 8, "a block is no part of the robot"
+
+
+def test_objects_come_last_and_change_nothing_about_the_robot():
+    block = Block("sled", (0.5, 0.5, 0.5), (2.0, 0.0, 0.5), 3.0, (("x", -1.0, 1.0),))
+    objects = (
+        FreeBody("box", Shape.box, (0.1, 0.2, 0.3), 4.0, (1.0, 2.0, 3.0), (0.0, 0.0, 0.0, 2.0), friction=0.5),
+        FreeBody("log", Shape.capsule, (0.1, 0.5), 3.0, (0.0, 4.0, 0.1), rolling=0.02),
+        FreeBody("ball", Shape.ball, (0.2,), 0.5, (0.0, 5.0, 0.2)),
+    )
+    walls = (Box("wall", (1.0, 1.0, 1.0)),)
+    model = compile_scene(
+        Scene(objects=objects, blocks=(block,), boxes=walls, markers=("goal",), solimp=(0.9, 0.95, 1))
+    )
+    names = [item.name for item in objects]
+    assert [model.body(b).name for b in range(model.nbody - 3, model.nbody)] == names
+    assert [model.geom(g).name for g in range(model.ngeom - 3, model.ngeom)] == names
+    assert model.qpos0[-21:-14].tolist() == [1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 1.0]
+    assert model.joint("sled_x").qposadr[0] == model.nq - 22
+    assert model.body_mass[-3:].tolist() == pytest.approx([4.0, 3.0, 0.5])
+    assert model.geom("box").size.tolist() == [0.1, 0.2, 0.3] and model.geom("log").size.tolist() == [0.1, 0.5, 0.0]
+    assert model.geom("box").friction[0] == 0.5 and model.geom("log").friction[2] == pytest.approx(0.002)
+    assert (abs(model.geom_solimp[:, :2] - [0.9, 0.95]) < 1e-9).all()
+    robot, bare = describe_robot(model, "humanoid"), load_robot("humanoid")
+    assert (robot.model_hash, robot.body_names, robot.mass_kg) == (bare.model_hash, bare.body_names, bare.mass_kg)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size_m": (0.1,)}, r"object 'it': size_m=\(0.1,\) has 1 numbers, and a box needs 3"),
+        ({"shape": Shape.capsule}, r"object 'it': size_m=\(0.1, 0.2, 0.3\) has 3 numbers, and a capsule needs 2"),
+        ({"size_m": (0.1, 0.0, 0.3)}, r"size_m=\(0.1, 0.0, 0.3\) and mass_kg=4.0 must be above 0"),
+        ({"mass_kg": float("nan")}, "mass_kg=nan must be above 0"),
+        ({"friction": -1.0}, "friction=-1.0 and rolling=0.05 must be 0 or more"),
+        ({"name": "pelvis"}, "object 'pelvis' needs another name: a body of the scene has this one"),
+    ],
+)
+def test_objects_that_cannot_be_built_are_refused(changes, message):
+    given = {"name": "it", "shape": Shape.box, "size_m": (0.1, 0.2, 0.3), "mass_kg": 4.0, "pos_m": (0.0, 0.0, 1.0)}
+    with pytest.raises(ConfigError, match=message):
+        compile_scene(Scene(objects=(FreeBody(**(given | changes)),)))
 
 
 def test_markers_have_colours_and_sizes_of_their_own():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from isaachrl.errors import CheckpointError, ConfigError, RecordError
-from isaachrl.sim import Control, Scene, gpu_engine_obstacle, make_sim
+from isaachrl.sim import Control, FreeBody, Scene, Shape, gpu_engine_obstacle, make_sim
 from isaachrl.sim.compiler import CAPACITY, capacity, compile_scene
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from tests.sim.worlds import (
@@ -290,6 +290,9 @@ def test_room_comes_from_the_scene_then_from_the_robot():
     assert capacity(Scene(), model) == (32, 256)
     assert capacity(Scene(nconmax=7), model) == (7, 256)
     assert capacity(Scene(njmax=9), model) == (32, 9)
+    objects = tuple(FreeBody(name, Shape.ball, (0.1,), 0.5, (0.0, 0.0, 1.0)) for name in "ab")
+    assert capacity(Scene(objects=objects), model) == (32 + 2 * 16, 256 + 2 * 64)
+    assert capacity(Scene(objects=objects, njmax=9, nconmax=7), model) == (7, 9)
     model.numeric_data[:] = 5.0
     assert capacity(Scene(), model) == (5, 5)
     bare = type("Model", (), {"nnumeric": 0})()

@@ -91,7 +91,7 @@ def test_what_was_picked_up_lies_there_again_in_the_next_episode_and_in_no_other
     assert torch.equal(env.task.objects[1], objects[1]) and not torch.equal(env.task.objects[0], objects[0])
 
 
-def test_dying_ends_the_episode_for_good():
+def test_death_terminates_the_episode():
     env = make(num_envs=2)
     place_ant(env, torch.zeros(2, 2), height=torch.tensor([2.0, 0.55]))
     result = env.advance(torch.zeros(2, 8))
@@ -99,7 +99,7 @@ def test_dying_ends_the_episode_for_good():
     assert result.terms["death"].tolist() == [0.0, 0.0], "dying itself costs nothing by default"
 
 
-def test_nothing_left_ends_the_episode():
+def test_the_episode_ends_when_no_objects_are_left():
     env = make(num_envs=1)
     env.task.there.fill_(False)
     assert env.advance(torch.zeros(1, 8)).terminated.all()

@@ -43,7 +43,7 @@ def test_a_line_has_a_width_and_two_ends(canvas):
     assert at(canvas, 3.35, 1.05) == WHITE
 
 
-def test_what_crosses_the_edge_is_cut_there(canvas):
+def test_shapes_are_clipped_at_the_edge(canvas):
     canvas.disc((4.0, 2.0), 0.5, GREEN)
     canvas.line((-1.0, 0.05), (0.52, 0.05), 0.1, BLUE)
     canvas.box((5.0, 0.0), (6.0, 1.0), RED)

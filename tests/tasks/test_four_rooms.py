@@ -32,7 +32,7 @@ def test_moves_walls_and_hallways(cell, action, after):
     assert (result.reward.item(), result.terminated.item()) == (0.0, False)
 
 
-def test_only_the_goal_pays():
+def test_only_the_goal_is_rewarded():
     env = walkers([[10, 9, 10, 10]], step_reward=-0.5)
     result = env.advance(torch.tensor([2]))
     assert (result.reward.item(), result.terminated.item(), result.metrics["success_rate"].item()) == (0.5, True, 1.0)

@@ -13,6 +13,7 @@ from isaachrl.run.rollout import ProgramPolicy, run_episodes
 from tasks.common.frames import heading_frame
 from tasks.humanoid_location import location_observation
 from tasks.humanoid_program import HumanoidProgramCfg
+from tasks.humanoid_topple import pillar_observation
 from tests.tiny_policy import save_tiny_policy
 
 assert tasks
@@ -73,6 +74,24 @@ def test_a_policy_is_told_its_target(tmp_path):
     expected = location_observation(heading_frame(sim), torch.tensor([[4.0, 1.0], [0.0, -3.0]]))
     assert torch.equal(obs["HumanoidLocation"], expected)
     assert sim.mocap_pos_w[:, 0, :2].tolist() == [[4, 1], [0, -3]]
+
+
+def test_a_pillar_is_seen_and_can_be_toppled(tmp_path):
+    options = {name: save_tiny_policy(tmp_path / name) for name in ("goto", "topple")}
+    env = make(program="cfg/program/errand.yaml", options=options)
+    task, sim = env.inner.task, env.inner.sim
+    assert task.machine.goal == 4 and sim.object_pos_w[:, 0, :2].tolist() == [[5, 0]] * 2
+    assert torch.equal(env.observe()["HumanoidTopple"], pillar_observation(sim))
+    task.entry = torch.ones_like(task.entry)
+    lying = torch.tensor([0.5**0.5, 0.5**0.5, 0.0, 0.0]).expand(2, 1, 4)
+    second, still = torch.tensor([[False], [True]]), torch.zeros(2, 1, 3)
+    sim.place_objects(second, torch.tensor([5.0, 0.0, 0.2]).expand(2, 1, 3), lying, still, still)
+    act(env, 1)
+    assert task.entry.tolist() == [1, 2]
+    with pytest.raises(ConfigError, match=r"task.pillar=\[5.0\]: expected x and y in m, type task.pillar=\[4,0\]"):
+        configured(pillar=[5])
+    with pytest.raises(ConfigError, match="there is no condition 'toppled'"):
+        configured(fsm=[{"do": "walk", "until": "toppled"}])
 
 
 def test_a_table_in_a_file(tmp_path):

@@ -45,7 +45,7 @@ def test_the_passenger_gets_in_only_where_he_stands():
     assert one_step([2, 2, 1, 2, 9], PICKUP, illegal_adds=True)[1] == -11.0
 
 
-def test_delivery_and_what_is_none():
+def test_only_a_delivery_at_the_destination_succeeds():
     assert one_step([0, 4, 4, 1, 9], DROPOFF) == ([0, 4, 1, 1, 8], 19.0, True, 1.0)
     assert one_step([0, 4, 4, 1, 9], DROPOFF, delivery_replaces=True)[1] == 20.0
     assert one_step([0, 4, 4, 2, 9], DROPOFF) == ([0, 4, 4, 2, 8], -10.0, False, 0.0)
@@ -149,7 +149,7 @@ def test_every_table_is_looked_up_right():
         assert torch.equal(result.metrics[name], metric[index, action].float())
 
 
-def test_the_last_drop_does_one_more_thing():
+def test_the_last_unit_of_fuel_allows_one_more_action():
     for state, action, after in (
         ([4, 0, 2, 1, 0], PICKUP, [4, 0, 4, 1, -1]),  # he gets in, and they are stranded
         ([4, 0, 2, 1, 1], PICKUP, [4, 0, 4, 1, 0]),

@@ -16,6 +16,7 @@ from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.networks import exports
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn.policy_mean import PolicyMean
+from isaachrl.schema import state_mismatch
 
 
 class PpoLearner(Learner):
@@ -157,15 +158,6 @@ def _plain(value: Any) -> Any:
 
 
 def _check_shapes(own: dict[str, Tensor], stored: dict[str, Tensor]) -> None:
-    """Check that stored weights have the names and shapes of the networks.
-
-    Raises:
-        CheckpointError: a weight is missing, unknown, or of another shape.
-    """
-    for name in sorted({*own, *stored}):
-        found, expected = (tuple(table[name].shape) if name in table else "nothing" for table in (stored, own))
-        if found != expected:
-            raise CheckpointError(
-                f"the checkpoint has {found} for {name}, this task and train.hidden give {expected};"
-                " use the task and network sizes it was trained with"
-            )
+    """Raise a `CheckpointError` unless stored weights have the names and shapes of the networks."""
+    if mismatch := state_mismatch(own, stored, "the model", same_keys=True):
+        raise CheckpointError(f"{mismatch}; use the task and network sizes it was trained with (train.hidden)")

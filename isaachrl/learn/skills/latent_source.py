@@ -1,5 +1,7 @@
 """The latents that a skill is trained with, and how long each is held."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -7,6 +9,7 @@ from torch.nn import functional
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.learn.skills.config import LatentCfg
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
+from isaachrl.learn.state import Stateful
 from isaachrl.maths.sampling import draw_categories
 from isaachrl.nn.motion_embedding import MotionEmbedding
 
@@ -76,7 +79,7 @@ class LatentSource:
         return torch.rand(n, d, generator=self._generator, device=self._device)
 
 
-class HeldLatents:
+class HeldLatents(Stateful):
     """The latent of each of N environments, and the number of steps left before the next one.
 
     Args:
@@ -88,6 +91,8 @@ class HeldLatents:
         latent: `(N, d)`.
         hold: `(N,)` control steps until the next one.
     """
+
+    STATE: ClassVar = ("latent", "hold")
 
     def __init__(self, source: LatentSource, task: ImitationTask, num_envs: int) -> None:
         self._source, self._task = source, task
@@ -113,11 +118,3 @@ class HeldLatents:
     def _set(self, mask: Tensor, latent: Tensor) -> None:
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
         self.hold = torch.where(mask, self._source.draw_hold(len(mask)), self.hold)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Latents and the steps left."""
-        return {"latent": self.latent.clone(), "hold": self.hold.clone()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state_dict`."""
-        self.latent, self.hold = (state[name].to(self.hold.device, copy=True) for name in ("latent", "hold"))

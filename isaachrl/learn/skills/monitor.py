@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import StepResult
+from isaachrl.envs.statistics import Means
 from isaachrl.maths.shapes import with_axes_of
 from isaachrl.nn.motion_embedding import MotionEmbedding, style_features
 
@@ -14,8 +15,8 @@ CLASSIFY_STEPS = 30  # frames from which a motion is classified: about one strid
 class Monitor:
     """Accumulates on the device; read once an iteration.
 
-    Ended episodes: length, falls, the task's metrics. Latents: the motion segment that is nearest to what the body
-    does, by mean and standard deviation of the style frames since the latent settled.
+    Ended episodes: length, terminations, the task's metrics. Latents: the motion segment that is nearest to what the
+    body does, by mean and standard deviation of the style frames since the latent settled.
     """
 
     def __init__(self, num_envs: int, style_size: int, embedding: MotionEmbedding, device: torch.device) -> None:
@@ -28,10 +29,9 @@ class Monitor:
             "length": torch.zeros(num_envs),
             "nearest": torch.zeros(segments),
             "matches": torch.zeros(2),
-            "episodes": torch.zeros(3),
         }
         self._state = {name: value.to(device) for name, value in zeros.items()}
-        self._metrics: dict[str, Tensor] = {}
+        self._means = Means("episode/")
 
     def after_step(self, result: StepResult, frame: Tensor, latent: Tensor, counted: Tensor) -> None:
         """Add one step.
@@ -48,14 +48,10 @@ class Monitor:
         s["sum"] += settled * frame
         s["square"] += settled * frame.square()
         s["length"] += 1
-        done = result.done.float()
-        s["episodes"] += torch.stack((done.sum(), (done * s["length"]).sum(), result.terminated.sum()))
-        s["length"] *= 1 - done
-        for name, value in result.metrics.items():
-            old = self._metrics.get(name)
-            defined = result.done & ~value.isnan()
-            sums = torch.stack((torch.where(defined, value, 0.0).sum(), defined.sum()))
-            self._metrics[name] = sums if old is None else old + sums
+        of_episode = {"length": s["length"], "termination_rate": result.terminated.float()} | result.metrics
+        for name, value in of_episode.items():
+            self._means.count(name, value, result.done & ~value.isnan())
+        s["length"] *= (~result.done).float()
         self._classify(counted & (s["age"] == SETTLE_STEPS + CLASSIFY_STEPS), latent)
 
     def restart(self, mask: Tensor) -> None:
@@ -84,15 +80,7 @@ class Monitor:
     def read(self) -> dict[str, float]:
         """Signals since the last call."""
         s = self._state
-        episodes, steps, falls = s["episodes"].tolist()
-        result: dict[str, float] = {}
-        if episodes:
-            result |= {"episode/length": steps / episodes, "episode/fall_share": falls / episodes}
-            result |= {
-                f"episode/{name}": total / count
-                for name, (total, count) in ((name, sums.tolist()) for name, sums in self._metrics.items())
-                if count
-            }
+        result = self._means.read()
         nearest, (hits, commanded) = s["nearest"], s["matches"].tolist()
         total = nearest.sum().item()
         if total:
@@ -101,8 +89,6 @@ class Monitor:
             result["skill/recall"] = hits / commanded
         for name in ("nearest", "matches"):
             s[name] *= 0.98  # an exponential average: one iteration classifies too few
-        s["episodes"].zero_()
-        self._metrics = {}
         return result
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -111,5 +97,5 @@ class Monitor:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from `state_dict`."""
-        for name, value in state.items():
-            self._state[name].copy_(value)
+        for name, value in self._state.items():
+            value.copy_(state[name])

@@ -29,6 +29,9 @@ _TURN = {
     "pelvis_list": 2, "pelvis_yaw": 0, "torso_yaw": 0, "push_rate": 1.2, "lift": 0.06, "lift_peak": 0.42,
     "advance": 2, "shoulder_swing": 2,
 }  # fmt: skip
+_FAST_TURN = _TURN | {"cadence": 132, "duty": 0.60, "width": 0.22, "toe_out": 8}
+_WALK_TURN = {"cadence": 114, "width": 0.19}
+_JOG_CURVE = {"width": 0.13, "pelvis_list": 2.5}
 _SIDE = {
     "cadence": 96, "strike_pitch": 0.5, "push_pitch": 14, "width": 0.32, "duty": 0.66, "bob": 0.008, "height": 0.838,
     "pelvis_list": 2.5, "pelvis_yaw": 0, "torso_yaw": 0, "abduction": 10, "toe_out": 4, "push_rate": 1.2,
@@ -146,6 +149,12 @@ _MAKERS: dict[str, Maker] = {
     "tight_right": _mirror_of("tight_left"),
     "turn_left": _gait(0.0, turn=1.0, style=Style(_TURN)),
     "turn_right": _mirror_of("turn_left"),
+    "fast_turn_left": _gait(0.0, turn=2.0, style=Style(_FAST_TURN)),
+    "fast_turn_right": _mirror_of("fast_turn_left"),
+    "walk_turn_left": _gait(0.85, turn=1.6, style=Style(_WALK_TURN)),
+    "walk_turn_right": _mirror_of("walk_turn_left"),
+    "jog_curve_left": _gait(2.0, turn=0.8, style=Style(_JOG_CURVE)),
+    "jog_curve_right": _mirror_of("jog_curve_left"),
     "side_left": _gait(0.0, left=0.35, style=Style(_SIDE)),
     "side_right": _mirror_of("side_left"),
     "back": _gait(-0.6, style=Style(_BACK, backward=True)),

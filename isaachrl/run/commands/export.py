@@ -45,6 +45,7 @@ def export(settings: Settings) -> dict[str, Any]:
     folder = results_folder(settings).path / "export"
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(weights_checkpoint(settings, learner), folder / WEIGHTS)
+    log.info("%s: the weights, to play, evaluate and start trainings from", folder / WEIGHTS)
     differences: dict[str, Any] = {}
     networks = learner.exports()
     names = [exported.name for exported in networks]
@@ -52,6 +53,7 @@ def export(settings: Settings) -> dict[str, Any]:
         raise IsaacHRLError(f"two networks have the same name, of {', '.join(names)}; rename subtasks")
     for exported in networks:
         differences |= export_network(exported, folder)
+        log.info("%s: the inputs and the output of this network", folder / f"{exported.name}.json")
     rescue = getattr(settings.task_cfg, "rescue", "none")
     if rescue != "none":
         log.warning("the second skill, task.rescue=%s, is not exported; mode=export skill=%s does so", rescue, rescue)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -91,7 +90,6 @@ def _sheet(clips: list[Clip], robot: Robot) -> bytes:
     width, height = STILL_SIZE
     library = MotionLibrary(clips, robot, "cpu")
     figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
-    FigureCanvasAgg(figure)
     with contextlib.closing(SceneRenderer(Scene(robot=robot.name), width, height)) as renderer:
         for row, clip in enumerate(clips):
             camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from isaachrl.envs.task_graph import TaskGraph
@@ -32,9 +31,10 @@ def task_graph(settings: Settings) -> dict[str, Any]:
     if not isinstance(graph, TaskGraph):
         raise ConfigError(f"task={settings.task.name} declares no task graph; TaxiFuel and ShipSteering do")
     sys.stdout.write(graph.text() + "\n")
-    folder = RunFolder(Path(settings.run.run_dir or Path("runs") / settings.task.name / "graph"))
-    write_atomically(folder.path / "graph.png", draw(graph, settings.task.name))
-    log.info("drawn in %s", folder.path / "graph.png")
+    folder = RunFolder(Path(settings.run.run_dir or Path("runs") / settings.task.name / "task_graph"))
+    picture = folder.path / "task_graph.png"
+    write_atomically(picture, draw(graph, settings.task.name))
+    log.info("drawn in %s", picture)
     return {"task": settings.task.name, "subtasks": len(graph.subtasks), "actions": len(graph.actions)}
 
 
@@ -57,7 +57,6 @@ def draw(graph: TaskGraph, title: str) -> bytes:
     rows = [y for _, y in where.values()]
     width = max(rows.count(y) for y in rows)
     figure = Figure(figsize=(max(1.5 * width, 6.0), 1.5 * (1 - min(rows))), dpi=90)
-    FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 0.92))
     axes.set_axis_off()
     axes.set_xlim(0, 1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
 
 GROUPS = ("task", "train")
@@ -59,8 +60,8 @@ def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
     """
     if not set(argv) & set(_HELP):
         return list(argv)
-    tasks = _names(cfg / "task")
-    learners = [name for name in _names(cfg / "train") if name not in tasks]
+    tasks = _names(cfg, "task")
+    learners = [name for name in _names(cfg, "train") if name not in tasks]
     sys.stdout.write(_USAGE.format(tasks=", ".join(tasks), learners=", ".join(learners)))
     rest = [argument for argument in argv if argument not in _HELP]
     has_task = any(argument.partition("=")[0] in _TASK_KEYS for argument in rest)
@@ -78,7 +79,7 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
         cfg: folder of the YAML files, with a subfolder for each group.
 
     Raises:
-        ConfigError: an argument is not `key=value`, or the task or the learner has no YAML file.
+        ConfigError: an argument is not `key=value`, or there is no such task or learner.
     """
     overrides: list[str] = []
     flags: list[str] = []  # last: some flags hide overrides that follow them
@@ -180,14 +181,14 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
             return argument
         raise ConfigError(f"{argument!r} is not a setting; type key=value, such as num_envs=256 or mode=play")
     if key in GROUPS:
-        names = _names(cfg / key)
+        names = _names(cfg, key)
         for name in value.split(","):
             if check_groups and name not in names:
                 raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
         return argument
     if key.lstrip("+") in ("task.name", "train.name"):
         group = key.lstrip("+").partition(".")[0]
-        raise ConfigError(f"{argument}: does not read the file of that name in cfg/{group}; type {group}={value}")
+        raise ConfigError(f"{argument}: does not read the file of that name; type {group}={value}")
     if key.startswith(("+", "~", "hydra.", "hydra/")):
         return argument
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key, re.ASCII):
@@ -197,9 +198,10 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
     return f"++{key}={_quote(os.path.expanduser(value)) if path and not sweep else value}"
 
 
-def _names(group: Path) -> list[str]:
-    """The names of a group: its files, without those for inclusion by others (`_…`)."""
-    return sorted(path.stem for path in group.glob("*.yaml") if not path.stem.startswith("_"))
+def _names(cfg: Path, group: str) -> list[str]:
+    """The names of a group: registered tasks and its files, without those for inclusion by others (`_…`)."""
+    files = {path.stem for path in (cfg / group).glob("*.yaml") if not path.stem.startswith("_")}
+    return sorted(files.union(registry.names() if group == "task" else ()))
 
 
 def _quote(path: str) -> str:
@@ -215,7 +217,7 @@ def _check_learner_file(argv: Sequence[str], cfg: Path) -> None:
     typed = dict(argument.split("=", 1) for argument in argv if argument.partition("=")[0] in GROUPS)
     if "train" in typed:
         return
-    names = _names(cfg / "train")
+    names = _names(cfg, "train")
     for name in typed.get("task", "").split(","):
         if name and name not in names:
             raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")

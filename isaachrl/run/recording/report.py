@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -50,7 +49,6 @@ def draw(records: list[dict[str, Any]], title: str) -> bytes:
     rows = max(math.ceil(len(panels) / COLUMNS), 1)
     height = 0.7 + 3.2 * rows
     figure = Figure(figsize=(5.0 * COLUMNS, height), dpi=80)
-    FigureCanvasAgg(figure)
     # matplotlib's automatic layout would draw everything twice
     figure.subplots_adjust(0.05, 0.55 / height, 0.98, 1.0 - 1.15 / height, wspace=0.22, hspace=0.62)
     duration = f"{minutes[-1]:.1f} min" if minutes[-1] >= SHORT_MIN else f"{60.0 * minutes[-1]:.2g} s"

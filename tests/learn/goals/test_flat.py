@@ -43,7 +43,7 @@ def test_a_body_on_its_back_is_reset_and_its_value_is_bootstrapped():
 
 
 @pytest.mark.parametrize("flip_reset_steps", [0, 3])
-def test_steps_may_be_replayed_as_graphs_and_what_is_stored_is_from_before_the_reset(flip_reset_steps):
+def test_steps_can_be_graphs_and_segments_store_the_state_before_the_reset(flip_reset_steps):
     env = Plane(num_envs=2, lengths=[2, 99], flip_above=-1e9)
     learner, calls, times = flat_learner(env, flips={"reset_steps": flip_reset_steps}), [], []
 

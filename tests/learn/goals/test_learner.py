@@ -98,7 +98,7 @@ def test_every_step_of_a_period_is_drawn_the_last_one_too():
     assert len(steps) == 4 and (steps.float() / 4000 - 0.25).abs().max() < 0.04
 
 
-def test_steps_that_never_happened_weigh_nothing():
+def test_padded_steps_have_no_weight():
     learner = make_learner(Plane(num_envs=2, lengths=(3, 12)), inputs="raw", hide_position=False)
     collect(learner, 3)
     learner.collector.step()  # the second environment's first segment is full only now
@@ -179,7 +179,7 @@ def test_a_centred_reward_has_the_mean_zero_at_first_and_none_where_episodes_end
         assert (learner.top_update.mean_reward != 0) == never_fails
 
 
-def test_centring_does_not_pay_for_segments_cut_short():
+def test_centring_subtracts_the_mean_in_proportion_to_the_length():
     learner = make_learner(centre_reward=True)
     collect(learner, 12)
     rows = torch.arange(8)

@@ -55,7 +55,7 @@ def test_every_recipe_of_one_level_builds(name):
         assert built.worker.algorithm.value == name and built.periods == []
 
 
-def test_the_names_say_which_correction_and_which_connection():
+def test_learner_names_select_correction_and_connection():
     found = {}
     for name in ("hiro", "hrl", "hrl_cg"):
         file = composed(name)

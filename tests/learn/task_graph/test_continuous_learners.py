@@ -338,7 +338,7 @@ def test_the_exported_hybrid_acts_as_its_policy():
 @pytest.mark.parametrize("rate", [0.0, 1.5])
 def test_a_critic_rate_out_of_range_is_refused(rate):
     with pytest.raises(ConfigError, match=f"train.critic_rate={rate}"):
-        KondaActorCriticCfg(critic_rate=rate)
+        config.build(KondaActorCriticCfg, {"critic_rate": rate}, "train")
 
 
 def test_a_taxi_cannot_be_steered():

@@ -48,7 +48,7 @@ def test_rarely_and_often_visited_states_move_alike():
     assert plain[3, 0] / plain[5, 0] == pytest.approx(100.0), "the plain gradient moves them a hundred times apart"
 
 
-def test_it_is_the_plain_gradient_times_the_inverse_of_fisher():
+def test_natural_gradient_is_the_gradient_times_the_inverse_fisher_matrix():
     """In one state, with mean zero advantages: F natural = plain, F = diag(p) - p p' times the number of choices."""
     learner = hpg()
     algorithm = learner.algorithm
@@ -106,7 +106,7 @@ def test_the_entropy_decays_first_on_the_lower_levels():
     assert weight.tolist() == pytest.approx([0.65, 0.4, 0.0, 0.4], abs=1e-6)
 
 
-def test_decisions_of_weight_zero_change_nothing():
+def test_decisions_of_weight_zero_do_not_change_the_update():
     learner = hpg(horizon=8)
     before = learner.algorithm.theta.clone()
     row = torch.zeros(6, dtype=torch.long)

@@ -22,7 +22,7 @@ def state(place, key):
     return 2 * place + key
 
 
-def test_what_may_be_called_where(tables):
+def test_allowed_children_depend_on_the_state(tables):
     assert tables.allowed[0, state(2, 0)].tolist() == [True, False]  # nothing to carry yet
     assert tables.allowed[0, state(2, 1)].tolist() == [False, True]  # fetched already
     assert tables.allowed[FETCH, state(3, 0)].tolist() == [True, True]
@@ -167,7 +167,7 @@ def test_environment_i_is_the_same_among_many(tables):
         assert torch.equal(many.return_so_far[:, 77], one.return_so_far[:, 0]) and many.height[77] == one.height[0]
 
 
-def test_what_rounding_leaves_belongs_to_the_last_child():
+def test_rounding_never_selects_a_child_of_probability_zero():
     choose = Chooser(torch.zeros(1, 1, dtype=torch.long), torch.tensor([[0.3, 0.7 - 1e-7, 0.0]]))
     zero = torch.zeros(4, dtype=torch.long)
     assert choose(zero, zero, torch.tensor([0.0, 0.29, 0.31, 0.99999994])).tolist() == [0, 0, 1, 1]

@@ -27,9 +27,12 @@ class TwoInputs(nn.Module):
 
 
 @needs_onnx
-def test_files_of_a_run(launch):
+def test_files_of_a_run(launch, caplog):
     launch(max_iterations=1, run_dir="run")
+    caplog.set_level("INFO", "isaachrl")
     differences = launch(mode="export", checkpoint="run")
+    logged = {record.getMessage().split(":")[0] for record in caplog.records if record.name.endswith("commands.export")}
+    assert logged == {str(path) for path in Path("run/export").iterdir()}
     assert set(differences) == {"greedy.pt", "greedy.onnx"}
     contract = json.loads(Path("run/export/greedy.json").read_text())
     assert contract["inputs"] == {"place": [2]} and contract["output"] == "action"

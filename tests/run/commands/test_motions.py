@@ -33,7 +33,7 @@ def test_the_checks_of_a_clip_are_printed_and_kept(capsys):
     assert [path.name for path in Path("look").iterdir()] == ["motions.json"]
 
 
-def test_what_draws_is_closed_when_the_film_breaks_off(monkeypatch):
+def test_the_stage_is_closed_when_filming_fails(monkeypatch):
     closed, shown = [], []
 
     class Broken:

@@ -23,9 +23,7 @@ def undrawn(monkeypatch):
         ("train.size=small, not large", {"train": {"size": "large"}}),
     ],
 )
-def test_what_changes_the_learning_is_refused_in_the_runs_own_folder_and_makes_a_new_run_elsewhere(
-    launch, source, key, typed
-):
+def test_resume_with_changed_keys_needs_a_new_folder(launch, source, key, typed):
     launch(max_iterations=2, run_dir="run")
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     path = key.split("=")[0]

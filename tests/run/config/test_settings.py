@@ -6,6 +6,7 @@ import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import tasks  # noqa: F401 - registers what task= selects
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run.config.cli import hydra_arguments, typed_values
@@ -79,7 +80,7 @@ def test_a_recipe_named_after_the_task_goes_before_the_device():
     assert resolve(values).num_envs == 32
 
 
-def test_what_a_recipe_says_of_the_task_is_laid_over_it():
+def test_a_recipe_has_an_overlay_for_each_task():
     own = {
         "cpu": RECIPES["cpu"] | {"tasks": {"Point": {"num_envs": 6, "train": {"horizon": 8}}, "Lake": {"num_envs": 7}}}
     }
@@ -171,7 +172,7 @@ def test_arguments_become_additions_but_groups_stay_and_flags_come_last():
         "true", "a\\", "a\\'b\\\\", "läuft", " ", "comma,a.txt", "glob(*)",
     ],
 )  # fmt: skip
-def test_paths_survive_the_grammar(path):
+def test_any_path_can_be_typed(path):
     for key in (
         "checkpoint",
         "resume",
@@ -187,11 +188,11 @@ def test_paths_survive_the_grammar(path):
         assert (parsed.key_or_group, parsed.value()) == (key, path)
 
 
-def test_what_is_in_quotes_already_stays():
+def test_quoted_paths_are_kept():
     assert hydra_arguments(["skill='a b'", "motion=null"], CFG) == ["++skill='a b'", "++motion=null"]
 
 
-def test_paths_are_something_to_sweep_over():
+def test_several_paths_can_be_swept():
     assert hydra_arguments(["task.layout=~/m.txt"], CFG) == [f"++task.layout='{Path.home()}/m.txt'"]
     assert hydra_arguments(["task.layout=umaze,m.txt"], CFG) == ["++task.layout='umaze,m.txt'"]
     assert hydra_arguments(["--multirun", "task.layout=umaze,m.txt"], CFG) == [
@@ -210,7 +211,7 @@ def test_paths_are_something_to_sweep_over():
         ("num-envs=3", "'num-envs' is not the name of a setting"),
     ],
 )
-def test_arguments_that_hydra_would_puzzle_over(argument, message):
+def test_malformed_arguments_are_refused_before_hydra(argument, message):
     with pytest.raises(ConfigError, match=message):
         hydra_arguments([argument], CFG)
 

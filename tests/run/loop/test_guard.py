@@ -93,7 +93,7 @@ def test_an_optimiser_that_is_not_finite_is_not_saved(launch, monkeypatch):
     assert not Path("run/checkpoints/last.pt").exists()
 
 
-def test_signals_are_told_in_the_order_in_which_they_went_and_weights_decide(caplog):
+def test_non_finite_signals_are_listed_in_order_of_onset_and_weights_decide(caplog):
     class Fading:
         iteration, weight = 0, 1.0
 

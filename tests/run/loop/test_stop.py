@@ -97,7 +97,7 @@ def test_a_second_signal_ends_a_training_at_once(number):
 
 
 @pytest.mark.usefixtures("handlers")
-def test_what_torchrun_sends_on_to_its_processes_is_no_second_signal(monkeypatch):
+def test_a_signal_forwarded_by_torchrun_counts_once(monkeypatch):
     monkeypatch.setattr(distributed, "size", lambda: 2)
     stop = Stop()
     with stop.watching(), stop.watching(graceful=True):

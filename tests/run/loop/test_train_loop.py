@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -241,7 +242,7 @@ class Clock:
         (12.5, [(1, 10.0), (43, 442.5), (70, 725.0)]),
     ],
 )
-def test_whole_checkpoints_come_early_and_then_every_few_minutes(launch, monkeypatch, saving_s, expected):
+def test_last_pt_is_saved_early_and_then_every_few_minutes(launch, monkeypatch, saving_s, expected):
     clock, saved = Clock(), []
 
     def save(checkpoint, path):
@@ -320,10 +321,13 @@ def test_a_training_under_nohup_outlives_its_terminal(launch, monkeypatch):
     assert load_checkpoint(Path("run")).iteration == 3
 
 
-def test_what_a_killed_write_left_goes_when_the_run_starts(launch):
+def test_temporary_files_of_killed_processes_are_removed_at_the_start(launch):
     launch(max_iterations=1, run_dir="run")
-    leftovers = [Path("run/.skill.pt.x0_9z8y7.tmp"), Path("run/checkpoints/.last.pt.abcd_123.tmp")]
+    killed = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True).stdout.strip()
+    leftovers = [Path(f"run/.skill.pt.{killed}.x0_9z8y7.tmp"), Path(f"run/checkpoints/.last.pt.{killed}.abcd_123.tmp")]
     others = [Path("run/notes.tmp"), Path("run/checkpoints/.mine.tmp"), Path("run/.skill.pt")]
+    if Path("/proc/self").exists():
+        others.append(Path(f"run/.play.json.{os.getpid()}.x0_9z8y7.tmp"))  # its writer lives
     for path in (*leftovers, *others):
         path.write_bytes(b"half")
     launch(resume="run", max_iterations=2)

@@ -52,7 +52,7 @@ def test_a_disk_that_refuses_them_costs_the_events_alone_and_is_told_once(launch
     assert len(told) == (0 if refused == "close" else 1)
 
 
-def test_a_disk_that_is_really_full_is_told(caplog):
+def test_a_full_disk_ends_the_events_with_one_message(caplog):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     writer = Events.__new__(Events)

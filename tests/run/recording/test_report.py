@@ -48,7 +48,7 @@ def test_picture_is_a_png_whose_height_follows_the_panels(tmp_path):
 
 
 @pytest.mark.parametrize(("end", "unit", "last"), [(0.5, "seconds", 30.0), (50.0, "minutes", 50.0)])
-def test_short_runs_are_told_in_seconds(end, unit, last):
+def test_short_runs_are_shown_in_seconds(end, unit, last):
     figure = Figure()
     axes = figure.add_subplot()
     samples = np.linspace(1.0, 1000.0, 20)
@@ -76,7 +76,7 @@ def test_metrics_are_cut_after_an_iteration(tmp_path):
     assert read_metrics(path) == [{"iteration": 1, "x": 0.1}, {"iteration": 2, "x": 0.2}, {"iteration": 3, "x": None}]
 
 
-def test_what_json_cannot_hold_becomes_null_at_any_depth():
+def test_non_finite_numbers_become_null_at_any_depth():
     assert jsonable({"a": {"b": [1.5, float("nan")]}, "c": float("-inf"), "d": "x"}) == {
         "a": {"b": [1.5, None]}, "c": None, "d": "x",
     }  # fmt: skip

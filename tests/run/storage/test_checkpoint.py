@@ -30,7 +30,7 @@ def make(iteration=1):
     )  # fmt: skip
 
 
-def test_what_was_saved_is_read(tmp_path):
+def test_a_saved_checkpoint_is_read_back(tmp_path):
     save_checkpoint(make(), tmp_path / "checkpoints" / "last.pt")
     for source in (tmp_path, tmp_path / "checkpoints", tmp_path / "checkpoints" / "last.pt"):
         loaded = load_checkpoint(source)
@@ -142,7 +142,7 @@ def test_missing_files_say_what_to_give(tmp_path):
         load_checkpoint(tmp_path)
 
 
-def test_a_place_that_cannot_be_looked_at_is_told():
+def test_an_overlong_path_is_reported():
     with pytest.raises(CheckpointError, match="cannot be read: File name too long"):
         load_checkpoint(Path("a" * 300))
 
@@ -213,7 +213,7 @@ SECTIONS = {"task": {"name": "Point"}, "train": {"name": "greedy"}}
         ({"others": [{"env_state": {}}]}, "others need learner_state, env_state, random_state"),
     ],
 )
-def test_what_has_another_structure_is_refused(changes, said, tmp_path):
+def test_checkpoints_of_another_structure_are_refused(changes, said, tmp_path):
     path = tmp_path / "last.pt"
     torch.save(content_with(**changes), path)
     with pytest.raises(CheckpointError, match=f"{path}.*{said}"):

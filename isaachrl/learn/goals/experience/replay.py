@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from isaachrl.errors import IsaacHRLError
+from isaachrl.learn.state import Stateful
 from isaachrl.memory import require_memory
 
 
@@ -118,7 +119,7 @@ class SegmentReplay:
         self._pushes = int(state["written"] > 0)
 
 
-class RelabelledPool:
+class RelabelledPool(Stateful):
     """The last few batches of segments with their corrected goals.
 
     Where the replay has overwritten a segment in the meantime, the new segment's own goal counts.
@@ -129,6 +130,8 @@ class RelabelledPool:
         goal_size: d.
         replay: where the segments are.
     """
+
+    STATE: ClassVar = ("rows", "stamp", "goal", "filled", "next")
 
     def __init__(self, sets: int, rows: int, goal_size: int, replay: SegmentReplay) -> None:
         device = replay.stamp.device
@@ -152,14 +155,3 @@ class RelabelledPool:
         (stored,) = self.replay.take(rows, "goal")
         goal = self.goal.flatten(0, 1).index_select(0, chosen)
         return rows, torch.where(current.unsqueeze(1), goal, stored)
-
-    def state_dict(self) -> dict[str, Any]:
-        """All batches."""
-        tensors = {name: getattr(self, name).clone() for name in ("rows", "stamp", "goal")}
-        return tensors | {"filled": self.filled, "next": self.next}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        for name in ("rows", "stamp", "goal"):
-            getattr(self, name).copy_(state[name])
-        self.filled, self.next = state["filled"], state["next"]

@@ -1,15 +1,16 @@
 """Segments in progress: what has happened since the present goal was set, in N environments."""
 
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from isaachrl.learn.goals.experience.replay import SegmentReplay
 from isaachrl.learn.goals.goals import goal_transition
+from isaachrl.learn.state import Stateful
 
 
-class OpenSegments:
+class OpenSegments(Stateful):
     """The present segment of each environment, from the setting of a goal to its last step.
 
     Args:
@@ -21,7 +22,7 @@ class OpenSegments:
         phase: `(N,)` steps since it was set.
     """
 
-    BUFFERS = ("goal", "phase", "states", "actions", "rewards", "flipped", "goal_at_start")
+    STATE: ClassVar = ("goal", "phase", "states", "actions", "rewards", "flipped", "goal_at_start")
 
     def __init__(self, num_envs: int, replay: SegmentReplay) -> None:
         self.replay, device = replay, replay.stamp.device
@@ -67,12 +68,3 @@ class OpenSegments:
             "goal": self.goal_at_start,
             "length": self.phase,
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """All buffers."""
-        return {name: getattr(self, name).clone() for name in self.BUFFERS}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        for name in self.BUFFERS:
-            setattr(self, name, state[name].to(self.replay.stamp.device, copy=True))

@@ -1,15 +1,17 @@
 """Exploration noise on the actions of one level."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from isaachrl.learn.goals.config import Algorithm, LevelCfg
 from isaachrl.learn.goals.off_policy.actor_critic import noise_unit
+from isaachrl.learn.state import Stateful
 
 
-class Exploration:
+class Exploration(Stateful):
     """Gaussian noise on the actions of N environments, with a standard deviation of its own in each.
 
     Each episode draws its standard deviation log-uniformly and, with even odds, whether the noise is correlated in
@@ -27,7 +29,7 @@ class Exploration:
         noise: `(N, A)` the last draw, in standard deviations.
     """
 
-    STATE = ("std", "correlation", "noise")
+    STATE: ClassVar = ("std", "correlation", "noise")
 
     def __init__(self, cfg: LevelCfg, limits: Tensor, num_envs: int, generator: torch.Generator) -> None:
         self.cfg, self.generator, device = cfg.exploration, generator, limits.device
@@ -63,12 +65,3 @@ class Exploration:
     def uniform(self) -> Tensor:
         """Uniformly random actions `(N, A)` in [-1, 1]."""
         return 2.0 * torch.rand(self.noise.shape, generator=self.generator, device=self.noise.device) - 1.0
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Standard deviations, correlations and the last draw."""
-        return {name: getattr(self, name).clone() for name in self.STATE}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state_dict`."""
-        for name in self.STATE:
-            setattr(self, name, state[name].to(self.std.device, copy=True))

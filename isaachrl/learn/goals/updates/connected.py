@@ -5,7 +5,6 @@ actor (deterministic or reparametrised) and a critic.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,40 +30,33 @@ def worker_success(
     critic: Critic,
     reward: Reward,
 ) -> Tensor:
-    """The worker's reward plus value `(B,)` under each goal; for the arguments see `connected_gradient_loss`."""
+    """The worker's reward plus value `(B,)` at one replayed step of each segment.
+
+    Args:
+        mode: see `Connection`; not `none`.
+        goal: `(B, d)` at that step.
+        state, next_state: `(B, S)` of that step.
+        actor: the worker, `(state, goal) -> action`.
+        critic: its value, `(state, goal, action) -> (B,)`.
+        reward: its reward, `(state, goal, next_state) -> (B,)`.
+    """
     if mode is Connection.total:
         return critic(state, goal, actor(state, goal))
     # Eq. 14 differentiates the critic through the action alone
     return reward(state, goal, next_state) + critic(state, goal.detach(), actor(state, goal))
 
 
-def connected_gradient_loss(
-    mode: Connection,
-    goal: Tensor,
-    state: Tensor,
-    next_state: Tensor,
-    actor: Actor,
-    critic: Critic,
-    reward: Reward,
-) -> Tensor:
-    """Minus the worker's success `(B,)`: a loss whose gradient reaches the goal alone.
+def connected_gradient_loss(goal: Tensor, success: Callable[[Tensor], Tensor]) -> Tensor:
+    """Minus the worker's success `(B,)` under goals `(B, d)`: a loss whose gradient reaches the goals alone.
 
-    The gradient is computed on a detached goal and attached to the given one, so that no parameter of the worker can
-    receive any.
-
-    Args:
-        mode: see `Connection`; not `none`.
-        goal: `(B, d)` at the worker's step, a function of the manager's parameters.
-        state, next_state: `(B, S)` of that step, replayed.
-        actor: the worker, `(state, goal) -> action`.
-        critic: its value, `(state, goal, action) -> (B,)`.
-        reward: its reward, `(state, goal, next_state) -> (B,)`.
+    The gradient of `success`, a function of the goals, is computed on detached ones and attached to the given ones, so
+    that no parameter of the worker can receive any.
     """
     with torch.enable_grad():
         leaf = goal.detach().requires_grad_(True)
-        success = worker_success(mode, leaf, state, next_state, actor, critic, reward)
-        (slope,) = torch.autograd.grad(success.sum(), leaf)
-    return -(success.detach() + ((goal - leaf.detach()) * slope).sum(-1))
+        value = success(leaf)
+        (slope,) = torch.autograd.grad(value.sum(), leaf)
+    return -(value.detach() + ((goal - leaf.detach()) * slope).sum(-1))
 
 
 class Multiplier(nn.Module):
@@ -123,16 +115,18 @@ class WorkerSteps:
 
     def success(self, unit_goal: Tensor) -> Tensor:
         """The worker's success `(B,)` under the manager's actions `(B, d)`."""
-        return worker_success(*self._arguments(unit_goal))
+        return self._success(self._goal(unit_goal))
 
     def loss(self, unit_goal: Tensor) -> Tensor:
         """The connected loss `(B,)` of the manager's actions `(B, d)`."""
-        return connected_gradient_loss(*self._arguments(unit_goal))
+        return connected_gradient_loss(self._goal(unit_goal), self._success)
 
-    def _arguments(self, unit_goal: Tensor) -> tuple[Any, ...]:
-        goal = goal_transition(self._first, unit_goal * self._levels.goal_limits, self._state)
+    def _goal(self, unit_goal: Tensor) -> Tensor:
+        return goal_transition(self._first, unit_goal * self._levels.goal_limits, self._state)
+
+    def _success(self, goal: Tensor) -> Tensor:
         functions = (self._act, self._levels.worker_value, self._reward)
-        return self._cfg.connection.mode, goal, self._state, self._next_state, *functions
+        return worker_success(self._cfg.connection.mode, goal, self._state, self._next_state, *functions)
 
     def _act(self, state: Tensor, goal: Tensor) -> Tensor:
         return self._levels.sample_action(0, state, goal, self._generator)

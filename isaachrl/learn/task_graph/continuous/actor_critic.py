@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from isaachrl.config import bounded
+from isaachrl.config import bounded, positive
 from isaachrl.envs.env import Env, StepResult
 from isaachrl.envs.statistics import EpisodeStatistics
 from isaachrl.learn.learner import Exported, Policy
@@ -14,7 +14,6 @@ from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.continuous.flat_pg import Acted, FlatPg, FlatPgCfg, outcome_reward
 from isaachrl.learn.task_graph.continuous.learner import action_extent, continuous_graph
 from isaachrl.learn.task_graph.continuous.tiles import TileCoder, tile_step, value_of
-from isaachrl.learn.task_graph.tabular.config import check_ranges
 from isaachrl.maths.returns import generalized_advantages
 
 
@@ -28,12 +27,7 @@ class KondaActorCriticCfg(FlatPgCfg):
     """
 
     critic_tiles: list[int] = bounded([5, 5, 36, 5, 30], 1, 1000)
-    critic_rate: float = 0.3
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        super().__post_init__()
-        check_ranges(self, ("critic_rate",), ("critic_rate",))
+    critic_rate: float = positive(0.3, 1.0)
 
 
 class Pairs(NamedTuple):

@@ -9,7 +9,6 @@ from torch import Tensor
 from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.statistics import EpisodeStatistics
-from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.continuous.exports import TiledMean, action_export, state_contract
@@ -30,18 +29,11 @@ class FlatPgCfg:
         policy: see `GaussianCfg`.
     """
 
-    max_iterations: int = 225
-    horizon: int = bounded(64, 0, 10_000)
+    max_iterations: int = bounded(225, 1)
+    horizon: int = bounded(64, 1, 10_000)
     goal_reward: float = 100.0
     failure_reward: float = -500.0
     policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(tiles=[20, 20, 36, 5]))
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        if self.max_iterations < 1 or self.horizon < 1:
-            raise ConfigError(
-                f"train: max_iterations={self.max_iterations} and horizon={self.horizon} must be positive"
-            )
 
 
 def outcome_reward(result: StepResult, goal: float, failure: float) -> Tensor:

@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from isaachrl.config import bounded
-from isaachrl.errors import ConfigError
+from isaachrl.config import bounded, positive
 from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.continuous.tiles import tile_step, value_of
 from isaachrl.maths.returns import generalized_advantages, known_returns
@@ -37,25 +36,15 @@ class GaussianCfg:
         tilings: number of tilings.
     """
 
-    learning_rate: float = 0.5
-    decay_iterations: int = 0
-    value_rate: float = 0.3
+    learning_rate: float = positive(0.5)
+    decay_iterations: int = bounded(0, 0)
+    value_rate: float = positive(0.3, 1.0)
     baseline: bool = True
     normalize: bool = True
-    gamma: float = 0.99
-    lam: float = 0.95
+    gamma: float = positive(0.99, 1.0)
+    lam: float = bounded(0.95, 0.0, 1.0)
     tiles: list[int] = bounded([5, 5, 36, 5], 1, 1000)
     tilings: int = bounded(9, 1, 1000)
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        if not (self.learning_rate > 0 and 0 < self.value_rate <= 1 and 0 < self.gamma <= 1 and 0 <= self.lam <= 1):
-            raise ConfigError(
-                f"train: learning_rate={self.learning_rate} and value_rate={self.value_rate} must be positive,"
-                f" gamma={self.gamma}, lam={self.lam} and value_rate at most 1"
-            )
-        if self.decay_iterations < 0:
-            raise ConfigError(f"train: decay_iterations={self.decay_iterations}: expected 0 or more")
 
     def rate(self, iteration: int) -> float:
         """The policy's step size in an iteration."""

@@ -9,7 +9,6 @@ from torch import Tensor
 from isaachrl.config import bounded
 from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.envs.statistics import EpisodeStatistics
-from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Exported, Policy
 from isaachrl.learn.state import Stateful
 from isaachrl.learn.task_graph.continuous.exports import (
@@ -27,7 +26,6 @@ from isaachrl.learn.task_graph.continuous.learner import action_extent, continuo
 from isaachrl.learn.task_graph.continuous.tiles import TileCoder
 from isaachrl.learn.task_graph.continuous.traces import Traces
 from isaachrl.learn.task_graph.tabular.algorithm import mean_step
-from isaachrl.learn.task_graph.tabular.config import check_ranges
 
 TRACE_LENGTH = 16  # calls; 0.9 ** 16 is 0.19, and few episodes have more calls
 
@@ -57,29 +55,20 @@ class HybridCfg:
 
     RENAMED: ClassVar[dict[str, str]] = {"trace": ""}
 
-    max_iterations: int = 450
-    horizon: int = bounded(32, 0, 10_000)
-    cells: int = bounded(20, 0, 1000)
-    learning_rate: float = 0.1
-    lam: float = 0.9
-    gamma: float = 1.0
-    epsilon: float = 1.0
-    epsilon_decay: float = 1.01
-    epsilon_from: float = 0.9
-    epsilon_end: float = 0.01
+    max_iterations: int = bounded(450, 1)
+    horizon: int = bounded(32, 1, 10_000)
+    cells: int = bounded(20, 1, 1000)
+    learning_rate: float = bounded(0.1, 0.0, 1.0)
+    lam: float = bounded(0.9, 0.0, 1.0)
+    gamma: float = bounded(1.0, 0.0, 1.0)
+    epsilon: float = bounded(1.0, 0.0, 1.0)
+    epsilon_decay: float = bounded(1.01, 1.0)
+    epsilon_from: float = bounded(0.9, 0.0, 1.0)
+    epsilon_end: float = bounded(0.01, 0.0, 1.0)
     goal_reward: float = 100.0
     failure_reward: float = -500.0
-    call_steps: int = 200
+    call_steps: int = bounded(200, 1)
     policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(learning_rate=1.5, decay_iterations=80))
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        for name in ("max_iterations", "horizon", "cells", "call_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"train.{name}={getattr(self, name)}: expected 1 or more")
-        check_ranges(self, unit=("learning_rate", "lam", "gamma", "epsilon", "epsilon_end", "epsilon_from"))
-        if self.epsilon_decay < 1:
-            raise ConfigError(f"train.epsilon_decay={self.epsilon_decay}: expected 1 or more")
 
 
 class Grid:

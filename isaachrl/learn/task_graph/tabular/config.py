@@ -3,27 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isaachrl.config import bounded
+from isaachrl.config import bounded, positive
 from isaachrl.errors import ConfigError
-
-
-def check_ranges(section: object, positive: tuple[str, ...] = (), unit: tuple[str, ...] = ()) -> None:
-    """Validate numbers of a configuration.
-
-    Args:
-        section: the configuration object.
-        positive: names of fields that must be above 0.
-        unit: names of fields that must be in [0, 1].
-
-    Raises:
-        ConfigError: one of them is out of its range.
-    """
-    for name in positive:
-        if not getattr(section, name) > 0:
-            raise ConfigError(f"train.{name}={getattr(section, name)}: expected more than 0")
-    for name in unit:
-        if not 0 <= getattr(section, name) <= 1:
-            raise ConfigError(f"train.{name}={getattr(section, name)}: expected 0 to 1")
 
 
 @dataclass
@@ -36,13 +17,9 @@ class TabularCfg:
         abstraction: state abstraction: subtasks observe only the columns of the state that the graph declares for them.
     """
 
-    max_iterations: int = 300
-    horizon: int = bounded(32, 0, 10_000)
+    max_iterations: int = bounded(300, 1)
+    horizon: int = bounded(32, 1, 10_000)
     abstraction: bool = True
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        check_ranges(self, ("max_iterations", "horizon"))
 
 
 @dataclass
@@ -69,23 +46,19 @@ class HpgCfg(TabularCfg):
 
     RENAMED: ClassVar[dict[str, str]] = {"baseline_rate": ""}
 
-    learning_rate: float = 0.5
-    decay_iterations: int = 0
+    learning_rate: float = positive(0.5)
+    decay_iterations: int = bounded(0, 0)
     natural: bool = True
     baseline: bool = True
     normalize: bool = True
     entropy: float = 0.3
-    entropy_end: float = 0.05
-    entropy_iterations: int = 220
-    entropy_share: float = 0.4
+    entropy_end: float = bounded(0.05, 0.0)
+    entropy_iterations: int = bounded(220, 1)
+    entropy_share: float = positive(0.4, 1.0)
 
     def __post_init__(self) -> None:
-        """Validate ranges."""
-        super().__post_init__()
-        check_ranges(self, ("learning_rate", "entropy_iterations", "entropy_share"), ("entropy_share",))
-        if self.decay_iterations < 0:
-            raise ConfigError(f"train.decay_iterations={self.decay_iterations}: expected 0 or more")
-        if not 0 <= self.entropy_end <= self.entropy:
+        """Validate what ranges cannot express."""
+        if not self.entropy_end <= self.entropy:
             raise ConfigError(f"train.entropy_end={self.entropy_end}: expected 0 to entropy={self.entropy}")
 
     def decayed_rate(self, iteration: int) -> float:
@@ -116,23 +89,17 @@ class ValueCfg(TabularCfg):
 
     RENAMED: ClassVar[dict[str, str]] = {"decay_iterations": ""}
 
-    learning_rate: float = 0.5
-    gamma: float = 1.0
-    epsilon: float = 0.5
-    epsilon_end: float = 0.1
-    epsilon_iterations: int = 150
-    epsilon_share: float = 0.1
+    learning_rate: float = positive(0.5, 1.0)
+    gamma: float = positive(1.0, 1.0)
+    epsilon: float = bounded(0.5, 0.0, 1.0)
+    epsilon_end: float = bounded(0.1, 0.0, 1.0)
+    epsilon_iterations: int = bounded(150, 1)
+    epsilon_share: float = bounded(0.1, 0.0, 1.0)
     initial: float = 0.0
 
     def __post_init__(self) -> None:
-        """Validate ranges."""
-        super().__post_init__()
-        check_ranges(
-            self,
-            ("learning_rate", "gamma", "epsilon_iterations"),
-            ("learning_rate", "gamma", "epsilon_end", "epsilon_share"),
-        )
-        if not self.epsilon_end <= self.epsilon <= 1:
+        """Validate what ranges cannot express."""
+        if self.epsilon < self.epsilon_end:
             raise ConfigError(f"train.epsilon={self.epsilon}: expected epsilon_end={self.epsilon_end} to 1")
 
     def epsilon_at(self, level: int, iteration: int) -> float:
@@ -151,9 +118,5 @@ class ValueIterationCfg:
         gamma: discount.
     """
 
-    max_iterations: int = 200
-    gamma: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Validate ranges."""
-        check_ranges(self, ("max_iterations", "gamma"), ("gamma",))
+    max_iterations: int = bounded(200, 1)
+    gamma: float = positive(1.0, 1.0)

@@ -138,7 +138,7 @@ def test_a_temperature_can_be_kept():
     assert sac.log_temperature.exp().item() == pytest.approx(0.2)
 
 
-def test_rows_without_weight_teach_nothing():
+def test_rows_of_weight_zero_do_not_change_the_update():
     one, other = make(), make()
     weight = torch.tensor([1.0, 1.0, 0.0, 0.0])
     for sac, reward in ((one, torch.arange(4.0)), (other, torch.tensor([0.0, 1.0, 1e6, -1e6]))):

@@ -49,7 +49,7 @@ def test_the_target_is_the_smaller_value_unless_terminated():
 
 
 @pytest.mark.parametrize(("huber", "settles_at"), [(False, -10.0), (True, -1.0 / 9.0)])
-def test_a_linear_loss_leaves_out_what_is_rare_and_costly(huber, settles_at):
+def test_a_huber_critic_underestimates_rare_costs_and_a_squared_one_does_not(huber, settles_at):
     # nine returns in ten are 0 and one is -100: the mean is -10. With the linear loss the rare one pulls
     # with a slope of 1 however bad it is, which nine errors of 1/9 balance
     reward = torch.zeros(10)
@@ -100,7 +100,7 @@ def test_smoothed_actions_leave_the_range_unless_they_are_kept_in():
     assert found == [True, False]
 
 
-def test_rows_without_weight_teach_nothing():
+def test_rows_of_weight_zero_do_not_change_the_update():
     one, other = make(), make()
     other.load_state_dict(one.state_dict())
     weight = torch.tensor([1.0, 1.0, 0.0, 0.0])

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import Connection, ConnectionCfg
 from isaachrl.learn.goals.goals import intrinsic_reward
-from isaachrl.learn.goals.updates.connected import Multiplier, connected_gradient_loss
+from isaachrl.learn.goals.updates.connected import Multiplier, connected_gradient_loss, worker_success
 from tests.learn.goals.plane import SAC, SOFT, connected_learner, equal, weights
 
 B, S, A, D = 5, 4, 3, 2
@@ -44,10 +45,14 @@ def data():
     return Worker(), *doubles
 
 
+def connected_loss(mode, goal, *step):
+    return connected_gradient_loss(goal, lambda leaf: worker_success(mode, leaf, *step, intrinsic_reward))
+
+
 def gradient(mode, worker, goal, state, after, actor=None):
     goal = goal.clone().requires_grad_(True)
     actor = actor or worker.act
-    loss = connected_gradient_loss(mode, goal, state, after, actor, worker.q, intrinsic_reward)
+    loss = connected_loss(mode, goal, state, after, actor, worker.q)
     loss.sum().backward()
     return loss.detach(), goal.grad
 
@@ -90,8 +95,7 @@ def test_no_parameter_of_the_worker_gets_a_gradient(data, mode):
     worker = data[0]
     manager = nn.Linear(S, D).double()
     _, _, state, after = data
-    loss = connected_gradient_loss(mode, manager(state), state, after, worker.act, worker.q,
-                                   intrinsic_reward)  # fmt: skip
+    loss = connected_loss(mode, manager(state), state, after, worker.act, worker.q)
     loss.mean().backward()
     assert manager.weight.grad is not None and manager.weight.grad.abs().max() > 1e-6
     assert all(parameter.grad is None for parameter in worker.parameters())
@@ -124,8 +128,7 @@ def test_an_exact_critic_makes_total_the_discounted_sum_of_the_papers_terms():
 
     def slope_of(mode, step, goal):
         leaf = torch.tensor([[goal]], dtype=torch.float64, requires_grad=True)
-        loss = connected_gradient_loss(mode, leaf, states[step], states[step + 1], act, q,
-                                       intrinsic_reward)  # fmt: skip
+        loss = connected_loss(mode, leaf, states[step], states[step + 1], act, q)
         (found,) = torch.autograd.grad(-loss.sum(), leaf)
         return found.item()
 
@@ -191,4 +194,4 @@ def test_the_managers_loss_never_moves_the_worker(mode, levels):
 @pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf])
 def test_weights_that_cannot_be_are_refused(weight):
     with pytest.raises(ConfigError, match="train.connection.weight"):
-        ConnectionCfg(mode=Connection.paper, weight=weight)
+        config.build(ConnectionCfg, {"mode": "paper", "weight": weight}, "train.connection")

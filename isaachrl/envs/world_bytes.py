@@ -17,17 +17,20 @@ MIN_GROWTH_BYTES = 2**27  # growth that is significant: other allocations vary b
 FEW, FACTOR = 64, 4
 
 
-def require_room(num_envs: int, device: torch.device, build: Callable[[int], Env]) -> None:
+def require_room(num_envs: int, sim: str, device: torch.device, build: Callable[[int], Env]) -> None:
     """Check that `num_envs` environments fit into memory, without the learner.
 
     Args:
         num_envs: N.
-        device: of the simulation.
+        sim: engine; `mujoco` simulates on the CPU.
+        device: of the tensors.
         build: makes a given number of environments.
 
     Raises:
         ConfigError: they do not; the message has the bytes needed and free, and the number that would fit.
     """
+    if sim == "mujoco":
+        device = torch.device("cpu")
     room = memory.available_bytes(device)
     if room is None or num_envs <= FEW or num_envs * MAX_WORLD_BYTES <= room:
         return
@@ -45,7 +48,8 @@ def bytes_per_env(num_envs: int, device: torch.device, build: Callable[[int], En
 
     Args:
         num_envs: more than `FEW`.
-        device, build: as in `require_room`.
+        device: of the simulation.
+        build: as in `require_room`.
         room: bytes.
     """
     few, count = _measure(FEW, device, build), FEW

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import isaachrl
+import tasks  # noqa: F401 - registers FourRooms
 from isaachrl import memory
+from isaachrl.envs import world_bytes
 from isaachrl.errors import ConfigError
-from isaachrl.run import world_bytes
 
 CPU = torch.device("cpu")
 
@@ -27,27 +29,27 @@ def build(monkeypatch):
     return build
 
 
-def test_more_than_memory_holds_are_refused_and_none_of_them_is_built(build, monkeypatch):
+def test_too_many_environments_are_refused_before_they_are_built(build, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
     with pytest.raises(
         ConfigError, match=r"num_envs=2001: .* needs 1.9 GiB .* 0.9 GiB are free; there is room for 1000 without "
     ):
-        world_bytes.require_room(2001, CPU, build)
+        world_bytes.require_room(2001, "auto", CPU, build)
     assert build.counts == [64, 256]  # which showed it
-    world_bytes.require_room(1000, CPU, build)
+    world_bytes.require_room(1000, "auto", CPU, build)
 
 
-def test_nothing_is_built_to_find_out_what_is_plain(build, monkeypatch):
+def test_no_environment_is_built_when_the_answer_is_known(build, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
-    world_bytes.require_room(900, CPU, build)
+    world_bytes.require_room(900, "auto", CPU, build)
     monkeypatch.setattr(memory, "available_bytes", lambda device: 10)
-    world_bytes.require_room(64, CPU, build)
+    world_bytes.require_room(64, "auto", CPU, build)
     monkeypatch.setattr(memory, "available_bytes", lambda device: None)
-    world_bytes.require_room(10**20, CPU, build)
+    world_bytes.require_room(10**20, "auto", CPU, build)
     assert build.counts == []
 
 
-def test_small_worlds_are_built_until_they_show(build, monkeypatch):
+def test_worlds_are_built_until_their_memory_is_measurable(build, monkeypatch):
     monkeypatch.setattr(world_bytes, "_used_bytes", lambda device: build.counts[-1] * 1000)
     assert world_bytes.bytes_per_env(10**20, CPU, build, 10**9) == 1000
     assert build.counts[-1] == 64 * 4**6  # 2**27 bytes are seen there, not before
@@ -83,10 +85,20 @@ def test_the_narrowest_limit_counts(monkeypatch, tmp_path):
     assert memory.available_bytes(CPU) == 0
 
 
-def test_what_this_process_holds_is_read():
+def test_resident_memory_of_this_process_is_read():
     if not memory.PROC.is_dir():
         pytest.skip("not Linux")
     gc.collect()
     before = world_bytes._used_bytes(CPU)
     held = torch.ones(2**26)
     assert world_bytes._used_bytes(CPU) - before > 0.5 * held.nbytes  # what other tests left may be freed meanwhile
+
+
+def test_make_refuses_more_environments_than_fit(monkeypatch):
+    used = iter([0, 192_000])  # with 64 and with 256 environments
+    monkeypatch.setattr(world_bytes, "_used_bytes", lambda device: next(used))
+    monkeypatch.setattr(world_bytes, "MIN_GROWTH_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 10**6)
+    with pytest.raises(ConfigError, match=r"num_envs=1001: .* there is room for 1000 without the learner"):
+        isaachrl.make("FourRooms", num_envs=1001, device="cpu")
+    assert isaachrl.make("FourRooms", num_envs=64, device="cpu").num_envs == 64

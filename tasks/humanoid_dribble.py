@@ -1,0 +1,113 @@
+"""HumanoidDribble: drive a ball along at a commanded velocity."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from isaachrl.config import bounded
+from isaachrl.sim import FreeBody, Scene, Shape, Sim
+from tasks.common import draws
+from tasks.common.frames import heading_frame
+from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+RADIUS_M, MASS_KG = 0.15, 0.5
+SCALE_M = 3.0
+
+
+@dataclass
+class HumanoidDribbleCfg(SkillTaskCfg):
+    """Configuration of HumanoidDribble; see `SkillTaskCfg` for the shared part.
+
+    Args:
+        ball_m: shortest and longest distance from the body to the ball at the start; uniform, in any direction.
+        speed_mps: lowest and highest commanded speed of the ball; uniform, in any direction.
+        reward: `velocity`, `exp(-e²)` of the ball's difference from the commanded velocity in m/s, 0 when it moves
+            against it or rests; `near`, `exp(-d²/2)` of the distance in m from the root to the ball; `fall`: 1 on a
+            fall.
+    """
+
+    ball_m: list[float] = bounded([0.8, 3.0], 0.5, 100.0, min_entries=2)
+    speed_mps: list[float] = bounded([0.5, 1.2], 0.0, 10.0, min_entries=2)
+    hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
+    reward: dict[str, float] = bounded({"velocity": 0.6, "near": 0.4, "fall": 0.0}, -1e6, 1e6)
+
+
+class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
+    """Drive a ball with the feet.
+
+    Attributes:
+        direction_w: `(N, 2)` commanded direction of the ball, a unit vector.
+        speed_mps: `(N,)` commanded speed of the ball.
+        steps, error_mps: `(N,)` control steps of the episode, and the sum of the ball's velocity errors over them.
+    """
+
+    SCORE = {"velocity": 0.6, "near": 0.4}
+    STATE = (*SkillTask.STATE, "direction_w", "speed_mps", "steps", "error_mps")
+
+    def __init__(self, cfg: HumanoidDribbleCfg, sim: Sim, generator: torch.Generator) -> None:
+        layout = [
+            ("ball_h", 3, f"{SCALE_M:g} m, relative to the root, heading frame"),
+            ("ball_linvel_h", 3, "m/s"),
+            ("direction_h", 2, "unit vector"),
+            ("speed", 1, "m/s"),
+        ]
+        super().__init__(cfg, sim, generator, layout)
+        self.direction_w = torch.zeros(sim.num_envs, 2, device=sim.device)
+        self.speed_mps, self.steps, self.error_mps = torch.zeros(3, sim.num_envs, device=sim.device).unbind()
+
+    @classmethod
+    def scene(cls, cfg: HumanoidDribbleCfg) -> Scene:
+        """A humanoid and a ball."""
+        return cls.humanoid_scene(
+            cfg, objects=(FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M)),)
+        )
+
+    def begin(self, mask: Tensor) -> None:
+        """See `SkillTask.begin`."""
+        n = self.sim.num_envs
+        distance = draws.uniform(n, *self.cfg.ball_m, self.generator).unsqueeze(1)
+        ball_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
+        pos_w = torch.nn.functional.pad(ball_w, (0, 1), value=RADIUS_M).unsqueeze(1)
+        still = torch.zeros_like(pos_w)
+        self.sim.place_objects(mask.unsqueeze(1), pos_w, self.sim.object_quat_w, still, still)
+        self.steps, self.error_mps = self.steps.masked_fill(mask, 0.0), self.error_mps.masked_fill(mask, 0.0)
+
+    def new_target(self, mask: Tensor) -> None:
+        """See `SkillTask.new_target`."""
+        n = self.sim.num_envs
+        direction_w = draws.direction(draws.angles(n, self.generator))
+        self.direction_w = torch.where(mask.unsqueeze(1), direction_w, self.direction_w)
+        speed = draws.uniform(n, *self.cfg.speed_mps, self.generator)
+        self.speed_mps = torch.where(mask, speed, self.speed_mps)
+
+    def update(self) -> None:
+        """See `SkillTask.update`."""
+        self.steps = self.steps + 1
+        self.error_mps = self.error_mps + self._error2().sqrt()
+
+    def _error2(self) -> Tensor:
+        """`(N,)` squared difference of the ball's velocity from the commanded one."""
+        wanted_w = self.speed_mps.unsqueeze(1) * self.direction_w
+        return (wanted_w - self.sim.object_linvel_w[:, 0, :2]).square().sum(-1)
+
+    def rewards(self) -> dict[str, Tensor]:
+        """See `SkillTask.rewards`."""
+        along = (self.sim.object_linvel_w[:, 0, :2] * self.direction_w).sum(-1)
+        distance2 = (self.sim.object_pos_w[:, 0, :2] - self.sim.root_pos_w[:, :2]).square().sum(-1)
+        return {
+            "velocity": torch.exp(-self._error2()).masked_fill(along <= 0.05, 0.0),
+            "near": torch.exp(-0.5 * distance2),
+        }
+
+    def observe_task(self) -> Tensor:
+        """See `SkillTask.observe_task`."""
+        sim, frame = self.sim, heading_frame(self.sim)
+        pos_w, linvel_w = sim.object_pos_w[:, 0] - sim.root_pos_w, sim.object_linvel_w[:, 0]
+        pos_h = torch.cat((frame.vectors(pos_w[:, :2]), pos_w[:, 2:]), dim=1) / SCALE_M
+        linvel_h = torch.cat((frame.vectors(linvel_w[:, :2]), linvel_w[:, 2:]), dim=1)
+        return torch.cat((pos_h, linvel_h, frame.vectors(self.direction_w), self.speed_mps.unsqueeze(1)), dim=1)
+
+    def task_metrics(self) -> dict[str, Tensor]:
+        """Mean error of the ball's velocity, m/s."""
+        return {"velocity_error_mps": self.error_mps / self.steps.clamp_min(1.0)}

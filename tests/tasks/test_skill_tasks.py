@@ -1,0 +1,259 @@
+"""Tasks over a skill: rewards, targets and scores by hand, on the flat task (motor targets as actions)."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import isaachrl
+import tasks
+from isaachrl.errors import ConfigError
+from isaachrl.maths import rotations
+from tasks.common import draws
+from tasks.common.frames import HeadingFrame, heading_frame, unit
+from tasks.humanoid_trajectory import KNOT_S, HumanoidTrajectoryCfg, random_paths
+
+assert tasks
+NAMES = ("Dodge", "Dribble", "Location", "Push", "Steering", "Topple", "Trajectory")
+
+
+def make(name, n=2, **cfg):
+    """The task in N worlds, without a skill."""
+    return isaachrl.make(
+        f"Humanoid{name}", n, sim="mujoco", device="cpu", cfg={"task": {"skill": "none", "start_motion": "stand"} | cfg}
+    )
+
+
+def put(env, xy=(0.0, 0.0), yaw=0.0, velocity=(0.0, 0.0)):
+    """Place every robot upright."""
+    qpos, qvel = env.sim.qpos.clone(), torch.zeros_like(env.sim.qvel)
+    qpos[:, :2], qpos[:, 2] = torch.tensor(xy), 0.9
+    qpos[:, 3:7] = rotations.from_yaw(torch.tensor(yaw))
+    qvel[:, :2] = torch.tensor(velocity)
+    env.sim.reset(torch.ones(env.num_envs, dtype=torch.bool), qpos, qvel)
+
+
+def every(env):
+    return torch.ones(env.num_envs, dtype=torch.bool)
+
+
+def still(env):
+    """Actions that hold the default pose."""
+    robot, task = env.sim.robot, env.task
+    return ((torch.zeros(robot.num_dofs) - task._action_map.offset) / task._action_map.scale).expand(env.num_envs, -1)
+
+
+def place(env, index, pos_w, linvel_w=(0.0, 0.0, 0.0), quat=(1.0, 0.0, 0.0, 0.0)):
+    """Move one object of every world."""
+    n, k = env.sim.object_pos_w.shape[:2]
+    mask = torch.zeros(n, k, dtype=torch.bool)
+    mask[:, index] = True
+    wide = [torch.tensor(value).expand(n, k, -1) for value in (pos_w, quat, linvel_w)]
+    env.sim.place_objects(mask, *wide, torch.zeros(n, k, 3))
+
+
+def test_the_heading_frame_shows_what_is_ahead_and_to_the_left():
+    frame = HeadingFrame(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 1.0]]))  # looks along y
+    assert_close(frame.points(torch.tensor([[1.0, 5.0]])), torch.tensor([[3.0, 0.0]]))
+    assert_close(frame.points(torch.tensor([[[0.0, 2.0], [1.0, 1.0]]])), torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]]))
+    assert_close(frame.vectors(torch.tensor([[2.0, 0.0]])), torch.tensor([[0.0, -2.0]]))
+
+
+def test_draws_stay_in_their_ranges():
+    generator = torch.Generator().manual_seed(0)
+    numbers = draws.uniform(1000, 2.0, 3.0, generator)
+    assert 2.0 <= numbers.min() < 2.01 and 2.99 < numbers.max() < 3.0
+    angles = draws.angles(1000, generator)
+    assert angles.min() < -3.1 and angles.max() > 3.1
+    assert_close(draws.direction(torch.tensor(math.pi / 2)), torch.tensor([0.0, 1.0]), atol=1e-6, rtol=0)
+    assert unit(torch.zeros(1, 2))[0].tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bodies_start_where_the_task_begins(name):
+    env = make(name, 8)
+    yaw = rotations.heading(env.sim.root_quat_w)
+    assert yaw.std() > 0.5 and env.sim.root_pos_w[:, :2].abs().max() < 0.1
+    assert set(env.task.SCORE) <= set(env.task.cfg.reward), "what is scored has a weight"
+
+
+def test_location_rewards_by_hand():
+    env = make("Location")
+    put(env, yaw=math.pi / 2, velocity=(0.6, 0.0))
+    env.task.target_w[:] = torch.tensor([2.0, 0.0])
+    terms = env.task.rewards()
+    assert_close(terms["position"], torch.full((2,), math.exp(-0.5 * 4.0)))
+    assert_close(terms["velocity"], torch.full((2,), math.exp(-4 * 0.4**2)), rtol=1e-3, atol=0)
+    assert_close(terms["facing"], torch.zeros(2), rtol=0, atol=1e-5)  # the target is on the right
+    assert_close(terms["progress"], torch.full((2,), 0.6), rtol=1e-3, atol=0)
+    env.task.target_w[:] = torch.tensor([-2.0, 0.0])
+    assert env.task.rewards()["velocity"].tolist() == [0.0, 0.0], "moving away"
+    env.task.target_w[:] = torch.tensor([0.5, 0.0])
+    near = env.task.rewards()
+    assert near["velocity"].tolist() == near["facing"].tolist() == [1.0, 1.0]
+
+
+def test_location_observes_the_target_in_the_heading_frame():
+    env = make("Location")
+    put(env, xy=(1.0, 1.0), yaw=math.pi / 2)
+    env.task.target_w[:] = torch.tensor([1.0, 4.0])
+    assert_close(env.task.observe_task()[0], torch.tensor([0.3, 0.0, 1.0, 0.0, 1.0]), atol=1e-5, rtol=0)
+
+
+def test_the_old_target_is_rewarded_and_the_new_one_observed():
+    env = make("Location", 1, hold_s=[0.1, 0.1])
+    old = env.task.target_w.clone()
+    env.task.steps_left[:] = 1.0  # due at the end of this step
+    result = env.step(still(env))
+    distance = (old - env.sim.root_pos_w[:, :2]).norm(dim=-1)
+    assert_close(result.terms["position"], 0.5 * torch.exp(-0.5 * distance.square()))
+    assert not torch.equal(env.task.target_w, old)
+    shown = heading_frame(env.sim).points(env.task.target_w) / 10.0
+    assert_close(result.obs["task"][:, :2], shown)
+
+
+def test_the_score_counts_its_own_terms_until_the_first_fall():
+    env = make("Location")
+    put(env)
+    expected = torch.zeros(2)
+    for _ in range(3):
+        result = env.advance(still(env))
+        terms = env.task.reward_terms()
+        expected += 0.5 * terms["position"] + 0.4 * terms["velocity"] + 0.1 * terms["facing"]
+    assert_close(result.metrics["score"], expected)
+    env.task.falls[0] = 1.0
+    later = env.advance(still(env)).metrics["score"]
+    assert later[0] == expected[0] and later[1] > expected[1]
+
+
+def test_steering_rewards_by_hand():
+    env = make("Steering")
+    put(env, yaw=0.0, velocity=(1.0, 0.0))
+    env.task.direction_w[:], env.task.facing_w[:] = torch.tensor([0.0, 1.0]), torch.tensor([0.6, 0.8])
+    env.task.speed_mps[:] = 1.0
+    terms = env.task.rewards()
+    assert_close(terms["velocity"], torch.full((2,), math.exp(-0.5 * 2.0)), rtol=1e-3, atol=0)
+    assert_close(terms["facing"], torch.full((2,), 0.6), rtol=1e-4, atol=0)
+    env.task.direction_w[:] = torch.tensor([-1.0, 0.1])
+    assert env.task.rewards()["velocity"].tolist() == [0.0, 0.0], "moving against the command"
+
+
+def test_paths_keep_to_speed_acceleration_and_turn_rate():
+    cfg = HumanoidTrajectoryCfg()
+    path = random_paths(cfg, 100, torch.Generator().manual_seed(0))
+    velocity = path.diff(dim=1) / KNOT_S
+    speed = velocity.norm(dim=-1)
+    assert path[:, 0].abs().max() == 0 and speed.max() <= cfg.speed_mps + 1e-4
+    assert speed.std() > 0.3, "speeds differ"
+    assert speed.diff(dim=1).abs().max() <= cfg.acceleration_mps2 * KNOT_S + 1e-4
+    moving = speed > 0.3
+    yaw = torch.atan2(velocity[..., 1], velocity[..., 0])
+    turn = torch.remainder(yaw.diff(dim=1) + math.pi, 2 * math.pi) - math.pi
+    assert turn[moving[:, 1:] & moving[:, :-1]].abs().max() <= cfg.turn_rad_s * KNOT_S + 1e-3
+
+
+def test_a_path_begins_below_the_body_in_its_heading():
+    env = make("Trajectory", 3)
+    first = env.task.observe_task().view(3, -1, 2)
+    assert_close(first[:, 0], torch.zeros(3, 2), atol=1e-4, rtol=0)
+    assert (first[:, 1, 0] > 0).all(), "ahead"
+    env.task.steps[:] = 10.0  # a third of a second later the point has moved, and the body has not
+    distance = env.task.observe_task().view(3, -1, 2)[:, 0].norm(dim=-1)
+    assert_close(env.task.rewards()["track"], torch.exp(-2 * distance.square()))
+    assert not env.task.ended_by_task().any()
+    env.task.start_w += 2.0
+    assert env.task.ended_by_task().all(), "the path is lost"
+
+
+def test_a_tilted_pillar_is_rewarded_and_a_fallen_one_counted_once():
+    env = make("Topple", 1, rest_s=0.12)
+    put(env)
+    task, tilt = env.task, math.radians(60)
+    place(env, 0, (2.0, 0.0, 0.9), quat=(math.cos(tilt / 2), math.sin(tilt / 2), 0.0, 0.0))
+    assert_close(task.rewards()["tilt"], torch.tensor([0.5]))
+    place(env, 0, (2.0, 0.0, 0.2), quat=(math.cos(math.pi / 4), math.sin(math.pi / 4), 0.0, 0.0))
+    for step in range(4):
+        where = env.sim.object_pos_w[0, 0].clone()
+        result = env.advance(still(env))
+        assert result.metrics["pillars"].item() == 1
+        assert result.terms["tilt"].item() == pytest.approx(0.6)
+        assert (env.sim.object_pos_w[0, 0] - where).norm() < 0.1 or step == 3, "the next one comes after 0.12 s"
+    assert rotations.axis_z(env.sim.object_quat_w[0, 0])[2] > 0.99 and task.down_steps.item() == 0
+    assert 1.5 <= (env.sim.object_pos_w[0, 0, :2] - env.sim.root_pos_w[0, :2]).norm() <= 6.0
+
+
+def test_thrown_balls_hit_a_body_that_does_not_move():
+    env = make("Dodge", 16, hold_s=[30.0, 30.0])
+    hit = torch.zeros(16)
+    for _ in range(60):  # two seconds; a ball needs at most 1.7
+        hit = torch.maximum(hit, env.advance(still(env)).metrics["hit_rate"])
+    assert hit.mean() > 0.85, "aimed at the torso; the body has begun to fall over when slow balls arrive"
+    assert torch.equal(env.task.hit(), env.sim.object_touched.any(-1))
+
+
+def test_throws_lead_a_moving_body_and_take_turns():
+    env = make("Dodge", 1, speed_mps=[8.0, 8.0], distance_m=[8.0, 8.0])
+    put(env, velocity=(1.5, 0.0))
+    before = env.sim.object_pos_w.clone()
+    env.task.new_target(every(env))
+    moved = (env.sim.object_pos_w - before).norm(dim=-1) > 0.01
+    assert moved.sum() == 1, "one ball"
+    index = int(moved[0].int().argmax())
+    torso = env.sim.body_pos_w[0, env.task._torso]
+    start, velocity = env.sim.object_pos_w[0, index], env.sim.object_linvel_w[0, index]
+    arrives = start + velocity * 1.0 - torch.tensor([0.0, 0.0, 0.5 * 9.81])
+    lead = env.sim.body_linvel_w[0, env.task._torso].clone()
+    lead[2] = 0.0
+    assert_close(arrives, torso + lead, atol=1e-4, rtol=0)
+    env.task.new_target(every(env))
+    assert (env.sim.object_pos_w - before).norm(dim=-1).gt(0.01).all(), "then the other"
+    newest = env.task.observe_task()[0, :3] * 5.0
+    other = env.sim.object_pos_w[0, 1 - index] - env.sim.root_pos_w[0]
+    assert_close(newest.norm(), other.norm())
+
+
+def test_push_geometry_and_success_by_hand():
+    env = make("Push")
+    put(env)
+    task = env.task
+    place(env, 0, (2.0, 0.0, 0.45))
+    task.goal_w[:] = torch.tensor([4.0, 0.0])
+    assert_close(task._behind_w(), torch.tensor([[1.35, 0.0]]).expand(2, -1))
+    terms = task.rewards()
+    assert_close(terms["behind"], torch.full((2,), math.exp(-(1.35**2))))
+    assert_close(terms["position"], torch.full((2,), math.exp(-2.0)))
+    assert terms["velocity"].tolist() == [0.0, 0.0]
+    place(env, 0, (2.0, 0.0, 0.45), linvel_w=(0.35, 0.0, 0.0))
+    assert_close(task.rewards()["velocity"], torch.full((2,), math.exp(-4 * 0.25**2)))
+    place(env, 0, (3.7, 0.0, 0.45))
+    assert env.advance(still(env)).metrics["success_rate"].tolist() == [1.0, 1.0]
+    place(env, 0, (1.0, 0.0, 0.45))
+    assert env.advance(still(env)).metrics["success_rate"].tolist() == [1.0, 1.0], "success is kept"
+
+
+def test_dribble_rewards_by_hand():
+    env = make("Dribble")
+    put(env)
+    env.task.direction_w[:], env.task.speed_mps[:] = torch.tensor([1.0, 0.0]), 1.0
+    place(env, 0, (1.0, 0.0, 0.15), linvel_w=(0.5, 0.5, 0.0))
+    terms = env.task.rewards()
+    assert_close(terms["velocity"], torch.full((2,), math.exp(-0.5)))
+    assert_close(terms["near"], torch.full((2,), math.exp(-0.5)))
+    place(env, 0, (1.0, 0.0, 0.15), linvel_w=(-0.5, 0.0, 0.0))
+    assert env.task.rewards()["velocity"].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "advice"),
+    [
+        ("Location", {"hold_s": [5.0]}, "task.hold_s"),
+        ("Location", {"hold_s": [5.0, 1.0]}, "task.hold_s"),
+        ("Location", {"distance_m": -1.0}, "task.distance_m"),
+        ("Steering", {"speed_mps": [2.0, 1.0]}, r"type task.speed_mps=\[1,2\]"),
+        ("Dodge", {"distance_m": [9.0, 8.0]}, r"type task.distance_m=\[8,9\]"),
+    ],
+)
+def test_bad_values_are_answered_with_what_to_type(name, changes, advice):
+    with pytest.raises(ConfigError, match=advice):
+        make(name, **changes)
