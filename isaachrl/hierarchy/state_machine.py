@@ -70,7 +70,7 @@ class StateMachine:
         # states: the entries, then the end, in which the last entry's option goes on, then the rules
         states = [*entries, {"do": entries[-1]["do"]}, *rules]
         self.options = list(dict.fromkeys(str(state["do"]) for state in states))
-        self._ends, self._rules = len(entries), len(rules)
+        self._ends = len(entries)
         self.goal = self._ends if _has_end(entries[-1]) else self._ends - 1
 
         def column(name: str, of: Table) -> Tensor:

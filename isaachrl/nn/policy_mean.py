@@ -53,7 +53,7 @@ def _linear(weights: Mapping[str, Tensor], name: str) -> nn.Linear:
     """A copy of one layer."""
     own = {part: weights[f"{name}.{part}"].detach() for part in ("weight", "bias")}
     outputs, inputs = own["weight"].shape
-    device = own["weight"].device
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, device=device)  # draws no random numbers
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, device=own["weight"].device)  # draws no random numbers
+    assert isinstance(layer, nn.Linear)
     layer.load_state_dict(own)
     return layer

@@ -21,6 +21,7 @@ BUDGET = {
     "FourRooms": 25,
     "HumanoidAMP": 249,
     "HumanoidHRLMaze": 2404,
+    "HumanoidProgram": 737,
     "HumanoidRise": 430,
     "ShipSteering": 63,
     "TaxiFuel": 25,
