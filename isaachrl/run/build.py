@@ -80,7 +80,8 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
     """
     if settings.loaded is None:
         mode = settings.run.mode.value
-        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>")
+        table = ", or policy=program for its table" if hasattr(settings.task_cfg, "fsm") else ""
+        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>{table}")
     seed_everything(seed)
     learner = build_learner(settings, build_env(settings, num_envs, seed))
     load_weights(learner, settings.loaded)
