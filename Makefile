@@ -1,13 +1,18 @@
-# make demo | test | test-portable | learn | chaos | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | suite | test | test-portable | learn | chaos | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-portable learn chaos check format gpu clean
+.PHONY: demo suite test test-portable learn chaos check format gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
+
+# every task over the skill, in hours; ARGS=quick=true takes 20 minutes on two cores, ARGS="tasks=A,B seeds=1" does a part
+OUT ?= runs/suite
+suite: $(STAMP)
+	$(BIN)/python -m isaachrl.run.suite out=$(OUT) $(ARGS)
 
 # a file of tests at a time in each process: tests of one file share what they train
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses=4 --dist=loadfile

@@ -83,8 +83,8 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
         """Throw the ball that was thrown longest ago."""
         n, sim = self.sim.num_envs, self.sim
         aim_w, linvel_w = sim.body_pos_w[:, self._torso], sim.body_linvel_w[:, self._torso]
-        distance = draws.uniform(n, *self.cfg.distance_m, self.generator).unsqueeze(1)
-        speed = draws.uniform(n, *self.cfg.speed_mps, self.generator).unsqueeze(1)
+        distance = draws.uniform(n, self.cfg.distance_m, self.generator).unsqueeze(1)
+        speed = draws.uniform(n, self.cfg.speed_mps, self.generator).unsqueeze(1)
         flight_s = distance / speed
         meet_w = aim_w + flight_s * torch.nn.functional.pad(linvel_w[:, :2], (0, 1))
         from_w = aim_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))

@@ -59,14 +59,13 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidDribbleCfg) -> Scene:
         """A humanoid and a ball."""
-        return cls.humanoid_scene(
-            cfg, objects=(FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M)),)
-        )
+        ball = FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M))
+        return cls.humanoid_scene(cfg, objects=(ball,), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
         n = self.sim.num_envs
-        distance = draws.uniform(n, *self.cfg.ball_m, self.generator).unsqueeze(1)
+        distance = draws.uniform(n, self.cfg.ball_m, self.generator).unsqueeze(1)
         ball_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
         pos_w = torch.nn.functional.pad(ball_w, (0, 1), value=RADIUS_M).unsqueeze(1)
         still = torch.zeros_like(pos_w)
@@ -78,7 +77,7 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
         n = self.sim.num_envs
         direction_w = draws.direction(draws.angles(n, self.generator))
         self.direction_w = torch.where(mask.unsqueeze(1), direction_w, self.direction_w)
-        speed = draws.uniform(n, *self.cfg.speed_mps, self.generator)
+        speed = draws.uniform(n, self.cfg.speed_mps, self.generator)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)
 
     def update(self) -> None:

@@ -1,7 +1,9 @@
 """HumanoidHRLMaze: a high-level navigation task of a humanoid in a maze."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -21,10 +23,17 @@ RAY_RANGE_M = 10.0
 WINDOW_RADIUS = 3
 GOAL_SCALE_M = 10.0
 WAY_POINTS = 2
-START_JITTER_M = 0.3
 STEPS_PER_CELL = 150  # of the longest path to a goal: enough for a detour at walking speed
 RANDOM_STEPS_PER_CELL = 60
 NEAR_WALL_M = 0.5
+
+
+class Routes(Enum):
+    """Starts and goals; `auto` is `any`, but in evaluations `fixed` if the layout has routes."""
+
+    auto = "auto"
+    any = "any"
+    fixed = "fixed"
 
 
 @dataclass
@@ -32,18 +41,22 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
     """Configuration of HumanoidHRLMaze; see `SkillTaskCfg` for the shared part.
 
     Args:
-        layout: `corridor`, `umaze`, `medium`, `large`, `random`, or a text file (`.txt`) with `#` for walls and `.` for
-            free cells, of which `s` and `g` mark starts and goals (by default all free cells are both). A file name is
-            replaced by the rows in the file, separated by `/`, so that a stored policy contains its maze.
+        layout: a name in `layouts.DRAWN`, `random`, or a text file (`.txt`) with `#` for walls and `.` for free cells,
+            of which `s` and `g` mark starts and goals (by default all free cells are both). A file name is replaced by
+            the rows in the file, separated by `/`, so that a stored policy contains its maze.
+        routes: `fixed` for the layout's own episodes, in turn; `any` for starts and goals drawn from all that the
+            layout marks; see `Routes`.
         size: inner cells along a side of a random maze; odd.
         maze_bank: number of random mazes.
-        cell_m: side of a cell.
+        cell_m: side of a cell; 0 for the layout's own.
         wall_height_m: height of the walls.
-        goal_radius_m: distance at which the goal is reached.
-        episode_steps: control steps; 0 for a limit that depends on the layout.
-        start_speed_mps: a faster body may not be able to avoid a wall.
+        goal_radius_m: distance at which the goal is reached; 0 for the layout's own.
+        episode_steps: control steps; 0 for the layout's own limit.
+        start_speed_mps: largest speed of a start pose; with a higher one, a body may not be able to avoid a wall.
         guide: observe the next two cells on a shortest path and its length, too. Otherwise the policy must find the
             path from the local map or memorise it.
+        observe_position: observe in which cells of the maze root and goal are, and the body's heading in the world.
+            With it a policy can memorise one maze; its input then fits that maze alone.
         reward: `progress`, metres along the shortest path since the last control step (with the default weight, 1 per
             control step at 1.2 m/s); `goal`, 1 on arrival; `fall`, 1 on each fall; `time`, 1 per control step: without
             it, standing still in front of a wall is optimal; `wall`, 1 at a wall, falling to 0 at half a metre:
@@ -51,14 +64,16 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
     """
 
     layout: str = "umaze"
+    routes: Routes = Routes.auto
     size: int = 5
     maze_bank: int = 128
-    cell_m: float = bounded(2.5, 0.0, 100.0)
+    cell_m: float = bounded(0.0, 0.0, 100.0)
     wall_height_m: float = bounded(1.0, 0.0, 100.0)
-    goal_radius_m: float = 1.0
+    goal_radius_m: float = bounded(0.0, 0.0, 100.0)
     episode_steps: int = 0
     start_speed_mps: float = 0.5
     guide: bool = False
+    observe_position: bool = False
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
     reward: dict[str, float] = field(
         default_factory=lambda: {"progress": 25.0, "goal": 60.0, "fall": -75.0, "time": -0.2, "wall": -1.0}
@@ -74,22 +89,42 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
         if self.is_random:
             words = f"task.size={self.size}, task.maze_bank={self.maze_bank}"
             layouts.check_tables(self.maze_bank, self.size + 2, self.size + 2, words)
-        if not (self.cell_m >= 1.0 and self.wall_height_m > 0 and self.goal_radius_m > 0):
-            raise ConfigError(
-                f"task: cell_m={self.cell_m} (at least 1), wall_height_m={self.wall_height_m} and"
-                f" goal_radius_m={self.goal_radius_m} (above 0)"
-            )
-        nearest_m = math.sqrt(2) * (self.cell_m - START_JITTER_M)  # two cells away around a corner
-        if self.goal_radius_m >= nearest_m:
-            raise ConfigError(
-                f"task.goal_radius_m={self.goal_radius_m}: episodes could begin at the goal, since with"
-                f" task.cell_m={self.cell_m} goals are as near as {nearest_m:.2f} m; type"
-                f" task.goal_radius_m={0.4 * self.cell_m:g}"
-            )
-        if self.layout not in (*layouts.DRAWN, layouts.RANDOM):
+        if self.layout not in (*layouts.DRAWN, layouts.RANDOM):  # a file, or its rows
             self.layout = layouts.drawing(self.layout)
+        own = layouts.find(self.layout)
+        self.geometry = replace(
+            own, cell_m=self.cell_m or own.cell_m, goal_radius_m=self.goal_radius_m or own.goal_radius_m
+        )
+        self._check_geometry()
         self._plan = None if self.is_random else layouts.plan(self.layout)
         super().__post_init__()
+
+    def _check_geometry(self) -> None:
+        """Check lengths, and that the layout has what the other keys ask for."""
+        own, name = self.geometry, self.layout
+        if not (own.cell_m >= 1.0 and self.wall_height_m > 0):
+            raise ConfigError(
+                f"task: cell_m={self.cell_m} (at least 1) and wall_height_m={self.wall_height_m} (above 0)"
+            )
+        # two cells away around a corner
+        nearest_m = math.sqrt(2) * own.cell_m * (1.0 - own.start_noise - own.goal_noise)
+        if own.goal_radius_m >= nearest_m:
+            raise ConfigError(
+                f"task.goal_radius_m={own.goal_radius_m}: episodes could begin at the goal, since with"
+                f" task.cell_m={own.cell_m} goals are as near as {nearest_m:.2f} m; type"
+                f" task.goal_radius_m={0.4 * own.cell_m:g}"
+            )
+        if self.routes is Routes.fixed and not own.routes:
+            having = ", ".join(key for key, drawn in layouts.DRAWN.items() if drawn.routes)
+            raise ConfigError(
+                f"task.routes=fixed: task.layout={name} has no routes of its own, as {having} have; leave"
+                " task.routes out"
+            )
+        if self.observe_position and self.is_random:
+            raise ConfigError(
+                "task.observe_position=true: a position says nothing in a maze that differs between episodes; leave it"
+                " out, or type task.layout=medium"
+            )
 
     @property
     def is_random(self) -> bool:
@@ -101,7 +136,14 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
         """See `TaskCfg.limit_steps`."""
         if self.episode_steps:
             return self.episode_steps
+        if self.geometry.limit_s:
+            return round(self.geometry.limit_s / self.step_s) if self.step_s > 0 else 0
         return STEPS_PER_CELL * self._plan.longest if self._plan else RANDOM_STEPS_PER_CELL * self.size**2
+
+    def for_evaluation(self) -> Self:
+        """The same with the layout's own episodes, if it has any and `routes` was left out."""
+        fixed = self.routes is Routes.auto and self.geometry.routes
+        return replace(self, routes=Routes.fixed) if fixed else self
 
     def mazes(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Walls, start cells and goal cells, each `(M, H, W)` bool."""
@@ -113,6 +155,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
 
 def task_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
     """Name, size and unit of each part of the observation group `task`, in order."""
+    side = cfg.geometry.cell_m
     parts = [
         ("goal_direction_h", 2, "unit vector, heading frame"),
         ("goal_distance", 1, f"{GOAL_SCALE_M:g} m"),
@@ -120,33 +163,41 @@ def task_layout(cfg: HumanoidHRLMazeCfg) -> list[tuple[str, int, str]]:
         ("wall_rays", RAYS, f"distance to a wall, {RAY_RANGE_M:g} m, full circle, anticlockwise from ahead"),
         (
             "map_h", (2 * WINDOW_RADIUS + 1) ** 2 - 1,
-            f"1 wall, 0 free, points {cfg.cell_m:g} m apart, rows from behind to ahead, in each from right to left, the"
+            f"1 wall, 0 free, points {side:g} m apart, rows from behind to ahead, in each from right to left, the"
             " middle left out",
         ),
     ]  # fmt: skip
     if cfg.guide:
         parts += [
-            ("way_points_h", 2 * WAY_POINTS, f"{cfg.cell_m:g} m, the next cells' middles, heading frame"),
+            ("way_points_h", 2 * WAY_POINTS, f"{side:g} m, the next cells' middles, heading frame"),
             ("way_length", 1, f"{GOAL_SCALE_M:g} m"),
         ]
+    if cfg.observe_position:
+        size = 3 * int((~cfg.mazes(torch.Generator())[0]).sum())
+        unit_ = (
+            "of each free cell 1, cosine and sine of the yaw where {} is, else 0; from the lowest y, in rows along x"
+        )
+        parts += [(f"{name}_cell", size, unit_.format(f"the {name}")) for name in ("root", "goal")]
     return parts
 
 
 class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
-    """Reach the goal cell of a maze; the goal, and with `layout=random` the maze, differs between episodes.
+    """Reach the goal of a maze; the goal, and with `layout=random` the maze, differs between episodes.
 
     Attributes:
         bank: the mazes.
-        maze_id, goal: `(N,)` maze and goal cell of the episode.
+        maze_id, goal: `(N,)` maze and goal cell of the episode; the next checkpoint is a goal, too.
         goal_w: `(N, 2)` position of the goal, m.
+        route: `(N,)` which of the layout's own episodes it is, if they are used: each world takes them in turn.
+        stage: `(N,)` checkpoints passed in the episode.
         distance_m: `(N,)` distance to the goal along the corridors.
     """
 
     # _progress: metres in the last control step (`TaskEnv.progress` counts steps); _shortest, _walked: metres, of the
     # episode; _view_…: for `observe_task`
     STATE = (
-        *SkillTask.STATE, "maze_id", "goal", "goal_w", "distance_m", "_progress", "_shortest", "_walked", "_last_xy",
-        "_view_pose", "_view_distance_m",
+        *SkillTask.STATE, "maze_id", "goal", "goal_w", "route", "stage",
+        "distance_m", "_progress", "_shortest", "_walked", "_last_xy", "_view_pose", "_view_distance_m",
     )  # fmt: skip
 
     def __init__(self, cfg: HumanoidHRLMazeCfg, sim: Sim, generator: torch.Generator) -> None:
@@ -155,25 +206,32 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         self._prepare_mazes(generator, device)
         angles = torch.arange(RAYS, device=device) * (2 * math.pi / RAYS)
         self._rays_h = draws.direction(angles)
-        self.maze_id, self.goal = torch.zeros(2, n, dtype=torch.long, device=device).unbind()
+        self.maze_id, self.goal, self.stage = torch.zeros(3, n, dtype=torch.long, device=device).unbind()
+        self.route = torch.arange(n, device=device)
         self.goal_w, self._last_xy = torch.zeros(2, n, 2, device=device).unbind()
         self.distance_m, self._progress, self._shortest, self._walked = torch.zeros(4, n, device=device).unbind()
         self._view_pose, self._view_distance_m = torch.zeros(n, 7, device=device), torch.zeros(n, device=device)
 
     def _prepare_mazes(self, generator: torch.Generator, device: torch.device) -> None:
         """Create the mazes and the positions of their boxes."""
-        cfg = self.cfg
+        cfg, own = self.cfg, self.cfg.geometry
         walls, begin, end = cfg.mazes(generator)
-        self.bank = maze.make_bank(walls, begin, end, cfg.cell_m, layouts.MIN_STEPS_TO_GOAL, device)
-        boxes = [maze.wall_boxes(one, cfg.cell_m, cfg.wall_height_m, not cfg.is_random) for one in walls]
-        self._box_pos_w = torch.tensor([[box.pos_m for box in own] for own in boxes], device=device)
+        self.bank = maze.make_bank(walls, begin, end, own.cell_m, layouts.MIN_STEPS_TO_GOAL, device)
+        routes = torch.tensor(own.routes or [[(0, 0)]], device=device)
+        self._routes = routes[..., 0] * walls.shape[2] + routes[..., 1]
+        free = ~self.bank.walls[0].flatten()
+        self._free_number = torch.where(free, free.cumsum(0) - 1, -1)
+        self._free_cells = torch.arange(int(free.sum()), device=device)
+        self._noise_m = own.cell_m * torch.tensor([[own.start_noise], [own.goal_noise]], device=device)
+        boxes = [maze.wall_boxes(one, own.cell_m, cfg.wall_height_m, not cfg.is_random) for one in walls]
+        self._box_pos_w = torch.tensor([[box.pos_m for box in one] for one in boxes], device=device)
 
     @classmethod
     def scene(cls, cfg: HumanoidHRLMazeCfg) -> Scene:
         """A humanoid, the walls, and a marker at the goal."""
         # all random mazes have the same number of boxes, each of one cell, and `place` moves them: any maze will do
         walls = cfg.mazes(torch.Generator().manual_seed(0))[0][0]
-        boxes = maze.wall_boxes(walls, cfg.cell_m, cfg.wall_height_m, not cfg.is_random)
+        boxes = maze.wall_boxes(walls, cfg.geometry.cell_m, cfg.wall_height_m, not cfg.is_random)
         return cls.humanoid_scene(cfg, boxes=boxes, markers=("goal",))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -198,17 +256,25 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
 
     def update(self) -> None:
         """See `SkillTask.update`."""
-        xy = self.sim.root_pos_w[:, :2]
-        distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
-        # the distance jumps when a body is pushed across a wall's edge: no reward for that
+        xy, distance = self.sim.root_pos_w[:, :2], self._way_left_m()
+        # the distance jumps when a body is pushed across a wall's edge: limit the reward to that of the fastest motion
         fastest = MAX_SPEED_MPS * self.cfg.step_s
         self._progress = (self.distance_m - distance).clamp(-fastest, fastest)
         self.distance_m = distance
         self._walked = self._walked + (xy - self._last_xy).norm(dim=-1)
         self._last_xy = xy.clone()
-        # `observe` is called at the end of a high-level step, and must show an episode that ended earlier at its end
+        # `observe` is called at the end of a high-level step; of an episode that ended earlier in that step, it must
+        # show the last state
         self._view_pose = torch.where(self.ended.unsqueeze(1), self._view_pose, self.sim.qpos[:, :7])
         self._view_distance_m = torch.where(self.ended, self._view_distance_m, distance)
+
+    def _way_left_m(self) -> Tensor:
+        """Distance `(N,)` to the goal along the corridors; near a goal beside its cell's middle, in part direct."""
+        xy = self.sim.root_pos_w[:, :2]
+        way = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
+        if self.cfg.geometry.goal_noise == 0:
+            return way
+        return torch.lerp((self.goal_w - xy).norm(dim=-1), way, (way / self.bank.cell_m).clamp_max(1.0))
 
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""
@@ -221,12 +287,33 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         }
 
     def ended_by_task(self) -> Tensor:
-        """Arrival."""
-        return self._arrived()
+        """Arrival at the last goal."""
+        return self._arrived() & self._is_last() if self._has_checkpoints else self._arrived()
+
+    @property
+    def _has_checkpoints(self) -> bool:
+        return self.cfg.routes is Routes.fixed and self._routes.shape[1] > 2
+
+    def _is_last(self) -> Tensor:
+        """`(N,)` bool: no checkpoint is left."""
+        return self.stage >= self._routes.shape[1] - 2
+
+    def retarget(self) -> None:
+        """See `SkillTask.retarget`: a checkpoint that was passed is followed by the next one."""
+        if not self._has_checkpoints:
+            return
+        passed = self._arrived() & ~self._is_last() & ~self.ended
+        self.stage = self.stage + passed
+        goal = self._routes[self.route, self.stage + 1]
+        self._aim(passed, goal, maze.cell_centre_m(self.bank, goal))
+        way = torch.where(passed, self._way_left_m(), self.distance_m)
+        self._shortest = self._shortest + torch.where(passed, way, 0.0)
+        self._view_distance_m = torch.where(passed, way, self._view_distance_m)
+        self.distance_m = way
 
     def _arrived(self) -> Tensor:
         """`(N,)` bool: upright within the goal's radius."""
-        near = (self.sim.root_pos_w[:, :2] - self.goal_w).norm(dim=-1) < self.cfg.goal_radius_m
+        near = (self.sim.root_pos_w[:, :2] - self.goal_w).norm(dim=-1) < self.cfg.geometry.goal_radius_m
         return near & ~self.is_low()
 
     def place(self, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,18 +321,26 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         n = self.sim.num_envs
         maze_id, start, goal = maze.sample_episodes(self.bank, n, self.generator)
         self.maze_id = torch.where(mask, maze_id, self.maze_id)
+        if self.cfg.routes is Routes.fixed:
+            self.route = torch.where(mask, self.route + 1, self.route) % len(self._routes)
+            self.stage = self.stage.masked_fill(mask, 0)
+            start, goal = self._routes[self.route, :2].unbind(1)
+        spread = 2.0 * torch.rand(n, 2, 2, generator=self.generator, device=mask.device) - 1.0
+        middle = maze.cell_centre_m(self.bank, torch.stack((start, goal), dim=1))
+        start_w, goal_w = (middle + self._noise_m * spread).unbind(1)
+        self._aim(mask, goal, goal_w)
+        return start_w, draws.angles(n, self.generator)
+
+    def _aim(self, mask: Tensor, goal: Tensor, goal_w: Tensor) -> None:
+        """Set goal cell `(N,)` and goal `(N, 2)` in the worlds of `mask (N,)`, and place walls and marker."""
         self.goal = torch.where(mask, goal, self.goal)
-        self.goal_w = maze.cell_centre_m(self.bank, self.goal)
+        self.goal_w = torch.where(mask.unsqueeze(1), goal_w, self.goal_w)
         marker = torch.nn.functional.pad(self.goal_w, (0, 1), value=0.5).unsqueeze(1)
         self.sim.move_mocap(mask, torch.cat((self._box_pos_w[self.maze_id], marker), dim=1))
-        noise = torch.rand(n, 3, generator=self.generator, device=mask.device)
-        xy = maze.cell_centre_m(self.bank, start) + START_JITTER_M * (2.0 * noise[:, :2] - 1.0)
-        return xy, 2 * math.pi * noise[:, 2]
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
-        wide, xy = mask.unsqueeze(1), self.sim.root_pos_w[:, :2]
-        distance = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
+        wide, xy, distance = mask.unsqueeze(1), self.sim.root_pos_w[:, :2], self._way_left_m()
         self.distance_m = torch.where(mask, distance, self.distance_m)
         self._shortest = torch.where(mask, distance, self._shortest)
         self._last_xy = torch.where(wide, xy, self._last_xy)
@@ -272,23 +367,42 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         goal = torch.cat((goal_h / far.clamp_min(1e-6), far / GOAL_SCALE_M, goal_h / GOAL_SCALE_M), dim=-1)
         parts = (goal, walls, around)
         if self.cfg.guide:
-            points = maze.way_points_m(self.bank, self.maze_id, self.goal, xy, WAY_POINTS)
+            points = maze.way_points_m(self.bank, self.maze_id, self.goal, self.goal_w, xy, WAY_POINTS)
             points_h = torch.einsum("nki,nij->nkj", points - xy.unsqueeze(1), axes)
-            parts += (points_h.flatten(1) / self.cfg.cell_m, self._view_distance_m.unsqueeze(1) / GOAL_SCALE_M)
+            parts += (points_h.flatten(1) / self.bank.cell_m, self._view_distance_m.unsqueeze(1) / GOAL_SCALE_M)
+        if self.cfg.observe_position:
+            parts += (self._observe_cells(xy, forward),)
         return torch.cat(parts, dim=-1)
 
+    def _observe_cells(self, xy: Tensor, forward: Tensor) -> Tensor:
+        """The cells of `xy (N, 2)` and of the goal, as `task_layout` describes them.
+
+        The way to a goal in the heading frame is, for one pair of cells, linear in the heading's cosine and sine;
+        with their products a small network learns it from half of the samples.
+        """
+        number = self._free_number[torch.stack((maze.cell_of(self.bank, xy), self.goal), dim=1)]
+        here = number[:, :, None, None] == self._free_cells
+        turn = torch.nn.functional.pad(forward, (1, 0), value=1.0)[:, None, :, None]
+        return (here * turn).flatten(1)
+
     def task_metrics(self) -> dict[str, Tensor]:
-        """Success (0 or 1), distance left in m, path efficiency.
+        """Success (0 or 1), distance left in m, path efficiency; of the layout's own episodes also success of each.
 
         Path efficiency is the shortest path to the goal's edge, along the corridors' centre lines, over the walked
-        one, at most 1; NaN without success.
+        one, at most 1; NaN without success. Success of an episode is NaN in the others.
         """
-        success = self._arrived() & ~self.sim.diverged
+        success = self.ended_by_task() & ~self.sim.diverged
         # the goal is reached at its edge
-        shortest = (self._shortest - self.cfg.goal_radius_m).clamp_min(0.1)
+        shortest = (self._shortest - self.cfg.geometry.goal_radius_m).clamp_min(0.1)
         efficiency = shortest / torch.maximum(self._walked, shortest)
-        return {
+        values = {
             "success_rate": success.float(),
             "final_distance_m": self.distance_m.clone(),
             "path_efficiency": torch.where(success, efficiency, torch.nan),
         }
+        if self.cfg.routes is Routes.fixed:
+            own = [torch.where(self.route == i, values["success_rate"], torch.nan) for i in range(len(self._routes))]
+            values |= {f"success_route_{i}": rate for i, rate in enumerate(own, 1)}
+        if self._has_checkpoints:
+            values["checkpoints"] = self.stage.float()
+        return values

@@ -68,7 +68,7 @@ class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
     def new_target(self, mask: Tensor) -> None:
         """See `SkillTask.new_target`."""
         n = self.sim.num_envs
-        distance = draws.uniform(n, 0.0, self.cfg.distance_m, self.generator).unsqueeze(1)
+        distance = draws.uniform(n, (0.0, self.cfg.distance_m), self.generator).unsqueeze(1)
         target_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
         self.target_w = torch.where(mask.unsqueeze(1), target_w, self.target_w)
         self.mark(mask, self.target_w.unsqueeze(1))

@@ -111,7 +111,7 @@ class HumanoidProgram(SkillTask[HumanoidProgramCfg]):
     def scene(cls, cfg: HumanoidProgramCfg) -> Scene:
         """A humanoid, a marker at the target, and the pillar."""
         objects = (pillar(*cfg.pillar),) if cfg.pillar else ()
-        return cls.humanoid_scene(cfg, markers=("target",), objects=objects)
+        return cls.humanoid_scene(cfg, markers=("target",), objects=objects, sense_substeps=False)
 
     def conditions(self) -> dict[str, Tensor]:
         """The conditions of a table by name, each `(N,)` bool."""

@@ -70,7 +70,7 @@ class HumanoidPush(SkillTask[HumanoidPushCfg]):
     def scene(cls, cfg: HumanoidPushCfg) -> Scene:
         """A humanoid, a box, and a marker at the goal."""
         box = FreeBody("box", Shape.box, HALF_SIZE_M, cfg.mass_kg, (3.0, 0.0, HALF_SIZE_M[2]), friction=cfg.friction)
-        return cls.humanoid_scene(cfg, objects=(box,), markers=("goal",))
+        return cls.humanoid_scene(cfg, objects=(box,), markers=("goal",), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
@@ -80,7 +80,7 @@ class HumanoidPush(SkillTask[HumanoidPushCfg]):
         """Place box and goal."""
         n, cfg = self.sim.num_envs, self.cfg
         angle, turn, push = draws.angles(3 * n, self.generator).view(3, n)
-        distance, travel = (draws.uniform(n, *span, self.generator).unsqueeze(1) for span in (cfg.box_m, cfg.goal_m))
+        distance, travel = (draws.uniform(n, span, self.generator).unsqueeze(1) for span in (cfg.box_m, cfg.goal_m))
         box_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(angle)
         self.goal_w = torch.where(mask.unsqueeze(1), box_w + travel * draws.direction(push), self.goal_w)
         pos_w = torch.nn.functional.pad(box_w, (0, 1), value=HALF_SIZE_M[2]).unsqueeze(1)

@@ -75,7 +75,7 @@ class HumanoidSteering(SkillTask[HumanoidSteeringCfg]):
         direction_w = facing_w = draws.direction(draws.angles(n, self.generator))
         if cfg.facing is Facing.any:
             facing_w = draws.direction(draws.angles(n, self.generator))
-        speed = draws.uniform(n, cfg.speed_mps[0], cfg.speed_mps[1], self.generator)
+        speed = draws.uniform(n, cfg.speed_mps, self.generator)
         self.direction_w = torch.where(wide, direction_w, self.direction_w)
         self.facing_w = torch.where(wide, facing_w, self.facing_w)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)

@@ -85,7 +85,7 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidToppleCfg) -> Scene:
         """A humanoid and a pillar."""
-        return cls.humanoid_scene(cfg, objects=(pillar(3.0, 0.0),))
+        return cls.humanoid_scene(cfg, objects=(pillar(3.0, 0.0),), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
@@ -94,8 +94,8 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
 
     def new_target(self, mask: Tensor) -> None:
         """Put up a pillar."""
-        n, (low, high) = self.sim.num_envs, self.cfg.distance_m
-        distance = draws.uniform(n, low, high, self.generator).unsqueeze(1)
+        n = self.sim.num_envs
+        distance = draws.uniform(n, self.cfg.distance_m, self.generator).unsqueeze(1)
         place_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
         pos_w = torch.nn.functional.pad(place_w, (0, 1), value=HALF_SIZE_M[2]).unsqueeze(1)
         still = torch.zeros_like(pos_w)

@@ -28,8 +28,9 @@ class StepResult:
         terminal_obs: observation of every environment *before* the reset; equals `obs` where no episode ended.
         terms: weighted reward terms by name, each `(N,)`; they sum to `reward`.
         metrics: statistics of the episode by name, each `(N,)`; read where an episode ends.
-        discount_steps: `(N,)`, or `()` if equal for all: how much of this step was taken: 1, or the fraction of a
-            high-level step up to the end of the episode. A learner discounts the next value by gamma to this power.
+        discount_steps: `(N,)`, or `()` if equal for all: length of this step relative to a full one. It is 1, except
+            where the episode ended within a high-level step: there it is the fraction of that step before the end. A
+            learner discounts the next value by gamma to this power.
     """
 
     obs: Obs
@@ -176,7 +177,10 @@ class Env(ABC):
         return {}
 
     def make_room(self, shares: Mapping[str, float]) -> None:
-        """Enlarge buffers that overflowed; `shares`: by buffer, in what share of iterations; see `Sim.make_room`."""
+        """Enlarge buffers that overflowed; `shares`: by buffer, the share of iterations in which it overflowed.
+
+        See `Sim.make_room`.
+        """
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

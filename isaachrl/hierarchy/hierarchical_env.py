@@ -228,8 +228,8 @@ def _accumulate(total: StepResult, step: StepResult) -> StepResult:
         return so_far + value.masked_fill(done, 0.0)
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
-        # groups that only the last inner step observes are missing in `kept`; the task keeps them as they were when the
-        # episode ended (see `Task.observe_within`), so `new` is right for episodes that ended earlier, too
+        # `kept` lacks the groups that only the last inner step observes. For an episode that ended earlier, the task
+        # observes these as they were at its end (see `Task.observe_within`), so `new` is right there, too
         return {
             name: torch.where(with_axes_of(done, value), kept[name], value) if name in kept else value
             for name, value in new.items()

@@ -88,7 +88,11 @@ def _policy(content: Mapping[str, Any], load: Callable[[str], Skill], device: to
         raise SkillError(f"it is no policy over a skill (task {brief(task)}, learner {brief(learner)})") from error
     if not isinstance(task, str) or not isinstance(file, str) or type(steps) is not int or steps < 1:
         raise SkillError(f"it names no task, skill and number of steps, but {brief((task, file, steps))}")
-    skill = load(file)
+    skill, trained_on = load(file), content.get("skill")
+    if trained_on and trained_on != skill.digest():  # files of earlier versions have none
+        raise SkillError(
+            f"its policy was trained on another skill than {file} holds now, so its latents mean other things"
+        )
     try:
         policy = PolicyMean(check_weights(weights)).to(device)
         policy(torch.zeros(1, policy.sizes[0], device=device))

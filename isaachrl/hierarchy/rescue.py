@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from isaachrl.envs.env import Env
 from isaachrl.errors import SkillError
+from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.hierarchy.skill import Skill
 
 STAND_S = 0.5  # time upright after which a body has recovered
@@ -91,3 +93,16 @@ class RescueController:
         """See `StatefulController.load_state_dict`."""
         self.fallen.copy_(state["fallen"])
         self.upright_steps.copy_(state["upright_steps"])
+
+
+def commanded_skill(env: Env) -> Skill | None:
+    """The skill that an environment's actions command, with or without a rescue; None if there is none."""
+    controller = env.skill if isinstance(env, HierarchicalEnv) else None
+    controller = controller.skill if isinstance(controller, RescueController) else controller
+    return controller if isinstance(controller, Skill) else None
+
+
+def skill_digest(env: Env) -> str:
+    """`Skill.digest` of the commanded skill; empty if there is none."""
+    skill = commanded_skill(env)
+    return "" if skill is None else skill.digest()

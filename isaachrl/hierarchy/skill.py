@@ -1,6 +1,7 @@
 """A skill: a frozen low-level controller in a self-contained file."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
@@ -31,7 +32,7 @@ MAX_PARTS = 256  # of an observation; also layers of a network
 _DTYPES = (torch.float32, torch.float64)  # of weights
 UNITS = {"position": "rad", "torque": "N m"}  # of controls
 
-_NAMES_OF_VERSION_1 = (
+_NAMES_OF_VERSION_1 = (  # (old, new) parts of names, replaced one after the other
     ("discriminator.judge.", "discriminator.head."), ("discriminator.guess.", "discriminator.encoder."),
     ("space.places", "space.prototypes"), ("space.", "embedding."),
 )  # fmt: skip
@@ -280,6 +281,13 @@ class Skill(nn.Module):
     def controller_module(self) -> nn.Module:
         """A module `(proprioception, latent) -> controls`, with normaliser and action map, for export."""
         return _ExportModule(self)
+
+    def digest(self) -> str:
+        """SHA-256 of what the controller computes: actor, normaliser and action map; equal for copies of a skill."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.controller_module().state_dict().items()):
+            digest.update(f"{name} {tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def controller_contract(self) -> dict[str, Any]:
         """The skill's contract with a sentence on the use of `controller_module`."""

@@ -103,6 +103,10 @@ class Learner(ABC):
         """
         return self.state_dict()
 
+    def policy_weights(self) -> dict[str, Any]:
+        """What `load_weights` needs for acting alone, for files to share; by default `weights`."""
+        return self.weights()
+
     @abstractmethod
     def policy(self) -> Policy:
         """The deterministic controller, for play and evaluation."""

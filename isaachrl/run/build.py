@@ -1,6 +1,7 @@
 """Construction of the environment, the learner and the policy of a run."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from isaachrl.envs.registry import World
 from isaachrl.envs.task_env import evaluation_cfg
 from isaachrl.envs.world_bytes import require_room
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
+from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.config.run_cfg import Mode, PolicyKind
@@ -84,8 +86,23 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
         raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>{table}")
     seed_everything(seed)
     learner = build_learner(settings, build_env(settings, num_envs, seed))
+    if wrong := other_skill(settings.loaded, learner.env, settings.task_cfg):
+        raise CheckpointError(wrong)
     load_weights(learner, settings.loaded)
     return learner
+
+
+def other_skill(checkpoint: Checkpoint, env: Env, task_cfg: Any) -> str:
+    """What is wrong if the policy of a checkpoint was trained to command another skill; else empty."""
+    present = skill_digest(env)
+    if not checkpoint.skill or not present or checkpoint.skill == present:
+        return ""
+    trained_on = checkpoint.config["task"].get("skill")
+    return (
+        f"the policy was trained on another skill than task.skill={task_cfg.skill}, so its commands mean other things"
+        f" there: digest {checkpoint.skill[:8]} of what was then {brief(trained_on)}, now {present[:8]}; type"
+        f" skill=FILE with the skill it was trained on, or train it for this one: task={checkpoint.task} checkpoint=…"
+    )
 
 
 def load_weights(learner: Learner, checkpoint: Checkpoint) -> None:

@@ -48,7 +48,7 @@ def compare(
         for (line, colour), (name, runs) in zip(cycle(product(LINES, COLOURS)), settings.items(), strict=False):
             factor = (scale or {}).get(name, 1.0)
             curves = [read_curve(run, signal) for run in runs]
-            _draw(axes, name, (line, colour), [(factor * samples, values) for samples, values in curves])
+            draw_curve(axes, name, (line, colour), [(factor * samples, values) for samples, values in curves])
         axes.set_title(signal, fontsize=10, loc="left")
         axes.set_xlabel(axis, fontsize=8)
         axes.grid(alpha=0.3)
@@ -77,8 +77,8 @@ def read_curve(run: Path, signal: str) -> Curve:
     return samples, values
 
 
-def _draw(axes: Axes, name: str, style: tuple[str, str], curves: list[Curve]) -> None:
-    """Draw mean and band of the seeds, up to the end of the shortest."""
+def draw_curve(axes: Axes, name: str, style: tuple[str, str], curves: list[Curve]) -> None:
+    """Draw mean and band of the seeds in a line style and colour, up to the end of the shortest."""
     end = min(samples[-1] for samples, _ in curves)
     grid = np.linspace(max(samples[0] for samples, _ in curves), end, POINTS)
     values = np.stack([np.interp(grid, samples, value) for samples, value in curves])

@@ -32,7 +32,7 @@ class Sim(ABC):
         object_pos_w, object_quat_w, object_linvel_w, object_angvel_w: `(N, K, 3 | 4 | 3 | 3)` `scene.objects`, world
             frame; write through `place_objects`. They are the last K bodies and geoms in `model_field`.
         object_touched: `(N, K)` bool, objects that were in contact with the robot in any physics step of the last
-            `step`.
+            `step`, or in its last one, see `Scene.sense_substeps`.
         object_contact: `(N, K, C)` bool, the same for each of `scene.object_contact_bodies`.
         ctrl: `(N, A)` controls, written by the caller before `step`.
         mocap_pos_w: `(N, M, 3)` boxes, then markers, in scene order; write through `move_mocap`.

@@ -105,10 +105,7 @@ class MujocoSim(Sim):
     def step(self, substeps: int) -> None:
         """See `Sim.step`."""
         _as_tensor(self._ctrl).copy_(self.ctrl)
-        if self.scene.objects:
-            self._step_and_sense(substeps)
-        else:
-            self._batch.step(None, substeps, _STAGE)
+        self._physics(substeps)
         warnings = self._batch.warning
         bad = warnings[:, _BAD_STATE, 1].any(1)
         self._copy_out(None)
@@ -119,13 +116,16 @@ class MujocoSim(Sim):
             warnings[bad] = 0  # else they would count as diverged in the next step, too
             self.mocap_pos_w.copy_(_as_tensor(self._mocap_pos))
 
-    def _step_and_sense(self, substeps: int) -> None:
-        """Physics steps one by one, since a fast ball may touch and leave the robot between the first and the last."""
+    def _physics(self, substeps: int) -> None:
+        """All physics steps in one call, or one by one to read the sensors of each."""
+        objects = bool(self.scene.objects)
+        calls = substeps if objects and self.scene.sense_substeps else 1
         found = np.zeros(self._found.shape, bool)
-        for _ in range(substeps):
-            self._batch.step(None, 1, _STAGE)
+        for _ in range(calls):
+            self._batch.step(None, substeps // calls, _STAGE)
             found |= self._found > 0
-        self._object_contact.copy_(torch.from_numpy(found).view(self._object_contact.shape))
+        if objects:
+            self._object_contact.copy_(torch.from_numpy(found).view(self._object_contact.shape))
 
     def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
         """See `Sim.reset`."""

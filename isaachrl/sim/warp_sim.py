@@ -1,8 +1,8 @@
 """The GPU engine: MuJoCo Warp. The tensors share its float32 arrays; no copies, no synchronization.
 
 A control step is one `mujoco_warp.step` per substep and then body kinematics; collisions are not recomputed, and
-sensors are those of the last substep; contacts of objects are gathered over all of them. On a GPU it is replayed as one
-CUDA graph: outside a graph the solver's early exit would synchronize with the device in every iteration.
+sensors are those of the last substep; contacts of objects may be gathered over all of them. On a GPU it is replayed as
+one CUDA graph: outside a graph the solver's early exit would synchronize with the device in every iteration.
 """
 
 import dataclasses
@@ -150,11 +150,11 @@ class WarpSim(Sim):
         if self._found is not None:
             self._found.zero_()
         for i in range(substeps):
-            unread = self._found is None and i < substeps - 1
-            self._m.opt.disableflags = flags | (_SENSOR_OFF if unread else 0)
+            read = i == substeps - 1 or (self._found is not None and self.scene.sense_substeps)
+            self._m.opt.disableflags = flags | (0 if read else _SENSOR_OFF)
             mjw.step(self._m, self._d)
             self._reset_diverged()  # at once, since NaN in one world breaks the contact pool of all
-            if self._found is not None:
+            if self._found is not None and read:
                 inputs = [self._diverged, self._d.sensordata, self._found]
                 wp.launch(warp_kernels.gather_contacts, dim=self._found.shape, inputs=inputs)
         wp.launch(

@@ -14,30 +14,120 @@ RANDOM = "random"  # random mazes without loops
 FILE = ".txt"
 MIN_STEPS_TO_GOAL = 2
 LARGEST_TABLES = 2**29  # bytes, three times that during construction: one maze of 81 x 81 cells, 128 of 23 x 23
-# from above, y upwards: '#' wall, '.' free, 's' start, 'g' goal; without any 's' or 'g', every free cell is one
-DRAWN: dict[str, tuple[str, ...]] = {
-    "corridor": ("#########", "#s......#", "#########"),
-    "umaze": ("#####", "#...#", "###.#", "#s..#", "#####"),
-    "medium": (
-        "########",
-        "#..#...#",
-        "#.##.#.#",
-        "#....#.#",
-        "##.#...#",
-        "#..##.##",
-        "#.#....#",
-        "########",
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A maze as it is drawn, with the dimensions and episodes that belong to it.
+
+    Args:
+        rows: from top to bottom, y upwards: `#` wall, `.` free, `s` start, `g` goal; without any `s` or `g`, every free
+            cell is one.
+        cell_m: side of a cell.
+        goal_radius_m: distance at which a goal is reached.
+        start_noise, goal_noise: largest distance along x and along y from the middle of the cell, in cells.
+        limit_s: time limit; 0 for one that depends on the length of the paths.
+        routes: fixed episodes, each as long as the others: the cells of the start, of any checkpoints, and of the goal,
+            as row (the lowest y is 0) and column.
+    """
+
+    rows: tuple[str, ...] = ()
+    cell_m: float = 2.5
+    goal_radius_m: float = 1.0
+    start_noise: float = 0.12
+    goal_noise: float = 0.0
+    limit_s: float = 0.0
+    routes: tuple[tuple[tuple[int, int], ...], ...] = ()
+
+
+def _ogbench(limit_s: float, routes: tuple[tuple[tuple[int, int], ...], ...], rows: tuple[str, ...]) -> Layout:
+    """A maze of OGBench's humanoidmaze (Park et al. 2025), whose clock has 40 steps a second."""
+    return Layout(rows, 4.0, 0.5, 0.25, 0.25, limit_s, routes)
+
+
+DRAWN: dict[str, Layout] = {
+    "corridor": Layout(("#########", "#s......#", "#########")),
+    "umaze": Layout(("#####", "#...#", "###.#", "#s..#", "#####")),
+    "medium": Layout(
+        (
+            "########",
+            "#..#...#",
+            "#.##.#.#",
+            "#....#.#",
+            "##.#...#",
+            "#..##.##",
+            "#.#....#",
+            "########",
+        )
     ),
-    "large": (
-        "############",
-        "#....#.....#",
-        "#.##.#.#.#.#",
-        "#......#...#",
-        "#.####.###.#",
-        "#..#.#.....#",
-        "##.#.#.#.###",
-        "#..#...#...#",
-        "############",
+    "large": Layout(
+        (
+            "############",
+            "#....#.....#",
+            "#.##.#.#.#.#",
+            "#......#...#",
+            "#.####.###.#",
+            "#..#.#.....#",
+            "##.#.#.#.###",
+            "#..#...#...#",
+            "############",
+        )
+    ),
+    "ogbench_medium": _ogbench(
+        50.0,
+        (((1, 1), (6, 6)), ((6, 1), (1, 6)), ((5, 3), (4, 2)), ((6, 5), (6, 1)), ((2, 6), (1, 1))),
+        (
+            "########",
+            "#...#..#",
+            "#.#..#.#",
+            "#..#...#",
+            "##...###",
+            "#..#...#",
+            "#..##..#",
+            "########",
+        ),
+    ),
+    "ogbench_large": _ogbench(
+        50.0,
+        (((1, 1), (7, 10)), ((5, 4), (7, 1)), ((7, 4), (1, 10)), ((3, 8), (5, 4)), ((1, 1), (5, 4))),
+        (
+            "############",
+            "#..#...#...#",
+            "##.#.#.#.###",
+            "#..#.#.....#",
+            "#.####.###.#",
+            "#......#...#",
+            "#.##.#.#.#.#",
+            "#....#.....#",
+            "############",
+        ),
+    ),
+    "ogbench_giant": _ogbench(
+        100.0,
+        (((1, 1), (10, 14)), ((1, 14), (10, 1)), ((8, 14), (1, 1)), ((8, 3), (5, 12)), ((5, 9), (3, 8))),
+        (
+            "################",
+            "#.....#...#....#",
+            "#.###...#...##.#",
+            "#.#.#.######.#.#",
+            "#...#..#...#...#",
+            "###.#.#..#.#.###",
+            "#...#...#....#.#",
+            "#.###.######.#.#",
+            "#...#..#...#...#",
+            "#.#.##.#.#..##.#",
+            "#.#......##....#",
+            "################",
+        ),
+    ),
+    # the maze of HumanoidBench (Sferrazza et al. 2024), 1000 steps of 0.02 s; the route is not the only shortest path
+    "humanoidbench": Layout(
+        ("#######", "#.....#", "###.#.#", "#.....#", "#.#.###", "#.....#", "#######"),
+        cell_m=1.5,
+        goal_radius_m=0.4,
+        start_noise=0.0,
+        limit_s=20.0,
+        routes=(((1, 1), (1, 3), (5, 3), (5, 5)),),
     ),
 }
 
@@ -68,6 +158,11 @@ def plan(layout: str) -> Plan:
     return read_plan(tuple(drawing(layout).split("/")), layout)
 
 
+def find(layout: str) -> Layout:
+    """The layout of a name in `DRAWN`, of rows as `drawing` returns them, or, without rows, of random mazes."""
+    return DRAWN.get(layout) or Layout(() if layout == RANDOM else tuple(layout.split("/")))
+
+
 def drawing(layout: str) -> str:
     """The rows of a maze from top to bottom, separated by `/`.
 
@@ -78,7 +173,7 @@ def drawing(layout: str) -> str:
         ConfigError: there is no such maze, or the one in the file is invalid.
     """
     if layout in DRAWN:
-        return "/".join(DRAWN[layout])
+        return "/".join(DRAWN[layout].rows)
     if layout.startswith("#"):
         return layout
     path = Path(os.path.expanduser(layout))
@@ -115,7 +210,7 @@ def check_tables(mazes: int, rows: int, columns: int, name: str) -> None:
 
 
 def read_plan(rows: tuple[str, ...], name: str) -> Plan:
-    """The maze drawn in `rows`, from top to bottom, with the marks of `DRAWN`.
+    """The maze drawn in `rows`, from top to bottom, with the marks of `Layout`.
 
     Raises:
         ConfigError: it is invalid; the message calls the maze `name`.

@@ -177,21 +177,24 @@ def potential_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor) -> Ten
     return ((1.0 - du) * (1.0 - dv) * value).sum((1, 2)) * bank.cell_m
 
 
-def way_points_m(bank: MazeBank, maze: Tensor, goal: Tensor, xy_m: Tensor, count: int) -> Tensor:
-    """Centres `(N, count, 2)` in m of the next cells on a shortest path from `xy_m (N, 2)` to the goals `(N,)`.
-
-    The goal's centre is repeated at the end.
-    """
+def cell_of(bank: MazeBank, xy_m: Tensor) -> Tensor:
+    """Flat indices `(N,)` of the cells nearest to `xy_m (N, 2)`."""
     _, rows, columns = bank.walls.shape
-    u, v = _grid(bank, xy_m)
-    column, row = ((side + 0.5).floor().long() for side in (u, v))
-    cell = row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
-    cells = rows * columns
+    column, row = ((side + 0.5).floor().long() for side in _grid(bank, xy_m))
+    return row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)
+
+
+def way_points_m(bank: MazeBank, maze: Tensor, goal: Tensor, goal_m: Tensor, xy_m: Tensor, count: int) -> Tensor:
+    """Centres `(N, count, 2)` in m of the next cells on a shortest path from `xy_m (N, 2)` to the goal cells `(N,)`.
+
+    In the goal's cell it is the goal itself, `goal_m (N, 2)`, repeated at the end.
+    """
+    cell, cells = cell_of(bank, xy_m), bank.paths.shape[1]
     first = (maze * cells + goal) * cells
     points: list[Tensor] = []
     for _ in range(count):
         cell = bank.towards.flatten().take(first + cell)
-        points.append(cell_centre_m(bank, cell))
+        points.append(torch.where((cell == goal).unsqueeze(1), goal_m, cell_centre_m(bank, cell)))
     return torch.stack(points, dim=1)
 
 

@@ -196,8 +196,7 @@ class SkillTask(Task[Cfg]):
 
     def _change_target(self, mask: Tensor) -> None:
         if self.cfg.hold_s:
-            shortest, longest = self.cfg.hold_s
-            held = draws.uniform(len(mask), shortest, longest, self.generator) / self.cfg.step_s
+            held = draws.uniform(len(mask), self.cfg.hold_s, self.generator) / self.cfg.step_s
             self.steps_left = torch.where(mask, held.round().clamp_min(1.0), self.steps_left)
         self.new_target(mask)
 

@@ -88,6 +88,10 @@ def broken(**changes):
         (broken(hierarchy={"steps": 0}), "it names no task, skill and number of steps"),
         (broken(hierarchy=None), "it is no policy over a skill .task HumanoidLocation, learner ppo"),
         ({"format": "isaachrl.checkpoint", "task": "AntMaze", "learner": "hiro"}, "task AntMaze, learner hiro"),
+        (
+            tiny_policy_content() | {"skill": "another"},
+            "its policy was trained on another skill than .*humanoid.pt holds",
+        ),
         ([1], "is not a skill file"),
     ],
 )

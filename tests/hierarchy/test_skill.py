@@ -37,6 +37,21 @@ def test_a_skill_of_a_robot_that_moves_otherwise_is_refused():
         make_tiny_skill().stamped("2-0123").check(load_robot("humanoid"), 1 / 30, "position")
 
 
+def test_the_digest_is_of_what_the_controller_computes():
+    skill, same = make_tiny_skill(), make_tiny_skill().stamped("2-0123")
+    same.contract.training["seed"] = 7
+    same.discriminator.head.bias.data += 1.0
+    assert skill.digest() == same.digest() and len(skill.digest()) == 64
+    for change in ({"action_scale": [0.5] * 28}, {"action_offset": [0.1] * 28}):
+        other = make_tiny_skill()
+        other.contract = dataclasses.replace(other.contract, **change)
+        assert other.digest() != skill.digest(), change
+    for tensor in (same.actor.body[0].weight.data, same.obs_norm.mean):
+        before = same.digest()
+        tensor[0] += 1e-3
+        assert same.digest() != before
+
+
 def test_a_command_of_zeros_is_a_point_of_the_sphere_as_all_are():
     skill = make_tiny_skill()
     command = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, -3.0, 4.0, 0.0]])

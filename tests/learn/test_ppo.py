@@ -146,7 +146,7 @@ def test_weights_go_to_another_number_of_environments():
 
 def test_weights_of_other_networks_are_refused_by_name():
     state = PpoLearner(point(), PpoCfg(**SMALL | {"hidden": [16]}), seed=0).state_dict()
-    with pytest.raises(CheckpointError, match=r"actor_mlp.* is a tensor \(16,\) .*, expected a tensor \(32,\)"):
+    with pytest.raises(CheckpointError, match=r"actor_mlp.* is a tensor \(16, 2\) .*, expected a tensor \(32, 2\)"):
         PpoLearner(point(), PpoCfg(**SMALL), seed=0).load_weights(state)
 
 

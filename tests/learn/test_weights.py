@@ -11,10 +11,13 @@ from omegaconf import OmegaConf
 
 import tasks
 from isaachrl.run.build import build_env, build_learner
+from isaachrl.run.commands.export import weights_checkpoint
 from isaachrl.run.config import settings
+from isaachrl.run.storage.checkpoint import load_checkpoint, save_checkpoint
 
 assert tasks
 CFG = Path(__file__).resolve().parents[2] / "cfg"
+MAZES = CFG.parent / "assets" / "skills" / "mazes.pt"
 # task, what is typed, most megabytes; the tables of tiles are large
 SHIPPED = {
     "skills": ("HumanoidAMP", ["++train.discriminator.demo_windows=8"], 2.0),
@@ -82,3 +85,10 @@ def test_weights_are_small_and_all_that_acting_and_starting_anew_need(learner):
     loaded = tensors(other.weights())
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[path], weights[path]) for path in weights)
+
+
+def test_a_shipped_policy_of_a_wide_observation_is_at_most_400_kilobytes(tmp_path):
+    call = compose("HumanoidTrajectory", [])
+    learner = build_learner(call, build_env(call, 2, 0))
+    save_checkpoint(weights_checkpoint(replace(call, loaded=load_checkpoint(MAZES)), learner), tmp_path / "policy.pt")
+    assert (tmp_path / "policy.pt").stat().st_size <= 400_000

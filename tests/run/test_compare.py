@@ -48,7 +48,9 @@ def test_missing_fields_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_samples_can_count_for_different_settings_differently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, list[float]] = {}
-    monkeypatch.setattr(compare, "_draw", lambda axes, name, colour, curves: drawn.update({name: list(curves[0][0])}))
+    monkeypatch.setattr(
+        compare, "draw_curve", lambda axes, name, colour, curves: drawn.update({name: list(curves[0][0])})
+    )
     runs = {"slow": [_run(tmp_path / "one", [1.0, 2.0])], "fast": [_run(tmp_path / "two", [2.0])]}
     compare.compare(runs, ["a/b"], {"slow": 5.0}, "control steps")
     assert drawn == {"slow": [50.0, 100.0], "fast": [10.0]}
@@ -56,7 +58,7 @@ def test_samples_can_count_for_different_settings_differently(tmp_path: Path, mo
 
 def test_curves_of_many_settings_have_distinct_styles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, str]] = []
-    monkeypatch.setattr(compare, "_draw", lambda axes, name, style, curves: drawn.append(style))
+    monkeypatch.setattr(compare, "draw_curve", lambda axes, name, style, curves: drawn.append(style))
     runs = {str(i): [_run(tmp_path / str(i), [1.0, 2.0])] for i in range(9)}
     compare.compare(runs, ["a/b"])
     assert len(set(drawn)) == len(drawn) == 9

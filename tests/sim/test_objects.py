@@ -1,6 +1,7 @@
 """Free bodies in the scene, on both engines."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import mujoco
@@ -267,8 +268,9 @@ def test_no_thrown_ball_hits_unnoticed(make, speed):
     assert not thrown_at(sim, places + beside, speed, directions).any()
 
 
-def test_contacts_are_those_of_every_physics_step():
-    sim = make_on("mujoco", SCENE, 1)
+@pytest.mark.parametrize("every", [True, False])
+def test_contacts_are_those_of_every_physics_step_or_of_the_last(every):
+    sim = make_on("mujoco", replace(SCENE, sense_substeps=every), 1)
     data = mujoco.MjData(sim.model)
     robot, ids = range(1, 1 + sim.robot.num_bodies), [sim.model.body(name).id for name in ("pillar", "ball")]
     named = [sim.model.body(name).id for name in SCENE.object_contact_bodies]
@@ -282,6 +284,7 @@ def test_contacts_are_those_of_every_physics_step():
         sim.step(SUBSTEPS)
         pairs = set()
         for _ in range(SUBSTEPS):
+            pairs = pairs if every else set()
             mujoco.mj_step(sim.model, data)
             for contact in data.contact[: data.ncon]:
                 a, b = (int(sim.model.geom_bodyid[geom]) for geom in contact.geom)
@@ -344,8 +347,9 @@ def test_rays_miss_objects(make):
     assert distance.tolist() == [[math.inf, 3.0]]
 
 
-def test_both_engines_agree_about_objects(warp):
-    sims = [make_on(engine, SCENE, 2) for engine in ("mujoco", "mujoco_warp")]
+@pytest.mark.parametrize("every", [True, False])
+def test_both_engines_agree_about_objects(warp, every):
+    sims = [make_on(engine, replace(SCENE, sense_substeps=every), 2) for engine in ("mujoco", "mujoco_warp")]
     for sim in sims:  # a box that stands exactly upright is on the verge of two contacts or four: this one is tilted
         tilt = rotations.from_rotvec(torch.tensor([0.05, -0.1, 0.3]))
         place(sim, 0, (0.48, 0.05, 0.96), tilt, angvel=(0.0, -1.0, 0.0), worlds=mask(True, False))  # falls on the robot

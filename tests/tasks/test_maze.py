@@ -1,6 +1,8 @@
 """Mazes: layouts, distances, what is seen, and the task on them."""
 
+import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from tasks.common import layouts, maze
 from tasks.common.maze import FAR_CELLS
-from tasks.humanoid_hrl_maze import HumanoidHRLMazeCfg
+from tasks.humanoid_hrl_maze import HumanoidHRLMazeCfg, Routes
 from tests.tiny_skill import make_tiny_skill
 
 assert tasks
@@ -116,8 +118,9 @@ def test_the_way_points_of_the_u_by_hand():
     xy = torch.tensor(
         [[-2.5, -2.5], [1.0, -2.4], [2.0, 0.3], [-2.4, 2.0]]
     )  # two steps before the corner, one, none, there
-    points = maze.way_points_m(bank, torch.zeros(4, dtype=torch.long), torch.full((4,), 3 * 5 + 1), xy, 2)
-    expected = [[[0, -1], [1, -1]], [[1, -1], [1, 0]], [[1, 1], [0, 1]], [[-1, 1], [-1, 1]]]
+    goal_m = torch.tensor([-2.0, 2.75]).expand(4, 2)  # beside the middle of its cell
+    points = maze.way_points_m(bank, torch.zeros(4, dtype=torch.long), torch.full((4,), 3 * 5 + 1), goal_m, xy, 2)
+    expected = [[[0, -1], [1, -1]], [[1, -1], [1, 0]], [[1, 1], [0, 1]], [[-0.8, 1.1], [-0.8, 1.1]]]
     assert_close(points, 2.5 * torch.tensor(expected, dtype=torch.float))
 
 
@@ -279,7 +282,7 @@ def put(env, xy_w, yaw=None):
     """Stand the humanoids at `xy_w (N, 2)`."""
     task, n = env.task, env.num_envs
     rows, yaw = torch.zeros(n, dtype=torch.long), torch.zeros(n) if yaw is None else yaw
-    env.sim.reset(torch.ones(n, dtype=torch.bool), *task.starts.placed(rows, xy_w, yaw))
+    env.sim.reset(torch.ones(n, dtype=torch.bool), *task._starts.placed(rows, xy_w, yaw))
     task.after_physics()
 
 
@@ -442,7 +445,7 @@ def test_after_a_reset_the_new_target_is_shown():
 def test_turning_the_body_turns_what_it_sees():
     env = make(1, layout="corridor")
     env.task.goal_w.copy_(torch.tensor([[7.5, 0.0]]))
-    put(env, torch.zeros(1, 2), numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
+    put(env, torch.zeros(1, 2), numbers(0.5 * math.pi) - rotations.heading(env.task._starts.qpos[:1, 3:7]))
     direction = env.observe()["task"][0, :2]
     assert_close(direction, numbers(0.0, -1.0), rtol=0, atol=1e-5)  # facing +y, the goal at +x is on the right
 
@@ -451,8 +454,9 @@ def test_the_guide_shows_the_way_as_the_body_sees_it():
     env = make(2, layout="umaze", guide=True)
     assert env.task.obs_sizes["task"] == make(1).task.obs_sizes["task"] + 5
     env.task.goal.fill_(3 * 5 + 1)
+    env.task.goal_w.copy_(torch.tensor([-2.5, 2.5]).expand(2, 2))
     at = torch.tensor([[-2.5, -2.5], [2.5, 0.0]])
-    put(env, at, numbers(0.5 * math.pi) - rotations.heading(env.task.starts.qpos[:1, 3:7]))
+    put(env, at, numbers(0.5 * math.pi) - rotations.heading(env.task._starts.qpos[:1, 3:7]))
     env.task.after_physics()
     guide = env.observe()["task"][:, -5:]
     # facing +y: what lies at +x is on the right, so its second coordinate is negative
@@ -475,7 +479,7 @@ def test_the_length_of_an_episode_follows_the_layout_or_the_user():
     [
         {"layout": "random", "size": 4},
         {"cell_m": 0.5},
-        {"goal_radius_m": 0.0},
+        {"goal_radius_m": -1.0},
         {"goal_radius_m": 3.2},
         {"layout": "spiral"},
     ],
@@ -494,3 +498,143 @@ def test_what_is_seen_is_described_in_its_order(guide):
     assert torch.allclose(parts["goal_direction_h"] * parts["goal_distance"], parts["goal_pos_h"], atol=1e-6)
     assert set(parts["map_h"].unique().tolist()) == {0.0, 1.0}
     assert ("way_length" in parts) is guide and env.step_s == pytest.approx(1 / 30)
+
+
+# ------------------------------------------------------ published mazes
+
+OGBENCH = ["ogbench_medium", "ogbench_large", "ogbench_giant"]
+
+
+@pytest.mark.parametrize("layout", OGBENCH)
+def test_the_mazes_are_those_of_the_package_cell_by_cell(layout):
+    package = pytest.importorskip("ogbench.locomaze.maze", reason="compares with the package ogbench, if installed")
+    theirs = package.make_maze_env("humanoid", "maze", maze_type=layout.removeprefix("ogbench_"))
+    own = layouts.DRAWN[layout]
+    assert layouts.plan(layout).walls.long().tolist() == theirs.maze_map.tolist()
+    assert list(own.routes) == [(info["init_ij"], info["goal_ij"]) for info in theirs.task_infos]
+    assert (own.cell_m, own.goal_radius_m) == (theirs._maze_unit, theirs._goal_tol)
+    assert own.start_noise == own.goal_noise == theirs._noise / 4
+
+
+@pytest.mark.parametrize(
+    ("layout", "free", "lengths"),
+    [
+        ("ogbench_medium", 26, [10, 10, 6, 10, 8]),
+        ("ogbench_large", 46, [15, 19, 12, 14, 15]),
+        ("ogbench_giant", 86, [30, 26, 30, 26, 17]),
+        ("humanoidbench", 19, [8]),
+    ],
+)
+def test_published_routes_have_the_lengths_of_the_published_mazes(layout, free, lengths):
+    """Free cells and shortest paths were counted on the published wall matrices by another program."""
+    plan, routes = layouts.plan(layout), layouts.DRAWN[layout].routes
+    paths, columns = maze.path_cells(plan.walls[None])[0], plan.walls.shape[1]
+    flat = [[row * columns + column for row, column in route] for route in routes]
+    assert int((~plan.walls).sum()) == free
+    assert [sum(int(paths[a, b]) for a, b in itertools.pairwise(route)) for route in flat] == lengths
+
+
+def test_a_published_maze_brings_its_dimensions_and_typed_keys_win():
+    own = config.build(HumanoidHRLMazeCfg, {"layout": "ogbench_giant"})
+    assert (own.geometry.cell_m, own.geometry.goal_radius_m, own.limit_steps) == (4.0, 0.5, 3000)  # 100 s at 30 Hz
+    typed = {"layout": "ogbench_giant", "cell_m": 3.0, "goal_radius_m": 1.0, "episode_steps": 70}
+    own = config.build(HumanoidHRLMazeCfg, typed)
+    assert (own.geometry.cell_m, own.geometry.goal_radius_m, own.limit_steps) == (3.0, 1.0, 70)
+    faster = config.build(HumanoidHRLMazeCfg, {"layout": "ogbench_medium", "substeps": 2})
+    assert faster.limit_steps == 3000  # 50 s at 60 Hz
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "humanoidbench"}).limit_steps == 600
+
+
+def middle_m(env, cell):
+    return maze.cell_centre_m(env.task.bank, torch.tensor(cell[0] * env.task.bank.walls.shape[2] + cell[1]))
+
+
+def test_evaluations_take_the_routes_in_equal_shares_and_trainings_any():
+    cfg = config.build(HumanoidHRLMazeCfg, {"layout": "ogbench_medium"})
+    assert cfg.routes is Routes.auto and cfg.for_evaluation().routes is Routes.fixed
+    assert replace(cfg, routes=Routes.any).for_evaluation().routes is Routes.any
+    assert config.build(HumanoidHRLMazeCfg, {"layout": "medium"}).for_evaluation().routes is Routes.auto
+    env = make(10, layout="ogbench_medium", routes="fixed")
+    first = env.task.route.clone()
+    assert first.bincount().tolist() == [2] * 5
+    for i, (begin, end) in enumerate(layouts.DRAWN["ogbench_medium"].routes):
+        mine = env.task.route == i
+        for position, cell in ((env.sim.root_pos_w[mine, :2], begin), (env.task.goal_w[mine], end)):
+            beside = (position - middle_m(env, cell)).abs()
+            assert beside.max() <= 1.0 and beside.min() > 0
+    env.reset_where(torch.arange(10) < 5)
+    assert env.task.route.tolist() == [*((first[:5] + 1) % 5).tolist(), *first[5:].tolist()]
+    assert len(make(64, layout="ogbench_medium").task.goal.unique()) > 15  # of 26 cells
+
+
+def test_success_is_reported_for_each_route():
+    env = make(5, layout="ogbench_medium", routes="fixed")
+    put(env, torch.where(env.task.route.unsqueeze(1) == 2, env.task.goal_w, 0.0))
+    metrics = env.task.metrics()
+    for i in range(5):
+        rate = metrics[f"success_route_{i + 1}"]
+        assert rate.isnan().tolist() == (env.task.route != i).tolist()
+        assert rate.nansum() == (i == 2)
+    assert "success_route_1" not in make(2, layout="ogbench_medium").task.metrics()
+
+
+def test_the_way_left_ends_at_a_goal_beside_the_middle():
+    env = make(5, layout="ogbench_medium")  # a free row: (6, 1), (6, 2), (6, 3)
+    env.task.goal.fill_(6 * 8 + 1)
+    middle = middle_m(env, (6, 1))
+    env.task.goal_w.copy_(middle + torch.tensor([1.0, 0.5]))
+    offsets = torch.tensor([[8.0, 0.0], [4.0, 0.0], [2.0, 0.5], [1.0, 0.5], [0.0, 0.5]])
+    put(env, middle + offsets)
+    # 2 m from the middle, half of the way and half of the 1 m that are left; 1 m from it, a quarter of the way
+    assert_close(env.task.distance_m, numbers(8.0, 4.0, 1.5, 0.25, 1.0))
+
+
+def test_checkpoints_come_one_after_the_other():
+    env = make(2, layout="humanoidbench", routes="fixed")
+    task = env.task
+    cells = [middle_m(env, cell) for cell in layouts.DRAWN["humanoidbench"].routes[0]]
+    assert_close(torch.stack(cells) - cells[0], torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 6.0], [6.0, 6.0]]))
+    assert_close(task.goal_w, cells[1].expand(2, 2))
+    for stage, cell in enumerate(cells[1:], 1):
+        put(env, torch.stack((cells[3] + 0.1, cell + 0.2)))  # one skips the checkpoints
+        assert task.terminated().tolist() == [False, stage == 3]
+        assert task.reward_terms()["goal"].tolist() == [0, 1]
+        task.retarget()
+        assert task.stage.tolist() == [0, min(stage, 2)]
+        assert_close(task.goal_w, torch.stack((cells[1], cells[min(stage + 1, 3)])))
+        assert_close(env.sim.mocap_pos_w[:, -1, :2], task.goal_w)
+    assert task.metrics()["success_rate"].tolist() == [0, 1]
+    assert task.metrics()["checkpoints"].tolist() == [0, 2]
+    env.reset_where(torch.tensor([False, True]))
+    assert task.stage.tolist() == [0, 0] and task.metrics()["success_rate"].tolist() == [0, 0]
+    assert_close(task.goal_w[1], cells[1])
+
+
+def test_the_position_is_shown_as_cells_times_the_heading():
+    env = make(2, layout="umaze", observe_position=True)
+    size = make(1).task.obs_sizes["task"]
+    assert [(name, width) for name, width, _ in env.obs_layout["task"][-2:]] == [("root_cell", 21), ("goal_cell", 21)]
+    env.task.goal.copy_(torch.tensor([1 * 5 + 3, 3 * 5 + 1]))
+    turn = numbers(math.pi / 3, math.pi) - rotations.heading(env.task._starts.qpos[:1, 3:7])
+    put(env, torch.tensor([[1.6, -3.0], [2.5, 0.0]]), turn)
+    cells = env.observe()["task"][:, size:].view(2, 2, 3, 7)
+    # the U's free cells, from the lowest y: three along x, the one to go round, three above
+    for world, at, goal, heading in ((0, 2, 2, [1.0, 0.5, 0.75**0.5]), (1, 3, 4, [1.0, -1.0, 0.0])):
+        for shown, cell in zip(cells[world], (at, goal), strict=True):
+            assert_close(shown[:, cell], torch.tensor(heading), rtol=0, atol=1e-5)
+            assert shown.abs().sum(0).count_nonzero() == 1
+    put(env, torch.zeros(2, 2), turn)  # above a wall
+    assert env.observe()["task"][:, size : size + 21].abs().sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"layout": "ogbench"}, "there is no such maze; did you mean ogbench_"),
+        ({"layout": "large", "routes": "fixed"}, "layout=large has no routes of its own, as ogbench_medium, "),
+        ({"layout": "random", "observe_position": True}, "observe_position=true: a position says nothing in a maze"),
+    ],
+)
+def test_what_a_layout_does_not_have_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        config.build(HumanoidHRLMazeCfg, wrong, "task")

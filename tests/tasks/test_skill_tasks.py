@@ -62,7 +62,7 @@ def test_the_heading_frame_shows_what_is_ahead_and_to_the_left():
 
 def test_draws_stay_in_their_ranges():
     generator = torch.Generator().manual_seed(0)
-    numbers = draws.uniform(1000, 2.0, 3.0, generator)
+    numbers = draws.uniform(1000, (2.0, 3.0), generator)
     assert 2.0 <= numbers.min() < 2.01 and 2.99 < numbers.max() < 3.0
     angles = draws.angles(1000, generator)
     assert angles.min() < -3.1 and angles.max() > 3.1

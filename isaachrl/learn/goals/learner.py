@@ -162,7 +162,7 @@ class GoalsLearner(Learner):
                 replay.load_state_dict(stored)
         else:
             self._update_after = self.steps + self.cfg.warmup_steps
-        # its row numbers of the replay are invalid if the replay was not restored
+        # a manager's update may hold row numbers of its replay (`RelabelledPool`): invalid without the stored replay
         self.top_update.load_state_dict(state["top_update"], with_replay)
         self.generator.set_state(state["generator"].cpu())
 

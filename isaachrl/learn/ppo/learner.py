@@ -1,6 +1,7 @@
 """PPO as a learner: one iteration is one call of rl_games' `train_epoch`."""
 
 import copy
+import logging
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +18,10 @@ from isaachrl.learn.ppo.networks import exports
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn.policy_mean import PolicyMean
 from isaachrl.schema import state_mismatch
+
+log = logging.getLogger(__name__)
+
+CRITIC = ("a2c_network.critic_mlp.", "a2c_network.value.", "value_mean_std.")  # prefixes of rl_games' names
 
 
 class PpoLearner(Learner):
@@ -50,6 +55,7 @@ class PpoLearner(Learner):
         self.adapter.value = self._value
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = 0
+        self._critic_is_new = False  # although the policy is not
 
     def _value(self, policy_input: Tensor) -> Tensor:
         """Value `(N,)` of observations `(N, ·)`."""
@@ -62,6 +68,9 @@ class PpoLearner(Learner):
 
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`: one turn of rl_games' training loop, without its files."""
+        if self._critic_is_new:
+            log.warning("the initial weights are a policy without a critic: the critic starts untrained")
+            self._critic_is_new = False
         agent = self.agent
         agent.update_epoch()
         _, _, _, _, policy_losses, value_losses, mean_losses, entropies, kls, _, _ = agent.train_epoch()
@@ -125,10 +134,20 @@ class PpoLearner(Learner):
         model = self.agent.model.state_dict()
         return _plain({"agent": {"model": model}, "iteration": self.iteration, "samples": self.samples})
 
+    def policy_weights(self) -> dict[str, Any]:
+        """See `Learner.policy_weights`: in float32, without the critic and the normaliser of values."""
+        state = self.weights()
+        model = {key: value.float() for key, value in state["agent"]["model"].items() if not key.startswith(CRITIC)}
+        return state | {"agent": {"model": model}}
+
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""
-        _check_shapes(self.agent.model.state_dict(), state["agent"]["model"])
-        self.agent.model.load_state_dict(state["agent"]["model"])
+        own, stored = self.agent.model.state_dict(), state["agent"]["model"]
+        self._critic_is_new = not any(name.startswith(CRITIC) for name in stored)
+        if self._critic_is_new:
+            stored = stored | {name: value for name, value in own.items() if name.startswith(CRITIC)}
+        _check_shapes(own, stored)
+        self.agent.model.load_state_dict(stored)
         self.iteration, self.samples = state["iteration"], state["samples"]
 
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from isaachrl.envs.env import Env
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, HierarchicalEnv
-from isaachrl.hierarchy.rescue import RescueController
-from isaachrl.hierarchy.skill import Skill
+from isaachrl.hierarchy.rescue import commanded_skill
 from isaachrl.learn.learner import Exported
 from isaachrl.maths.vectors import on_sphere
 from isaachrl.nn.policy_mean import PolicyMean
@@ -59,8 +58,8 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
     high = LatentPolicy(policy)
     contract |= {"inner_steps": env.cfg.steps, "use": "evaluate once every step_s and hold the latent over inner_steps"}
     networks = [Exported("high_level", high, {"policy_input": policy_input}, "latent", contract)]
-    skill = env.skill.skill if isinstance(env.skill, RescueController) else env.skill
-    if not isinstance(skill, Skill):
+    skill = commanded_skill(env)
+    if skill is None:
         return networks
     # a copy: .cpu() moves a module in place, and the environment uses the skill
     low = copy.deepcopy(skill.controller_module()).cpu()

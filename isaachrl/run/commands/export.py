@@ -1,6 +1,7 @@
 """The command `mode=export`: networks as TorchScript and ONNX, each with a contract as JSON.
 
-It also writes `weights.pt`, a small checkpoint to play, evaluate and start trainings from, but not to resume.
+It also writes `weights.pt`, a small checkpoint of the policy alone: to play, evaluate and export, and to start
+trainings from, in which PPO's critic is new.
 """
 
 import importlib.util
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
+from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
 from isaachrl.run.commands.results import results_folder
+from isaachrl.run.config.run_cfg import CALL_KEYS
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.checkpoint import Checkpoint, save_checkpoint
 
@@ -63,12 +66,13 @@ def export(settings: Settings) -> dict[str, Any]:
 
 
 def weights_checkpoint(settings: Settings, learner: Learner) -> Checkpoint:
-    """A checkpoint with only the weights: no optimisers, environment or random state."""
+    """A checkpoint with only the policy: no critic of PPO, optimisers, environment, random state, keys of the call."""
     assert settings.loaded is not None
     return replace(
         settings.loaded,
-        config=settings.plain(),
-        learner_state=learner.weights(),
+        config={key: value for key, value in settings.plain().items() if key not in CALL_KEYS},
+        learner_state=learner.policy_weights(),
+        skill=skill_digest(learner.env),
         env_state={},
         random_state={},
         others=[],

@@ -9,7 +9,7 @@ from typing import Any
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
-from isaachrl.run.build import build_env, build_learner, check_room, load_weights, seed_everything
+from isaachrl.run.build import build_env, build_learner, check_room, load_weights, other_skill, seed_everything
 from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, RunCfg
 from isaachrl.run.config.settings import Settings, written_ns
@@ -65,6 +65,11 @@ def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop:
         )
     identity = Identity(settings.task.name, settings.learner.name, config)
     loop = TrainLoop(learner, folder, identity, run.save_every_s, stop)
+    wrong = "" if settings.loaded is None else other_skill(settings.loaded, learner.env, settings.task_cfg)
+    if wrong and run.resume:
+        raise CheckpointError(wrong)
+    if wrong:
+        log.warning("%s; this training does so", wrong.partition("; ")[0])
     if settings.loaded is not None and run.resume:
         _restore(loop, settings.loaded, run.resume)
     elif settings.loaded is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from isaachrl.errors import DivergenceError, ProcessError
+from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Learner
 from isaachrl.run.loop.guard import Guard
@@ -23,7 +24,8 @@ from isaachrl.run.storage.folder import RunFolder
 from isaachrl.run.storage.metrics import MetricsFile
 from isaachrl.schema import state_mismatch
 
-# intervals double up to SAVE_EVERY_S: a crash after the first save loses little more than half of a short training
+# the interval between saves doubles from FIRST_SAVE_S up to SAVE_EVERY_S: while it still doubles, a crash loses little
+# more than half of the training so far
 FIRST_SAVE_S, SAVE_EVERY_S = 5.0, 300.0
 DRAW_EVERY_S = 60.0
 SAVING_SHARE, DRAWING_SHARE = 0.03, 0.01  # maximum shares of the time for `last.pt` and for the report
@@ -63,6 +65,7 @@ class TrainLoop:
     ) -> None:
         self.learner, self.folder, self.identity = learner, folder, identity
         self.wall_s = 0.0
+        self._skill = skill_digest(learner.env)
         self._clock = clock
         self._saving = Periodic(FIRST_SAVE_S, SAVE_EVERY_S, SAVING_SHARE, clock)
         if save_every_s is not None:
@@ -199,7 +202,7 @@ class TrainLoop:
         save_checkpoint(self._checkpoint(learner_state=weights, env_state={}), folder / f"{iteration:08d}.pt")
         found = sorted(path for path in folder.glob("*.pt") if NUMBERED.fullmatch(path.name))
         kept = [path for path in found if int(path.stem) <= iteration]
-        # a run that was resumed from an earlier checkpoint has left files of later iterations
+        # files of later iterations were left by the run before it was resumed from an earlier checkpoint: delete them
         for path in (*found[len(kept) :], *kept[:-NUMBERED_KEPT]):
             path.unlink(missing_ok=True)
 
@@ -228,6 +231,7 @@ class TrainLoop:
             iteration=self.learner.iteration,
             samples=self.learner.samples,
             wall_s=self.wall_s,
+            skill=self._skill,
             **state,
         )
 

@@ -33,6 +33,7 @@ class Checkpoint:
         wall_s: seconds of training so far.
         random_state: of the global generators, see `random_state`.
         others: learner_state, env_state and random_state of each further rank of a distributed training.
+        skill: `Skill.digest` of the skill that the policy commands; empty without one, or in files of earlier versions.
 
     Raises:
         CheckpointError: a field has another type, or is out of range.
@@ -48,6 +49,7 @@ class Checkpoint:
     wall_s: float = 0.0
     random_state: dict[str, Any] = field(default_factory=dict)
     others: list[dict[str, Any]] = field(default_factory=list)
+    skill: str = ""
 
     def __post_init__(self) -> None:
         if problem := mismatch(Checkpoint, vars(self)) or self._out_of_range():
@@ -178,7 +180,7 @@ def parse_checkpoint(content: Any, path: Path) -> Checkpoint:
             f"{path} has format version {described(version)}, this isaachrl reads up to {VERSION}; install the version"
             " that wrote it"
         )
-    fields: dict[str, Any] = {"others": []} | content  # files of earlier versions have no others
+    fields: dict[str, Any] = {"others": [], "skill": ""} | content  # files of earlier versions lack them
     missing = [key for key in field_names() if key not in fields]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")

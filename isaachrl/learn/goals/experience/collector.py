@@ -100,7 +100,7 @@ class Collector:
         else:
             result = self.env.advance(action)
             flipped = self.task.flipped()
-        # a segment stores the actions of the level below its manager: the worker's, or the unit goals of a manager
+        # a segment stores the actions of the level below its manager: the worker's, or a manager's goals in [-1, 1]
         goals = [segments.goal_at_start / self.levels.goal_limits for segments in self.segments[:-1]]
         for segments, action_below in zip(self.segments, [action, *goals], strict=True):
             segments.add(action_below, result.reward, flipped, state, result.terminal_obs["state"])
@@ -115,7 +115,7 @@ class Collector:
         """Reset the environments whose episode ended, and those in the mask `cut (N,)`."""
         if not self.levels.flat:
             self.obs = self.env.reset_where(result.done | cut)
-        else:  # `step` has reset the ended ones; without managers, only bodies on their back end episodes early
+        else:  # `step` has reset the ended ones; without managers, `cut` can be true only for bodies on their back
             self.obs = self.env.reset_where(cut) if self.cfg.flips.reset_steps > 0 else result.obs
 
     def _store(self, result: StepResult, ended: Tensor) -> None:

@@ -12,8 +12,8 @@ from isaachrl.learn.task_graph.tabular.open_decisions import OpenDecisions
 from isaachrl.learn.task_graph.tabular.stack import Tick
 from isaachrl.learn.task_graph.tabular.tables import GraphTables
 
-BASELINE_RATE = 0.1  # step sizes for a single decision
-SCALE_RATE = 1e-5
+BASELINE_RATE = 0.1  # step size of the update with one decision; n decisions count as n such steps, see `mean_step`
+SCALE_RATE = 1e-5  # the same, for `mean_square`
 MIN_SCALE = 1e-3
 
 
@@ -26,7 +26,7 @@ class Hpg(Stateful):
     since their reward-to-go is unknown.
 
     The parameters have one row per subtask and (abstract) state, and C columns, one per child; see `GraphTables.row`.
-    M is the number of slots in a batch, one decision each; weights of empty slots are 0.
+    M is the number of entries of the ring buffer, one decision each; entries that do not count now have weight 0.
 
     Attributes:
         policies: `(K, rows, C)` probabilities of the policies of the last K iterations: a call that ends now may have
@@ -104,10 +104,10 @@ class Hpg(Stateful):
     def gradient(self, row: Tensor, child: Tensor, weight: Tensor, policies: Tensor, index: Tensor) -> Tensor:
         """Sum over decisions of `weight` times the gradient of the log probability, `(rows, C)`.
 
-        The gradient is that of the policy that made the decision (old), not of the present one (new). Averaged over
-        decisions of the old policy, the gradient of its own log probability is zero, so that equal weights cause no
-        change. The gradient of the new policy's log probability averages to `old - new`: with negative weights, an
-        update would go further along `new - old`, whatever the rewards.
+        The gradient is taken at the policy that made the decision, with probabilities `old`, not at the present policy,
+        with probabilities `new`. The expected gradient of `log old` under `old`, with respect to the logits, is zero,
+        so that equal weights cause no change on average. That of `log new` under `old` is `old - new`: negative weights
+        would move the new policy further away from the old one, whatever the rewards.
 
         Args:
             row, child: `(M,)` row and child of each decision.
@@ -122,7 +122,7 @@ class Hpg(Stateful):
         return chosen - (policies * by_policy.view(-1, rows, 1)).sum(0)
 
     def _policy_index(self) -> Tensor:
-        """Which of `policies` made each decision in `open`, `(M,)`: an iteration fills `horizon` consecutive slots."""
+        """Which of `policies` made each decision in `open`, `(M,)`; each of them serves `horizon` consecutive ticks."""
         _, depth, num_envs = self.open.row.shape
         ticks = torch.arange(self.open.window, device=self.theta.device) // self.cfg.horizon
         return ticks.repeat_interleave(depth * num_envs)
@@ -150,9 +150,11 @@ class Hpg(Stateful):
 
     def _store(self, ticks: Tick, iteration: int) -> None:
         """Store the iteration's decisions, the policy that made them, and the calls that ended."""
-        # where the root ended without `terminated`, the time limit ended all calls but those with an end of their own
+        # where the root ended without `terminated`, a time limit cut off all calls except those whose own termination
+        # condition holds (`done`)
         time_limit = (ticks.ended[:, 0] & ~ticks.terminated).unsqueeze(1)
         done = self.tables.done[ticks.task, ticks.next_state.unsqueeze(1).expand_as(ticks.task)]
+        # `entry` is the state in which the subtask called its present child, so it selects the row of the decision
         slots = self.open.add(ticks, self.row[ticks.task, ticks.entry], ticks.ended & (done | ~time_limit))
         if self.policies is not None:
             horizon = self.cfg.horizon  # one policy made the decisions of all ticks of an iteration
