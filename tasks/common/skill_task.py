@@ -105,8 +105,8 @@ class SkillTask(Task[Cfg]):
             self.obs_sizes["style"] = cfg.style_frames * humanoid.style_size(robot)
         self.policy_groups = ("proprioception", "task")
         self.action_size = robot.num_dofs
-        self._action_map = humanoid.ActionMap(robot, cfg.control, device)
-        self.action_contract = self._action_map.contract
+        self.action_map = humanoid.ActionMap(robot, cfg.control, device)
+        self.action_contract = self.action_map.contract
         self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
         self._has_rescue = cfg.rescue != NO_SKILL
         self._max_fallen_steps = round(cfg.rise_s / cfg.step_s) if self._has_rescue else 1
@@ -164,7 +164,7 @@ class SkillTask(Task[Cfg]):
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
-        self.sim.ctrl.copy_(self._action_map(action))
+        self.sim.ctrl.copy_(self.action_map(action))
 
     def after_physics(self) -> None:
         """See `Task.after_physics`."""

@@ -11,7 +11,7 @@ from isaachrl.envs import registry
 from isaachrl.sim import MujocoSim
 
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
-# of one step with the pinned PyTorch; of HumanoidHRLMaze one decision, five control steps
+# of one step with the pinned PyTorch; of tasks over a skill one decision, five control steps
 BUDGET = {
     "AntFall": 93,
     "AntFourRooms": 95,
@@ -20,9 +20,16 @@ BUDGET = {
     "AntPush": 95,
     "FourRooms": 25,
     "HumanoidAMP": 249,
-    "HumanoidHRLMaze": 2404,
+    "HumanoidDodge": 1733,
+    "HumanoidDribble": 1529,
+    "HumanoidHRLMaze": 2466,
+    "HumanoidLocation": 1617,
     "HumanoidProgram": 737,
+    "HumanoidPush": 1797,
     "HumanoidRise": 430,
+    "HumanoidSteering": 1509,
+    "HumanoidTopple": 1972,
+    "HumanoidTrajectory": 1869,
     "ShipSteering": 63,
     "TaxiFuel": 25,
 }

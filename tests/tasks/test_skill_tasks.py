@@ -41,7 +41,7 @@ def every(env):
 def still(env):
     """Actions that hold the default pose."""
     robot, task = env.sim.robot, env.task
-    return ((torch.zeros(robot.num_dofs) - task._action_map.offset) / task._action_map.scale).expand(env.num_envs, -1)
+    return ((torch.zeros(robot.num_dofs) - task.action_map.offset) / task.action_map.scale).expand(env.num_envs, -1)
 
 
 def place(env, index, pos_w, linvel_w=(0.0, 0.0, 0.0), quat=(1.0, 0.0, 0.0, 0.0)):
