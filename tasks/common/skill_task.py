@@ -13,6 +13,7 @@ from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.build import NO_SKILL
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.hierarchy.options import SwitchCfg
 from isaachrl.hierarchy.rescue import STAND_S, track_fall
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
@@ -42,6 +43,8 @@ class SkillTaskCfg(TaskCfg):
             has been upright for half a second. With `none` a fall ends the episode.
         rise_s: with a rescue, the time limit for getting up.
         hold_s: shortest and longest time until the next target; uniform. Empty: a target lasts for the episode.
+        options: controllers by name, among which actions choose instead of setting latents, see `read_options`.
+        switch: how to switch between options.
         SPANS: names of further fields that are a range of two numbers.
     """
 
@@ -58,6 +61,8 @@ class SkillTaskCfg(TaskCfg):
     rescue: str = NO_SKILL
     rise_s: float = bounded(6.0, 0.0, 3600.0)
     hold_s: list[float] = bounded([], 0.01, 3600.0)
+    options: dict[str, str] = field(default_factory=dict)
+    switch: SwitchCfg = field(default_factory=SwitchCfg)
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
@@ -68,9 +73,8 @@ class SkillTaskCfg(TaskCfg):
             span = getattr(self, name)
             if span and not (len(span) == 2 and span[0] <= span[1]):
                 low, high = min(span), max(span)
-                raise ConfigError(
-                    f"task.{name}={span}: expected two numbers, the lower one first; type task.{name}=[{low:g},{high:g}]"
-                )
+                example = f"task.{name}=[{low:g},{high:g}]"
+                raise ConfigError(f"task.{name}={span}: expected two numbers, the lower one first; type {example}")
 
 
 Cfg = TypeVar("Cfg", bound=SkillTaskCfg)
