@@ -29,7 +29,7 @@ from tasks.common.draws import direction
 from tasks.common.frames import heading_frame
 
 DEFAULTS = {
-    "skill": "assets/skills/humanoid.pt", "rescue": NO_SKILL, "motion": "walk", "bodies": "32", "seconds": "5",
+    "skill": "assets/skills/agile.pt", "rescue": NO_SKILL, "motion": "walk", "bodies": "32", "seconds": "5",
     "largest": "150", "step": "10", "seed": "0",
 }  # fmt: skip
 DIRECTIONS = {"from the back": 0.0, "from the right": 90.0, "from the front": 180.0, "from the left": -90.0}  # degrees

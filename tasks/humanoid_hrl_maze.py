@@ -73,6 +73,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
     goal_radius_m: float = bounded(0.0, 0.0, 100.0)
     episode_steps: int = 0
     start_speed_mps: float = 0.5
+    skill: str = "assets/skills/humanoid.pt"
     guide: bool = False
     observe_position: bool = False
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)

@@ -51,7 +51,7 @@ class SkillTaskCfg(TaskCfg):
     SPANS: ClassVar[tuple[str, ...]] = ()
 
     episode_steps: int = bounded(600, 0, 10_000_000)
-    skill: str = "assets/skills/humanoid.pt"
+    skill: str = "assets/skills/agile.pt"
     control: Control = Control.position
     hierarchy: HierarchyCfg = field(default_factory=lambda: HierarchyCfg(task_weight=1.0, style_weight=0.0))
     style_frames: int = bounded(0, 0, 64)
