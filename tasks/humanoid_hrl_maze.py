@@ -21,16 +21,20 @@ from tasks.common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 RAYS = 16
 RAY_RANGE_M = 10.0
-WINDOW_RADIUS = 3
+WINDOW_RADIUS = 3  # of the observed local map: grid points from its middle to its edge
 GOAL_SCALE_M = 10.0
 WAY_POINTS = 2
 STEPS_PER_CELL = 150  # of the longest path to a goal: enough for a detour at walking speed
-RANDOM_STEPS_PER_CELL = 60
+RANDOM_STEPS_PER_CELL = 60  # of the size * size inner cells of a random maze
 NEAR_WALL_M = 0.5
 
 
 class Routes(Enum):
-    """Starts and goals; `auto` is `any`, but in evaluations `fixed` if the layout has routes."""
+    """Starts and goals of the episodes: `fixed` takes the layout's routes in turn, `any` draws them.
+
+    A route is a prescribed episode: the cells of its start, of the points to pass on the way, if any, and of its goal.
+    `auto` is `any`, but in evaluations `fixed` if the layout has routes.
+    """
 
     auto = "auto"
     any = "any"
@@ -45,7 +49,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
         layout: a name in `layouts.DRAWN`, `random`, or a text file (`.txt`) with `#` for walls and `.` for free cells,
             of which `s` and `g` mark starts and goals (by default all free cells are both). A file name is replaced by
             the rows in the file, separated by `/`, so that a stored policy contains its maze.
-        routes: `fixed` for the layout's own episodes, in turn; `any` for starts and goals drawn from all that the
+        routes: `fixed` for the layout's routes, in turn; `any` for starts and goals drawn from all that the
             layout marks; see `Routes`.
         size: inner cells along a side of a random maze; odd.
         maze_bank: number of random mazes.
@@ -56,7 +60,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
         start_speed_mps: largest speed of a start pose; with a higher one, a body may not be able to avoid a wall.
         guide: observe the next two cells on a shortest path and its length, too. Otherwise the policy must find the
             path from the local map or memorise it.
-        observe_position: observe in which cells of the maze root and goal are, and the body's heading in the world.
+        observe_position: observe which cells of the maze the root and the goal are in, and the body's heading.
             With it a policy can memorise one maze; its input then fits that maze alone.
         reward: `progress`, metres along the shortest path since the last control step (with the default weight, 1 per
             control step at 1.2 m/s); `goal`, 1 on arrival; `fall`, 1 on each fall; `time`, 1 per control step: without
@@ -143,7 +147,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
         return STEPS_PER_CELL * self._plan.longest if self._plan else RANDOM_STEPS_PER_CELL * self.size**2
 
     def for_evaluation(self) -> Self:
-        """The same with the layout's own episodes, if it has any and `routes` was left out."""
+        """The same with the layout's routes, if it has any and the key `routes` was left out."""
         fixed = self.routes is Routes.auto and self.geometry.routes
         return replace(self, routes=Routes.fixed) if fixed else self
 
@@ -188,9 +192,9 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
 
     Attributes:
         bank: the mazes.
-        maze_id, goal: `(N,)` maze and goal cell of the episode; the next checkpoint is a goal, too.
+        maze_id, goal: `(N,)` maze of the episode, and cell to be reached next: a point on its route, or its goal.
         goal_w: `(N, 2)` position of the goal, m.
-        route: `(N,)` which of the layout's own episodes it is, if they are used: each world takes them in turn.
+        route: `(N,)` which of the layout's routes the episode follows, if they are used: each world takes them in turn.
         stage: `(N,)` checkpoints passed in the episode.
         distance_m: `(N,)` distance to the goal along the corridors.
     """
@@ -271,7 +275,11 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         self._view_distance_m = torch.where(self.ended, self._view_distance_m, distance)
 
     def _way_left_m(self) -> Tensor:
-        """Distance `(N,)` to the goal along the corridors; near a goal beside its cell's middle, in part direct."""
+        """Distance `(N,)` to the goal along the corridors.
+
+        If goals may lie off the middle of their cell, it is blended with the straight distance within the last cell's
+        length.
+        """
         xy = self.sim.root_pos_w[:, :2]
         way = maze.potential_m(self.bank, self.maze_id, self.goal, xy)
         if self.cfg.geometry.goal_noise == 0:
@@ -382,8 +390,9 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
     def _observe_cells(self, xy: Tensor, forward: Tensor) -> Tensor:
         """The cells of `xy (N, 2)` and of the goal, as `task_layout` describes them.
 
-        The way to a goal in the heading frame is, for one pair of cells, linear in the heading's cosine and sine;
-        with their products a small network learns it from half of the samples.
+        For given cells of root and goal, the direction of the path in the heading frame is linear in the heading's
+        cosine and sine. With products of cell indicator and cosine or sine as inputs, a small network learns it from
+        half as many samples.
         """
         number = self._free_number[torch.stack((maze.cell_of(self.bank, xy), self.goal), dim=1)]
         here = number[:, :, None, None] == self._free_cells
@@ -391,10 +400,10 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         return (here * turn).flatten(1)
 
     def task_metrics(self) -> dict[str, Tensor]:
-        """Success (0 or 1), distance left in m, path efficiency; of the layout's own episodes also success of each.
+        """Success (0 or 1), distance left in m, path efficiency; with fixed routes also the success on each of them.
 
         Path efficiency is the shortest path to the goal's edge, along the corridors' centre lines, over the walked
-        one, at most 1; NaN without success. Success of an episode is NaN in the others.
+        one, at most 1; NaN without success. `success_route_i` is NaN in episodes on other routes.
         """
         success = self.ended_by_task() & ~self.sim.diverged
         # the goal is reached at its edge

@@ -85,8 +85,9 @@ class Env(ABC):
         policy_groups: the groups that form the policy's input, in this order.
         action_size: an action is `(N, action_size)`, in [-1, 1] unless `action_contract` says otherwise. Larger
             entries are clamped; `invalid_actions` end the episode.
-        obs_layout: by observation group, name, size and unit of each part of it in order. Groups may be missing. Some
-            environments have an attribute `state` that is not an observation group; the key `state` then describes it.
+        obs_layout: for each observation group, its parts in order, each as (name, size, unit). Groups may be missing.
+            Some environments have an attribute `state` that is not an observation group; the key `state` then describes
+            it.
         action_contract: meaning of an action as plain data, stored in exported policies. It has a key
             `use` (a sentence on how to apply the action) or, for discrete actions, `actions` (their names); for motors
             also names, unit, offset and scale. May be empty.

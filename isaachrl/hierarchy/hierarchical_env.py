@@ -229,7 +229,7 @@ def _accumulate(total: StepResult, step: StepResult) -> StepResult:
 
     def latch(kept: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
         # `kept` lacks the groups that only the last inner step observes. For an episode that ended earlier, the task
-        # observes these as they were at its end (see `Task.observe_within`), so `new` is right there, too
+        # observes these as they were at its end (see `Task.observe_within`), so `new` is correct for that episode, too
         return {
             name: torch.where(with_axes_of(done, value), kept[name], value) if name in kept else value
             for name, value in new.items()

@@ -394,7 +394,9 @@ def check_weights(weights: Any) -> dict[str, Tensor]:
 
 
 def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]:
-    """`check_weights`, and that they are as many as the contract needs, before networks are built.
+    """`check_weights`, and that there are no fewer weights than the contract needs.
+
+    To be called before networks are built: a contract with wrong, huge sizes would exhaust the memory.
 
     Raises:
         SkillError: they are not.

@@ -97,8 +97,8 @@ def test_masked_mean_ignores_the_rest_and_survives_an_empty_mask() -> None:
     assert losses.masked_mean(values, torch.zeros(3)).item() == 0.0
 
 
-def test_stochastic_share_is_nearly_one_for_the_first_and_zero_for_the_last() -> None:
-    share = losses.stochastic_share(11, torch.device("cpu"))
+def test_explore_probability_is_nearly_one_for_the_first_and_zero_for_the_last() -> None:
+    share = losses.explore_probability(11, torch.device("cpu"))
     assert share[0].item() == pytest.approx(1 - math.exp(-10))
     assert share[9].item() == pytest.approx(1 - math.exp(-1))
     assert share[10].item() == 0.0

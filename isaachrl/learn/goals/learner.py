@@ -85,7 +85,8 @@ class GoalsLearner(Learner):
         lower = range(len(levels.all) - 1)
         updates = [WorkerUpdate(cfg, levels, number, self.replays[number], self.generator) for number in lower]
         schedules = [Schedule(level.cfg.updates_per_step) for level in levels.all]
-        return list(map(LevelTrainer, [*updates, self.top_update], schedules, [1, *cfg.periods]))
+        decision_steps = [1, *cfg.periods]  # environment steps per decision of each level
+        return list(map(LevelTrainer, [*updates, self.top_update], schedules, decision_steps))
 
     @property
     def samples_per_iteration(self) -> int:

@@ -95,12 +95,12 @@ class SkillsLearner(Learner):
         self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated", "diverged"), device)
         self.held = HeldLatents(self.source, self.task, n)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
-        share = losses.stochastic_share(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
+        probability = losses.explore_probability(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
         # the last environments always act with the policy's mean: `_step` explores where a random number in [0, 1) is
-        # not above the probability, and none is below 0
+        # not above `explore_probability`, which is -1 there, so never
         self.deterministic = torch.arange(n, device=device) >= n - int(n * self.cfg.deterministic_share)
         self._any_deterministic = int(n * self.cfg.deterministic_share) > 0
-        self.explore_probability = share.masked_fill(self.deterministic, -1.0)
+        self.explore_probability = probability.masked_fill(self.deterministic, -1.0)
 
     @property
     def samples_per_iteration(self) -> int:
@@ -330,8 +330,8 @@ class SkillsLearner(Learner):
                 of_task.pop("motions")
             check_match(state["contract"], of_task)
             self.skill.contract.training.update(state["contract"].get("training", {}))
-        # unless the latents are computed from motions, the embedding serves only the signals: keep this run's own,
-        # since the checkpoint's may have been computed from other motions
+        # unless the latents are computed from motions, the embedding is used only to compute signals: keep this run's
+        # own, since the checkpoint's may have been computed from other motions
         if self.cfg.latents is not LatentKind.motion:
             weights = weights | {f"embedding.{key}": value for key, value in self.skill.embedding.state_dict().items()}
         self.skill.load_state_dict(weights)

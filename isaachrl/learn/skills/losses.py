@@ -65,7 +65,7 @@ def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None) -> Te
     return (values * mask).sum() / (mask.sum() if count is None else count).clamp_min(1.0)
 
 
-def stochastic_share(num_envs: int, device: torch.device) -> Tensor:
+def explore_probability(num_envs: int, device: torch.device) -> Tensor:
     """Probability `(N,)` with which each environment acts with noise: `1 - exp(10 (i / (N - 1) - 1))`."""
     position = torch.arange(num_envs, device=device) / max(num_envs - 1, 1)
     return 1.0 - torch.exp(10.0 * (position - 1.0))

@@ -84,8 +84,8 @@ class Collector:
     def _act(self) -> Tensor:
         """The worker's action `(N, A)` with exploration."""
         goal_or_context = context_of(self.obs) if self.levels.flat else self.segments[0].goal
-        mean = self.levels.sample_action(0, self.obs["state"], goal_or_context, self.generator)
-        noisy = self.explorations[0](mean, self.all_envs)
+        action = self.levels.sample_action(0, self.obs["state"], goal_or_context, self.generator)
+        noisy = self.explorations[0](action, self.all_envs)
         return self.explorations[0].uniform() if self.uniform else noisy
 
     def _advance(self, action: Tensor) -> tuple[StepResult, Tensor]:
@@ -115,7 +115,7 @@ class Collector:
         """Reset the environments whose episode ended, and those in the mask `cut (N,)`."""
         if not self.levels.flat:
             self.obs = self.env.reset_where(result.done | cut)
-        else:  # `step` has reset the ended ones; without managers, `cut` can be true only for bodies on their back
+        else:  # `Env.step` has reset the ended ones; without managers, `cut` can be true only for bodies on their back
             self.obs = self.env.reset_where(cut) if self.cfg.flips.reset_steps > 0 else result.obs
 
     def _store(self, result: StepResult, ended: Tensor) -> None:
@@ -143,8 +143,8 @@ class Collector:
             return
         for number in reversed(range(len(masks))):
             segments, exploration = self.segments[number], self.explorations[number + 1]
-            mean = self.levels.sample_action(number + 1, state, goal_or_context, self.generator)
-            noisy = exploration(mean, masks[number])
+            unit_goal = self.levels.sample_action(number + 1, state, goal_or_context, self.generator)
+            noisy = exploration(unit_goal, masks[number])
             unit_goal = exploration.uniform() if self.uniform else noisy
             segments.begin(masks[number], state, unit_goal * self.levels.goal_limits)
             goal_or_context = segments.goal

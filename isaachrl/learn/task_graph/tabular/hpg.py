@@ -26,7 +26,8 @@ class Hpg(Stateful):
     since their reward-to-go is unknown.
 
     The parameters have one row per subtask and (abstract) state, and C columns, one per child; see `GraphTables.row`.
-    M is the number of entries of the ring buffer, one decision each; entries that do not count now have weight 0.
+    M is the number of entries of the ring buffer `open`, one decision each. Only decisions whose call has ended in
+    this iteration count; all others have weight 0.
 
     Attributes:
         policies: `(K, rows, C)` probabilities of the policies of the last K iterations: a call that ends now may have
@@ -66,7 +67,7 @@ class Hpg(Stateful):
         """See `TabularAlgorithm.learn`."""
         self._store(ticks, iteration)
         closed, reward_to_go = self.open.pop_closed()
-        # all decisions in the ring; those that do not count now (`counted` is 0) have reward-to-go 0, too
+        # all decisions in the ring; those that do not count (see the class; `counted` is 0) have reward-to-go 0, too
         row, child, counted = self.open.row.flatten(), self.open.child.flatten(), closed.float().flatten()
         reward_to_go = reward_to_go.flatten()
         advantage = reward_to_go - counted * self.baseline[row] if self.cfg.baseline else reward_to_go
