@@ -86,7 +86,7 @@ def carry(env, yaw, xy):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_observed_does_not_depend_on_the_place_and_direction_of_the_world(name):
+def test_observations_do_not_depend_on_where_the_world_is_and_how_it_is_turned(name):
     env = make(name, 4)
     scatter(env, 0)
     before = env.task.observe_task()
