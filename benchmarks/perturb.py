@@ -3,8 +3,8 @@
 Bodies follow one motion of the skill (`motion=walk`), get an impulse on the pelvis for a tenth of a second at a random
 phase of their gait, from the back, the front, the left or the right, and each is watched for `seconds=5` from the start
 of its impulse. There are `bodies=32` for each direction and impulse; impulses from 0 to `largest=150` N s in steps of
-`step=10`. No training is involved. OUT.json and standard output get one line of JSON, standard error a table of its main
-numbers. For each direction:
+`step=10`. No training is involved. OUT.json and standard output get one line of JSON, standard error a table of its
+main numbers. For each direction:
 
 - `success`, by impulse: share of bodies that never fell, or with a rescue are upright at the end of their watch.
 - `j80`: impulse in N s that 80 % of the bodies bear, linear between the tested ones; 0 only if the first impulse above
@@ -212,6 +212,12 @@ def plan(options: Options, shape: tuple[int, int, int], step_s: float, device: t
     return Impulses(angle, impulse / (PUSH_STEPS * step_s), begin)
 
 
+def unlike_others(mean_h: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """`(N,)` bool: the mean velocity `(N, 2)` is not that of the bodies without an impulse, which have J = 0."""
+    others_h = mean_h.view(*shape, 2)[:, 0].mean((0, 1))
+    return (mean_h - others_h).norm(dim=-1) > LIKE_OTHERS_MPS
+
+
 @torch.no_grad()
 def push(options: Options) -> Outcome:
     """Push the bodies of a batch, each in its direction with its impulse."""
@@ -227,8 +233,7 @@ def push(options: Options) -> Outcome:
         env.advance(latent)
         velocity_h = heading_frame(sim).vectors(sim.root_linvel_w[:, :2])
         mean_h = torch.lerp(mean_h, velocity_h, step_s / AVERAGE_S)
-        others_h = mean_h.view(*shape, 2)[:, 0].mean((0, 1))  # the first impulse is 0
-        odd = ((mean_h - others_h).norm(dim=-1) > LIKE_OTHERS_MPS) | task.fallen
+        odd = unlike_others(mean_h, shape) | task.fallen
         watch.update(step - impulses.begin, task.is_low(), task.fallen, odd, velocity_h)
     return watch.outcome(shape, step_s, options.rescue != NO_SKILL)
 

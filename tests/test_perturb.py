@@ -36,6 +36,11 @@ def test_forces_last_a_tenth_of_a_second_and_point_from_the_heading_to_the_left(
     assert_close(forces[6], torch.tensor([[0.0, 50.0, 0.0], [0.0, 80.0, 0.0]]), atol=1e-4, rtol=0)
 
 
+def test_bodies_are_compared_with_those_without_an_impulse():
+    mean_h = torch.tensor([[1.0, 0.0], [1.2, 0.0], [1.1, 0.25], [1.5, 0.0]])  # the first two have none
+    assert perturb.unlike_others(mean_h, (1, 2, 2)).tolist() == [False, False, False, True]
+
+
 def test_bodies_are_watched_for_a_time_of_their_own():
     watch = perturb.Watch(5, 4, torch.device("cpu"))
     begin = torch.tensor([1, 1, 3, 3, 3])
