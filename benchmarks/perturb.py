@@ -65,7 +65,7 @@ class Options:
         seed: of the start poses and the phases of the gait.
     """
 
-    skill: str = "assets/skills/humanoid.pt"
+    skill: str = "assets/skills/agile.pt"
     rescue: str = NO_SKILL
     motion: str = "walk"
     bodies: int = bounded(32, 1, 10_000)

@@ -10,6 +10,7 @@ from tasks.humanoid_dodge import HumanoidDodge, HumanoidDodgeCfg
 from tasks.humanoid_dribble import HumanoidDribble, HumanoidDribbleCfg
 from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from tasks.humanoid_location import HumanoidLocation, HumanoidLocationCfg
+from tasks.humanoid_program import HumanoidProgram, HumanoidProgramCfg
 from tasks.humanoid_push import HumanoidPush, HumanoidPushCfg
 from tasks.humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
 from tasks.humanoid_topple import HumanoidTopple, HumanoidToppleCfg
@@ -34,6 +35,7 @@ register("HumanoidHRLMaze", HumanoidHRLMazeCfg, hierarchical(HumanoidHRLMaze))
 register("HumanoidLocation", HumanoidLocationCfg, hierarchical(HumanoidLocation))
 register("HumanoidSteering", HumanoidSteeringCfg, hierarchical(HumanoidSteering))
 register("HumanoidTrajectory", HumanoidTrajectoryCfg, hierarchical(HumanoidTrajectory))
+register("HumanoidProgram", HumanoidProgramCfg, hierarchical(HumanoidProgram))
 register("HumanoidDodge", HumanoidDodgeCfg, hierarchical(HumanoidDodge))
 register("HumanoidDribble", HumanoidDribbleCfg, hierarchical(HumanoidDribble))
 register("HumanoidPush", HumanoidPushCfg, hierarchical(HumanoidPush))

@@ -27,8 +27,10 @@ class HumanoidDribbleCfg(SkillTaskCfg):
             fall.
     """
 
-    ball_m: list[float] = bounded([0.8, 3.0], 0.5, 100.0, min_entries=2)
-    speed_mps: list[float] = bounded([0.5, 1.2], 0.0, 10.0, min_entries=2)
+    SPANS = ("ball_m", "speed_mps")
+
+    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0, min_entries=2)
+    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0, min_entries=2)
     hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
     reward: dict[str, float] = bounded({"velocity": 0.6, "near": 0.4, "fall": 0.0}, -1e6, 1e6)
 

@@ -1,6 +1,7 @@
 """HumanoidHRLMaze: a high-level navigation task of a humanoid in a maze."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
@@ -72,6 +73,7 @@ class HumanoidHRLMazeCfg(SkillTaskCfg):
     goal_radius_m: float = bounded(0.0, 0.0, 100.0)
     episode_steps: int = 0
     start_speed_mps: float = 0.5
+    skill: str = "assets/skills/humanoid.pt"
     guide: bool = False
     observe_position: bool = False
     hierarchy: HierarchyCfg = field(default_factory=HierarchyCfg)
@@ -298,10 +300,13 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         """`(N,)` bool: no checkpoint is left."""
         return self.stage >= self._routes.shape[1] - 2
 
-    def retarget(self) -> None:
-        """See `SkillTask.retarget`: a checkpoint that was passed is followed by the next one."""
-        if not self._has_checkpoints:
-            return
+    def after_reward(self, terms: Mapping[str, Tensor]) -> None:
+        """See `Task.after_reward`; a checkpoint that was passed is followed by the next one."""
+        super().after_reward(terms)
+        if self._has_checkpoints:
+            self._next_checkpoint()
+
+    def _next_checkpoint(self) -> None:
         passed = self._arrived() & ~self._is_last() & ~self.ended
         self.stage = self.stage + passed
         goal = self._routes[self.route, self.stage + 1]

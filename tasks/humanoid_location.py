@@ -8,11 +8,21 @@ from torch import Tensor
 from isaachrl.config import bounded
 from isaachrl.sim import Scene, Sim
 from tasks.common import draws
-from tasks.common.frames import heading_frame, unit
+from tasks.common.frames import HeadingFrame, heading_frame, unit
 from tasks.common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 SCALE_M = 10.0
 REACHED_M2 = 0.5  # squared distance within which speed and facing do not matter
+LOCATION_LAYOUT = [
+    ("target_h", 2, f"{SCALE_M:g} m"), ("target_direction_h", 2, ""), ("target_distance", 1, "m, in [0, 1]"),
+]  # fmt: skip
+
+
+def location_observation(frame: HeadingFrame, target_w: Tensor) -> Tensor:
+    """What a policy of this task observes of a target at `(N, 2)`, m: `(N, 5)`, see `LOCATION_LAYOUT`."""
+    target_h = frame.points(target_w)
+    direction_h, distance = unit(target_h)
+    return torch.cat((target_h / SCALE_M, direction_h, distance.clamp_max(1.0).unsqueeze(1)), dim=1)
 
 
 @dataclass
@@ -47,12 +57,7 @@ class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
     STATE = (*SkillTask.STATE, "target_w")
 
     def __init__(self, cfg: HumanoidLocationCfg, sim: Sim, generator: torch.Generator) -> None:
-        layout = [
-            ("target_h", 2, f"{SCALE_M:g} m"),
-            ("target_direction_h", 2, ""),
-            ("target_distance", 1, "m, in [0, 1]"),
-        ]
-        super().__init__(cfg, sim, generator, layout)
+        super().__init__(cfg, sim, generator, LOCATION_LAYOUT)
         self.target_w = torch.zeros_like(sim.root_pos_w[:, :2])
 
     @classmethod
@@ -85,9 +90,7 @@ class HumanoidLocation(SkillTask[HumanoidLocationCfg]):
 
     def observe_task(self) -> Tensor:
         """See `SkillTask.observe_task`."""
-        target_h = heading_frame(self.sim).points(self.target_w)
-        direction_h, distance = unit(target_h)
-        return torch.cat((target_h / SCALE_M, direction_h, distance.clamp_max(1.0).unsqueeze(1)), dim=1)
+        return location_observation(heading_frame(self.sim), self.target_w)
 
     def task_metrics(self) -> dict[str, Tensor]:
         """Distance from the target at the end, m."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
+from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
 from tasks.common import draws
@@ -33,6 +34,8 @@ class HumanoidPushCfg(SkillTaskCfg):
             `fall`: 1 on a fall.
     """
 
+    SPANS = ("box_m", "goal_m")
+
     box_m: list[float] = bounded([1.5, 3.0], 1.0, 100.0, min_entries=2)
     goal_m: list[float] = bounded([1.5, 3.0], 0.5, 100.0, min_entries=2)
     reached_m: float = bounded(0.4, 0.01, 10.0)
@@ -40,6 +43,15 @@ class HumanoidPushCfg(SkillTaskCfg):
     friction: float = bounded(0.3, 0.0, 10.0)
     speed_mps: float = bounded(0.6, 0.0, 10.0)
     reward: dict[str, float] = bounded({"behind": 0.3, "velocity": 0.3, "position": 0.4, "fall": 0.0}, -1e6, 1e6)
+
+    def __post_init__(self) -> None:
+        """Validate what ranges cannot express."""
+        super().__post_init__()
+        if self.reached_m >= self.goal_m[0]:
+            raise ConfigError(
+                f"task.reached_m={self.reached_m}: boxes would begin at the goal, which is as near as"
+                f" task.goal_m[0]={self.goal_m[0]:g} m; type task.reached_m={0.25 * self.goal_m[0]:g}"
+            )
 
 
 class HumanoidPush(SkillTask[HumanoidPushCfg]):

@@ -16,6 +16,36 @@ HALF_SIZE_M = (0.2, 0.2, 0.9)
 DENSITY = 30.0  # kg/m³
 TOPPLED = 0.2  # cosine of the pillar's tilt below which it is down
 SCALE_M = 5.0
+PILLAR_LAYOUT = [
+    ("pillar_h", 2, f"{SCALE_M:g} m"),
+    ("pillar_direction_h", 2, "unit vector, heading frame"),
+    ("pillar_distance", 1, "m, at most 1"),
+    ("pillar_up", 3, "its axis: ahead, left, up"),
+    ("pillar_linvel_h", 2, "m/s"),
+]
+
+
+def pillar(x_m: float, y_m: float) -> FreeBody:
+    """A pillar that stands there at the start of an episode."""
+    x, y, z = HALF_SIZE_M
+    return FreeBody("pillar", Shape.box, HALF_SIZE_M, 8 * x * y * z * DENSITY, (x_m, y_m, z))
+
+
+def pillar_up_w(sim: Sim) -> Tensor:
+    """`(N, 3)` axis of the pillar, the scene's first object."""
+    return rotations.axis_z(sim.object_quat_w[:, 0])
+
+
+def pillar_observation(sim: Sim) -> Tensor:
+    """What a policy of this task observes of the pillar: `(N, 10)`, see `PILLAR_LAYOUT`."""
+    frame, up_w = heading_frame(sim), pillar_up_w(sim)
+    pillar_h = frame.points(sim.object_pos_w[:, 0, :2])
+    direction_h, distance = unit(pillar_h)
+    parts = (
+        pillar_h / SCALE_M, direction_h, distance.clamp_max(1.0).unsqueeze(1), frame.vectors(up_w[:, :2]), up_w[:, 2:],
+        frame.vectors(sim.object_linvel_w[:, 0, :2]),
+    )  # fmt: skip
+    return torch.cat(parts, dim=1)
 
 
 @dataclass
@@ -29,6 +59,8 @@ class HumanoidToppleCfg(SkillTaskCfg):
         reward: `tilt`, 1 - cosine of the pillar's tilt, at least 0; `velocity`, `exp(-4 e²)` of the speed missing
             towards the pillar, 0 when moving away. Both are 1 while the pillar is down. `fall`: 1 on a fall.
     """
+
+    SPANS = ("distance_m",)
 
     distance_m: list[float] = bounded([1.5, 6.0], 0.8, 100.0, min_entries=2)
     speed_mps: float = bounded(1.0, 0.0, 10.0)
@@ -49,22 +81,13 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
     STATE = (*SkillTask.STATE, "down_steps", "toppled", "steps")
 
     def __init__(self, cfg: HumanoidToppleCfg, sim: Sim, generator: torch.Generator) -> None:
-        layout = [
-            ("pillar_h", 2, f"{SCALE_M:g} m"),
-            ("pillar_direction_h", 2, "unit vector, heading frame"),
-            ("pillar_distance", 1, "m, at most 1"),
-            ("pillar_up", 3, "its axis: ahead, left, up"),
-            ("pillar_linvel_h", 2, "m/s"),
-        ]
-        super().__init__(cfg, sim, generator, layout)
+        super().__init__(cfg, sim, generator, PILLAR_LAYOUT)
         self.down_steps, self.toppled, self.steps = torch.zeros(3, sim.num_envs, device=sim.device).unbind()
 
     @classmethod
     def scene(cls, cfg: HumanoidToppleCfg) -> Scene:
         """A humanoid and a pillar."""
-        x, y, z = HALF_SIZE_M
-        pillar = FreeBody("pillar", Shape.box, HALF_SIZE_M, 8 * x * y * z * DENSITY, (3.0, 0.0, z))
-        return cls.humanoid_scene(cfg, objects=(pillar,), sense_substeps=False)
+        return cls.humanoid_scene(cfg, objects=(pillar(3.0, 0.0),), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
@@ -85,7 +108,7 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
     def update(self) -> None:
         """See `SkillTask.update`."""
         self.steps = self.steps + 1
-        down = self._up_w()[:, 2] < TOPPLED
+        down = pillar_up_w(self.sim)[:, 2] < TOPPLED
         self.toppled = self.toppled + (down & (self.down_steps == 0) & (self.falls == 0))
         self.down_steps = torch.where(down | (self.down_steps > 0), self.down_steps + 1, self.down_steps)
 
@@ -93,29 +116,18 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
         """See `SkillTask.target_due`: some time after the fall of a pillar."""
         return self.down_steps * self.cfg.step_s > self.cfg.rest_s
 
-    def _up_w(self) -> Tensor:
-        """`(N, 3)` axis of the pillar."""
-        return rotations.axis_z(self.sim.object_quat_w[:, 0])
-
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""
         direction_w, _ = unit(self.sim.object_pos_w[:, 0, :2] - self.sim.root_pos_w[:, :2])
         speed = (self.sim.root_linvel_w[:, :2] * direction_w).sum(-1)
         velocity = torch.exp(-4.0 * (self.cfg.speed_mps - speed).clamp_min(0.0).square()).masked_fill(speed <= 0, 0.0)
-        tilt = (1.0 - self._up_w()[:, 2]).clamp(0.0, 1.0)
+        tilt = (1.0 - pillar_up_w(self.sim)[:, 2]).clamp(0.0, 1.0)
         down = self.down_steps > 0
         return {"tilt": tilt.masked_fill(down, 1.0), "velocity": velocity.masked_fill(down, 1.0)}
 
     def observe_task(self) -> Tensor:
         """See `SkillTask.observe_task`."""
-        frame, up_w = heading_frame(self.sim), self._up_w()
-        pillar_h = frame.points(self.sim.object_pos_w[:, 0, :2])
-        direction_h, distance = unit(pillar_h)
-        parts = (
-            pillar_h / SCALE_M, direction_h, distance.clamp_max(1.0).unsqueeze(1), frame.vectors(up_w[:, :2]),
-            up_w[:, 2:], frame.vectors(self.sim.object_linvel_w[:, 0, :2]),
-        )  # fmt: skip
-        return torch.cat(parts, dim=1)
+        return pillar_observation(self.sim)
 
     def task_metrics(self) -> dict[str, Tensor]:
         """Toppled pillars, and their number per minute."""

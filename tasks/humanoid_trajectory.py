@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
+from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.sim import Marker, Scene, Sim
 from tasks.common import draws
@@ -16,6 +17,7 @@ from tasks.common.skill_task import SkillTask, SkillTaskCfg
 PATHS = 2048  # in the bank
 KNOT_S = 0.1  # spacing of a path's points
 AHEAD, AHEAD_S = 10, 0.3  # points of the path that are observed, and their spacing
+LONGEST_S = 600.0  # of a path: the bank is computed and stored when the task is made
 CHANGE_S = 1.5  # mean time between changes of speed and turn rate
 
 
@@ -38,12 +40,21 @@ class HumanoidTrajectoryCfg(SkillTaskCfg):
     start_speed_mps: float = 1.0
     reward: dict[str, float] = bounded({"track": 1.0, "fall": 0.0}, -1e6, 1e6)
 
+    def __post_init__(self) -> None:
+        """Validate what ranges cannot express."""
+        super().__post_init__()
+        if self.limit_steps * self.step_s > LONGEST_S:
+            raise ConfigError(
+                f"task.episode_steps={self.episode_steps}: paths last {LONGEST_S:g} s at most; type"
+                f" task.episode_steps={int(LONGEST_S / self.step_s)}"
+            )
+
 
 def random_paths(cfg: HumanoidTrajectoryCfg, knots: int, generator: torch.Generator) -> Tensor:
     """`(PATHS, knots, 2)`, m: points `KNOT_S` apart from the origin on, first along x.
 
-    Speed and turn rate approach values that are drawn anew at random times; the speed with the given acceleration, the
-    turn rate within half a second.
+    Speed and turn rate approach values that are drawn anew at random times: the speed with the given acceleration, the
+    turn rate with a time constant of half a second.
     """
     device = generator.device
     changes = torch.rand(PATHS, knots, generator=generator, device=device) < KNOT_S / CHANGE_S
@@ -102,6 +113,7 @@ class HumanoidTrajectory(SkillTask[HumanoidTrajectoryCfg]):
         self.start_w = torch.where(wide, self.sim.root_pos_w[:, :2], self.start_w)
         self.turn_w = torch.where(wide, ahead, self.turn_w)
         self.steps, self.error_m = self.steps.masked_fill(mask, 0.0), self.error_m.masked_fill(mask, 0.0)
+        self.mark(mask, self._points_w(self._ahead_s))
 
     def update(self) -> None:
         """See `SkillTask.update`."""

@@ -1,9 +1,7 @@
 """Builds the environment of a high-level task: the task's environment, controlled through a skill."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from isaachrl.envs.env import Env
@@ -12,29 +10,13 @@ from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, STYLE_GROUP, HierarchicalEnv
+from isaachrl.hierarchy.option_file import read_options, skill_path
+from isaachrl.hierarchy.options import OptionController
 from isaachrl.hierarchy.rescue import RescueController
 from isaachrl.hierarchy.skill import Skill
 
-ROOT = Path(__file__).resolve().parents[2]
 NO_SKILL = "none"
 CFG_KEYS = ("skill", "control", "style_frames", "hierarchy")
-
-
-def skill_path(name: str) -> Path:
-    """Path of a skill file, relative to the working folder or else to the repository's root.
-
-    Raises:
-        SkillError: there is no such file.
-    """
-    try:
-        for path in (Path(os.path.expanduser(name)), ROOT / name):
-            if path.is_file():
-                return path
-    except OSError as error:
-        raise SkillError(f"{name} cannot be read: {error.strerror or error}") from error
-    raise SkillError(
-        f"no skill file {name}; pretrain one with `python train.py task=HumanoidAMP` and pass skill=RUN/skill.pt"
-    )
 
 
 def hierarchical(task_type: type[Task[Any]]) -> Builder:
@@ -42,7 +24,8 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
 
     The task's configuration has `skill` (a path, or `none` for the flat task, whose actions are motor targets),
     `hierarchy` (a `HierarchyCfg`), `control`, and `style_frames` (0 for the skill's own length). It may have `rescue`
-    (a path, or `none`), a second skill that gets up after falls, and `min_height_m` (height limits by body).
+    (a path, or `none`), a second skill that gets up after falls, and `min_height_m` (height limits by body); or
+    `options` (see `read_options`), among which the task's actions choose, and `switch` (a `SwitchCfg`).
     """
     flat = task_env(task_type)
 
@@ -54,6 +37,8 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
                 f" {', '.join(CFG_KEYS)}: see CONTRIBUTING.md"
             )
         rescue = getattr(cfg, "rescue", NO_SKILL)
+        if getattr(cfg, "options", None):
+            return _over_options(cfg, flat, world)
         if cfg.skill == NO_SKILL:
             if rescue != NO_SKILL:
                 raise ConfigError(f"task.rescue={rescue} takes turns with a skill, and task.skill=none; leave one out")
@@ -69,6 +54,32 @@ def hierarchical(task_type: type[Task[Any]]) -> Builder:
         return HierarchicalEnv(env, controller, cfg.hierarchy)
 
     return build
+
+
+def _over_options(cfg: Any, flat: Builder, world: World) -> Env:
+    """The task, with a choice among options as its action.
+
+    Raises:
+        ConfigError: the configuration has a key that does not go with options.
+        SkillError: an option cannot be read, or does not fit the task.
+    """
+    weight, rescue = cfg.hierarchy.style_weight, getattr(cfg, "rescue", NO_SKILL)
+    if cfg.skill == NO_SKILL or weight > 0 or rescue != NO_SKILL:
+        raise ConfigError(
+            "task.options needs a skill and goes with neither a style reward nor task.rescue (getting up is an option);"
+            " type task.skill=PATH task.hierarchy.style_weight=0 task.rescue=none, not"
+            f" {cfg.skill}, {weight:g}, {rescue}"
+        )
+    options = read_options(cfg.options, cfg.skill, world.device)  # first, to fail early
+    env = flat(cfg, world)
+    assert isinstance(env, TaskEnv)
+    for name, option in options.items():
+        try:
+            option.skill.check(env.sim.robot, cfg.step_s, cfg.control.value)
+            option.skill.check_motors(env.action_contract)
+        except SkillError as error:
+            raise SkillError(f"option {name}: {error}") from error
+    return HierarchicalEnv(env, OptionController(options, env.obs_sizes, env.num_envs, cfg.switch), cfg.hierarchy)
 
 
 def _with_rescue(skill: Skill, rescue: str, min_height_m: Mapping[str, float], world: World) -> RescueController:

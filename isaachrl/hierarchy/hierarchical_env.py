@@ -94,7 +94,10 @@ class HierarchicalEnv(Env):
 
     def __init__(self, inner: Env, skill: Controller, cfg: HierarchyCfg | None = None) -> None:
         self.inner, self.skill, self.cfg = inner, skill, cfg or HierarchyCfg()
-        for group in (CONTROLLER_GROUP, STYLE_GROUP) if self.cfg.style_weight > 0 else (CONTROLLER_GROUP,):
+        # an `OptionController` reads further groups, and its choices have names
+        self._groups = getattr(skill, "groups", (CONTROLLER_GROUP,))
+        self.action_contract = getattr(skill, "action_contract", {})
+        for group in (*self._groups, STYLE_GROUP) if self.cfg.style_weight > 0 else self._groups:
             if group not in inner.obs_sizes:
                 groups = ", ".join(inner.obs_sizes)
                 raise SkillError(f"the skill needs the observation group {group!r}; the task has {groups}")
@@ -148,7 +151,7 @@ class HierarchicalEnv(Env):
         obs, total = self.inner.observe_within(), None
         for steps_left in reversed(range(self.cfg.steps)):
             advance = self.inner.advance_within if steps_left else advance_last
-            result = advance(self.skill.act(obs[CONTROLLER_GROUP], latent))
+            result = advance(self.skill.act(self._read(obs), latent))
             obs = result.obs
             step = self._weighted(result, latent)
             total = step if total is None else _accumulate(total, step)
@@ -160,6 +163,11 @@ class HierarchicalEnv(Env):
         total.terms = {name: term * share for name, term in total.terms.items()}
         total.discount_steps = total.discount_steps * share
         return total
+
+    def _read(self, obs: Obs) -> Tensor:
+        """The controller's groups, concatenated."""
+        groups = [obs[group] for group in self._groups]
+        return groups[0] if len(groups) == 1 else torch.cat(groups, dim=-1)
 
     def _weighted(self, result: StepResult, latent: Tensor) -> StepResult:
         """An inner `advance` with this level's weights and style reward; its `obs` and `terminal_obs` are equal."""

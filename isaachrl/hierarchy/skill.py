@@ -262,6 +262,17 @@ class Skill(nn.Module):
         same = ("robot", "body_names", "dof_names", "control", "step_s", "model_hash")
         check_match(dataclasses.asdict(self.contract), {key: theirs[key] for key in same})
 
+    def check_motors(self, action_contract: Mapping[str, Any]) -> None:
+        """Check that actions mean the same motor targets as in a task, see `Task.action_contract`.
+
+        Raises:
+            SkillError: offset or scale differ.
+        """
+        for key in ("offset", "scale"):
+            own, other = getattr(self.contract, f"action_{key}"), action_contract[key]
+            if not torch.allclose(torch.tensor(own), torch.tensor(other), atol=1e-4):
+                raise SkillError(f"the skill does not fit this task: its action_{key} is {own}, the task's is {other}")
+
     def stamped(self, model_hash: str) -> "Skill":
         """Set the model hash, which must be of the robot that the skill was trained on; returns the skill."""
         self.contract = dataclasses.replace(self.contract, model_hash=model_hash)
@@ -364,8 +375,8 @@ def _read_contract(text: Any) -> tuple[SkillContract, int]:
     return SkillContract(**values), version
 
 
-def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]:
-    """Check that weights are finite, plain tensors, and as many as the contract needs, before networks are built.
+def check_weights(weights: Any) -> dict[str, Tensor]:
+    """Check that weights of a file are finite, plain tensors; returns them.
 
     Raises:
         SkillError: they are not.
@@ -379,6 +390,16 @@ def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]
             raise SkillError(f"its weight {name[:40]} is no plain tensor")
         if not math.isfinite(value.sum()) and not value.isfinite().all():  # the sum is faster, but may overflow
             raise SkillError(f"its weight {name[:40]} holds values that are not finite; probably its training diverged")
+    return weights
+
+
+def _checked_weights(weights: Any, contract: SkillContract) -> dict[str, Tensor]:
+    """`check_weights`, and that they are as many as the contract needs, before networks are built.
+
+    Raises:
+        SkillError: they are not.
+    """
+    weights = check_weights(weights)
     storages = [value.untyped_storage() for value in weights.values()]  # tensors may share storages
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values()) // torch.float32.itemsize
     if stored < contract.least_weights:

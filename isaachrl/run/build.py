@@ -16,7 +16,7 @@ from isaachrl.learn.learner import Learner, Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.run.config.run_cfg import Mode, PolicyKind
 from isaachrl.run.config.settings import Settings
-from isaachrl.run.rollout import RandomPolicy
+from isaachrl.run.rollout import ProgramPolicy, RandomPolicy
 from isaachrl.run.storage.checkpoint import Checkpoint
 
 
@@ -58,16 +58,17 @@ def build_learner(settings: Settings, env: Env) -> Learner:
 
 
 def build_policy(settings: Settings, num_envs: int, seed: int) -> tuple[Env, Policy, Learner | None]:
-    """An environment, the policy of `policy=`, and its learner; None for the random policy.
+    """An environment, the policy of `policy=`, and its learner; None for a policy that is not trained.
 
     Raises:
-        ConfigError: a trained policy without a checkpoint.
+        ConfigError: a trained policy without a checkpoint, or `policy=program` for a task without a table.
         CheckpointError: its weights do not fit the configuration.
     """
     check_room(settings, num_envs)
-    if settings.run.policy is PolicyKind.random:
+    if settings.run.policy is not PolicyKind.trained:
         env = build_env(settings, num_envs, seed)
-        return env, RandomPolicy(env, seed), None
+        is_random = settings.run.policy is PolicyKind.random
+        return env, RandomPolicy(env, seed) if is_random else ProgramPolicy(env), None
     learner = trained_learner(settings, num_envs, seed)
     return learner.env, learner.policy(), learner
 
@@ -81,7 +82,8 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
     """
     if settings.loaded is None:
         mode = settings.run.mode.value
-        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>")
+        table = ", or policy=program for its table" if hasattr(settings.task_cfg, "fsm") else ""
+        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>{table}")
     seed_everything(seed)
     learner = build_learner(settings, build_env(settings, num_envs, seed))
     if wrong := other_skill(settings.loaded, learner.env, settings.task_cfg):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs.env import Env, Obs, StepResult
+from isaachrl.errors import ConfigError
 from isaachrl.learn.learner import Policy
 from isaachrl.maths.seeds import Stream, sub_seed
 
@@ -35,6 +36,28 @@ class RandomPolicy:
         """See `Policy.restart`; it has no state."""
 
 
+class ProgramPolicy:
+    """Chooses what the observation group `task` asks for.
+
+    Args:
+        env: an environment whose `task` is `asked`: a number for each option, the largest for the one to choose.
+
+    Raises:
+        ConfigError: it is none.
+    """
+
+    def __init__(self, env: Env) -> None:
+        if [name for name, _, _ in env.obs_layout.get("task", [])] != ["asked"]:
+            raise ConfigError("policy=program follows a table, which this task has not; type task=HumanoidProgram")
+
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`."""
+        return obs["task"]
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`; the state is the environment's."""
+
+
 @dataclass
 class Episodes:
     """Complete episodes: N environments with E episodes each.
@@ -52,8 +75,7 @@ class Episodes:
     def summary(self) -> Values:
         """Means over all episodes; the mean of a metric leaves nan out.
 
-        Metrics named `…_per_minute` are weighted by the length of the episode, so that the mean is the number of events
-        over all the time.
+        Metrics named `…_per_minute` are weighted by the steps of the episode, so that their mean is that of all time.
         """
         values: Values = {
             "episodes": self.returns.numel(),

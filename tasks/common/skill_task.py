@@ -13,6 +13,7 @@ from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.build import NO_SKILL
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
+from isaachrl.hierarchy.options import SwitchCfg
 from isaachrl.hierarchy.rescue import STAND_S, track_fall
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
@@ -42,10 +43,15 @@ class SkillTaskCfg(TaskCfg):
             has been upright for half a second. With `none` a fall ends the episode.
         rise_s: with a rescue, the time limit for getting up.
         hold_s: shortest and longest time until the next target; uniform. Empty: a target lasts for the episode.
+        options: controllers by name, among which actions choose instead of setting latents, see `read_options`.
+        switch: how to switch between options.
+        SPANS: names of further fields that are a range of two numbers.
     """
 
+    SPANS: ClassVar[tuple[str, ...]] = ()
+
     episode_steps: int = bounded(600, 0, 10_000_000)
-    skill: str = "assets/skills/humanoid.pt"
+    skill: str = "assets/skills/agile.pt"
     control: Control = Control.position
     hierarchy: HierarchyCfg = field(default_factory=lambda: HierarchyCfg(task_weight=1.0, style_weight=0.0))
     style_frames: int = bounded(0, 0, 64)
@@ -55,14 +61,20 @@ class SkillTaskCfg(TaskCfg):
     rescue: str = NO_SKILL
     rise_s: float = bounded(6.0, 0.0, 3600.0)
     hold_s: list[float] = bounded([], 0.01, 3600.0)
+    options: dict[str, str] = field(default_factory=dict)
+    switch: SwitchCfg = field(default_factory=SwitchCfg)
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
         super().__post_init__()
         if not self.rise_s > STAND_S:
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
-        if self.hold_s and (len(self.hold_s) != 2 or self.hold_s[0] > self.hold_s[1]):
-            raise ConfigError(f"task.hold_s={self.hold_s}: expected the shortest and the longest time, as in [5,10]")
+        for name in ("hold_s", *self.SPANS):
+            span = getattr(self, name)
+            if span and not (len(span) == 2 and span[0] <= span[1]):
+                low, high = min(span), max(span)
+                example = f"task.{name}=[{low:g},{high:g}]"
+                raise ConfigError(f"task.{name}={span}: expected two numbers, the lower one first; type {example}")
 
 
 Cfg = TypeVar("Cfg", bound=SkillTaskCfg)
@@ -75,7 +87,7 @@ class SkillTask(Task[Cfg]):
     (`observe_task`); it may override `place`, `begin`, `update`, `ended_by_task` and `task_metrics`.
 
     Attributes:
-        fallen: `(N,)` bool, has fallen and not yet recovered; without a rescue, is below its height limits.
+        fallen: `(N,)` bool, has fallen and not been upright for half a second since.
         falls, rises: `(N,)` counts of the episode.
         score: `(N,)` sum over the control steps before the first fall of the terms in `SCORE`, so weighted; of all
             terms with the weights of `task.reward` if `SCORE` is empty.
@@ -93,6 +105,11 @@ class SkillTask(Task[Cfg]):
     ) -> None:
         """Create the shared parts; `task_layout` is name, size and unit of each part of the group `task`, in order."""
         super().__init__(cfg, sim, generator)
+        timed = type(self).target_due is SkillTask.target_due and type(self).new_target is not SkillTask.new_target
+        if cfg.hold_s and not timed:
+            raise ConfigError(
+                f"task.hold_s={cfg.hold_s}: no target of {type(self).__name__} changes with time; leave it out"
+            )
         robot, device, n = sim.robot, sim.device, sim.num_envs
         self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": list(task_layout)}
         self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
@@ -116,8 +133,10 @@ class SkillTask(Task[Cfg]):
         self._upright_steps, self._fallen_steps = torch.zeros(2, n, device=device).unbind()
 
     def mark(self, mask: Tensor, points_w: Tensor) -> None:
-        """Move the scene's markers to `points_w (N, M, 2)` on the floor in the worlds of `mask (N,)`; for videos."""
-        self.sim.move_mocap(mask, torch.nn.functional.pad(points_w, (0, 1), value=MARKER_HEIGHT_M))
+        """Move the scene's M markers to `points_w (N, M, 2)` on the floor in the worlds of `mask (N,)`; for videos."""
+        markers_w = torch.nn.functional.pad(points_w, (0, 1), value=MARKER_HEIGHT_M)
+        boxes_w = self.sim.mocap_pos_w[:, : len(self.sim.scene.boxes)]
+        self.sim.move_mocap(mask, torch.cat((boxes_w, markers_w), dim=1))
 
     @staticmethod
     def humanoid_scene(cfg: SkillTaskCfg, **content: Any) -> Scene:
@@ -224,6 +243,6 @@ class SkillTask(Task[Cfg]):
         return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
 
     def metrics(self) -> dict[str, Tensor]:
-        """Score, fall (0 or 1), with a rescue numbers of falls and rises, and what the task adds."""
+        """Score, being on the floor (0 or 1), with a rescue numbers of falls and rises, and what the task adds."""
         counts = {"falls": self.falls.clone(), "rises": self.rises.clone()} if self._has_rescue else {}
         return {"score": self.score.clone(), "fall_rate": self.is_low().float()} | counts | self.task_metrics()

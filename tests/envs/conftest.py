@@ -11,6 +11,12 @@ from tests.tiny_skill import make_tiny_skill
 # what makes every observation vary within few short episodes
 OVERRIDES = {
     "HumanoidHRLMaze": {"layout": "random"},
+    "HumanoidProgram": {
+        "fsm": [{"do": "walk", "for_s": 0.1}, {"do": "jog", "for_s": 0.2}, {"do": "rise", "for_s": 0.2}],
+        "always": [],
+        "pillar": [0.8, 0.0],
+        "options": {name: f"assets/skills/humanoid.pt:{name}" for name in ("walk", "jog")},
+    },
     "HumanoidDodge": {"hold_s": [0.1, 0.2]},
     "HumanoidDribble": {"hold_s": [0.1, 0.2]},
 }

@@ -22,6 +22,7 @@ CONSTANT = {
     "HumanoidAMP": {"proprioception": 1, "style": 2 * 9},
     "HumanoidRise": {"style": 2 * 9},
     "HumanoidHRLMaze": {"proprioception": 1, "style": 2 * 9},
+    "HumanoidProgram": {"proprioception": 1},
     **{f"Humanoid{name}": {"proprioception": 1} for name in ("Dodge", "Dribble", "Location", "Steering", "Trajectory")},
     "HumanoidPush": {"proprioception": 1, "task": 2},  # the velocity of a box that is not reached
     "HumanoidTopple": {"proprioception": 1, "task": 6},  # velocity and axis of a standing pillar, and it is not near

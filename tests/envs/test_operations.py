@@ -24,6 +24,7 @@ BUDGET = {
     "HumanoidDribble": 1529,
     "HumanoidHRLMaze": 2466,
     "HumanoidLocation": 1617,
+    "HumanoidProgram": 737,
     "HumanoidPush": 1797,
     "HumanoidRise": 430,
     "HumanoidSteering": 1509,

@@ -314,6 +314,19 @@ def test_a_hierarchy_is_trained_like_any_environment():
     assert [exported.name for exported in learner.exports()] == ["high_level"]
 
 
+def test_a_choice_among_options_is_trained_and_exported():
+    options = {"walk": "walk", "rise": "assets/skills/rising.pt"}
+    cfg = {"task": {"start_motion": "stand", "episode_steps": 20, "options": options}}
+    learner = PpoLearner(isaachrl.make("HumanoidLocation", 4, device="cpu", cfg=cfg), PpoCfg(**SMALL), seed=0)
+    before = learner.agent.model.a2c_network.mu.weight.clone()
+    assert learner.iterate()["episode/length"] == 4  # decisions
+    assert not torch.equal(learner.agent.model.a2c_network.mu.weight, before)
+    (exported,) = learner.exports()
+    obs = learner.env.observe()
+    assert_close(exported.module(learner.env.policy_input(obs)), learner.policy().act(obs))
+    assert exported.contract["action"]["actions"] == ["walk", "rise"]
+
+
 @pytest.fixture(params=["alone", "with_rescue"])
 def maze_learner(request, tmp_path):
     make_tiny_skill().save(tmp_path / "skill.pt")

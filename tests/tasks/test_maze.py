@@ -599,7 +599,7 @@ def test_checkpoints_come_one_after_the_other():
         put(env, torch.stack((cells[3] + 0.1, cell + 0.2)))  # one skips the checkpoints
         assert task.terminated().tolist() == [False, stage == 3]
         assert task.reward_terms()["goal"].tolist() == [0, 1]
-        task.retarget()
+        task.after_reward(task.reward_terms())
         assert task.stage.tolist() == [0, min(stage, 2)]
         assert_close(task.goal_w, torch.stack((cells[1], cells[min(stage + 1, 3)])))
         assert_close(env.sim.mocap_pos_w[:, -1, :2], task.goal_w)

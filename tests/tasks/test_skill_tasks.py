@@ -284,6 +284,7 @@ def test_a_hit_ends_the_episode_and_a_miss_does_not():
     put(env)
     place(env, 0, (8.0, 0.0, 1.0), worlds=0)
     place(env, 0, (0.0, 0.0, 1.0), worlds=1)
+    env.task.steps_left[:], env.task.thrown[:] = 1.0, 2.0  # the same ball is thrown in this step
     result = env.advance(still(env))
     assert result.terminated.tolist() == [False, True]
     assert result.metrics["hit_rate"].tolist() == [0.0, 1.0]
@@ -352,6 +353,10 @@ def test_dribble_rewards_by_hand():
         ("Location", {"hold_s": [5.0, 1.0]}, "task.hold_s"),
         ("Location", {"distance_m": -1.0}, "task.distance_m"),
         ("Steering", {"speed_mps": [2.0, 1.0]}, r"type task.speed_mps=\[1,2\]"),
+        ("Steering", {"speed_mps": [1.0, 2.0, 3.0]}, "expected two numbers"),
+        ("Push", {"reached_m": 5.0}, "type task.reached_m=0.375"),
+        ("Topple", {"hold_s": [1.0, 2.0]}, "leave it out"),
+        ("Trajectory", {"episode_steps": 100_000}, "type task.episode_steps=18000"),
         ("Dodge", {"distance_m": [9.0, 8.0]}, r"type task.distance_m=\[8,9\]"),
     ],
 )

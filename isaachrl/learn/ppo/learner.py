@@ -14,8 +14,9 @@ from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.agent import make_agent, pool_normalizers, state_value
 from isaachrl.learn.ppo.config import PpoCfg
-from isaachrl.learn.ppo.networks import PolicyMean, exports
+from isaachrl.learn.ppo.networks import exports
 from isaachrl.maths.seeds import Stream, sub_seed
+from isaachrl.nn.policy_mean import PolicyMean
 from isaachrl.schema import state_mismatch
 
 log = logging.getLogger(__name__)
@@ -92,11 +93,11 @@ class PpoLearner(Learner):
 
     def policy(self) -> Policy:
         """See `Learner.policy`: a copy of the present policy's mean."""
-        return _MeanPolicy(PolicyMean(self.agent).to(self.env.device), self.env)
+        return _MeanPolicy(PolicyMean(self.agent.model.state_dict()).to(self.env.device), self.env)
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the policy, or the levels of a hierarchy and their fusion."""
-        return exports(PolicyMean(self.agent).cpu(), self.env)
+        return exports(PolicyMean(self.agent.model.state_dict()).cpu(), self.env)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`."""

@@ -1,9 +1,8 @@
-"""A trained policy for play and export: plain modules without rl_games."""
+"""The networks to export of a trained policy: plain modules without rl_games."""
 
 import copy
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from isaachrl.envs.env import Env
@@ -11,40 +10,7 @@ from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, HierarchicalEn
 from isaachrl.hierarchy.rescue import commanded_skill
 from isaachrl.learn.learner import Exported
 from isaachrl.maths.vectors import on_sphere
-
-_CLIP = 5.0  # of normalised observations, as in rl_games
-_EPSILON = 1e-5
-
-
-class PolicyMean(nn.Module):
-    """A copy of the mean of a trained policy, with its normaliser.
-
-    Args:
-        agent: an rl_games agent.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, agent: Any) -> None:
-        super().__init__()
-        net = agent.model.a2c_network
-        self.layers = copy.deepcopy(nn.Sequential(net.actor_mlp, net.mu, net.mu_act))
-        self.normalize = bool(agent.normalize_input)
-        width = agent.obs_shape[0]
-        mean, variance = torch.zeros(width), torch.ones(width)
-        if self.normalize:
-            norm = agent.model.running_mean_std
-            mean, variance = norm.running_mean.detach(), norm.running_var.detach()
-        self.register_buffer("mean", mean.float().clone())
-        self.register_buffer("std", (variance.float() + _EPSILON).sqrt())
-        self.requires_grad_(False)
-
-    def forward(self, policy_input: Tensor) -> Tensor:
-        """Action `(n, A)` in [-1, 1] of observations `(n, ·)`."""
-        if self.normalize:
-            policy_input = ((policy_input - self.mean) / self.std).clamp(-_CLIP, _CLIP)
-        return self.layers(policy_input)
+from isaachrl.nn.policy_mean import PolicyMean
 
 
 class LatentPolicy(nn.Module):
@@ -86,7 +52,7 @@ def exports(policy: PolicyMean, env: Env) -> list[Exported]:
     contract: dict[str, Any] = {
         "policy_input": groups, "layout": layout, "action_size": env.action_size, "step_s": env.step_s,
     }  # fmt: skip
-    if not isinstance(env, HierarchicalEnv):
+    if env.action_contract or not isinstance(env, HierarchicalEnv):
         contract["action"] = env.action_contract
         return [Exported("policy", policy, {"policy_input": policy_input}, "action", contract)]
     high = LatentPolicy(policy)

@@ -23,6 +23,6 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     if learner is not None:
         assert settings.loaded is not None
         summary |= learner.evaluate() | {"iteration": settings.loaded.iteration}
-    name = "evaluate.json" if learner is not None else "evaluate_random.json"
+    name = "evaluate.json" if learner is not None else f"evaluate_{settings.run.policy.value}.json"
     write_summary(summary, results_folder(settings).path / name)
     return summary

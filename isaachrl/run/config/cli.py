@@ -11,7 +11,7 @@ from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
 
 GROUPS = ("task", "train")
-_PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout")
+_PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
 _FLAGS = (  # of Hydra
     "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
@@ -36,6 +36,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   save_every_s=S       seconds between two saves
   checkpoint=PATH      what play, evaluate and export load; in training, the weights to start from
   policy=random        uniformly random actions instead of a trained policy, as a baseline to evaluate or play
+  policy=program       what the table of task=HumanoidProgram asks for, instead of a trained policy
   skill=FILE           the frozen skill of a task that commands one
   motion=FILE          the motion data of a task that imitates some
   episodes=N           how many episodes mode=evaluate counts

@@ -27,10 +27,11 @@ class Mode(Enum):
 
 
 class PolicyKind(Enum):
-    """The policy in play and evaluation: the trained one, or uniformly random actions as a baseline."""
+    """The policy in play and evaluation: the trained one, uniformly random actions, or the task's table."""
 
     trained = "trained"
     random = "random"
+    program = "program"
 
 
 @dataclass
@@ -49,7 +50,7 @@ class RunCfg:
         mode: the command.
         checkpoint: what play, evaluate and export load (a run, a checkpoint or a skill file); in training, the
             weights to start from.
-        policy: the policy in play and evaluation; `random` needs no checkpoint.
+        policy: the policy in play and evaluation; `random` and `program` need no checkpoint.
         skill: shorthand of `task.skill`; for a task without a skill, of `checkpoint`, to play the skill itself.
         motion: shorthand of `task.motion`.
         run_dir: folder of the run; None is `runs/<task>/<time>`.

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import isaachrl.learn.ppo
-import tasks
+import train
 from isaachrl.errors import IsaacHRLError
 from isaachrl.run import dispatch
 from isaachrl.run.config import cli
@@ -23,7 +23,7 @@ from isaachrl.run.suite import __main__ as command
 from isaachrl.run.suite import runner
 from tests.tiny_skill import make_tiny_skill
 
-assert isaachrl.learn.ppo and tasks
+assert isaachrl.learn.ppo and train  # it tells Hydra of the tasks
 CFG = str(runner.ROOT / "cfg")
 TINY = [
     "skill=tiny.pt", "num_envs=2", "max_iterations=1", "task.episode_steps=8", "task.hierarchy.steps=2",
