@@ -35,7 +35,7 @@ FPS = 30
 VIDEO_S = 30.0  # of all clips together
 CLIP_S = (2.0, 8.0)  # bounds for one clip
 STILLS = 12  # of a clip
-STILL_SIZE, LABEL_PX, DPI = (80, 120), 110, 100
+STILL_SIZE, LABEL_PX, DPI = (80, 120), 140, 100
 
 
 def view_motions(settings: Settings) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_a_film_and_a_sheet_of_stills(monkeypatch):
     summary = look()
     assert len(list(iio.imiter(summary["video"]))) == 6
     sheet = iio.imread(summary["sheet"])
-    assert sheet.shape[:2] == (120, 110 + 12 * 80)
-    stills = [sheet[:, 110 + 80 * i : 190 + 80 * i, :3].astype(float) for i in range(12)]
+    assert sheet.shape[:2] == (120, 140 + 12 * 80)
+    stills = [sheet[:, 140 + 80 * i : 220 + 80 * i, :3].astype(float) for i in range(12)]
     assert all(still.std() > 10 for still in stills)
     assert abs(stills[0] - stills[3]).mean() > 1, "the body moves"
