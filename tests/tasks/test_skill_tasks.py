@@ -15,6 +15,7 @@ from tasks.common.frames import HeadingFrame, heading_frame, unit
 from tasks.humanoid_trajectory import KNOT_S, HumanoidTrajectoryCfg, random_paths
 
 assert tasks
+POINTS_W = ("target_w", "goal_w", "start_w")  # of the tasks' tensors in the world frame; the others are directions
 NAMES = ("Dodge", "Dribble", "Location", "Push", "Steering", "Topple", "Trajectory")
 
 
@@ -44,13 +45,92 @@ def still(env):
     return ((torch.zeros(robot.num_dofs) - task.action_map.offset) / task.action_map.scale).expand(env.num_envs, -1)
 
 
-def place(env, index, pos_w, linvel_w=(0.0, 0.0, 0.0), quat=(1.0, 0.0, 0.0, 0.0)):
-    """Move one object of every world."""
+def place(env, index, pos_w, linvel_w=(0.0, 0.0, 0.0), quat=(1.0, 0.0, 0.0, 0.0), worlds=slice(None)):
+    """Move one object of some worlds."""
     n, k = env.sim.object_pos_w.shape[:2]
     mask = torch.zeros(n, k, dtype=torch.bool)
-    mask[:, index] = True
+    mask[worlds, index] = True
     wide = [torch.tensor(value).expand(n, k, -1) for value in (pos_w, quat, linvel_w)]
     env.sim.place_objects(mask, *wide, torch.zeros(n, k, 3))
+
+
+def scatter(env, seed):
+    """Random root orientations, poses and velocities of the objects, points and directions of the task."""
+    sim, generator = env.sim, torch.Generator().manual_seed(seed)
+    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    qpos = sim.qpos.clone()
+    qpos[:, 3:7] = rotations.normalize(normal(env.num_envs, 4))
+    sim.reset(every(env), qpos, torch.zeros_like(sim.qvel))
+    pos, quat, velocities = (normal(env.num_envs, sim.object_pos_w.shape[1], size) for size in (3, 4, 6))
+    sim.place_objects(torch.ones(pos.shape[:2], dtype=torch.bool), pos, quat, *velocities.chunk(2, dim=-1))
+    for name in (name for name in env.task.STATE if name.endswith("_w")):
+        values = normal(env.num_envs, 2)
+        setattr(env.task, name, values if name in POINTS_W else unit(values)[0])
+
+
+def carry(env, yaw, xy):
+    """Turn body, objects, points and directions about the z axis, then move them."""
+    sim, task, turn, move = env.sim, env.task, rotations.from_yaw(torch.tensor(yaw)), torch.tensor([*xy, 0.0])
+    rotate = lambda vectors: vectors @ rotations.to_matrix(turn).T  # noqa: E731
+    quat = rotations.multiply(turn, sim.object_quat_w)
+    linvel, angvel = rotate(sim.object_linvel_w), rotate(sim.object_angvel_w)
+    objects = (rotate(sim.object_pos_w) + move, quat, linvel, angvel)
+    qpos, qvel = sim.qpos.clone(), sim.qvel.clone()
+    qpos[:, :3], qpos[:, 3:7] = rotate(qpos[:, :3]) + move, rotations.multiply(turn, qpos[:, 3:7])
+    qvel[:, :3] = rotate(qvel[:, :3])
+    sim.reset(every(env), qpos, qvel)
+    sim.place_objects(torch.ones(objects[0].shape[:2], dtype=torch.bool), *objects)
+    for name in (name for name in task.STATE if name.endswith("_w")):
+        values = rotate(torch.nn.functional.pad(getattr(task, name), (0, 1)))
+        setattr(task, name, (values + move if name in POINTS_W else values)[:, :2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_observations_do_not_depend_on_where_the_world_is_and_how_it_is_turned(name):
+    env = make(name, 4)
+    scatter(env, 0)
+    before = env.task.observe_task()
+    carry(env, 2.0, (3.0, -1.0))
+    assert_close(env.task.observe_task(), before, atol=1e-4, rtol=0)
+    scatter(env, 1)
+    assert (env.task.observe_task() - before).abs().amax() > 0.1, "but on what is where"
+
+
+# a body at (1, 2) looks along y: what lies along y is ahead, along -x to the left
+OBSERVED = {
+    "Steering": (
+        {"direction_w": (1.0, 0.0), "facing_w": (0.6, 0.8), "speed_mps": 1.5}, (),
+        (0.0, -1.0, 1.5, 0.8, -0.6),
+    ),
+    "Push": (
+        {"goal_w": (-2.0, 5.0)}, [((1.0, 5.0, 0.45), (0.5, 0.25, 0.0))],
+        (1.0, 0.0, 0.0, -1.0, 0.25, -0.5, 1.0, -0.65 / 3, 1.0, 1.0, 0.0, 1.0, 1.0),
+    ),
+    "Topple": (
+        {}, [((-2.0, 6.0, 0.9), (0.5, 0.25, 0.0), (math.sqrt(0.75), 0.5, 0.0, 0.0))],  # 60 degrees about x
+        (0.8, 0.6, 0.8, 0.6, 1.0, -math.sqrt(0.75), 0.0, 0.5, 0.25, -0.5),
+    ),
+    "Dribble": (
+        {"direction_w": (-0.6, 0.8), "speed_mps": 0.7}, [((2.5, 5.0, 0.15), (0.5, 0.25, 1.0))],
+        (1.0, -0.5, -0.25, 0.25, -0.5, 1.0, 0.8, 0.6, 0.7),
+    ),
+    "Dodge": (  # the second ball is the newest
+        {"thrown": 2.0}, [((6.0, 2.0, 0.4), (-4.0, 0.0, 1.0)), ((1.0, 7.0, 1.4), (0.0, -3.0, 2.0))],
+        (1.0, 0.0, 0.1, 0.0, -1.0, -0.1, -3.0, 0.0, 2.0, 0.0, 4.0, 1.0),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OBSERVED)
+def test_observations_by_hand(name):
+    targets, objects, expected = OBSERVED[name]
+    env = make(name)
+    put(env, xy=(1.0, 2.0), yaw=math.pi / 2)
+    for target, value in targets.items():
+        getattr(env.task, target)[:] = torch.tensor(value)
+    for index, state in enumerate(objects):
+        place(env, index, *state)
+    assert_close(env.task.observe_task(), torch.tensor(expected).expand(2, -1), atol=1e-5, rtol=0)
 
 
 def test_the_heading_frame_shows_what_is_ahead_and_to_the_left():
@@ -183,13 +263,32 @@ def test_a_tilted_pillar_is_rewarded_and_a_fallen_one_counted_once():
     assert 1.5 <= (env.sim.object_pos_w[0, 0, :2] - env.sim.root_pos_w[0, :2]).norm() <= 6.0
 
 
+def test_pillars_do_not_count_after_a_fall():
+    env = make("Topple")
+    put(env)
+    env.task.falls[0] = 1.0
+    place(env, 0, (2.0, 0.0, 0.2), quat=(math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0))
+    assert env.advance(still(env)).metrics["pillars"].tolist() == [0.0, 1.0]
+
+
 def test_thrown_balls_hit_a_body_that_does_not_move():
     env = make("Dodge", 16, hold_s=[30.0, 30.0])
     hit = torch.zeros(16)
     for _ in range(60):  # two seconds; a ball needs at most 1.7
         hit = torch.maximum(hit, env.advance(still(env)).metrics["hit_rate"])
     assert hit.mean() > 0.85, "aimed at the torso; the body has begun to fall over when slow balls arrive"
-    assert torch.equal(env.task.hit, env.sim.object_touched.any(-1))
+
+
+def test_a_hit_ends_the_episode_and_a_miss_does_not():
+    env = make("Dodge", hold_s=[30.0, 30.0])
+    put(env)
+    place(env, 0, (8.0, 0.0, 1.0), worlds=0)
+    place(env, 0, (0.0, 0.0, 1.0), worlds=1)
+    env.task.steps_left[:], env.task.thrown[:] = 1.0, 2.0  # the same ball is thrown in this step
+    result = env.advance(still(env))
+    assert result.terminated.tolist() == [False, True]
+    assert result.metrics["hit_rate"].tolist() == [0.0, 1.0]
+    assert_close(result.metrics["hits_per_minute"], torch.tensor([0.0, 60 / env.step_s]))
 
 
 def test_throws_lead_a_moving_body_and_take_turns():
@@ -208,9 +307,9 @@ def test_throws_lead_a_moving_body_and_take_turns():
     assert_close(arrives, torso + lead, atol=1e-4, rtol=0)
     env.task.new_target(every(env))
     assert (env.sim.object_pos_w - before).norm(dim=-1).gt(0.01).all(), "then the other"
-    newest = env.task.observe_task()[0, :3] * 5.0
-    other = env.sim.object_pos_w[0, 1 - index] - env.sim.root_pos_w[0]
-    assert_close(newest.norm(), other.norm())
+    order = [1 - index, index]  # the newest first; the body looks along x
+    shown = (env.sim.object_pos_w[0, order] - env.sim.root_pos_w[0]) / 5.0, env.sim.object_linvel_w[0, order]
+    assert_close(env.task.observe_task()[0], torch.cat(shown).flatten(), atol=1e-5, rtol=0)
 
 
 def test_push_geometry_and_success_by_hand():
@@ -230,6 +329,9 @@ def test_push_geometry_and_success_by_hand():
     assert env.advance(still(env)).metrics["success_rate"].tolist() == [1.0, 1.0]
     place(env, 0, (1.0, 0.0, 0.45))
     assert env.advance(still(env)).metrics["success_rate"].tolist() == [1.0, 1.0], "success is kept"
+    task.arrived[:], task.falls[0] = 0.0, 1.0
+    place(env, 0, (3.7, 0.0, 0.45))
+    assert env.advance(still(env)).metrics["success_rate"].tolist() == [0.0, 1.0], "none after a fall"
 
 
 def test_dribble_rewards_by_hand():

@@ -53,10 +53,14 @@ def test_metrics_that_an_episode_does_not_have_are_left_out():
 
 
 def test_summary_of_hand_made_episodes():
-    metrics = {"success_rate": torch.tensor([[1.0, 0.0], [math.nan, 1.0]])}
+    metrics = {
+        "success_rate": torch.tensor([[1.0, 0.0], [math.nan, 1.0]]),
+        "hits_per_minute": torch.tensor([[6.0, math.nan], [2.0, 5.0]]),
+    }
     episodes = Episodes(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), torch.tensor([[4.0, 4.0], [4.0, 8.0]]), metrics)
     assert episodes.summary() == {
         "episodes": 4, "return_mean": 3.0, "length_mean": 5.0, "success_rate": pytest.approx(2 / 3),
+        "hits_per_minute": pytest.approx((4 * 6 + 4 * 2 + 8 * 5) / 16),  # all hits over all the time
     }  # fmt: skip
 
 
