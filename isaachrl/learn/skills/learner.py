@@ -95,7 +95,9 @@ class SkillsLearner(Learner):
         self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated", "diverged"), device)
         self.held = HeldLatents(self.source, self.task, n)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
-        probability = losses.explore_probability(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
+        probability = (
+            losses.explore_probability(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
+        )
         # the last environments always act with the policy's mean: `_step` explores where a random number in [0, 1) is
         # not above `explore_probability`, which is -1 there, so never
         self.deterministic = torch.arange(n, device=device) >= n - int(n * self.cfg.deterministic_share)

@@ -33,17 +33,17 @@ def learned(seed: int, iterations: int, algorithm: str = "td3", **changes: objec
 @pytest.mark.learn
 @pytest.mark.parametrize("algorithm", ["td3", "sac"])
 def test_two_levels_learn_to_reach_places(algorithm, seed, reached):
-    """Ten seeds: 0.88 to 1.00 by TD3, 0.98 to 1.00 by SAC, medians 1.00; the bound leaves a margin of 0.08."""
+    """Ten seeds: 0.98 to 1.00 by TD3 and by SAC, medians 1.00; the bound leaves a margin of 0.18."""
     reached(learned(seed, 300, algorithm), 0.8)
 
 
 @pytest.mark.learn
 def test_two_levels_that_are_connected_learn_to_reach_places(seed, reached):
-    """Ten seeds: 0.70 to 1.00, median 1.00; the bound leaves a margin of 0.10."""
+    """Ten seeds: 0.84 to 1.00, median 1.00; the bound leaves a margin of 0.24."""
     reached(learned(seed, 400, connection={"mode": "paper", "weight": 0.005}, **NO_CORRECTION), 0.6)
 
 
 @pytest.mark.learn
 def test_three_levels_learn_to_reach_places(seed, reached):
-    """Ten seeds: 0.64 to 1.00, median 1.00; the bound leaves a margin of 0.14."""
+    """Ten seeds: 0.56 to 1.00, median 0.95; the bound leaves a margin of 0.06."""
     reached(learned(seed, 600, meta_periods=[3, 2], **NO_CORRECTION), 0.5)
