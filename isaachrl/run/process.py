@@ -55,7 +55,7 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
         raise SystemExit(EXIT_BAD_INPUT) from None
     except KeyboardInterrupt as error:
         sys.stderr.write("interrupted\n")
-        raise SystemExit(128 + getattr(error, "number", signal.SIGINT)) from None
+        raise SystemExit(128 + getattr(error, "signal_number", signal.SIGINT)) from None
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _stdout_closed():
             raise SystemExit(EXIT_BROKEN_PIPE) from None

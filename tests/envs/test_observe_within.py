@@ -30,7 +30,7 @@ def test_a_window_shows_what_observing_every_step_shows(on_cpu_engine, monkeypat
         action = 2 * torch.rand(16, env.action_size) - 1
         result = env.step(action)
         with monkeypatch.context() as patch:
-            patch.setattr(task_type, "observe_within", lambda task: within(task) | {"task": task._task_obs()})
+            patch.setattr(task_type, "observe_within", lambda task: within(task) | {"task": task.observe_task()})
             expected = plain.step(action)
         ends += int(result.done.sum())
         assert torch.equal(result.done, expected.done)
@@ -44,8 +44,8 @@ def test_a_window_shows_what_observing_every_step_shows(on_cpu_engine, monkeypat
 def test_the_map_is_observed_once_before_and_once_after_resets(on_cpu_engine, monkeypatch):
     env = on_cpu_engine("HumanoidHRLMaze", num_envs=6)
     seen, task_type = [], type(innermost(env).task)
-    sight = task_type._task_obs
-    monkeypatch.setattr(task_type, "_task_obs", lambda task: seen.append(1) or sight(task))
+    sight = task_type.observe_task
+    monkeypatch.setattr(task_type, "observe_task", lambda task: seen.append(1) or sight(task))
     env.step(torch.zeros(6, env.action_size))
     assert env.cfg.steps == 5 and len(seen) == 2
 

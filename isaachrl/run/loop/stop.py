@@ -46,7 +46,7 @@ class Stop:
         """Context with handlers for the signals; without effect outside the main thread, where Python forbids them.
 
         Args:
-            graceful: the first signal only sets `number`; otherwise every signal raises `Interrupted`.
+            graceful: the first signal only sets `signal_number`; otherwise every signal raises `Interrupted`.
         """
         previous: dict[int, Any] = {}
         outer, self._graceful = self._graceful, graceful
@@ -65,7 +65,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Set `number` on the first signal of a graceful context; raise on all others, except repetitions."""
+        """Set `signal_number` on the first signal of a graceful context; raise on all others, except repetitions."""
         if self.signal_number and (number == _HANGUP or distributed.size() > 1):
             return
         if self.signal_number or not self._graceful:
