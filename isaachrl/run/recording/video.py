@@ -147,7 +147,10 @@ class Stage:
 
     def __init__(self, scene: Scene, overview: Rectangle | None = None) -> None:
         model = compile_scene(scene)
-        self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6) if overview else ChaseCamera()
+        if overview:
+            self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6)
+        else:  # further away if there are things around the body
+            self._camera = ChaseCamera(elevation_deg=-20.0, distance_m=5.5) if scene.objects else ChaseCamera()
         self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
         self._painters = _painters(model)
         self.behind = 2 * len(self._painters)  # pending frames that keep all painters busy
