@@ -31,6 +31,25 @@ CONSTANT = {
 }
 
 
+# on the engine for GPUs, which is slow on a CPU, one task for each kind of scene; all of them are tested there in
+# test_no_sync.py and test_cuda_graph.py
+SAME_SCENE = {
+    "HumanoidSteering": "HumanoidLocation",
+    "HumanoidTrajectory": "HumanoidLocation",
+    "HumanoidTopple": "HumanoidPush",
+    "HumanoidDribble": "HumanoidDodge",
+    "HumanoidProgram": "HumanoidLocation",
+}
+
+
+@pytest.fixture
+def build(build, engine, request):
+    name = request.node.callspec.params.get("name")
+    if engine == "mujoco_warp" and name in SAME_SCENE:
+        pytest.skip(f"{SAME_SCENE[name]} has the same kind of scene")
+    return build
+
+
 def steps_of(env, control_steps):
     """Steps that take at least so many control steps."""
     return -(-control_steps // env.cfg.steps) if isinstance(env, HierarchicalEnv) else control_steps
