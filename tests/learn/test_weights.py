@@ -9,13 +9,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-import tasks
+import train
 from isaachrl.run.build import build_env, build_learner
 from isaachrl.run.commands.export import weights_checkpoint
 from isaachrl.run.config import settings
 from isaachrl.run.storage.checkpoint import load_checkpoint, save_checkpoint
 
-assert tasks
+assert train  # it registers the tasks' configurations with Hydra
 CFG = Path(__file__).resolve().parents[2] / "cfg"
 MAZES = CFG.parent / "assets" / "skills" / "mazes.pt"
 # task, what is typed, most megabytes; the tables of tiles are large
