@@ -11,10 +11,11 @@ from isaachrl.maths import rotations
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
 from tasks.common import draws
 from tasks.common.frames import heading_frame, unit
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
+from tasks.common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 HALF_SIZE_M = (0.3, 0.3, 0.45)
 BEHIND_M = 0.65  # from the box's middle to the root of a body that pushes
+NEAR_M = 0.2  # to the place behind the box
 SCALE_M = 3.0
 
 
@@ -31,7 +32,8 @@ class HumanoidPushCfg(SkillTaskCfg):
         reward: `behind`, `exp(-d²)` of the distance in m from the place behind the box, as seen from the goal;
             `velocity`, `exp(-4 e²)` of the box's speed missing towards the goal, 0 when it rests or moves away;
             `position`, `exp(-d²/2)` of the box's distance in m from the goal. All are 1 while the box is at the goal.
-            `fall`: 1 on a fall.
+            Not in the score: `approach` and `progress`, speeds in m/s of the body towards the place behind the box and
+            of the box towards the goal, since the other terms are flat far away; `fall`, 1 on a fall.
     """
 
     SPANS = ("box_m", "goal_m")
@@ -42,7 +44,9 @@ class HumanoidPushCfg(SkillTaskCfg):
     mass_kg: float = bounded(6.0, 0.1, 1000.0)
     friction: float = bounded(0.3, 0.0, 10.0)
     speed_mps: float = bounded(0.6, 0.0, 10.0)
-    reward: dict[str, float] = bounded({"behind": 0.3, "velocity": 0.3, "position": 0.4, "fall": 0.0}, -1e6, 1e6)
+    reward: dict[str, float] = bounded(
+        {"behind": 0.3, "velocity": 0.3, "position": 0.4, "approach": 0.25, "progress": 1.0, "fall": 0.0}, -1e6, 1e6
+    )
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
@@ -118,14 +122,21 @@ class HumanoidPush(SkillTask[HumanoidPushCfg]):
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""
         direction_w, distance = self._to_goal()
+        behind_w, away = unit(self._behind_w() - self.sim.root_pos_w[:, :2])
         speed = (self.sim.object_linvel_w[:, 0, :2] * direction_w).sum(-1)
+        approach = (self.sim.root_linvel_w[:, :2] * behind_w).sum(-1)
         velocity = torch.exp(-4.0 * (self.cfg.speed_mps - speed).clamp_min(0.0).square())
         terms = {
-            "behind": torch.exp(-(self._behind_w() - self.sim.root_pos_w[:, :2]).square().sum(-1)),
+            "behind": torch.exp(-away.square()),
             "velocity": velocity.masked_fill(speed <= 0.01, 0.0),
             "position": torch.exp(-0.5 * distance.square()),
         }
-        return {name: term.masked_fill(distance < self.cfg.reached_m, 1.0) for name, term in terms.items()}
+        terms = {name: term.masked_fill(distance < self.cfg.reached_m, 1.0) for name, term in terms.items()}
+        return terms | {
+            # the direction to a place so near turns faster than a body can
+            "approach": approach.clamp(-MAX_SPEED_MPS, MAX_SPEED_MPS).masked_fill(away < NEAR_M, 0.0),
+            "progress": speed.clamp(-MAX_SPEED_MPS, MAX_SPEED_MPS),
+        }
 
     def observe_task(self) -> Tensor:
         """See `SkillTask.observe_task`."""

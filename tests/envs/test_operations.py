@@ -25,7 +25,7 @@ BUDGET = {
     "HumanoidHRLMaze": 2466,
     "HumanoidLocation": 1623,
     "HumanoidProgram": 739,
-    "HumanoidPush": 1798,
+    "HumanoidPush": 1896,
     "HumanoidRise": 430,
     "HumanoidSteering": 1562,
     "HumanoidTopple": 1972,

@@ -322,9 +322,15 @@ def test_push_geometry_and_success_by_hand():
     terms = task.rewards()
     assert_close(terms["behind"], torch.full((2,), math.exp(-(1.35**2))))
     assert_close(terms["position"], torch.full((2,), math.exp(-2.0)))
-    assert terms["velocity"].tolist() == [0.0, 0.0]
+    assert terms["velocity"].tolist() == terms["progress"].tolist() == terms["approach"].tolist() == [0.0, 0.0]
     place(env, 0, (2.0, 0.0, 0.45), linvel_w=(0.35, 0.0, 0.0))
-    assert_close(task.rewards()["velocity"], torch.full((2,), math.exp(-4 * 0.25**2)))
+    env.sim.root_linvel_w[:, :2] = torch.tensor([0.5, 0.25])
+    terms = task.rewards()
+    assert_close(terms["velocity"], torch.full((2,), math.exp(-4 * 0.25**2)))
+    assert_close(terms["progress"], torch.full((2,), 0.35))
+    assert_close(terms["approach"], torch.full((2,), 0.5))
+    place(env, 0, (0.8, 0.0, 0.45))
+    assert task.rewards()["approach"].tolist() == [0.0, 0.0], "as near as 0.15 m"
     place(env, 0, (3.7, 0.0, 0.45))
     assert env.advance(still(env)).metrics["success_rate"].tolist() == [1.0, 1.0]
     place(env, 0, (1.0, 0.0, 0.45))
