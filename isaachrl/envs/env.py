@@ -130,6 +130,12 @@ class Env(ABC):
             ConfigError: the mask is not a bool tensor `(N,)` on the device.
         """
 
+    def stagger(self, generator: torch.Generator, multiple: int = 1) -> None:
+        """Let the present episodes reach their time limit at different times: after a random multiple of `multiple` steps.
+
+        An environment without a time limit does nothing.
+        """
+
     def step(self, action: Tensor) -> StepResult:
         """Take one step and reset the environments whose episode ended; `obs` is of the new episodes.
 

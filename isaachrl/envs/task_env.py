@@ -94,6 +94,13 @@ class TaskEnv(Env):
             self.task.ended.masked_fill_(mask, False)
             return self.task.observe()
 
+    def stagger(self, generator: torch.Generator, multiple: int = 1) -> None:
+        """See `Env.stagger`."""
+        periods = torch.randint(
+            self.episode_steps // multiple, self.progress.shape, generator=generator, device=self.device
+        )
+        self.progress.copy_(periods * multiple)
+
     def observe(self) -> Obs:
         """See `Env.observe`."""
         with limit_threads(self.num_envs, self.device):

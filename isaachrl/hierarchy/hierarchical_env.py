@@ -126,6 +126,10 @@ class HierarchicalEnv(Env):
             self._stateful.restart(mask)
         return self.inner.reset_where(mask)
 
+    def stagger(self, generator: torch.Generator, multiple: int = 1) -> None:
+        """See `Env.stagger`."""
+        self.inner.stagger(generator, multiple * self.cfg.steps)
+
     def observe(self) -> Obs:
         """See `Env.observe`."""
         return self.inner.observe()

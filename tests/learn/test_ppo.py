@@ -327,6 +327,22 @@ def test_a_choice_among_options_is_trained_and_exported():
     assert exported.contract["action"]["actions"] == ["walk", "rise"]
 
 
+def test_first_episodes_end_at_different_decisions_if_staggered():
+    cfg = {"task": {"start_motion": "stand", "episode_steps": 20}}
+    ends = {}
+    for stagger in (False, True):
+        learner = PpoLearner(isaachrl.make("HumanoidLocation", 16, cfg=cfg), PpoCfg(**SMALL, stagger=stagger), seed=0)
+        progress = learner.env.inner.progress.clone()
+        assert (progress % 5 == 0).all() and (progress < 20).all()
+        ends[stagger] = sorted((4 - progress // 5).tolist())
+        steps = [learner.env.step(torch.zeros(16, learner.env.action_size)) for _ in range(5)]
+        done = torch.stack([step.done for step in steps])
+        assert sorted((done.int().argmax(0) + 1).tolist()) == ends[stagger]
+        assert (torch.stack([step.truncated for step in steps]) == done).all() and done.any(0).all()
+        assert (learner.env.inner.progress == 5 * done.flip(0).int().argmax(0)).all(), "later episodes are whole"
+    assert ends[False] == [4] * 16 and set(ends[True]) == {1, 2, 3, 4}
+
+
 @pytest.fixture(params=["alone", "with_rescue"])
 def maze_learner(request, tmp_path):
     make_tiny_skill().save(tmp_path / "skill.pt")

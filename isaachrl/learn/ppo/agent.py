@@ -101,6 +101,8 @@ def make_agent(env: Env, adapter: EnvAdapter, cfg: PpoCfg, generator: torch.Gene
     agent.init_tensors()
     agent.curr_frames = agent.batch_size_envs
     agent.obs = agent.env_reset()
+    if cfg.stagger:
+        env.stagger(generator)
     return agent
 
 

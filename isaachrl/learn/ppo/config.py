@@ -27,6 +27,8 @@ class PpoCfg:
         mean_weight: weight of the squared policy mean, against saturation of its tanh.
         log_std: logarithm of the policy's standard deviation.
         learn_std: whether the standard deviation is trained.
+        stagger: let the first episodes end early, at random times. Otherwise episodes that last to the time limit end at
+            the same time in all environments, and a rollout shows only one part of them.
         max_grad_norm: gradients are clipped to this norm.
         normalize_obs, normalize_value, normalize_advantage: the first two by running statistics, the last by batch.
     """
@@ -47,6 +49,7 @@ class PpoCfg:
     mean_weight: float = bounded(0.0, 0.0)
     log_std: float = bounded(-2.3, -20.0, 5.0)
     learn_std: bool = False
+    stagger: bool = False
     max_grad_norm: float = positive(1.0)
     normalize_obs: bool = True
     normalize_value: bool = True
