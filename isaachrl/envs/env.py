@@ -131,7 +131,7 @@ class Env(ABC):
         """
 
     def stagger(self, generator: torch.Generator, multiple: int = 1) -> None:
-        """Let the present episodes reach their time limit at different times: after a random multiple of `multiple` steps.
+        """Let the present episodes reach their time limits at random times, multiples of `multiple` steps.
 
         An environment without a time limit does nothing.
         """

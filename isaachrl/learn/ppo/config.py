@@ -27,8 +27,8 @@ class PpoCfg:
         mean_weight: weight of the squared policy mean, against saturation of its tanh.
         log_std: logarithm of the policy's standard deviation.
         learn_std: whether the standard deviation is trained.
-        stagger: let the first episodes end early, at random times. Otherwise episodes that last to the time limit end at
-            the same time in all environments, and a rollout shows only one part of them.
+        stagger: let the first episodes end early, at random times. Otherwise episodes that last to the time limit end
+            at the same time in all environments, and a rollout shows only one part of them.
         max_grad_norm: gradients are clipped to this norm.
         normalize_obs, normalize_value, normalize_advantage: the first two by running statistics, the last by batch.
     """
