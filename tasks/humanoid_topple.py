@@ -13,7 +13,7 @@ from tasks.common.frames import heading_frame, unit
 from tasks.common.skill_task import SkillTask, SkillTaskCfg
 
 HALF_SIZE_M = (0.2, 0.2, 0.9)
-MASS_KG = 3.0  # of plastic foam; of 8.6 kg, the density in ASE, four times as many bodies fall
+MASS_KG = 3.0  # of plastic foam; of 8.6 kg, the density in ASE, many more bodies fall
 TOPPLED = 0.2  # cosine of the pillar's tilt below which it is down
 SCALE_M = 5.0
 PILLAR_LAYOUT = [
