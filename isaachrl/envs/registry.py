@@ -85,6 +85,7 @@ class Entry:
 
 
 _ENTRIES: dict[str, Entry] = {}
+_LISTENERS: list[Callable[[str], None]] = []
 
 
 def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None:
@@ -102,6 +103,15 @@ def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None
     if name in _ENTRIES:
         raise ConfigError(f"a task named {name} is registered already")
     _ENTRIES[name] = Entry(name, cfg_type, build, defaults)
+    for listener in _LISTENERS:
+        listener(name)
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Call `listener` with the name of every registered task, and with those that are registered later."""
+    for name in names():
+        listener(name)
+    _LISTENERS.append(listener)
 
 
 def task_env(task_type: type[Task[Any]]) -> Builder:
