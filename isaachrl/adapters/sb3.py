@@ -1,15 +1,16 @@
 """Stable-Baselines3: `env = Sb3VecEnv(isaachrl.make(…))`, then `model = PPO("MlpPolicy", VecMonitor(env))`.
 
-Stable-Baselines3 bootstraps an episode that ran out of time (`TimeLimit.truncated`) with `gamma * value(last
-observation)`. It has no place for the discount of a step: a high-level step during which the episode ended is shorter
-than the others. After `env.bootstrap_from(model)` the difference to `gamma ** discount_steps` is folded into the reward
-(without `VecNormalize(norm_reward=True)`, which would scale it). Off-policy models have no value function of states;
-with them choose `task.episode_steps` as a multiple of `task.hierarchy.steps`, so that truncated steps are full ones.
+The library bootstraps truncated episodes with `gamma * value(last observation)`, and has no place for the shorter
+discount of a high-level step during which the episode ended. `env.bootstrap_from(model)` folds the difference into the
+reward, for PPO and A2C without `VecNormalize(norm_reward=True)`, which would scale it. For other models, choose
+`task.episode_steps` as a multiple of `task.hierarchy.steps`: then truncated steps are full ones.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from isaachrl.adapters.shared import action_tensor, array, imports, last_values, spaces
 from isaachrl.envs.env import Env
@@ -19,18 +20,14 @@ with imports("sb3"):
 
 
 class Sb3VecEnv(VecEnv):
-    """An `Env` as a `VecEnv`. Observations are `Env.policy_input`; arrays are NumPy's, so they leave the device.
-
-    Where an episode ends, the info has `terminal_observation` and the metrics of the episode.
-    """
+    """An `Env` as a `VecEnv` of arrays, which leave the device. Infos of the last step have the episode's metrics."""
 
     def __init__(self, env: Env) -> None:
-        self.env, self.render_mode = env, None
-        self._model: Any = None
+        self.env, self.render_mode, self._model = env, None, cast(Any, None)
         super().__init__(env.num_envs, *spaces(env))
 
     def bootstrap_from(self, model: Any) -> None:
-        """Fold the discounts of shorter steps, with the value function and discount of an on-policy model."""
+        """Fold the discounts of shorter steps, with the value function of an on-policy model."""
         self._model = model
 
     def reset(self) -> np.ndarray:
@@ -48,17 +45,19 @@ class Sb3VecEnv(VecEnv):
         """Take the step."""
         result, reward = self.env.step(self._action), 0.0
         if self._model is not None:
-            gamma, value = self._model.gamma, self._model.policy.predict_values
-            reward = last_values(self.env, result, value) * (gamma**result.discount_steps - gamma)
-        done, truncated = array(result.done), array(result.truncated)
-        infos: list[dict[str, Any]] = [{} for _ in done]
-        if done.any():
-            last = array(self.env.policy_input(result.terminal_obs))
-            metrics = {name: array(values) for name, values in result.metrics.items()}
-            for row in done.nonzero()[0]:
-                infos[row] = {name: values[row].item() for name, values in metrics.items()}
-                infos[row] |= {"terminal_observation": last[row], "TimeLimit.truncated": bool(truncated[row])}
+            reward = last_values(self.env, result, self._value)
+            reward = reward * (self._model.gamma**result.discount_steps - self._model.gamma)
+        done, infos = array(result.done), [{} for _ in range(self.num_envs)]
+        last, truncated = self.env.policy_input(result.terminal_obs), result.truncated
+        for row in done.nonzero()[0]:
+            ends = {"terminal_observation": array(last[row]), "TimeLimit.truncated": bool(truncated[row])}
+            infos[row] = ends | {name: values[row].item() for name, values in result.metrics.items()}
         return array(self.env.policy_input(result.obs)), array(result.reward + reward), done, infos
+
+    def _value(self, policy_input: Tensor) -> Tensor:
+        normalizer = self._model.get_vec_normalize_env()
+        obs = array(policy_input) if normalizer is None else normalizer.normalize_obs(array(policy_input))
+        return self._model.policy.predict_values(torch.as_tensor(obs, device=self._model.device)).to(self.env.device)
 
     def close(self) -> None:
         """Close nothing."""
@@ -72,7 +71,7 @@ class Sb3VecEnv(VecEnv):
         setattr(self, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list:
-        """Call a method of the environment."""
+        """The result of a method of the environment."""
         return [getattr(self.env, method_name)(*args, **kwargs)]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:

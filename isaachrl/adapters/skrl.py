@@ -1,10 +1,10 @@
 """skrl: `env = SkrlEnv(isaachrl.make(…))` stands where `wrap_env(…)` does.
 
-skrl has no place for the observation before a reset. With `time_limit_bootstrap=True` it bootstraps an episode that ran
-out of time with the value of the *next* episode's first observation; with False, advantages of its PPO flow over the
-reset. Nor has it a place for the discount of a step: a high-level step during which the episode ended is shorter than
-the others. After `env.bootstrap_from(agent)`, for PPO and A2C, the value of the last observation, times `gamma **
-discount_steps`, is folded into the reward (also in logged returns), and a truncated episode counts as terminated, too.
+skrl has no place for the observation before a reset: with `time_limit_bootstrap=True` it bootstraps a truncated episode
+with the value of the *next* episode's first observation, with False advantages of its PPO flow over the reset. Nor has
+it one for the shorter discount of a high-level step during which the episode ended. `env.bootstrap_from(agent)`, for
+PPO and A2C, folds the value of the last observation, times `gamma ** discount_steps`, into the reward (also of logged
+returns), and such an episode counts as terminated, too.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ class SkrlEnv(Wrapper):
         self._agent: Any = None
 
     def bootstrap_from(self, agent: Any) -> None:
-        """Bootstrap with the value function, preprocessors and discount of an agent, from the last observation.
+        """Bootstrap from the last observation with the value function, preprocessors and discount of an agent.
 
         Raises:
             ConfigError: the agent bootstraps by itself, or scales rewards.
@@ -55,7 +55,7 @@ class SkrlEnv(Wrapper):
         return self.env.policy_input(self.env.reset()), {}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
-        """Observations `(N, ·)`, rewards, terminations and truncations `(N, 1)`, and an empty info."""
+        """Observations `(N, ·)`; rewards, terminations and truncations `(N, 1)`; no info."""
         result = self.env.step(action_tensor(self.env, actions))
         reward, terminated = result.reward, result.terminated
         if self._agent is not None:
@@ -65,10 +65,9 @@ class SkrlEnv(Wrapper):
         return obs, reward.view(-1, 1), terminated.view(-1, 1), result.truncated.view(-1, 1), {}
 
     def _value(self, policy_input: Tensor) -> Tensor:
-        agent = self._agent
-        inputs = {"observations": agent._observation_preprocessor(policy_input), "states": None}
-        values, _ = agent.value.act(inputs, role="value")
-        return agent._value_preprocessor(values, inverse=True)
+        inputs = {"observations": self._agent._observation_preprocessor(policy_input), "states": None}
+        values, _ = self._agent.value.act(inputs, role="value")
+        return self._agent._value_preprocessor(values, inverse=True)
 
     def state(self) -> None:
         """There is no state beyond the observation."""

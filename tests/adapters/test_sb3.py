@@ -7,7 +7,7 @@ import torch
 pytest.importorskip("stable_baselines3", reason='Stable-Baselines3 is not installed: pip install -e ".[sb3]"')
 
 from stable_baselines3 import A2C, PPO, SAC
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from isaachrl.adapters.sb3 import Sb3VecEnv
 from tests.adapters.clock import LAST, STEPS, Clock
@@ -27,15 +27,20 @@ def test_ends_and_the_last_observation():
     assert [info["time"] for info in infos] == [3.0, 3.0]
 
 
-def test_what_the_library_adds_and_what_is_folded_make_the_discount_of_a_short_step():
+@pytest.mark.parametrize("normalize", [False, True])
+def test_what_the_library_adds_and_what_is_folded_make_the_discount_of_a_short_step(normalize):
     """A rollout of one episode: the return of its last step is its reward and the discounted value of what follows."""
     env = Sb3VecEnv(Clock())
-    model = A2C("MlpPolicy", env, n_steps=STEPS, gamma=0.5, gae_lambda=0.0, device="cpu", seed=0)
+    wrapped, last = env, [[3.0, 1.0]]
+    if normalize:
+        wrapped = VecNormalize(env, training=False, norm_reward=False, epsilon=0.0)
+        wrapped.obs_rms.mean, last = np.array([5.0, -1.0]), [[-2.0, 2.0]]
+    model = A2C("MlpPolicy", wrapped, n_steps=STEPS, gamma=0.5, gae_lambda=0.0, device="cpu", seed=0)
     env.bootstrap_from(model)
     rollouts = []
     model.train = lambda: rollouts.append((model.rollout_buffer.rewards.copy(), model.rollout_buffer.actions.copy()))
     model.learn(2 * STEPS)
-    (rewards, actions), value = rollouts[0], model.policy.predict_values(torch.tensor([[3.0, 1.0]])).item()
+    (rewards, actions), value = rollouts[0], model.policy.predict_values(torch.tensor(last)).item()
     taken = actions[-1].flatten().clip(-1.0, 1.0)
     np.testing.assert_allclose(rewards[-1], taken + [0.0, 0.5**LAST * value], rtol=1e-5)
     assert abs(value) > 1e-3
