@@ -8,6 +8,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -27,6 +28,8 @@ def run(cfg: DictConfig) -> None:
     # to_container leaves `${` as it was typed: nothing is interpolated
     composed, overrides = (OmegaConf.to_container(part) for part in (cfg, HydraConfig.get().overrides.task))
     assert isinstance(composed, dict) and isinstance(overrides, list)
+    if HydraConfig.get().mode is RunMode.MULTIRUN and composed.get("run_dir"):
+        composed["run_dir"] = f"{composed['run_dir']}/{HydraConfig.get().job.num}"  # each run has its own folder
     dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
 
 
