@@ -110,6 +110,14 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested values by their dotted key."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        result |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return result
+
+
 def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     """Raise on keys that the dataclass does not have, at every level."""
     if not isinstance(values, Mapping):

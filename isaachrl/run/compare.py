@@ -22,6 +22,7 @@ import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from isaachrl import config
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.files import write_atomically
 from isaachrl.run.recording.report import COLOURS
@@ -37,7 +38,15 @@ POINTS = 200  # of the interpolated curves
 METRICS = "metrics.jsonl"
 USUAL = ("episode/score", "episode/success_rate", "episode/return", "reward/total")  # signals of a sweep, if not typed
 LAST_SHARE = 0.1  # of a run, over which its final values are means
-NO_SETTING = ("seed", "run_dir", "resume", "save_every_s", "video", "episodes")  # keys that do not make a setting
+NO_SETTING = (
+    "seed",
+    "run_dir",
+    "resume",
+    "save_every_s",
+    "video",
+    "episodes",
+    "track",
+)  # keys that do not make a setting
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -119,7 +128,9 @@ def sweep(folder: Path, signals: Sequence[str] = ()) -> str:
     runs = sorted(path.parent for path in folder.rglob(METRICS) if (path.parent / CONFIG).is_file())
     if not runs:
         raise ConfigError(f"{folder} has no runs; type python train.py --multirun run_dir={folder} … to make some")
-    settings = settings_of({run: _flat(yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))) for run in runs})
+    settings = settings_of(
+        {run: config.flat(yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))) for run in runs}
+    )
     signals = list(signals) or _usual(runs)
     rows = {name: [_final(run, folder, signals) for run in members] for name, members in settings.items()}
     head = ["setting", "runs", *signals, "samples", "minutes"]
@@ -158,14 +169,6 @@ def spread(values: Sequence[float]) -> str:
     """Mean and, where they differ, standard deviation of values, as text."""
     deviation = f" ± {statistics.stdev(values):.2g}" if len(set(values)) > 1 else ""
     return cell(float(statistics.fmean(values))) + deviation
-
-
-def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested values by dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) and value else {f"{path}{key}": value}
-    return flat
 
 
 def _usual(runs: Sequence[Path]) -> list[str]:

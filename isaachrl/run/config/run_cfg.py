@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video", "policy",
-    "help",
+    "help", "track",
 )  # fmt: skip
 
 
@@ -32,6 +32,14 @@ class PolicyKind(Enum):
     trained = "trained"
     random = "random"
     program = "program"
+
+
+class Track(Enum):
+    """The library that a run is recorded with, besides its own files."""
+
+    none = "none"
+    wandb = "wandb"
+    trackio = "trackio"
 
 
 @dataclass
@@ -59,6 +67,7 @@ class RunCfg:
         video: whether playing writes a video.
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
             device; `none` applies none.
+        track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
         test: the same as `mode=play`.
         episodes: number of episodes of an evaluation.
         help: only list every key with its value; set by `--help`.
@@ -84,6 +93,7 @@ class RunCfg:
     save_every_s: float | None = bounded(None, 0.0)
     video: bool = True
     recipe: str = "auto"
+    track: Track = Track.none
     test: bool = False
     episodes: int = bounded(256, 1)
     help: bool = False
