@@ -46,7 +46,7 @@ class Tracker:
 
     def __init__(self, library: str, folder: RunFolder, config: Mapping[str, Any]) -> None:
         self._library: Any = importlib.import_module(library)
-        self._folder, self._own_steps = folder, library == "wandb"
+        self._folder, self._own_steps, self._failed = folder, library == "wandb", False
         options: dict[str, Any] = {"name": "/".join(folder.path.absolute().parts[-2:]), "config": dict(config)}
         if self._own_steps:
             offline = "WANDB_MODE" not in os.environ and not self._library.login(prompt=False)
@@ -65,8 +65,9 @@ class Tracker:
 
     def add(self, samples: int, signals: Mapping[str, float]) -> None:
         """Record the signals of an iteration."""
-        step = {} if self._own_steps else {"step": samples}
-        self._attempt(lambda: self._run.log({"samples": samples, **signals}, **step))
+        if not self._failed:
+            step = {} if self._own_steps else {"step": samples}
+            self._attempt(lambda: self._run.log({"samples": samples, **signals}, **step))
 
     def _hand_over(self) -> None:
         """Record the files that the run has."""
@@ -79,13 +80,12 @@ class Tracker:
             self._run.log_artifact(str(weights[-1]), name="weights", type="model")
 
     def _attempt(self, call: Callable[[], Any]) -> None:
-        if self._run is None:
-            return
         try:
             call()
         except Exception as error:  # whatever a library raises must not end a training
-            log.warning("the run is not tracked any further: %s", error)
-            self._run = None
+            if not self._failed:
+                log.warning("the run is not tracked any further: %s", error)
+            self._failed = True
 
 
 def _run_id(folder: Path) -> str:

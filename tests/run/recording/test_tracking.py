@@ -107,7 +107,7 @@ def test_training_is_tracked(library, launch, tmp_path):
 
 
 def test_wandb_itself_writes_a_folder(folder, monkeypatch):
-    pytest.importorskip("wandb", reason='Weights & Biases is not installed: pip install -e ".[wandb]"')
+    wandb = pytest.importorskip("wandb", reason='Weights & Biases is not installed: pip install -e ".[wandb]"')
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for key in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
@@ -115,6 +115,7 @@ def test_wandb_itself_writes_a_folder(folder, monkeypatch):
     (folder.path / "report.png").unlink()
     with Tracker("wandb", folder, {"seed": 1}) as tracker:
         tracker.add(64, {"a/b": 0.5})
+    wandb.teardown()  # waits for the process that writes
     (written,) = folder.path.glob("wandb/offline-run-*/run-*.wandb")
     assert b"a/b" in written.read_bytes() and b"00000010.pt" in written.read_bytes()
 
