@@ -34,6 +34,7 @@ def run(number, names):
 def imported(monkeypatch, name, number):
     """A block as the module that it would be; dataclasses look their module up."""
     module = types.ModuleType(name)
+    module.__package__ = name.rpartition(".")[0]
     monkeypatch.setitem(sys.modules, name, module)
     run(number, module.__dict__)
     return module
@@ -59,7 +60,7 @@ def world():
 def registered(number, **names):
     """What the registration in block `number` registers."""
     found = {}
-    names["register"] = lambda *entry: found.update({entry[0]: entry[1:]})
+    names |= {"__package__": "tasks", "register": lambda *entry: found.update({entry[0]: entry[1:]})}
     run(number, names)
     return next(iter(found.values()))
 

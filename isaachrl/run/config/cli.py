@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import isaachrl
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
+from isaachrl.run.config.run_cfg import RunCfg
+from isaachrl.shipped import PROGRAM
 
 GROUPS = ("task", "train")
+TASK_MODULES = "tasks"
 _PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
 _FLAGS = (  # of Hydra
-    "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
+    "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
 )  # fmt: skip
 _FLAGS_WITH_VALUE = (
@@ -23,7 +27,7 @@ _FLAGS_WITH_VALUE = (
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-python train.py task=NAME [train=NAME] [mode=train|play|evaluate|export|task_graph] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|evaluate|export|task_graph] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out
@@ -39,6 +43,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   policy=program       what the table of task=HumanoidProgram asks for, instead of a trained policy
   skill=FILE           the frozen skill of a task that commands one
   motion=FILE          the motion data of a task that imitates some
+  tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4
   task.KEY=…           any key of the task        train.KEY=…  any key of the learner
@@ -46,7 +51,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
 
 
 def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
-    """Print the usage if `--help` or `-h` is among the arguments.
+    """Print the usage if `--help` or `-h` is among the arguments, or the version if `--version` is.
 
     Args:
         argv: the arguments as typed.
@@ -56,13 +61,16 @@ def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
         The arguments; with help and a task, `help=true` in place of `--help`, which lists the keys of the run.
 
     Raises:
-        SystemExit: help without a task.
+        SystemExit: help without a task, or the version.
     """
+    if "--version" in argv:
+        sys.stdout.write(f"isaachrl {isaachrl.__version__}\n")
+        raise SystemExit(0)
     if not set(argv) & set(_HELP):
         return list(argv)
     tasks = _names(cfg, "task")
     learners = [name for name in _names(cfg, "train") if name not in tasks]
-    sys.stdout.write(_USAGE.format(tasks=", ".join(tasks), learners=", ".join(learners)))
+    sys.stdout.write(_USAGE.format(program=PROGRAM, tasks=", ".join(tasks), learners=", ".join(learners)))
     rest = [argument for argument in argv if argument not in _HELP]
     has_task = any(argument.partition("=")[0] in _TASK_KEYS for argument in rest)
     if not has_task or any(argument.startswith("-") for argument in rest):
@@ -100,6 +108,13 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
     return [*overrides, *flags]
 
 
+def task_modules(argv: Sequence[str]) -> list[str]:
+    """The modules that `tasks=` names, with commas or as a list."""
+    pairs = (argument.lstrip("+").partition("=") for argument in argv)
+    typed = ",".join(value.strip("[] ") for key, _, value in pairs if key == TASK_MODULES)
+    return [name for name in re.split(r"[\s,]+", typed) if name]
+
+
 def _check_repeated(overrides: Sequence[str]) -> None:
     """Raise on a key that was typed with two values."""
     typed: dict[str, str] = {}
@@ -130,9 +145,7 @@ def composition_error(error: Exception) -> ConfigError:
             f"{typed} cannot be parsed: close every bracket and quote, and put a text with characters other than"
             f" letters, digits and /._-+%:@ in quotes; type {_quoted_argument(typed)}"
         )
-    return ConfigError(
-        f"the configuration cannot be composed ({first}); python train.py --help lists what can be typed"
-    )
+    return ConfigError(f"the configuration cannot be composed ({first}); {PROGRAM} --help lists what can be typed")
 
 
 def _quoted_argument(argument: str) -> str:
@@ -169,6 +182,8 @@ def _check_flag(argument: str) -> None:
     """Raise on a flag that Hydra does not have."""
     flag, _, value = argument.partition("=")
     if flag not in (*_FLAGS, *_FLAGS_WITH_VALUE):
+        if advice := RunCfg.FOREIGN.get(flag.lstrip("-").replace("-", "_")):
+            raise ConfigError(f"{argument}: {advice.format(value or 'DEVICE')}")
         setting = f"{flag.lstrip('-').replace('-', '_')}={value or 'VALUE'}"
         raise ConfigError(f"{flag!r} is not an option; settings have no dashes: type {setting}")
 
@@ -193,6 +208,8 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
         return argument
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key, re.ASCII):
         raise ConfigError(f"{key!r} is not the name of a setting; type key=value, such as num_envs=256 or mode=play")
+    if key == TASK_MODULES:  # a list, not several runs
+        return f"++{key}=[{','.join(task_modules([argument]))}]"
     path = key.removeprefix("task.") in _PATHS and value not in ("", "null")
     sweep = multirun and "," in value  # several paths
     return f"++{key}={_quote(os.path.expanduser(value)) if path and not sweep else value}"
