@@ -24,6 +24,7 @@ _FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--info", "-i", "--experimental-rerun",
 )  # fmt: skip
+_CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
@@ -68,8 +69,9 @@ def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
         raise SystemExit(0)
     if not set(argv) & set(_HELP):
         return list(argv)
-    tasks = _names(cfg, "task")
-    learners = [name for name in _names(cfg, "train") if name not in tasks]
+    folders = _folders(argv, cfg)
+    tasks = _names(folders, "task")
+    learners = [name for name in _names(folders, "train") if name not in tasks]
     sys.stdout.write(_USAGE.format(program=PROGRAM, tasks=", ".join(tasks), learners=", ".join(learners)))
     rest = [argument for argument in argv if argument not in _HELP]
     has_task = any(argument.partition("=")[0] in _TASK_KEYS for argument in rest)
@@ -92,7 +94,8 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
     overrides: list[str] = []
     flags: list[str] = []  # last: some flags hide overrides that follow them
     awaits_value = False
-    own_config = any(argument.startswith(("--config", "-cp", "-cn", "-cd")) for argument in argv)
+    folders = _folders(argv, cfg)
+    own_config = any(argument.startswith(("--config-path", "--config-name", "-cp", "-cn")) for argument in argv)
     multirun = any(argument in ("--multirun", "-m") for argument in argv)
     for argument in argv:
         if not awaits_value and argument.startswith("-"):
@@ -101,10 +104,10 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
             awaits_value = argument in _FLAGS_WITH_VALUE
             flags.append(argument)
             continue
-        overrides.append(_override(argument, cfg, check_groups=not own_config, multirun=multirun))
+        overrides.append(_override(argument, folders, check_groups=not own_config, multirun=multirun))
     _check_repeated(overrides)
     if not own_config:
-        _check_learner_file(argv, cfg)
+        _check_learner_file(argv, folders)
     return [*overrides, *flags]
 
 
@@ -188,7 +191,7 @@ def _check_flag(argument: str) -> None:
         raise ConfigError(f"{flag!r} is not an option; settings have no dashes: type {setting}")
 
 
-def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> str:
+def _override(argument: str, folders: Sequence[Path], check_groups: bool, multirun: bool) -> str:
     """One argument in Hydra's syntax."""
     key, equals, value = argument.partition("=")
     if not equals or not key:
@@ -196,10 +199,11 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
             return argument
         raise ConfigError(f"{argument!r} is not a setting; type key=value, such as num_envs=256 or mode=play")
     if key in GROUPS:
-        names = _names(cfg, key)
+        names = _names(folders, key)
+        own = "; for a task of your own, type tasks=MODULE, too" if key == "task" else ""
         for name in value.split(","):
             if check_groups and name not in names:
-                raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
+                raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}{own}")
         return argument
     if key.lstrip("+") in ("task.name", "train.name"):
         group = key.lstrip("+").partition(".")[0]
@@ -215,10 +219,19 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
     return f"++{key}={_quote(os.path.expanduser(value)) if path and not sweep else value}"
 
 
-def _names(cfg: Path, group: str) -> list[str]:
+def _folders(argv: Sequence[str], cfg: Path) -> list[Path]:
+    """The folders of YAML files: the shipped one, and that of `--config-dir`."""
+    pairs = zip(argv, [*argv[1:], ""], strict=True)
+    typed = [(*argument.partition("="), following) for argument, following in pairs]
+    own = [value if equals else following for flag, equals, value, following in typed if flag in _CONFIG_DIR]
+    return [cfg, *map(Path, own)]
+
+
+def _names(folders: Sequence[Path], group: str) -> list[str]:
     """The names of a group: registered tasks and its files, without those for inclusion by others (`_…`)."""
-    files = {path.stem for path in (cfg / group).glob("*.yaml") if not path.stem.startswith("_")}
-    return sorted(files.union(registry.names() if group == "task" else ()))
+    files = [path.stem for folder in folders for path in (folder / group).glob("*.yaml")]
+    own = {name for name in files if not name.startswith("_")}
+    return sorted(own.union(registry.names() if group == "task" else ()))
 
 
 def _quote(path: str) -> str:
@@ -229,12 +242,12 @@ def _quote(path: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + match[2].replace("'", "\\'"), path) + "'"
 
 
-def _check_learner_file(argv: Sequence[str], cfg: Path) -> None:
-    """Raise if a task without a file in `cfg/train/` is typed without `train=`."""
+def _check_learner_file(argv: Sequence[str], folders: Sequence[Path]) -> None:
+    """Raise if a task without a file in `train/` of these folders is typed without `train=`."""
     typed = dict(argument.split("=", 1) for argument in argv if argument.partition("=")[0] in GROUPS)
     if "train" in typed:
         return
-    names = _names(cfg, "train")
+    names = _names(folders, "train")
     for name in typed.get("task", "").split(","):
         if name and name not in names:
             raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")
