@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import isaachrl
 from isaachrl.envs import registry
 from isaachrl.envs.discovery import discover, import_tasks
 from isaachrl.run import dispatch, process
@@ -42,7 +43,10 @@ def _compose(cfg: DictConfig) -> None:
 
 
 def start() -> None:
-    """Compose and run; errors of Hydra become a `ConfigError`."""
+    """Compose and run, or show the version; errors of Hydra become a `ConfigError`."""
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"isaachrl {isaachrl.__version__}\n")
+        return
     import_tasks(cli.task_modules(sys.argv[1:]))
     offer_tasks()
     sys.argv[1:] = cli.hydra_arguments(cli.show_help(sys.argv[1:], CFG), CFG)

@@ -2,6 +2,7 @@
 
 import sys
 
+import isaachrl
 from isaachrl.envs import registry
 from isaachrl.run import main
 from isaachrl.run.config import learners, settings
@@ -33,3 +34,9 @@ def test_tasks_and_yaml_of_the_user(tmp_path, monkeypatch, capsys):
     shown = keys("task=OwnMaze")
     assert "# the task OwnMaze\ntask.episode_steps=7\n" in shown and "# the learner sac\n" in shown
     assert "task.episode_steps=9\n" in keys("task=Longer", "train=td3")
+
+
+def test_the_version_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["isaachrl", "--version"])
+    main.main()
+    assert capsys.readouterr().out == f"isaachrl {isaachrl.__version__}\n"

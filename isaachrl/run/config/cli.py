@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import isaachrl
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.run.config.run_cfg import RunCfg
@@ -52,7 +51,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
 
 
 def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
-    """Print the usage if `--help` or `-h` is among the arguments, or the version if `--version` is.
+    """Print the usage if `--help` or `-h` is among the arguments.
 
     Args:
         argv: the arguments as typed.
@@ -62,11 +61,8 @@ def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
         The arguments; with help and a task, `help=true` in place of `--help`, which lists the keys of the run.
 
     Raises:
-        SystemExit: help without a task, or the version.
+        SystemExit: help without a task.
     """
-    if "--version" in argv:
-        sys.stdout.write(f"isaachrl {isaachrl.__version__}\n")
-        raise SystemExit(0)
     if not set(argv) & set(_HELP):
         return list(argv)
     folders = _folders(argv, cfg)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import isaachrl
 import tasks  # noqa: F401 - registers what task= selects
 from isaachrl import config
 from isaachrl.envs import registry
@@ -217,12 +216,6 @@ def test_test_checkpoint_and_max_iterations_are_understood():
     run = config.build(RunCfg, {"test": True, "checkpoint": "mazes", "max_iterations": 100})
     assert run.test and run.checkpoint == "mazes" and run.max_iterations == 100
     assert set(RunCfg.FOREIGN).isdisjoint(vars(run))
-
-
-def test_the_version_is_shown(capsys):
-    with pytest.raises(SystemExit) as stop:
-        show_help(["--version"], ROOT / "cfg")
-    assert not stop.value.code and capsys.readouterr().out == f"isaachrl {isaachrl.__version__}\n"
 
 
 @pytest.mark.parametrize(

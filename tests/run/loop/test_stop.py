@@ -108,8 +108,9 @@ def test_a_signal_forwarded_by_torchrun_counts_once(monkeypatch):
 
 
 def test_on_windows_a_closing_console_is_what_a_closing_terminal_is(monkeypatch):
-    monkeypatch.delattr(signal, "SIGHUP", raising=False)
-    monkeypatch.setattr(signal, "SIGBREAK", 21, raising=False)
-    assert runpy.run_path(stop.__file__)["_HANGUP"] == 21
-    monkeypatch.delattr(signal, "SIGBREAK")
-    assert runpy.run_path(stop.__file__)["_HANGUP"] is None
+    with monkeypatch.context() as windows:
+        windows.delattr(signal, "SIGHUP")
+        windows.setattr(signal, "SIGBREAK", 21, raising=False)
+        assert runpy.run_path(stop.__file__)["_HANGUP"] == 21
+        windows.delattr(signal, "SIGBREAK")
+        assert runpy.run_path(stop.__file__)["_HANGUP"] is None
