@@ -13,6 +13,7 @@ import numpy as np
 
 from isaachrl.adapters.shared import action_tensor, array, imports, spaces
 from isaachrl.envs import registry
+from isaachrl.envs.discovery import discover
 
 with imports("gymnasium"):
     import gymnasium
@@ -66,4 +67,5 @@ def _register(task: str) -> None:
         gymnasium.register(name, one, vector_entry_point=many, kwargs={"name": task})
 
 
+discover()
 registry.listen(_register)

@@ -18,6 +18,7 @@ from isaachrl.run.loop.train_loop import Identity, TrainLoop
 from isaachrl.run.recording.tracking import require
 from isaachrl.run.storage.checkpoint import LAST, Checkpoint
 from isaachrl.run.storage.folder import RunFolder
+from isaachrl.shipped import PROGRAM
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def train(settings: Settings, stop: Stop | None = None) -> Path | None:
     learner = build_learner(settings, env)
     if distributed.size() > 1:
         if not learner.DISTRIBUTED:
-            raise ConfigError(f"the learner {settings.learner.name} trains in one process; type python train.py …")
+            raise ConfigError(f"the learner {settings.learner.name} trains in one process; type {PROGRAM} …")
         seed_everything(distributed.own_seed(seed))  # after the weights, which must be the same on all ranks
     folder = _run_folder(settings.run, settings.task.name) if distributed.rank() == 0 else None
     with nullcontext() if folder is None else folder.locked():

@@ -11,8 +11,8 @@ from isaachrl.maths.seeds import LARGEST_SEED
 DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
-    "mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video", "policy",
-    "help", "track",
+    "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
+    "policy", "help", "track",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ class RunCfg:
     Args:
         task: section of the task, with its `name`.
         train: section of the learner, with its `name`.
+        tasks: modules that register tasks of the user's own.
         sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
         device: `auto`, `cpu`, `cuda:0`, …
         cuda_graph: `auto` replays steps as CUDA graphs where possible, `off` does not.
@@ -74,9 +75,21 @@ class RunCfg:
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"graph": "cuda_graph"}
+    FOREIGN: ClassVar[dict[str, str]] = {
+        "headless": "training opens no window, so leave it out",
+        "sim_device": "physics and learning share one device, type device={}",
+        "rl_device": "physics and learning share one device, type device={}",
+        "pipeline": "tensors stay where the worlds are, type device=cpu or device=cuda:0",
+        "graphics_device_id": "pictures are drawn by MUJOCO_GL=egl or osmesa, so leave it out",
+        "physics_engine": "the engine is called sim, type sim=mujoco or sim=mujoco_warp",
+        "multi_gpu": "type torchrun --nproc-per-node=N before train.py, or before -m isaachrl",
+        "capture_video": "a trained run is filmed, type mode=play checkpoint=RUN",
+        "experiment": "type run_dir=runs/{}",
+    }  # keys of Isaac Gym's programs; {} is the value
 
     task: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    tasks: list[str] = field(default_factory=list)
     sim: str = "auto"
     device: str = "auto"
     cuda_graph: str = "auto"
