@@ -1,9 +1,32 @@
-"""Names the packages; everything else about the project is in pyproject.toml."""
+"""Names the packages; everything else about the project is in pyproject.toml.
+
+A wheel has all of them inside the package `isaachrl`; an editable installation leaves the folders where they are.
+"""
+
+import sys
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
-setup(
-    packages=[*find_packages(include=["isaachrl*", "tasks*"]), "assets", "cfg"],
-    py_modules=["train"],
-    package_data={"assets": ["**/*"], "cfg": ["**/*"]},
-)
+INSIDE = ("tasks", "cfg", "assets")
+
+
+class Build(build_py):
+    """Leaves out `isaachrl/tasks.py`, which stands for the folder `tasks` in a checkout."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """See `build_py`."""
+        modules = super().find_package_modules(package, package_dir)
+        return [found for found in modules if found[:2] != ("isaachrl", "tasks")]
+
+
+library, tasks = find_packages(include=["isaachrl*"]), find_packages(include=["tasks*"])
+if "editable_wheel" in sys.argv:
+    setup(packages=library + tasks)
+else:
+    setup(
+        packages=[*library, *(f"isaachrl.{name}" for name in tasks), "isaachrl.cfg", "isaachrl.assets"],
+        package_dir={f"isaachrl.{name}": name for name in INSIDE},
+        package_data={"isaachrl.cfg": ["**/*"], "isaachrl.assets": ["**/*"]},
+        cmdclass={"build_py": Build},
+    )

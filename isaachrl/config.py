@@ -64,7 +64,8 @@ def build(schema: type[T], values: Mapping[str, Any], section: str = "") -> T:
 
     Args:
         schema: a dataclass; its fields may be dataclasses, enums, numbers, strings, lists and dicts. A class constant
-            `RENAMED` maps keys of the last release to their present names, or to "" where they were removed.
+            `RENAMED` maps keys of the last release to their present names, or to "" where they were removed; `FOREIGN`
+            maps keys that other programs have to what to type here, with `{}` for the value.
         values: nested mapping of changes.
         section: prefix of the keys in messages (`task`, `train`).
 
@@ -110,6 +111,14 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested values by their dotted key."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        result |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return result
+
+
 def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     """Raise on keys that the dataclass does not have, at every level."""
     if not isinstance(values, Mapping):
@@ -118,6 +127,8 @@ def _check_keys(schema: type, values: Mapping[str, Any], path: str) -> None:
     for key, value in values.items():
         full = f"{path}.{key}" if path else str(key)
         if key not in fields:
+            if advice := getattr(schema, "FOREIGN", {}).get(key):
+                raise ConfigError(f"{full}={value}: {advice.format(value)}")
             raise ConfigError(_unknown_key(schema, str(key), path, fields))
         if fields[key] is bool and isinstance(value, int | float) and value not in (0, 1):
             raise ConfigError(f"{full}={value}: type {full}=true or {full}=false")

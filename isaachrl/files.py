@@ -3,11 +3,15 @@
 import contextlib
 import os
 import re
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 from isaachrl.errors import WriteError
 
+WINDOWS = sys.platform == "win32"
+_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.[a-z0-9_]{8}\.tmp")  # of `_replace`; the number is of the process
 
 
@@ -33,7 +37,8 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         name = _TEMPORARY.fullmatch(path.name)
         if name and not Path("/proc", name[1]).exists():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # on Windows, of a live process
+                path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes | memoryview) -> None:
@@ -44,8 +49,18 @@ def _replace(path: Path, data: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)  # mkstemp creates it as 0600
-        os.replace(name, path)
+        _rename(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def _rename(name: str, path: Path) -> None:
+    """Rename over an older file. Windows refuses while another program reads it, so wait for that a little."""
+    for pause_s in _PAUSES_S if WINDOWS else ():
+        try:
+            return os.replace(name, path)
+        except PermissionError:
+            time.sleep(pause_s)
+    return os.replace(name, path)

@@ -2,21 +2,22 @@
 
 from isaachrl.envs import register, task_env
 from isaachrl.hierarchy.build import hierarchical
-from tasks.ant_course import AntCourse, AntCourseCfg
-from tasks.ant_gather import AntGather, AntGatherCfg
-from tasks.four_rooms import FourRoomsCfg, four_rooms
-from tasks.humanoid_amp import HumanoidAMP, HumanoidAMPCfg
-from tasks.humanoid_dodge import HumanoidDodge, HumanoidDodgeCfg
-from tasks.humanoid_dribble import HumanoidDribble, HumanoidDribbleCfg
-from tasks.humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
-from tasks.humanoid_location import HumanoidLocation, HumanoidLocationCfg
-from tasks.humanoid_program import HumanoidProgram, HumanoidProgramCfg
-from tasks.humanoid_push import HumanoidPush, HumanoidPushCfg
-from tasks.humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
-from tasks.humanoid_topple import HumanoidTopple, HumanoidToppleCfg
-from tasks.humanoid_trajectory import HumanoidTrajectory, HumanoidTrajectoryCfg
-from tasks.ship_steering import ShipSteering, ShipSteeringCfg
-from tasks.taxi_fuel import TaxiFuelCfg, taxi_fuel
+
+from .ant_course import AntCourse, AntCourseCfg
+from .ant_gather import AntGather, AntGatherCfg
+from .four_rooms import FourRoomsCfg, four_rooms
+from .humanoid_amp import HumanoidAMP, HumanoidAMPCfg
+from .humanoid_dodge import HumanoidDodge, HumanoidDodgeCfg
+from .humanoid_dribble import HumanoidDribble, HumanoidDribbleCfg
+from .humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
+from .humanoid_location import HumanoidLocation, HumanoidLocationCfg
+from .humanoid_program import HumanoidProgram, HumanoidProgramCfg
+from .humanoid_push import HumanoidPush, HumanoidPushCfg
+from .humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
+from .humanoid_topple import HumanoidTopple, HumanoidToppleCfg
+from .humanoid_trajectory import HumanoidTrajectory, HumanoidTrajectoryCfg
+from .ship_steering import ShipSteering, ShipSteeringCfg
+from .taxi_fuel import TaxiFuelCfg, taxi_fuel
 
 register("HumanoidAMP", HumanoidAMPCfg, task_env(HumanoidAMP))
 # getting up: while a body lies in a pose unlike any clip, the discriminator alone gives no useful reward for millions

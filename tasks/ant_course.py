@@ -15,8 +15,9 @@ from torch import Tensor
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.sim import Control, Integrator, Marker, Scene, Sim
-from tasks.common import ant, courses
-from tasks.common.courses import PLANS, Asset, Course
+
+from .common import ant, courses
+from .common.courses import PLANS, Asset, Course
 
 GOAL_RGBA = (0.2, 0.7, 0.35, 0.45)  # of the marker of the manager's goal
 GOAL_HEIGHT_M = 0.75  # of that marker above the ground

@@ -15,7 +15,8 @@ from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.sim import Box, Control, Integrator, Marker, Scene, Sim
-from tasks.common import ant
+
+from .common import ant
 
 LATTICE_M = 2
 REACH_M = 1.0

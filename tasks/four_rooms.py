@@ -14,7 +14,8 @@ from isaachrl.envs.registry import World
 from isaachrl.envs.subgoals import Subgoals
 from isaachrl.envs.tabular import Factor, TabularEnv, TabularMdp, all_states, strides
 from isaachrl.errors import ConfigError
-from tasks.common.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, Canvas
+
+from .common.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, Canvas
 
 MAP = (
     ".....#.....",

@@ -15,7 +15,8 @@ from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.sim import Control, Scene, Sim
-from tasks.common import humanoid, starts
+
+from .common import humanoid, starts
 
 START_STATES = 8192  # size of the bank of start states
 LYING_M = 0.3  # a humanoid with all bodies below this height is lying

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
-from tasks.common import draws, humanoid
-from tasks.common.frames import heading_frame
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+from .common import draws, humanoid
+from .common.frames import heading_frame
+from .common.skill_task import SkillTask, SkillTaskCfg
 
 BALLS = 2  # thrown in turn, so that one is still in the air when the other comes
 RADIUS_M, MASS_KG = 0.1, 0.2

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
-from tasks.common import draws
-from tasks.common.frames import heading_frame
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+from .common import draws
+from .common.frames import heading_frame
+from .common.skill_task import SkillTask, SkillTaskCfg
 
 RADIUS_M, MASS_KG = 0.15, 0.5
 SCALE_M = 3.0

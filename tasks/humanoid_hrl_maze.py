@@ -15,9 +15,10 @@ from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
 from isaachrl.maths import rotations
 from isaachrl.sim import Scene, Sim
-from tasks.common import draws, layouts, maze
-from tasks.common.frames import unit
-from tasks.common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
+
+from .common import draws, layouts, maze
+from .common.frames import unit
+from .common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 RAYS = 16
 RAY_RANGE_M = 10.0

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.sim import Scene, Sim
-from tasks.common import draws
-from tasks.common.frames import HeadingFrame, heading_frame, unit
-from tasks.common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
+
+from .common import draws
+from .common.frames import HeadingFrame, heading_frame, unit
+from .common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 SCALE_M = 10.0
 REACHED_M2 = 0.5  # squared distance within which speed and facing do not matter

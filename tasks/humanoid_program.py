@@ -15,11 +15,13 @@ from isaachrl.envs import Obs
 from isaachrl.errors import ConfigError, brief
 from isaachrl.hierarchy.hierarchical_env import HierarchyCfg
 from isaachrl.hierarchy.state_machine import FARTHEST_M, MachineState, StateMachine
+from isaachrl.shipped import ROOT
 from isaachrl.sim import Scene, Sim
-from tasks.common.frames import heading_frame
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
-from tasks.humanoid_location import LOCATION_LAYOUT, location_observation
-from tasks.humanoid_topple import PILLAR_LAYOUT, TOPPLED, pillar, pillar_observation, pillar_up_w
+
+from .common.frames import heading_frame
+from .common.skill_task import SkillTask, SkillTaskCfg
+from .humanoid_location import LOCATION_LAYOUT, location_observation
+from .humanoid_topple import PILLAR_LAYOUT, TOPPLED, pillar, pillar_observation, pillar_up_w
 
 LOCATION, TOPPLE = "HumanoidLocation", "HumanoidTopple"  # the observation groups that their policies read
 KNOWN_OPTIONS = {
@@ -184,7 +186,8 @@ def _read(program: str) -> _File:
         ConfigError: it cannot be read, or has other keys or types.
     """
     try:
-        with Path(os.path.expanduser(program)).open(encoding="utf-8") as file:
+        path = Path(os.path.expanduser(program))
+        with (path if path.exists() else ROOT / path).open(encoding="utf-8") as file:
             text = file.read(MAX_FILE_BYTES)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise ValueError("it holds aliases (*name); write them out")

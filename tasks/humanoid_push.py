@@ -9,9 +9,10 @@ from isaachrl.config import bounded
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
-from tasks.common import draws
-from tasks.common.frames import heading_frame, unit
-from tasks.common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
+
+from .common import draws
+from .common.frames import heading_frame, unit
+from .common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 HALF_SIZE_M = (0.3, 0.3, 0.45)
 BEHIND_M = 0.65  # from the box's middle to the root of a body that pushes

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from isaachrl.config import bounded
 from isaachrl.sim import Scene, Sim
-from tasks.common import draws
-from tasks.common.frames import heading_frame
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+from .common import draws
+from .common.frames import heading_frame
+from .common.skill_task import SkillTask, SkillTaskCfg
 
 MARKER_M = 1.5  # distance of the marker per m/s of the commanded velocity
 

@@ -8,9 +8,10 @@ from torch import Tensor
 from isaachrl.config import bounded
 from isaachrl.maths import rotations
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
-from tasks.common import draws
-from tasks.common.frames import heading_frame, unit
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+from .common import draws
+from .common.frames import heading_frame, unit
+from .common.skill_task import SkillTask, SkillTaskCfg
 
 HALF_SIZE_M = (0.2, 0.2, 0.9)
 MASS_KG = 3.0  # of plastic foam; of 8.6 kg, the density in ASE, many more bodies fall

@@ -10,9 +10,10 @@ from isaachrl.config import bounded
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.sim import Marker, Scene, Sim
-from tasks.common import draws
-from tasks.common.frames import heading_frame
-from tasks.common.skill_task import SkillTask, SkillTaskCfg
+
+from .common import draws
+from .common.frames import heading_frame
+from .common.skill_task import SkillTask, SkillTaskCfg
 
 PATHS = 2048  # in the bank
 KNOT_S = 0.1  # spacing of a path's points

@@ -19,7 +19,8 @@ from isaachrl.envs.env import Env, Obs, ObsLayout, StepResult, invalid_actions
 from isaachrl.envs.registry import World
 from isaachrl.envs.task_graph import Frame, Subtask, TaskGraph
 from isaachrl.errors import ConfigError
-from tasks.common.canvas import BLUE, GREEN, GREY, ORANGE, RED, Canvas
+
+from .common.canvas import BLUE, GREEN, GREY, ORANGE, RED, Canvas
 
 DIRECTIONS = ("East", "NorthEast", "North", "NorthWest", "West", "SouthWest", "South", "SouthEast")
 LOCAL_M = 150.0  # side of the square of a subtask

@@ -17,7 +17,8 @@ from isaachrl.envs.registry import World
 from isaachrl.envs.tabular import Factor, TabularEnv, TabularMdp, all_states, strides
 from isaachrl.envs.task_graph import Subtask, TaskGraph
 from isaachrl.errors import ConfigError
-from tasks.common.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Canvas
+
+from .common.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, RED, YELLOW, Canvas
 
 ACTIONS = ("North", "South", "East", "West", "Pickup", "Dropoff", "Fillup")
 NORTH, SOUTH, EAST, WEST, PICKUP, DROPOFF, FILLUP = range(7)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from isaachrl.envs import World, task_env
+from isaachrl.envs import registry as tasks
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.build import hierarchical
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
@@ -18,7 +19,7 @@ from isaachrl.learn import registry
 PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
 
-LOCATION, LOCATION_ENTRY, TASK, TASK_ENTRY, LEARNER, TEST, ROBOT = range(7)  # the blocks of Python, in order
+LOCATION, LOCATION_ENTRY, OWN, TASK, TASK_ENTRY, LEARNER, TEST, ROBOT = range(8)  # the blocks of Python, in order
 
 
 def blocks():
@@ -34,6 +35,7 @@ def run(number, names):
 def imported(monkeypatch, name, number):
     """A block as the module that it would be; dataclasses look their module up."""
     module = types.ModuleType(name)
+    module.__package__ = name.rpartition(".")[0]
     monkeypatch.setitem(sys.modules, name, module)
     run(number, module.__dict__)
     return module
@@ -59,7 +61,7 @@ def world():
 def registered(number, **names):
     """What the registration in block `number` registers."""
     found = {}
-    names["register"] = lambda *entry: found.update({entry[0]: entry[1:]})
+    names |= {"__package__": "tasks", "register": lambda *entry: found.update({entry[0]: entry[1:]})}
     run(number, names)
     return next(iter(found.values()))
 
@@ -93,6 +95,12 @@ def test_example_on_a_skill_is_registered_so():
     env = build(cfg_type(episode_steps=10), world())
     assert isinstance(env, HierarchicalEnv) and env.action_size == 16 and env.episode_steps == 2
     assert build(cfg_type(skill="none"), world()).action_size == 28
+
+
+def test_example_of_a_task_of_ones_own_is_registered(monkeypatch):
+    monkeypatch.setattr(tasks, "_ENTRIES", dict(tasks._ENTRIES))
+    run(OWN, {})
+    assert tasks.entry("Near").configure({}).distance_m == 3.0
 
 
 def test_a_configuration_without_the_keys_of_a_skill_is_refused(module):

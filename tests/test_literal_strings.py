@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import tasks
-import train
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.run import dispatch as commands
+from isaachrl.run import main
 from isaachrl.run.config import cli, settings
 from isaachrl.run.storage.checkpoint import Checkpoint
 from isaachrl.run.storage.folder import RunFolder
@@ -80,13 +80,13 @@ def test_the_configuration_of_a_run_is_written_as_it_is(tmp_path, text):
     ],
 )
 def test_the_command_line_hands_on_what_was_typed(monkeypatch, word, section, key, value):
-    with initialize_config_dir(str(train.CFG), version_base="1.3"):
-        composed = compose("config", overrides=cli.hydra_arguments(["task=TaxiFuel", "train=hpg", word], train.CFG))
+    with initialize_config_dir(str(main.CFG), version_base="1.3"):
+        composed = compose("config", overrides=cli.hydra_arguments(["task=TaxiFuel", "train=hpg", word], main.CFG))
     handed = []
     monkeypatch.setattr(commands, "run", lambda *arguments: handed.extend(arguments))
     hydra = OmegaConf.create({"overrides": {"task": [f"++{word}"]}})  # as Hydra itself keeps them
-    monkeypatch.setattr(train, "HydraConfig", SimpleNamespace(get=lambda: hydra))
-    train.run(composed)
+    monkeypatch.setattr(main, "HydraConfig", SimpleNamespace(get=lambda: hydra))
+    main.run(composed)
     values, overrides = handed
     assert (values[section] if section else values)[key] == value and overrides == [f"++{word}"]
 

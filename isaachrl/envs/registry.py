@@ -13,6 +13,7 @@ import torch
 from isaachrl import config
 from isaachrl.envs.boundary import check_call
 from isaachrl.envs.cuda_graph import use_cuda_graph
+from isaachrl.envs.discovery import discover
 from isaachrl.envs.env import Env
 from isaachrl.envs.task import Task
 from isaachrl.envs.task_env import TaskEnv, task_scene
@@ -85,6 +86,7 @@ class Entry:
 
 
 _ENTRIES: dict[str, Entry] = {}
+_LISTENERS: list[Callable[[str], None]] = []
 
 
 def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None:
@@ -100,8 +102,18 @@ def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None
         ConfigError: the name is taken.
     """
     if name in _ENTRIES:
-        raise ConfigError(f"a task named {name} is registered already")
+        taken = _ENTRIES[name].cfg_type
+        raise ConfigError(f"a task named {name} is registered already, with {taken.__module__}.{taken.__qualname__}")
     _ENTRIES[name] = Entry(name, cfg_type, build, defaults)
+    for listener in _LISTENERS:
+        listener(name)
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Call `listener` with the name of every registered task, and with those that are registered later."""
+    for name in names():
+        listener(name)
+    _LISTENERS.append(listener)
 
 
 def task_env(task_type: type[Task[Any]]) -> Builder:
@@ -120,13 +132,18 @@ def names() -> list[str]:
 
 
 def entry(name: str) -> Entry:
-    """The registered task of that name.
+    """The registered task of that name; shipped and installed ones register themselves when one is missing.
 
     Raises:
         ConfigError: there is none.
     """
     if name not in _ENTRIES:
-        raise ConfigError(f"unknown task {name!r}{nearest(name, _ENTRIES)}; `import tasks` registers the shipped ones")
+        discover()
+    if name not in _ENTRIES:
+        raise ConfigError(
+            f"unknown task {name!r}{nearest(name, _ENTRIES)}; for one of your own type tasks=MODULE, or import the"
+            " module that registers it"
+        )
     return _ENTRIES[name]
 
 

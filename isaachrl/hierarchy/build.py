@@ -14,6 +14,7 @@ from isaachrl.hierarchy.option_file import read_options, skill_path
 from isaachrl.hierarchy.options import OptionController
 from isaachrl.hierarchy.rescue import RescueController
 from isaachrl.hierarchy.skill import Skill
+from isaachrl.shipped import PROGRAM
 
 NO_SKILL = "none"
 CFG_KEYS = ("skill", "control", "style_frames", "hierarchy")
@@ -93,7 +94,7 @@ def _with_rescue(skill: Skill, rescue: str, min_height_m: Mapping[str, float], w
     except SkillError as error:
         raise SkillError(
             f"task.rescue={rescue}: expected a skill that gets up and takes no latents, as"
-            f" `python train.py task=HumanoidRise` makes one ({error})"
+            f" `{PROGRAM} task=HumanoidRise` makes one ({error})"
         ) from error
 
 

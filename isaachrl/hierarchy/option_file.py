@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
+from isaachrl import shipped
 from isaachrl.errors import ReadError, SkillError, brief
 from isaachrl.hierarchy.options import Option
 from isaachrl.hierarchy.skill import FORMAT, Skill, check_weights
 from isaachrl.nn.policy_mean import PolicyMean
 from isaachrl.tensor_file import read_tensors
 
-ROOT = Path(__file__).resolve().parents[2]
-LAST = Path("checkpoints", "last.pt")  # of a run's folder
+LAST = "checkpoints/last.pt"  # of a run's folder
 _EXPECTED = (
     "an option is a motion of task.skill (walk), a motion of another skill (PATH:MOTION), a skill file without latents,"
     " or a run of `train=ppo` over a skill"
@@ -23,13 +23,14 @@ _EXPECTED = (
 
 
 def skill_path(name: str) -> Path:
-    """Path of a skill file, relative to the working folder or else to the repository's root.
+    """Path of a skill file, see `shipped.find`.
 
     Raises:
         SkillError: there is no such file.
     """
     return _path(name) or _refuse(
-        f"no skill file {name}; pretrain one with `python train.py task=HumanoidAMP` and pass skill=RUN/skill.pt"
+        f"no skill file {name}; pretrain one with `{shipped.PROGRAM} task=HumanoidAMP` and pass skill=RUN/skill.pt, or"
+        f" name a shipped one{shipped.names_like(name)}"
     )
 
 
@@ -62,7 +63,7 @@ def read_options(specs: Mapping[str, str], skill: str, device: torch.device) -> 
 
 def _read(spec: str, skill: str, load: Callable[[str], Skill], device: torch.device) -> Option:
     """One option."""
-    file, _, motion = spec.partition(":") if _is_path(spec) else (skill, "", spec)
+    file, motion = _file_and_motion(spec) if _is_path(spec) else (skill, spec)
     path = _path(file, LAST) or _refuse(f"there is no file or run {file}; {_EXPECTED}")
     content = read_tensors(path)
     if isinstance(content, dict) and content.get("format") != FORMAT:
@@ -75,7 +76,14 @@ def _read(spec: str, skill: str, load: Callable[[str], Skill], device: torch.dev
 
 def _is_path(spec: str) -> bool:
     """Whether it names a file or folder, not a motion."""
-    return "/" in spec or spec.partition(":")[0].endswith(".pt")
+    return "/" in spec or os.sep in spec or _file_and_motion(spec)[0].endswith(".pt")
+
+
+def _file_and_motion(spec: str) -> tuple[str, str]:
+    """The parts of `PATH:MOTION`; the path may begin with a drive (`C:`) on Windows."""
+    drive, rest = os.path.splitdrive(spec)
+    file, _, motion = rest.partition(":")
+    return drive + file, motion
 
 
 def _policy(content: Mapping[str, Any], load: Callable[[str], Skill], device: torch.device) -> Option:
@@ -101,16 +109,13 @@ def _policy(content: Mapping[str, Any], load: Callable[[str], Skill], device: to
     return Option(skill, torch.zeros(skill.latent_size, device=device), policy, task, steps)
 
 
-def _path(name: str, *inside: Path) -> Path | None:
-    """The file of a name, relative to the working folder or the repository; `inside`: also in a folder of that name."""
+def _path(name: str, *inside: str) -> Path | None:
+    """The file of a name; `inside`: also in a folder of that name."""
     try:
-        for base in (Path(os.path.expanduser(name)), ROOT / name):
-            for path in (base, *(base / part for part in inside)):
-                if path.is_file():
-                    return path
+        path = shipped.find(name, *inside)
     except OSError as error:
         raise SkillError(f"{name} cannot be read: {error.strerror or error}") from error
-    return None
+    return path if path and path.is_file() else None
 
 
 def _refuse(message: str) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isaachrl import shipped
 from isaachrl.envs.boundary import check_call
 from isaachrl.errors import ReadError, SkillError, nearest
 from isaachrl.hierarchy.latent_kind import LatentKind
@@ -310,16 +311,17 @@ class Skill(nn.Module):
             SkillError: the file is missing, damaged, not a skill, or of a newer version.
         """
         check_call("Skill.load", source=path)
-        path = Path(path)
+        source = Path(path)
         try:
+            path = shipped.find(source) or source
             if not path.exists():
                 raise SkillError(
-                    f"no skill at {path}; pretrain one with `python train.py task=HumanoidAMP`"
-                    " and pass it with skill=RUN/skill.pt"
+                    f"no skill at {path}; pretrain one with `{shipped.PROGRAM} task=HumanoidAMP`"
+                    f" and pass it with skill=RUN/skill.pt, or name a shipped one{shipped.names_like(str(source))}"
                 )
             content = read_tensors(path)
         except OSError as error:
-            raise SkillError(f"{path} cannot be read: {error.strerror or error}") from error
+            raise SkillError(f"{source} cannot be read: {error.strerror or error}") from error
         except ReadError as error:
             raise SkillError(f"{error}; a pretraining run writes a skill file as RUN/skill.pt") from error
         return cls.from_content(content, path).to(device)

@@ -14,11 +14,12 @@ from isaachrl.motion import clip as own_format
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.formats import isaac_gym_amp
 from isaachrl.motion.library import fit_to_robot
+from isaachrl.shipped import ASSETS, ROOT, require_assets
 from isaachrl.sim.robot import Robot
 from isaachrl.sim.soles import robot_soles
 
 BUILTIN = "builtin"
-BUILTIN_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "motions"
+BUILTIN_FOLDER = ASSETS / "motions"
 CLIP_SUFFIXES = (".npz", ".npy")
 LIST_SUFFIXES = (".yaml", ".yml")
 _SUFFIXES = CLIP_SUFFIXES + LIST_SUFFIXES
@@ -80,11 +81,14 @@ def _entries(spec: str) -> list[tuple[Path, float]]:
         raise ClipError(f"no motion is named: type motion={BUILTIN}, or motion= and a name, a file or a folder")
     builtin = spec == BUILTIN
     path = BUILTIN_FOLDER if builtin else _shipped(spec) or Path(os.path.expanduser(spec))
+    if not path.exists() and (ROOT / path).exists():
+        path = ROOT / path
     if builtin and not path.is_dir():
         raise ClipError(f"the built-in motions are missing: there is no folder {path}")
     if path.is_dir():
         return [(entry, 1.0) for entry in _clips_in(path)]
     if path.name == spec and not path.suffix and not path.exists():  # probably the name of a shipped motion
+        require_assets()
         shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]
         raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(spec, shipped)}")
     _check_exists(path)

@@ -1,26 +1,52 @@
-"""Learning curves of several runs: `python -m isaachrl.run.compare OUT.png NAME=RUN,RUN,… … signals=a,b`.
+"""Learning curves of several runs, and the table of a sweep.
 
-Runs of one name are seeds of one setting: the curve is their mean, with a band from minimum to maximum.
+`python -m isaachrl.run.compare OUT.png NAME=RUN,RUN,… … signals=a,b`: runs of one name are seeds of one setting. The
+curve is their mean, with a band from minimum to maximum.
+
+`python -m isaachrl.run.compare FOLDER [signals=a,b]`: all runs in a folder, as `train.py --multirun run_dir=FOLDER …`
+makes them. Runs whose configurations differ in nothing but the seed are one setting, which is named by the keys that
+tell it from the others. Writes `sweep.md`, `sweep.json` and `sweep.png` into the folder, and prints the table.
 """
 
 import io
+import json
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from isaachrl import config
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.files import write_atomically
 from isaachrl.run.recording.report import COLOURS
-from isaachrl.run.storage.metrics import read_metrics
+from isaachrl.run.recording.tables import cell, markdown_table
+from isaachrl.run.storage.folder import CONFIG
+from isaachrl.run.storage.metrics import jsonable, read_metrics
 
-USAGE = "python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]"
+USAGE = """\
+python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]
+       python -m isaachrl.run.compare FOLDER [signals=group/name[,group/name…]]"""
 LINES = ("-", "--", ":")  # line styles after all colours are used
 POINTS = 200  # of the interpolated curves
+METRICS = "metrics.jsonl"
+USUAL = ("episode/score", "episode/success_rate", "episode/return", "reward/total")  # signals of a sweep, if not typed
+LAST_SHARE = 0.1  # of a run, over which its final values are means
+NO_SETTING = (
+    "seed",
+    "run_dir",
+    "resume",
+    "save_every_s",
+    "video",
+    "episodes",
+    "track",
+)  # keys that do not make a setting
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -66,9 +92,9 @@ def read_curve(run: Path, signal: str) -> Curve:
     Raises:
         ConfigError: the folder has no metrics, or no such signal.
     """
-    path = run / "metrics.jsonl"
+    path = run / METRICS
     if not path.exists():
-        raise ConfigError(f"{run} is not a run folder: it has no metrics.jsonl")
+        raise ConfigError(f"{run} is not a run folder: it has no {METRICS}")
     rows = [(record["samples"], record[signal]) for record in read_metrics(path) if record.get(signal) is not None]
     if not rows:
         known = {name for record in read_metrics(path) for name in record}
@@ -89,19 +115,103 @@ def draw_curve(axes: Axes, name: str, style: tuple[str, str], curves: list[Curve
         axes.fill_between(grid, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
 
 
+def sweep(folder: Path, signals: Sequence[str] = ()) -> str:
+    """Compare all runs in a folder; writes `sweep.md`, `sweep.json` and `sweep.png`, and returns the table.
+
+    Args:
+        folder: where to look for runs, at any depth.
+        signals: names as in `metrics.jsonl`; empty for those of `USUAL` that all runs recorded.
+
+    Raises:
+        ConfigError: there are no runs, or one has no such signal.
+    """
+    runs = sorted(path.parent for path in folder.rglob(METRICS) if (path.parent / CONFIG).is_file())
+    if not runs:
+        raise ConfigError(f"{folder} has no runs; type python train.py --multirun run_dir={folder} … to make some")
+    settings = settings_of(
+        {run: config.flat(yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))) for run in runs}
+    )
+    signals = list(signals) or _usual(runs)
+    rows = {name: [_final(run, folder, signals) for run in members] for name, members in settings.items()}
+    head = ["setting", "runs", *signals, "samples", "minutes"]
+    columns = (*signals, "samples", "minutes")
+    cells = [
+        [name, str(len(ends)), *(spread([end[key] for end in ends]) for key in columns)] for name, ends in rows.items()
+    ]
+    table = markdown_table(head, cells) + "\n"
+    write_atomically(folder / "sweep.md", table.encode())
+    write_atomically(folder / "sweep.json", (json.dumps(jsonable(rows), indent=1) + "\n").encode())
+    write_atomically(folder / "sweep.png", compare(settings, signals))
+    return table
+
+
+def settings_of(configurations: Mapping[Path, Mapping[str, Any]]) -> dict[str, list[Path]]:
+    """Runs by setting, named by the fewest keys that tell the settings apart, such as `train.gamma=0.9`.
+
+    Args:
+        configurations: of the runs, flat, by dotted keys. Keys that only some of them have follow from the name of the
+            task or learner.
+    """
+    flat = list(configurations.values())
+    shared = [key for key in flat[0] if key not in NO_SETTING and all(key in values for values in flat)]
+    names: list[tuple[str, ...]] = [() for _ in flat]
+    for key in sorted(shared, key=lambda key: (not key.endswith(".name"), key.count("."))):
+        longer = [(*name, f"{key}={values[key]}") for name, values in zip(names, flat, strict=True)]
+        if len(set(longer)) > len(set(names)):  # a key that follows from the others, such as a recipe's, splits nothing
+            names = longer
+    settings: dict[str, list[Path]] = {}
+    for run, name in zip(configurations, names, strict=True):
+        settings.setdefault(" ".join(name).replace(".name=", "=") or "all", []).append(run)
+    return settings
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and, where they differ, standard deviation of values, as text."""
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(set(values)) > 1 else ""
+    return cell(float(statistics.fmean(values))) + deviation
+
+
+def _usual(runs: Sequence[Path]) -> list[str]:
+    """The signals of `USUAL` that all runs recorded.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    recorded = [{name for record in read_metrics(run / METRICS) for name in record} for run in runs]
+    found = [name for name in USUAL if all(name in names for names in recorded)]
+    if not found:
+        raise ConfigError(f"the runs have none of {', '.join(USUAL)} in common; type signals=group/name")
+    return found
+
+
+def _final(run: Path, folder: Path, signals: Sequence[str]) -> dict[str, Any]:
+    """Where a run is, its length, and the means of the signals over its end."""
+    last = read_metrics(run / METRICS)[-1]
+    end: dict[str, Any] = {"run": run.relative_to(folder).as_posix(), "samples": last["samples"]}
+    end["minutes"] = last["wall_s"] / 60.0
+    for signal in signals:
+        samples, values = read_curve(run, signal)
+        end[signal] = float(values[samples >= samples[-1] - LAST_SHARE * last["samples"]].mean())
+    return end
+
+
 def main(arguments: list[str]) -> int:
     """Run the command line; returns the exit code, 2 with a message on invalid input."""
     try:
         pairs = dict(argument.split("=", 1) for argument in arguments[1:])
-        signals = pairs.pop("signals").split(",")
+        signals = pairs.pop("signals", "").split(",") if "signals" in pairs else []
+        first = Path(arguments[0])
         settings = {name: [Path(run) for run in runs.split(",")] for name, runs in pairs.items()}
-        if not settings:
-            raise KeyError
-    except (KeyError, ValueError):
+        if not first.is_dir() and not (settings and signals):
+            raise ValueError
+    except (IndexError, ValueError):
         sys.stderr.write(f"usage: {USAGE}\n")
         return 2
     try:
-        write_atomically(Path(arguments[0]), compare(settings, signals))
+        if settings:
+            write_atomically(first, compare(settings, signals))
+        else:
+            sys.stdout.write(sweep(first, signals))
     except IsaacHRLError as error:
         sys.stderr.write(f"{error}\n")
         return 2

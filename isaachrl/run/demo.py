@@ -9,19 +9,18 @@ import argparse
 import logging
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from isaachrl.errors import IsaacHRLError
 from isaachrl.run.process import guarded, set_up_logging
+from isaachrl.shipped import ASSETS, COMMAND, PROGRAM
 
 log = logging.getLogger("isaachrl.run.demo")  # `__name__` is `__main__` under `python -m`
 
-ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "assets" / "skills" / "humanoid.pt"
-SHIPPED_HIGH_LEVEL = ROOT / "assets" / "skills" / "umaze.pt"
+SHIPPED = ASSETS / "skills" / "humanoid.pt"
+SHIPPED_HIGH_LEVEL = ASSETS / "skills" / "umaze.pt"
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -96,11 +95,11 @@ def _train_skill(options: argparse.Namespace, out: Path) -> Path:
 
 
 def _command(*settings: str) -> None:
-    """Run `train.py`."""
-    log.info("python train.py %s", " ".join(settings))
-    result = subprocess.run([sys.executable, str(ROOT / "train.py"), *settings], check=False)
+    """Run the program."""
+    log.info("%s %s", PROGRAM, " ".join(settings))
+    result = subprocess.run([*COMMAND, *settings], check=False)
     if result.returncode != 0:
-        raise IsaacHRLError(f"the demo failed: train.py {' '.join(settings)} ended with code {result.returncode}")
+        raise IsaacHRLError(f"the demo failed: {PROGRAM} {' '.join(settings)} ended with code {result.returncode}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from isaachrl.run.config.run_cfg import Mode
 from isaachrl.run.config.settings import Settings, resolve
 from isaachrl.run.loop.stop import Stop
 from isaachrl.run.process import set_up_logging
+from isaachrl.shipped import PROGRAM
 
 
 def run(composed: Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
@@ -52,7 +53,7 @@ def dispatch(settings: Settings, stop: Stop | None = None) -> Any:
     if settings.run.mode is Mode.train:
         return train(settings, stop)
     if distributed.size() > 1:
-        raise ConfigError(f"mode={mode} runs in one process; type python train.py mode={mode} … without torchrun")
+        raise ConfigError(f"mode={mode} runs in one process; type {PROGRAM} mode={mode} … without torchrun")
     command = importlib.import_module(f"isaachrl.run.commands.{mode}")
     return getattr(command, mode)(settings)
 

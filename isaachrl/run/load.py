@@ -35,8 +35,8 @@ def load(
 
     Raises:
         CheckpointError: the file cannot be read, or its weights do not fit the changed configuration.
-        ConfigError: an unknown key or device, a value of the wrong type or range, or a task that is not registered
-            (`import tasks` registers the shipped ones).
+        ConfigError: an unknown key or device, a value of the wrong type or range, or a task of your own that is
+            not registered.
     """
     check_call("load", source=source, num_envs=num_envs, sim=sim, device=device, cfg=cfg)
     check_call("load", **({} if seed is None else {"seed": seed}))

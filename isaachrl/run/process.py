@@ -1,5 +1,6 @@
 """A command as a process: its logging, its exit code, and the message of an error."""
 
+import errno
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ from isaachrl.errors import IsaacHRLError
 EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
 EXIT_BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ends
+_CLOSED = (errno.EPIPE, errno.EINVAL)  # of a pipe whose reader is gone; the second on Windows
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|out of memory|failed to allocate|could not allocate|bad_alloc|storage size calculation"
     r" overflowed|mmap.*cannot allocate",
@@ -57,7 +59,7 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
         sys.stderr.write("interrupted\n")
         raise SystemExit(128 + getattr(error, "signal_number", signal.SIGINT)) from None
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _stdout_closed():
+        if isinstance(error, OSError) and error.errno in _CLOSED and _stdout_closed():
             raise SystemExit(EXIT_BROKEN_PIPE) from None
         if _is_out_of_memory(error):
             sys.stderr.write(f"{_memory_message(error)}\n")
@@ -76,12 +78,23 @@ def _stdout_closed() -> bool:
         output = sys.stdout.fileno()
     except (OSError, ValueError):  # not a file descriptor
         return False
-    poll = select.poll()
-    poll.register(output, 0)  # only errors
-    if not poll.poll(0):
+    if not _refuses_output(output):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # Python flushes at exit, which would fail again
     return True
+
+
+def _refuses_output(output: int) -> bool:
+    """Whether the reader of the standard output is gone; without `poll` (on Windows), buffered output shows it."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(output, 0)  # only errors
+        return bool(poll.poll(0))
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _is_out_of_memory(error: Exception) -> bool:

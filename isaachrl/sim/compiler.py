@@ -1,15 +1,13 @@
 """Compiles a scene to a MuJoCo model."""
 
-from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from isaachrl.errors import ConfigError
+from isaachrl.shipped import ASSETS, require_assets
 from isaachrl.sim.scene import Control, FreeBody, Integrator, Marker, Scene, Shape
-
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 SOLVER_ITERATIONS = 50  # a lower limit makes the engines differ and saves no time: both exit early
 LINE_SEARCH_ITERATIONS = 30
@@ -39,6 +37,7 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
     """
     path = ASSETS / scene.robot / f"{scene.robot}.xml"
     if not path.exists():
+        require_assets()
         known = sorted(entry.parent.name for entry in ASSETS.glob("*/*.xml"))
         raise ConfigError(f"no robot {scene.robot!r} under assets/ (there are: {', '.join(known)})")
     spec = mujoco.MjSpec.from_file(str(path))

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from isaachrl.maths import rotations
 from isaachrl.sim import Control, Robot, Sim
-from tasks.common.motors import motor_contract
+
+from .motors import motor_contract
 
 NUM_COORDINATES, NUM_VELOCITIES = 15, 14
 STATE_SIZE = NUM_COORDINATES + NUM_VELOCITIES + 1

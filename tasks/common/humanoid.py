@@ -10,7 +10,8 @@ from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout, joint_quat_from_qpos
 from isaachrl.motion.library import MotionState
 from isaachrl.sim import Control, Robot, Sim
-from tasks.common.motors import motor_contract
+
+from .motors import motor_contract
 
 PELVIS, TORSO, HEAD = "pelvis", "torso", "head"
 HANDS, FEET = ("right_hand", "left_hand"), ("right_foot", "left_foot")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
-from tasks.common.maze import FAR_CELLS, TABLE_BYTES, path_cells
+
+from .maze import FAR_CELLS, TABLE_BYTES, path_cells
 
 RANDOM = "random"  # random mazes without loops
 FILE = ".txt"

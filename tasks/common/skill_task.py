@@ -17,7 +17,8 @@ from isaachrl.hierarchy.options import SwitchCfg
 from isaachrl.hierarchy.rescue import STAND_S, track_fall
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Control, Scene, Sim
-from tasks.common import draws, humanoid, starts
+
+from . import draws, humanoid, starts
 
 MAX_SPEED_MPS = 10.0
 MARKER_HEIGHT_M = 0.1

@@ -13,7 +13,8 @@ from isaachrl.motion.library import MotionLibrary, MotionState, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.sim import Robot
 from isaachrl.sim.soles import robot_soles
-from tasks.common import humanoid
+
+from . import humanoid
 
 STANDING = "stand"
 STANDING_STATES = 512

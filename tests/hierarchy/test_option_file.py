@@ -1,11 +1,15 @@
 """What stands for an option: a motion, a skill file, a trained policy; and what is refused."""
 
+import ntpath
+import os
+
 import pytest
 import torch
 
 import isaachrl
 import tasks
 from isaachrl.errors import SkillError
+from isaachrl.hierarchy import option_file
 from isaachrl.hierarchy.option_file import read_options
 from isaachrl.maths.vectors import on_sphere
 from isaachrl.tensor_file import write_tensors
@@ -42,6 +46,20 @@ def test_a_run_is_a_policy(tmp_path):
     assert (option.group, option.steps) == ("HumanoidLocation", 5)
     latent = on_sphere(option.policy(torch.rand(2, option.policy.sizes[0])))
     torch.testing.assert_close(latent, option.skill.prototype_of("walk").expand(2, -1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "motion"),
+    [
+        (r"C:\skills\own.pt:walk", r"C:\skills\own.pt", "walk"),
+        ("C:/skills/own.pt", "C:/skills/own.pt", ""),
+        ("own.pt:walk", "own.pt", "walk"),
+    ],
+)
+def test_a_drive_of_windows_is_part_of_the_path(monkeypatch, spec, path, motion):
+    monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
+    assert option_file._file_and_motion(spec) == (path, motion) and option_file._is_path(spec)
+    assert not option_file._is_path("walk")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Curves of several runs in one picture."""
 
 import json
+import subprocess
+import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,8 @@ import pytest
 from isaachrl.errors import ConfigError
 from isaachrl.run import compare
 from isaachrl.run.compare import main, read_curve
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _run(folder: Path, values: list[float]) -> Path:
@@ -62,3 +67,68 @@ def test_curves_of_many_settings_have_distinct_styles(tmp_path: Path, monkeypatc
     runs = {str(i): [_run(tmp_path / str(i), [1.0, 2.0])] for i in range(9)}
     compare.compare(runs, ["a/b"])
     assert len(set(drawn)) == len(drawn) == 9
+
+
+def _configured(folder: Path, values: list[float], **keys: object) -> Path:
+    run = _run(folder, values)
+    (run / "config.yaml").write_text(json.dumps(keys))
+    return run
+
+
+def test_settings_are_named_by_the_fewest_keys_that_tell_them_apart() -> None:
+    runs = {}
+    for number, (task, gamma, seed) in enumerate(product(("A", "B"), (0.9, 0.99), (0, 1))):
+        own = {"task.x": 1} if task == "A" else {"task.y": 2}
+        copied = {"task.steps": len(task) + (task == "B"), "train.horizon": int(10 * gamma)}
+        runs[Path(str(number))] = {"seed": seed, "train.gamma": gamma, "task.name": task} | own | copied
+    settings = {name: [int(str(run)) for run in members] for name, members in compare.settings_of(runs).items()}
+    assert settings == {
+        "task=A train.gamma=0.9": [0, 1],
+        "task=A train.gamma=0.99": [2, 3],
+        "task=B train.gamma=0.9": [4, 5],
+        "task=B train.gamma=0.99": [6, 7],
+    }
+    assert list(compare.settings_of({Path("0"): {"seed": 0, "a": 1}, Path("1"): {"seed": 1, "a": 1}})) == ["all"]
+
+
+def test_a_sweep_is_a_table_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, (gamma, seed, last) in enumerate(((0.9, 0, 1.0), (0.9, 1, 3.0), (0.99, 0, 8.0))):
+        _configured(tmp_path / str(number), [0.0] * 19 + [last], seed=seed, train={"gamma": gamma})
+    assert main([str(tmp_path), "signals=a/b"]) == 0
+    table = (tmp_path / "sweep.md").read_text()
+    assert capsys.readouterr().out == table
+    assert table.splitlines() == [
+        "| setting | runs | a/b | samples | minutes |",
+        "| --- | --- | --- | --- | --- |",
+        "| train.gamma=0.9 | 2 | 0.6667 ± 0.47 | 200 | 0.3333 |",
+        "| train.gamma=0.99 | 1 | 2.667 | 200 | 0.3333 |",
+    ], "means of the last tenth: of the samples from 180 to 200"
+    found = json.loads((tmp_path / "sweep.json").read_text())
+    assert [run["run"] for run in found["train.gamma=0.9"]] == ["0", "1"]
+    assert found["train.gamma=0.99"][0]["a/b"] == pytest.approx(8 / 3)
+    assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_a_folder_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "has no runs; type python train.py --multirun" in capsys.readouterr().err
+    _configured(tmp_path / "0", [1.0, 2.0], seed=0)
+    assert main([str(tmp_path)]) == 2
+    assert "type signals=group/name" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_multirun_makes_a_folder_for_each_run(tmp_path: Path) -> None:
+    """Two trainings in one process."""
+    words = [
+        "--multirun",
+        "task=TaxiFuel",
+        "seed=0,1",
+        "max_iterations=1",
+        "num_envs=4",
+        f"run_dir={tmp_path / 'sweep'}",
+    ]
+    subprocess.run([sys.executable, str(ROOT / "train.py"), *words], check=True, timeout=120, capture_output=True)
+    table = compare.sweep(tmp_path / "sweep", ["reward/total"])
+    assert table.splitlines()[2].startswith("| all | 2 | ")
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0", "1"]

@@ -5,10 +5,9 @@ import sys
 
 import pytest
 
-import train
 from isaachrl import memory
 from isaachrl.envs import world_bytes
-from isaachrl.run import process
+from isaachrl.run import main
 from isaachrl.run.config import learners, settings
 
 MAZE = "task=HumanoidHRLMaze"
@@ -61,7 +60,7 @@ def typed(monkeypatch, capsys):
     def typed(*arguments):
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         with pytest.raises(SystemExit) as stop:
-            process.guarded(train.start)
+            main.main()
         return stop.value.code, capsys.readouterr().err
 
     return typed

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-import torch
 from rl_games.common.ivecenv import IVecEnv
 from torch import Tensor
 
+from isaachrl.adapters.shared import last_values
 from isaachrl.envs.env import Env
 from isaachrl.envs.statistics import EpisodeStatistics
 
@@ -39,6 +39,6 @@ class EnvAdapter(IVecEnv):
         assert self.value is not None, "the adapter needs the agent's value function before its first step"
         result = self.env.step(actions)
         self.statistics.add(result)
-        future = self.value(self.env.policy_input(result.terminal_obs)) * self.gamma**result.discount_steps
-        reward = result.reward + torch.where(result.truncated, future, 0.0)
+        last = last_values(self.env, result, self.value)
+        reward = result.reward + last * self.gamma**result.discount_steps
         return self.env.policy_input(result.obs), reward, result.done, {}

@@ -17,6 +17,7 @@ from isaachrl.run.config.run_cfg import PolicyKind
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.paintings import PictureRecorder, renders_itself
 from isaachrl.run.recording.tables import cell, show
+from isaachrl.run.recording.tracking import Tracker, require
 from isaachrl.run.recording.video import Recorder
 from isaachrl.run.rollout import Episodes, run_episodes, split_episodes
 
@@ -28,6 +29,8 @@ VIDEO_LIMIT = 1800  # frames: a minute
 
 def play(settings: Settings) -> dict[str, Any]:
     """Play a few episodes of a policy; without a checkpoint, show the motions that the task imitates."""
+    track = settings.run.track.value
+    require(track)
     if settings.loaded is None and settings.run.policy is PolicyKind.trained and hasattr(settings.task_cfg, "motion"):
         from isaachrl.run.commands.motions import view_motions
 
@@ -35,7 +38,8 @@ def play(settings: Settings) -> dict[str, Any]:
     count = settings.run.episodes if "episodes" in settings.typed else EPISODES
     num_envs, per_env = split_episodes(count, settings.run.num_envs or 1)
     env, policy, _ = build_policy(settings, num_envs, settings.evaluation_seed)
-    folder = results_folder(settings).path
+    results = results_folder(settings)
+    folder = results.path
     log.info("%s: playing %d episode%s in %s", settings.task.name, count, "s" * (count > 1), folder)
     with filming(env, folder / "play.mp4", settings.run.video) as recorder:
         if recorder is None:
@@ -55,6 +59,9 @@ def play(settings: Settings) -> dict[str, Any]:
         "video": str(folder / "play.mp4") if made else None,
         "sheet": str(folder / "play.jpg") if made else None,
     }
+    if made and track != "none":
+        with Tracker(track, results, settings.plain()):
+            pass  # at its end it takes the video
     write_summary(summary, folder / "play.json")
     return summary
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from isaachrl import shipped
 from isaachrl.files import write_atomically
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.folder import CONFIG, RunFolder
@@ -17,7 +18,7 @@ def results_folder(settings: Settings) -> RunFolder:
         return RunFolder(Path(settings.run.run_dir))
     if settings.run.checkpoint is None:
         return RunFolder(Path("runs") / settings.task.name / settings.run.policy.value)
-    source = Path(settings.run.checkpoint)
+    source = shipped.find(settings.run.checkpoint) or Path(settings.run.checkpoint)
     if source.is_dir():
         return RunFolder(source)
     run = source.parent.parent if source.parent.name in ("checkpoints", "export") else source.parent

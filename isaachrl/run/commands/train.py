@@ -1,11 +1,11 @@
 """The command `mode=train`."""
 
 import logging
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from isaachrl.config import flat
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
@@ -15,8 +15,10 @@ from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, RunCfg
 from isaachrl.run.config.settings import Settings, written_ns
 from isaachrl.run.loop.stop import Stop
 from isaachrl.run.loop.train_loop import Identity, TrainLoop
+from isaachrl.run.recording.tracking import require
 from isaachrl.run.storage.checkpoint import LAST, Checkpoint
 from isaachrl.run.storage.folder import RunFolder
+from isaachrl.shipped import PROGRAM
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ def train(settings: Settings, stop: Stop | None = None) -> Path | None:
     Returns:
         The run's folder; None on ranks other than 0.
     """
+    require(settings.run.track.value)
     if settings.run.resume:
         _check_unchanged(settings)
     seed, num_envs = settings.run.seed, distributed.own_share(settings.num_envs, "num_envs")
@@ -44,7 +47,7 @@ def train(settings: Settings, stop: Stop | None = None) -> Path | None:
     learner = build_learner(settings, env)
     if distributed.size() > 1:
         if not learner.DISTRIBUTED:
-            raise ConfigError(f"the learner {settings.learner.name} trains in one process; type python train.py …")
+            raise ConfigError(f"the learner {settings.learner.name} trains in one process; type {PROGRAM} …")
         seed_everything(distributed.own_seed(seed))  # after the weights, which must be the same on all ranks
     folder = _run_folder(settings.run, settings.task.name) if distributed.rank() == 0 else None
     with nullcontext() if folder is None else folder.locked():
@@ -129,7 +132,7 @@ def _check_unchanged(settings: Settings) -> None:
     """
     run = settings.run
     assert settings.loaded is not None and run.resume
-    stored, present = _flat(settings.loaded.config), _flat(settings.plain())
+    stored, present = flat(settings.loaded.config), flat(settings.plain())
     for values in (stored, present):
         values["num_envs"] = values.get("num_envs") or DEFAULT_NUM_ENVS
     fixed = stored.keys() & present.keys() & (_ENV_KEYS if _is_new(run) else stored.keys() - _MAY_CHANGE)
@@ -142,14 +145,6 @@ def _check_unchanged(settings: Settings) -> None:
             f" {', '.join(f'{key}=' for key in changed)} out, or type{new} task={settings.task.name}"
             f" checkpoint={run.resume} for a new training that starts from its weights"
         )
-
-
-def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested values by their dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
-    return flat
 
 
 def _is_moved_file(stored: Any, present: Any) -> bool:

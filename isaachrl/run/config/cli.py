@@ -9,21 +9,25 @@ from typing import Any
 
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
+from isaachrl.run.config.run_cfg import RunCfg
+from isaachrl.shipped import PROGRAM
 
 GROUPS = ("task", "train")
+TASK_MODULES = "tasks"
 _PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
 _FLAGS = (  # of Hydra
-    "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
+    "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
 )  # fmt: skip
 _FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
     "--info", "-i", "--experimental-rerun",
 )  # fmt: skip
+_CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-python train.py task=NAME [train=NAME] [mode=train|play|evaluate|export|task_graph] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|evaluate|export|task_graph] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out
@@ -39,6 +43,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   policy=program       what the table of task=HumanoidProgram asks for, instead of a trained policy
   skill=FILE           the frozen skill of a task that commands one
   motion=FILE          the motion data of a task that imitates some
+  tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4
   task.KEY=…           any key of the task        train.KEY=…  any key of the learner
@@ -60,9 +65,10 @@ def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
     """
     if not set(argv) & set(_HELP):
         return list(argv)
-    tasks = _names(cfg, "task")
-    learners = [name for name in _names(cfg, "train") if name not in tasks]
-    sys.stdout.write(_USAGE.format(tasks=", ".join(tasks), learners=", ".join(learners)))
+    folders = _folders(argv, cfg)
+    tasks = _names(folders, "task")
+    learners = [name for name in _names(folders, "train") if name not in tasks]
+    sys.stdout.write(_USAGE.format(program=PROGRAM, tasks=", ".join(tasks), learners=", ".join(learners)))
     rest = [argument for argument in argv if argument not in _HELP]
     has_task = any(argument.partition("=")[0] in _TASK_KEYS for argument in rest)
     if not has_task or any(argument.startswith("-") for argument in rest):
@@ -84,7 +90,8 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
     overrides: list[str] = []
     flags: list[str] = []  # last: some flags hide overrides that follow them
     awaits_value = False
-    own_config = any(argument.startswith(("--config", "-cp", "-cn", "-cd")) for argument in argv)
+    folders = _folders(argv, cfg)
+    own_config = any(argument.startswith(("--config-path", "--config-name", "-cp", "-cn")) for argument in argv)
     multirun = any(argument in ("--multirun", "-m") for argument in argv)
     for argument in argv:
         if not awaits_value and argument.startswith("-"):
@@ -93,11 +100,18 @@ def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
             awaits_value = argument in _FLAGS_WITH_VALUE
             flags.append(argument)
             continue
-        overrides.append(_override(argument, cfg, check_groups=not own_config, multirun=multirun))
+        overrides.append(_override(argument, folders, check_groups=not own_config, multirun=multirun))
     _check_repeated(overrides)
     if not own_config:
-        _check_learner_file(argv, cfg)
+        _check_learner_file(argv, folders)
     return [*overrides, *flags]
+
+
+def task_modules(argv: Sequence[str]) -> list[str]:
+    """The modules that `tasks=` names, with commas or as a list."""
+    pairs = (argument.lstrip("+").partition("=") for argument in argv)
+    typed = ",".join(value.strip("[] ") for key, _, value in pairs if key == TASK_MODULES)
+    return [name for name in re.split(r"[\s,]+", typed) if name]
 
 
 def _check_repeated(overrides: Sequence[str]) -> None:
@@ -130,9 +144,7 @@ def composition_error(error: Exception) -> ConfigError:
             f"{typed} cannot be parsed: close every bracket and quote, and put a text with characters other than"
             f" letters, digits and /._-+%:@ in quotes; type {_quoted_argument(typed)}"
         )
-    return ConfigError(
-        f"the configuration cannot be composed ({first}); python train.py --help lists what can be typed"
-    )
+    return ConfigError(f"the configuration cannot be composed ({first}); {PROGRAM} --help lists what can be typed")
 
 
 def _quoted_argument(argument: str) -> str:
@@ -169,11 +181,13 @@ def _check_flag(argument: str) -> None:
     """Raise on a flag that Hydra does not have."""
     flag, _, value = argument.partition("=")
     if flag not in (*_FLAGS, *_FLAGS_WITH_VALUE):
+        if advice := RunCfg.FOREIGN.get(flag.lstrip("-").replace("-", "_")):
+            raise ConfigError(f"{argument}: {advice.format(value or 'DEVICE')}")
         setting = f"{flag.lstrip('-').replace('-', '_')}={value or 'VALUE'}"
         raise ConfigError(f"{flag!r} is not an option; settings have no dashes: type {setting}")
 
 
-def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> str:
+def _override(argument: str, folders: Sequence[Path], check_groups: bool, multirun: bool) -> str:
     """One argument in Hydra's syntax."""
     key, equals, value = argument.partition("=")
     if not equals or not key:
@@ -181,10 +195,11 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
             return argument
         raise ConfigError(f"{argument!r} is not a setting; type key=value, such as num_envs=256 or mode=play")
     if key in GROUPS:
-        names = _names(cfg, key)
+        names = _names(folders, key)
+        own = "; for a task of your own, type tasks=MODULE, too" if key == "task" else ""
         for name in value.split(","):
             if check_groups and name not in names:
-                raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}")
+                raise ConfigError(f"unknown {key} {name!r}{nearest(name, names)}{own}")
         return argument
     if key.lstrip("+") in ("task.name", "train.name"):
         group = key.lstrip("+").partition(".")[0]
@@ -193,15 +208,26 @@ def _override(argument: str, cfg: Path, check_groups: bool, multirun: bool) -> s
         return argument
     if not re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", key, re.ASCII):
         raise ConfigError(f"{key!r} is not the name of a setting; type key=value, such as num_envs=256 or mode=play")
+    if key == TASK_MODULES:  # a list, not several runs
+        return f"++{key}=[{','.join(task_modules([argument]))}]"
     path = key.removeprefix("task.") in _PATHS and value not in ("", "null")
     sweep = multirun and "," in value  # several paths
     return f"++{key}={_quote(os.path.expanduser(value)) if path and not sweep else value}"
 
 
-def _names(cfg: Path, group: str) -> list[str]:
+def _folders(argv: Sequence[str], cfg: Path) -> list[Path]:
+    """The folders of YAML files: the shipped one, and that of `--config-dir`."""
+    pairs = zip(argv, [*argv[1:], ""], strict=True)
+    typed = [(*argument.partition("="), following) for argument, following in pairs]
+    own = [value if equals else following for flag, equals, value, following in typed if flag in _CONFIG_DIR]
+    return [cfg, *map(Path, own)]
+
+
+def _names(folders: Sequence[Path], group: str) -> list[str]:
     """The names of a group: registered tasks and its files, without those for inclusion by others (`_…`)."""
-    files = {path.stem for path in (cfg / group).glob("*.yaml") if not path.stem.startswith("_")}
-    return sorted(files.union(registry.names() if group == "task" else ()))
+    files = [path.stem for folder in folders for path in (folder / group).glob("*.yaml")]
+    own = {name for name in files if not name.startswith("_")}
+    return sorted(own.union(registry.names() if group == "task" else ()))
 
 
 def _quote(path: str) -> str:
@@ -212,12 +238,12 @@ def _quote(path: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + match[2].replace("'", "\\'"), path) + "'"
 
 
-def _check_learner_file(argv: Sequence[str], cfg: Path) -> None:
-    """Raise if a task without a file in `cfg/train/` is typed without `train=`."""
+def _check_learner_file(argv: Sequence[str], folders: Sequence[Path]) -> None:
+    """Raise if a task without a file in `train/` of these folders is typed without `train=`."""
     typed = dict(argument.split("=", 1) for argument in argv if argument.partition("=")[0] in GROUPS)
     if "train" in typed:
         return
-    names = _names(cfg, "train")
+    names = _names(folders, "train")
     for name in typed.get("task", "").split(","):
         if name and name not in names:
             raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")

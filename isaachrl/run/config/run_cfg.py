@@ -11,8 +11,8 @@ from isaachrl.maths.seeds import LARGEST_SEED
 DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
-    "mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video", "policy",
-    "help",
+    "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
+    "policy", "help", "track",
 )  # fmt: skip
 
 
@@ -34,6 +34,14 @@ class PolicyKind(Enum):
     program = "program"
 
 
+class Track(Enum):
+    """The library that a run is recorded with, besides its own files."""
+
+    none = "none"
+    wandb = "wandb"
+    trackio = "trackio"
+
+
 @dataclass
 class RunCfg:
     """The top-level keys.
@@ -41,6 +49,7 @@ class RunCfg:
     Args:
         task: section of the task, with its `name`.
         train: section of the learner, with its `name`.
+        tasks: modules that register tasks of the user's own.
         sim: engine, `auto` or one of `isaachrl.sim.ENGINES`.
         device: `auto`, `cpu`, `cuda:0`, …
         cuda_graph: `auto` replays steps as CUDA graphs where possible, `off` does not.
@@ -59,15 +68,28 @@ class RunCfg:
         video: whether playing writes a video.
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
             device; `none` applies none.
+        track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
         test: the same as `mode=play`.
         episodes: number of episodes of an evaluation.
         help: only list every key with its value; set by `--help`.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"graph": "cuda_graph"}
+    FOREIGN: ClassVar[dict[str, str]] = {
+        "headless": "training opens no window, so leave it out",
+        "sim_device": "physics and learning share one device, type device={}",
+        "rl_device": "physics and learning share one device, type device={}",
+        "pipeline": "tensors stay where the worlds are, type device=cpu or device=cuda:0",
+        "graphics_device_id": "pictures are drawn by MUJOCO_GL=egl or osmesa, so leave it out",
+        "physics_engine": "the engine is called sim, type sim=mujoco or sim=mujoco_warp",
+        "multi_gpu": "type torchrun --nproc-per-node=N before train.py, or before -m isaachrl",
+        "capture_video": "a trained run is filmed, type mode=play checkpoint=RUN",
+        "experiment": "type run_dir=runs/{}",
+    }  # keys of Isaac Gym's programs; {} is the value
 
     task: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    tasks: list[str] = field(default_factory=list)
     sim: str = "auto"
     device: str = "auto"
     cuda_graph: str = "auto"
@@ -84,6 +106,7 @@ class RunCfg:
     save_every_s: float | None = bounded(None, 0.0)
     video: bool = True
     recipe: str = "auto"
+    track: Track = Track.none
     test: bool = False
     episodes: int = bounded(256, 1)
     help: bool = False

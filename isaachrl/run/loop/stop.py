@@ -11,7 +11,7 @@ from isaachrl.learn import distributed
 
 log = logging.getLogger(__name__)
 
-_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+_HANGUP = getattr(signal, "SIGHUP", getattr(signal, "SIGBREAK", None))  # on Windows a closing console sends SIGBREAK
 
 
 class Interrupted(KeyboardInterrupt):

@@ -19,6 +19,7 @@ from isaachrl.run.loop.stop import Stop
 from isaachrl.run.recording.events import Events
 from isaachrl.run.recording.progress import Display
 from isaachrl.run.recording.report import write_report
+from isaachrl.run.recording.tracking import Tracker
 from isaachrl.run.storage.checkpoint import LAST, Checkpoint, random_state, restore_random_state, save_checkpoint
 from isaachrl.run.storage.folder import RunFolder
 from isaachrl.run.storage.metrics import MetricsFile
@@ -113,7 +114,7 @@ class TrainLoop:
         learner, folder = self.learner, self.folder
         record: AbstractContextManager[Record | None] = nullcontext()
         if folder is not None:
-            record = Record(learner, folder, self.identity.task)
+            record = Record(learner, folder, self.identity)
         with self._stop.watching(graceful=True), record as open_record:
             try:
                 self._train(open_record)
@@ -246,18 +247,20 @@ def _first_rank_state(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 class Record:
-    """The output of each iteration: a line of the metrics file, TensorBoard events, progress.
+    """The output of each iteration: a line of the metrics file, TensorBoard events, progress, a tracking library.
 
     Args:
         learner: the learner.
         folder: of the files.
-        title: name of the task.
+        identity: of the run.
     """
 
-    def __init__(self, learner: Learner, folder: RunFolder, title: str) -> None:
+    def __init__(self, learner: Learner, folder: RunFolder, identity: Identity) -> None:
         remaining = max(learner.max_iterations - learner.iteration, 0) * learner.samples_per_iteration
+        library = identity.config.get("track", "none")
+        self._tracker = None if library == "none" else Tracker(library, folder, identity.config)
         self._metrics = MetricsFile(folder.metrics, keep=learner.iteration)
-        self._display = Display(title, learner.samples + remaining, learner.samples, learner.HEADLINE)
+        self._display = Display(identity.task, learner.samples + remaining, learner.samples, learner.HEADLINE)
         self._events = Events(folder.events, learner.samples)
 
     def __enter__(self) -> Self:
@@ -267,10 +270,13 @@ class Record:
     def __exit__(self, *error: object) -> None:
         self._display.__exit__(*error)
         self._events.close()
+        if self._tracker is not None:
+            self._tracker.__exit__(*error)
 
     def add(self, learner: Learner, wall_s: float, rate: float, signals: dict[str, float]) -> None:
         """Write an iteration: seconds of training so far, samples per second, and the learner's signals."""
         head = {"iteration": learner.iteration, "samples": learner.samples, "wall_s": wall_s}
         self._metrics.append(head | {"perf/samples_per_s": rate} | signals)
-        self._events.add(learner.samples, signals | {"perf/samples_per_s": rate})
+        for recorder in (self._events, *([] if self._tracker is None else [self._tracker])):
+            recorder.add(learner.samples, signals | {"perf/samples_per_s": rate})
         self._display.update(learner.iteration, learner.samples, rate, signals)

@@ -1,5 +1,6 @@
-"""Tables on the standard output."""
+"""Tables on the standard output and in Markdown."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -21,3 +22,8 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if value != value else f"{value:.4g}"
     return " ".join(cell(part) for part in value) if isinstance(value, tuple | list) else str(value)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, without a newline at its end."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))

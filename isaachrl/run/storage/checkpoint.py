@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from isaachrl import shipped
 from isaachrl.errors import CheckpointError, ReadError, WriteError
 from isaachrl.schema import described, is_plain, mismatch
 from isaachrl.tensor_file import read_tensors, write_tensors
@@ -143,22 +144,22 @@ def read_content(path: Path) -> Any:
 
 
 def find_checkpoint(source: Path) -> Path:
-    """The file itself, or the last checkpoint of a run's folder.
+    """The file itself, or the last checkpoint of a run's folder; see `shipped.find`.
 
     Raises:
         CheckpointError: it does not exist, or may not be looked at.
     """
     try:
-        for candidate in (source, source / "checkpoints" / LAST, source / LAST):
-            if candidate.is_file():
-                return candidate
+        if found := shipped.find(source, f"checkpoints/{LAST}", LAST):
+            return found
         is_folder = source.is_dir()
     except OSError as error:
         raise CheckpointError(f"{source} cannot be read: {error.strerror or error}") from error
     if is_folder:
         raise CheckpointError(f"the folder {source} has no checkpoints/{LAST}; give a run's folder or a .pt file")
     raise CheckpointError(
-        f"there is no file {source}; give a run's folder (runs/<task>/<time>) or one of its checkpoints"
+        f"there is no file {source}; give a run's folder (runs/<task>/<time>), one of its checkpoints, or the name of a"
+        f" shipped file{shipped.names_like(str(source))}"
     )
 
 

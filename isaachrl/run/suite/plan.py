@@ -16,9 +16,9 @@ from isaachrl.errors import ConfigError, brief, nearest
 from isaachrl.hierarchy.build import NO_SKILL
 from isaachrl.run.config.run_cfg import DEFAULT_NUM_ENVS
 from isaachrl.run.storage.folder import CONFIG
+from isaachrl.shipped import CFG
 
-ROOT = Path(__file__).resolve().parents[3]
-LIST = ROOT / "cfg" / "suite.yaml"
+LIST = CFG / "suite.yaml"
 USAGE = (
     "python -m isaachrl.run.suite out=FOLDER [seeds=3] [tasks=A,B] [quick=true] [parallel=N] [device=cpu] [list=YAML]"
 )
@@ -192,7 +192,7 @@ def make_plan(words: Sequence[str]) -> Plan:
     for name in tasks:
         if name not in entries:
             raise ConfigError(f"tasks={cfg.tasks}: {cfg.list} has no task {name!r}{nearest(name, entries)}")
-    files = [path.stem for path in (ROOT / "cfg" / "train").glob("*.yaml")]
+    files = [path.stem for path in (CFG / "train").glob("*.yaml")]
     for name in tasks:
         if name not in files and not any(word.startswith("train=") for word in entries[name].settings):
             raise ConfigError(f"{cfg.list}: there is no task {name} with a cfg/train/{name}.yaml{nearest(name, files)}")

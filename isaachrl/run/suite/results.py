@@ -13,6 +13,7 @@ import torch
 from isaachrl.envs.registry import choose_device
 from isaachrl.errors import ConfigError
 from isaachrl.files import write_atomically
+from isaachrl.run.recording.tables import markdown_table
 from isaachrl.run.suite.plan import Plan, cores
 from isaachrl.run.suite.runner import RANDOM, Result, stored_result
 
@@ -102,8 +103,7 @@ def markdown(results: dict[str, Any], publication: str) -> str:
     head = ["task", "score", "of the maximum", "what counts", "falls", "minutes", "million control steps",
             "random commands", "PPO without a skill", *methods]  # fmt: skip
     rows = [_row(task, values, methods) for task, values in tasks.items()]
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
-    return "\n".join([*lines, "", *_sentences(results, publication)]) + "\n"
+    return "\n".join([markdown_table(head, rows), "", *_sentences(results, publication)]) + "\n"
 
 
 def _row(task: str, values: dict[str, Any], methods: Sequence[str]) -> list[str]:

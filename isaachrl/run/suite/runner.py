@@ -19,15 +19,22 @@ from isaachrl.files import write_atomically
 from isaachrl.run.storage.checkpoint import LAST
 from isaachrl.run.storage.folder import CONFIG
 from isaachrl.run.storage.metrics import read_metrics
-from isaachrl.run.suite.plan import ROOT, Plan, TaskEntry, control_steps_per_decision
+from isaachrl.run.suite.plan import Plan, TaskEntry, control_steps_per_decision
+from isaachrl.shipped import COMMAND
 
 log = logging.getLogger("isaachrl.run.suite")
 
-PROGRAM = ROOT / "train.py"
 RESULT = "result.json"  # of a run: its arguments and, once it is evaluated, its result
 LOG = "log.txt"
 RANDOM = "random"
 STILLS = "play.jpg"
+
+# a process that Ctrl-C does not reach, and the signal that ends it gracefully
+if sys.platform == "win32":
+    APART: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    STOP = signal.CTRL_BREAK_EVENT
+else:
+    APART, STOP = {"start_new_session": True}, signal.SIGTERM
 
 Result = dict[str, Any]
 Step = Callable[[], None]
@@ -62,13 +69,13 @@ class TrainPy:
 
     def __call__(self, arguments: Sequence[str], folder: Path, /) -> str:
         """See `Call`."""
-        command = [sys.executable, str(PROGRAM), *arguments]
+        command = [*COMMAND, *arguments]
         with (folder / LOG).open("a", encoding="utf-8") as errors:
             with self._lock:
                 if self._stopped:
                     raise IsaacHRLError("the suite was stopped")
                 process = subprocess.Popen(  # Ctrl-C reaches the suite alone, which passes it on
-                    command, stdout=subprocess.PIPE, stderr=errors, text=True, env=self._env, start_new_session=True
+                    command, stdout=subprocess.PIPE, stderr=errors, text=True, env=self._env, **APART
                 )
                 self._running.add(process)
             output, _ = process.communicate()
@@ -87,7 +94,7 @@ class TrainPy:
         with self._lock:
             self._stopped = True
             for process in self._running:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(STOP)
 
 
 def run(plan: Plan, call: Call, publish: Callable[[], object]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`train.py` as a process: clean messages, exit codes, and Hydra's own switches."""
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 import torch
 
 import tasks  # noqa: F401 - registers what task= selects
+from isaachrl import config
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError
-from isaachrl.run.config.cli import hydra_arguments, show_help
+from isaachrl.run.config.cli import hydra_arguments, show_help, task_modules
+from isaachrl.run.config.run_cfg import RunCfg
 from isaachrl.run.demo import arguments
 from isaachrl.run.process import guarded
 
@@ -156,6 +159,21 @@ def test_a_closed_output_pipe_ends_silently(capsys, monkeypatch):
         assert stop.value.code == 141 and capsys.readouterr().err == ""
 
 
+def test_without_poll_what_is_buffered_shows_a_closed_pipe(capsys, monkeypatch):
+    monkeypatch.delattr(select, "poll")  # Windows has none
+    reading, writing = os.pipe()
+    with open(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as stop:  # of another pipe
+            guarded(os.write, broken_pipe(), b"x")
+        assert stop.value.code == 1
+        capsys.readouterr()
+        os.close(reading)
+        with pytest.raises(SystemExit) as stop:
+            guarded(output.write, "x" * 100)
+        assert stop.value.code == 141 and capsys.readouterr().err == ""
+
+
 def broken_pipe():
     reading, writing = os.pipe()
     os.close(reading)
@@ -173,6 +191,59 @@ def test_a_key_with_two_values_is_refused(argv):
     key, first, second = argv[0].split("=")[0], argv[0].split("=")[1], argv[-1].split("=")[1]
     with pytest.raises(ConfigError, match=f"{key} is given twice, as {first} and as {second}"):
         hydra_arguments(argv, ROOT / "cfg")
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("headless=True", "training opens no window, so leave it out"),
+        ("sim_device=cuda:0", "type device=cuda:0"),
+        ("rl_device=cpu", "type device=cpu"),
+        ("pipeline=gpu", "type device=cpu or device=cuda:0"),
+        ("experiment=first", "type run_dir=runs/first"),
+    ],
+)
+def test_keys_of_isaac_gym_are_answered_with_what_to_type(typed, advice):
+    key, _, value = typed.partition("=")
+    with pytest.raises(ConfigError, match=f"^{typed}: .*{advice}$"):
+        config.build(RunCfg, {key: value})
+    for flag in (f"--{typed}", f"--{typed.replace('_', '-')}"):
+        with pytest.raises(ConfigError, match=f"^{flag}: .*{advice}$"):
+            hydra_arguments([flag], ROOT / "cfg")
+
+
+def test_test_checkpoint_and_max_iterations_are_understood():
+    run = config.build(RunCfg, {"test": True, "checkpoint": "mazes", "max_iterations": 100})
+    assert run.test and run.checkpoint == "mazes" and run.max_iterations == 100
+    assert set(RunCfg.FOREIGN).isdisjoint(vars(run))
+
+
+@pytest.mark.parametrize(
+    ("typed", "modules"), [("tasks=mine", ["mine"]), ("tasks=a,b.c", ["a", "b.c"]), ("+tasks=[a, b]", ["a", "b"])]
+)
+def test_modules_of_tasks_are_a_list(typed, modules):
+    assert task_modules(["task=Mine", typed]) == modules and task_modules(["task=Mine"]) == []
+    if not typed.startswith("+"):
+        assert hydra_arguments([typed], ROOT / "cfg") == [f"++tasks=[{','.join(modules)}]"]
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "own"], ["-cd", "own"], ["--config-dir=own"]])
+def test_files_of_the_users_own_folder_can_be_typed(flag, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for group, name in (("task", "Longer"), ("train", "mine")):
+        (tmp_path / "own" / group).mkdir(parents=True)
+        (tmp_path / "own" / group / f"{name}.yaml").touch()
+    words = ["task=Longer", "train=mine"]
+    assert hydra_arguments([*flag, *words], ROOT / "cfg") == [*words, *flag]
+    with pytest.raises(ConfigError, match="unknown train 'mien'; did you mean mine"):
+        hydra_arguments([*flag, "task=Longer", "train=mien"], ROOT / "cfg")
+    with pytest.raises(ConfigError, match=r"unknown task 'Longr'; did you mean Longer.* type tasks=MODULE, too$"):
+        hydra_arguments([*flag, "task=Longr"], ROOT / "cfg")
+    with pytest.raises(ConfigError, match="unknown task 'Longer'"):
+        hydra_arguments(words, ROOT / "cfg")
+    with pytest.raises(SystemExit):
+        show_help([*flag, "--help"], ROOT / "cfg")
+    assert "Longer" in capsys.readouterr().out
 
 
 def test_a_registered_task_needs_no_file(monkeypatch):

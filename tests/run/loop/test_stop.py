@@ -1,6 +1,7 @@
 """Signals: what ends at once, what ends in order, and with which exit code."""
 
 import os
+import runpy
 import signal
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from isaachrl.learn import distributed
 from isaachrl.run import dispatch as commands
+from isaachrl.run.loop import stop
 from isaachrl.run.loop.stop import Interrupted, Stop
 from isaachrl.run.process import guarded
 from isaachrl.run.storage.checkpoint import load_checkpoint
@@ -103,3 +105,12 @@ def test_a_signal_forwarded_by_torchrun_counts_once(monkeypatch):
     with stop.watching(), stop.watching(graceful=True):
         receive(signal.SIGINT, signal.SIGINT, signal.SIGTERM)
     assert stop.signal_number == signal.SIGINT
+
+
+def test_on_windows_a_closing_console_is_what_a_closing_terminal_is(monkeypatch):
+    with monkeypatch.context() as windows:
+        windows.delattr(signal, "SIGHUP")
+        windows.setattr(signal, "SIGBREAK", 21, raising=False)
+        assert runpy.run_path(stop.__file__)["_HANGUP"] == 21
+        windows.delattr(signal, "SIGBREAK")
+        assert runpy.run_path(stop.__file__)["_HANGUP"] is None

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,16 +16,16 @@ import yaml
 from omegaconf import OmegaConf
 
 import isaachrl.learn.ppo
-import train
+from isaachrl import shipped
 from isaachrl.errors import IsaacHRLError
-from isaachrl.run import dispatch
+from isaachrl.run import dispatch, main
 from isaachrl.run.config import cli
 from isaachrl.run.suite import __main__ as command
 from isaachrl.run.suite import runner
 from tests.tiny_skill import make_tiny_skill
 
-assert isaachrl.learn.ppo and train  # it tells Hydra of the tasks
-CFG = str(runner.ROOT / "cfg")
+assert isaachrl.learn.ppo and main  # it tells Hydra of the tasks
+CFG = str(shipped.CFG)
 TINY = [
     "skill=tiny.pt", "num_envs=2", "max_iterations=1", "task.episode_steps=8", "task.hierarchy.steps=2",
     "train.horizon=8", "train.minibatch=16", "train.hidden=[8]", "task.start_motion=stand",
@@ -76,7 +77,7 @@ def program(tmp_path, monkeypatch):
         "    time.sleep(60)\n"
         "print(sys.argv[1], os.environ.get('OMP_NUM_THREADS'))\n"
     )
-    monkeypatch.setattr(runner, "PROGRAM", path)
+    monkeypatch.setattr(runner, "COMMAND", [sys.executable, str(path)])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 

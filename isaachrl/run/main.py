@@ -1,0 +1,65 @@
+"""The program: configuration -> environment -> learner -> run. `--help` lists the keys."""
+
+import os
+import sys
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import isaachrl
+from isaachrl.envs import registry
+from isaachrl.envs.discovery import discover, import_tasks
+from isaachrl.run import dispatch, process
+from isaachrl.run.config import cli
+from isaachrl.shipped import CFG
+
+
+def offer_tasks() -> None:
+    """Tell Hydra what `task=` can select: the registered tasks; files in `cfg/task/` may add variants."""
+    for name in registry.names():
+        ConfigStore.instance().store(name, {"name": name}, group="task")
+
+
+discover()
+offer_tasks()
+
+
+def run(cfg: DictConfig) -> None:
+    """Pass the composed configuration to the library, with the overrides that the user typed."""
+    # to_container leaves `${` as it was typed: nothing is interpolated
+    composed, overrides = (OmegaConf.to_container(part) for part in (cfg, HydraConfig.get().overrides.task))
+    assert isinstance(composed, dict) and isinstance(overrides, list)
+    if HydraConfig.get().mode is RunMode.MULTIRUN and composed.get("run_dir"):
+        composed["run_dir"] = f"{composed['run_dir']}/{HydraConfig.get().job.num}"  # each run has its own folder
+    import_tasks(composed.get("tasks") or ())  # again, since a launcher of Hydra's may run this in a new process
+    dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
+
+
+@hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")
+def _compose(cfg: DictConfig) -> None:
+    process.guarded(run, cfg)
+
+
+def start() -> None:
+    """Compose and run, or show the version; errors of Hydra become a `ConfigError`."""
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"isaachrl {isaachrl.__version__}\n")
+        return
+    import_tasks(cli.task_modules(sys.argv[1:]))
+    offer_tasks()
+    sys.argv[1:] = cli.hydra_arguments(cli.show_help(sys.argv[1:], CFG), CFG)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors and prints nothing
+    try:
+        _compose()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise cli.composition_error(error) from error
+
+
+def main() -> None:
+    """The command `isaachrl`, and `python train.py` in a checkout."""
+    process.guarded(start)

@@ -1,0 +1,97 @@
+"""`track=wandb` and `track=trackio`: a run's configuration, signals and files in a tracking library, too."""
+
+import importlib
+import importlib.util
+import logging
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from isaachrl.errors import ConfigError
+from isaachrl.files import write_atomically
+from isaachrl.run.storage.folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+PROJECT = "isaachrl"
+
+
+def require(library: str) -> None:
+    """Check that a tracking library is installed; `none` is no library.
+
+    Raises:
+        ConfigError: it is missing; the message names the extra that installs it.
+    """
+    if library != "none" and importlib.util.find_spec(library) is None:
+        raise ConfigError(
+            f"track={library} needs the package {library}; type pip install -c constraints.txt -e"
+            f' ".[{library}]", or leave track= out'
+        )
+
+
+class Tracker:
+    """Context in which a run is tracked; at its end the report, the video and the newest weights are handed over.
+
+    Neither library needs an account: without one, Weights & Biases writes into `wandb/` in the run's folder, which
+    `wandb sync` uploads; Trackio writes into a database of its own. A resumed run goes on in both. If the library
+    fails later, it is left out with a warning.
+
+    Args:
+        library: `wandb` or `trackio`.
+        folder: of the run.
+        config: of the run.
+    """
+
+    def __init__(self, library: str, folder: RunFolder, config: Mapping[str, Any]) -> None:
+        self._library: Any = importlib.import_module(library)
+        self._folder, self._own_steps, self._failed = folder, library == "wandb", False
+        options: dict[str, Any] = {"name": "/".join(folder.path.absolute().parts[-2:]), "config": dict(config)}
+        if self._own_steps:
+            offline = "WANDB_MODE" not in os.environ and not self._library.login(prompt=False)
+            options |= {"id": _run_id(folder.path), "dir": str(folder.path), "mode": "offline" if offline else None}
+            options["settings"] = self._library.Settings(console="off")  # leaves the standard output alone
+        self._run: Any = self._library.init(project=PROJECT, resume="allow", **options)
+        if self._own_steps:  # which cannot go back, as the samples of a resumed run can
+            self._run.define_metric("*", step_metric="samples")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._attempt(self._hand_over)
+        self._attempt(self._library.finish)
+
+    def add(self, samples: int, signals: Mapping[str, float]) -> None:
+        """Record the signals of an iteration."""
+        if not self._failed:
+            step = {} if self._own_steps else {"step": samples}
+            self._attempt(lambda: self._run.log({"samples": samples, **signals}, **step))
+
+    def _hand_over(self) -> None:
+        """Record the files that the run has."""
+        path, media = self._folder.path, {"report.png": self._library.Image, "play.mp4": self._library.Video}
+        found = {name: kind(str(path / name)) for name, kind in media.items() if (path / name).is_file()}
+        if found:
+            self._run.log(found)
+        weights = sorted(self._folder.checkpoints.glob("[0-9]*.pt"))
+        if weights:
+            self._run.log_artifact(str(weights[-1]), name="weights", type="model")
+
+    def _attempt(self, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except Exception as error:  # whatever a library raises must not end a training
+            if not self._failed:
+                log.warning("the run is not tracked any further: %s", error)
+            self._failed = True
+
+
+def _run_id(folder: Path) -> str:
+    """The run's name at Weights & Biases, the same in all processes that work on it."""
+    path = folder / "wandb" / "id"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, uuid.uuid4().hex[:12].encode())
+    return path.read_text(encoding="utf-8")
