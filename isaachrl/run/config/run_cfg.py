@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video", "policy",
-    "help",
+    "view", "port", "help",
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ class Mode(Enum):
     evaluate = "evaluate"
     export = "export"
     task_graph = "task_graph"
+    view = "view"
 
 
 class PolicyKind(Enum):
@@ -32,6 +33,15 @@ class PolicyKind(Enum):
     trained = "trained"
     random = "random"
     program = "program"
+
+
+class ViewKind(Enum):
+    """How `mode=view` shows a task: in a window, on a page in the browser; `html` is a file that `mode=play` writes."""
+
+    auto = "auto"
+    web = "web"
+    native = "native"
+    html = "html"
 
 
 @dataclass
@@ -57,6 +67,9 @@ class RunCfg:
         resume: run folder to continue from its `checkpoints/last.pt`.
         save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
         video: whether playing writes a video.
+        view: `native` window or `web` page of `mode=view`; `auto` is a window where there is a display. `html` lets
+            `mode=play` write a page with the episodes in place of the video.
+        port: of the page; 0 takes any free one.
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
             device; `none` applies none.
         test: the same as `mode=play`.
@@ -83,6 +96,8 @@ class RunCfg:
     resume: str | None = None
     save_every_s: float | None = bounded(None, 0.0)
     video: bool = True
+    view: ViewKind = ViewKind.auto
+    port: int = bounded(8080, 0, 65535)
     recipe: str = "auto"
     test: bool = False
     episodes: int = bounded(256, 1)
