@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 from isaachrl.errors import RenderError
 from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.scene import Scene
+
+AMBIENT, DIFFUSE = 0.4, 0.5  # light from the camera: scenes have no lamps
+CLOSING_S = 3.0
 
 
 def has_display() -> bool:
@@ -34,6 +38,8 @@ class Window:
 
         self._model = compile_scene(scene)
         self._data = mujoco.MjData(self._model)
+        headlight = self._model.vis.headlight
+        headlight.ambient[:], headlight.diffuse[:] = AMBIENT, DIFFUSE
         try:
             self._viewer: Any = mujoco.viewer.launch_passive(
                 self._model, self._data, key_callback=on_key, show_left_ui=False, show_right_ui=False
@@ -59,5 +65,8 @@ class Window:
         self._viewer.sync()
 
     def close(self) -> None:
-        """Close it."""
+        """Close it, and wait for its thread, which would draw into a window that is gone."""
         self._viewer.close()
+        end = time.monotonic() + CLOSING_S
+        while self._viewer.is_running() and time.monotonic() < end:
+            time.sleep(0.02)

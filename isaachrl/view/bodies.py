@@ -31,7 +31,8 @@ class Bodies:
         if geometry.floor is None:
             scene.add_grid(
                 f"{ROOT}/floor", width=PLAIN_M, height=PLAIN_M, cell_size=1.0, section_size=5.0, cell_color=LINE_RGB,
-                section_color=LINE_RGB, plane_color=FLOOR_RGB, plane_opacity=1.0, shadow_opacity=0.3, fade_distance=60.0,
+                section_color=LINE_RGB, plane_color=FLOOR_RGB, plane_opacity=1.0, shadow_opacity=0.3,
+                fade_distance=60.0,
             )  # fmt: skip
         else:
             vertices, faces = geometry.floor

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 FRAME_S = 0.015
 IMPULSE_NS = 60.0
 SLOW = 0.25
-KEYS = "space: pause   enter: one step   backspace: reset   arrows: push   -: slow motion   =: next command"
+KEYS = "space: pause\nenter: one step\nbackspace: reset\narrows: push\n-: slow motion\n=: next command"
 _SPACE, _ENTER, _BACKSPACE, _MINUS, _EQUAL = 32, 257, 259, 45, 61  # GLFW's codes
 _ARROWS = {262: -math.pi / 2, 263: math.pi / 2, 265: 0.0, 264: math.pi}  # right, left, up, down
 
@@ -60,7 +60,7 @@ def run_native(session: Session, stop: Callable[[], bool] = lambda: False) -> No
     """
     keys, drawn = Keys(session), [-math.inf]
     window = Window(session.sim.scene, keys)
-    log.info("%s", KEYS)
+    log.info("%s", KEYS.replace("\n", ", "))
 
     def show() -> None:
         now = time.monotonic()
