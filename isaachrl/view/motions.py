@@ -56,7 +56,7 @@ class MotionView:
         self._bodies = Bodies(self.server.scene, Geometry(Scene(robot=robot.name)), 1)
         self.server.initial_camera.position, self.server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
         self.touching = np.zeros(sum(len(corners) for corners in self._soles.values()), bool)
-        self._dots = self._add_dots() if self._soles else None
+        self._dots: Any = self._add_dots() if self._soles else None
         self.gui: dict[str, Any] = {}
         self._add_gui()
 

@@ -16,6 +16,7 @@ from isaachrl.learn.learner import Policy
 
 PUSH_S = 0.1
 KEPT_S = 10.0  # of the plots
+PAUSED_S = 0.1  # between frames while paused
 LATE_S = 0.3  # behind real time by more than this, the clock starts anew
 
 
@@ -110,7 +111,7 @@ class Session:
         while not stop():
             if self.paused and not self._steps_asked and not self._reset_asked:
                 self.on_frame()
-                time.sleep(0.03)
+                time.sleep(PAUSED_S)
                 self._due = self._last = time.monotonic()
                 continue
             self._steps_asked = max(self._steps_asked - 1, 0)
