@@ -57,7 +57,7 @@ def play(settings: Settings) -> dict[str, Any]:
             )
     show(table(episodes))
     summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
-    made = isinstance(recorder, Recorder | PictureRecorder) and recorder.writer.frames > 0
+    made = not isinstance(recorder, PageRecorder | None) and recorder.writer.frames > 0
     summary |= {
         "video": str(folder / "play.mp4") if made else None,
         "sheet": str(folder / "play.jpg") if made else None,
