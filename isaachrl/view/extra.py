@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from isaachrl.errors import ConfigError
+from isaachrl.shipped import installing
 
 HOST = "127.0.0.1"
 
@@ -33,8 +34,8 @@ def _load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(
-            f"the viewer in the browser needs {name}, which cannot be imported ({error}); type pip install -e"
-            ' ".[view]", or view=native where there is a display'
+            f"the viewer in the browser needs {name}, which cannot be imported ({error}); type"
+            f" {installing('view')}, or view=native where there is a display"
         ) from error
 
 
