@@ -1,6 +1,6 @@
 """The command `mode=view`: a live viewer of a policy, or of the motions that a task imitates."""
 
-import logging
+from contextlib import closing
 from typing import Any
 
 from isaachrl.errors import ConfigError
@@ -9,8 +9,6 @@ from isaachrl.run.config.run_cfg import PolicyKind, ViewKind
 from isaachrl.run.config.settings import Settings
 from isaachrl.sim.window import has_display
 from isaachrl.view.session import Session
-
-log = logging.getLogger(__name__)
 
 
 def view(settings: Settings) -> dict[str, Any]:
@@ -29,7 +27,8 @@ def view(settings: Settings) -> dict[str, Any]:
         else:
             from isaachrl.view.web import WebView
 
-            WebView(session, settings.run.port, title).run()
+            with closing(WebView(session, settings.run.port, title)) as page:
+                page.run()
     finally:
         session.close()
     return {"task": settings.task.name, "time_s": session.time_s, "episodes": session.episodes}
@@ -64,5 +63,6 @@ def _view_motions(settings: Settings, kind: ViewKind) -> dict[str, Any]:
         raise ConfigError("motions are shown in the browser alone; type view=web")
     robot = load_robot(getattr(settings.task_cfg, "robot", "humanoid"))
     clips, _ = load_motion(settings.task_cfg.motion, robot)
-    MotionView(clips, robot, settings.run.port).run()
+    with closing(MotionView(clips, robot, settings.run.port)) as page:
+        page.run()
     return {"task": settings.task.name, "clips": [clip.name for clip in clips]}
