@@ -102,11 +102,15 @@ def test_commands_name_tasks_learners_and_files_that_exist():
             assert (ROOT / asset).is_file(), f"{page.name}: {asset}"
 
 
-def test_the_readme_is_short_and_has_every_task_once():
+def test_the_readme_is_short_and_has_every_task_and_shipped_policy_once():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(page.splitlines()) <= 120
-    rows = re.findall(r"^\| `(\w+)` \|", page.partition("\n## Tasks\n")[2].partition("\n## ")[0], re.MULTILINE)
-    assert sorted(rows) == sorted(name for name in envs._ENTRIES if name not in EXAMPLES)
+    table = page.partition("\n## Tasks\n")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE))
+    assert sorted(name for shipped in rows.values() for name in re.findall(r"\w+", shipped)) == sorted(policies())
+    assert len(rows) == table.count("\n") - 1 and sorted(rows) == sorted(
+        name for name in envs._ENTRIES if name not in EXAMPLES
+    )
 
 
 @cache
