@@ -42,10 +42,11 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# the site of the pages, in build/site; every warning is an error
+# the site of the pages, in build/site; every warning is an error, and the notebook must run
 docs: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
+	$(BIN)/pytest -q tests/test_tour.py
 
 # on a machine with an NVIDIA GPU: what needs one is tested, then measured, whether or not all tests passed; the
 # benchmarks print one JSON line each

@@ -23,7 +23,7 @@ from isaachrl.shipped import policies
 from isaachrl.sim import load_robot
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(page for glob in ("*.md", "docs/**/*.md", "assets/**/*.md") for page in ROOT.glob(glob))
+PAGES = sorted(page for glob in ("*.md", "docs/**/*.md", "docs/*.ipynb", "assets/**/*.md") for page in ROOT.glob(glob))
 KEY = re.compile(r"(?<![\w/.])(?:task|train)\.(?!py\b)[a-z_]+(?:\.[a-z_]+)*")
 COMMAND = re.compile(r"(?:python train\.py|isaachrl)((?:[ \\\n]+--multirun)?(?:[ \\\n]+[a-z_.]+=[^\s`]+)+)")
 EXAMPLES = {"Near", "HumanoidStand", "evolution"}  # tasks and a learner of the pages themselves
