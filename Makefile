@@ -1,10 +1,10 @@
-# make demo | suite | test | test-portable | learn | chaos | check | format | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | suite | test | test-portable | learn | chaos | check | format | docs | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo suite test test-portable learn chaos check format gpu clean
+.PHONY: demo suite test test-portable learn chaos check format docs gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
@@ -41,6 +41,12 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# the site of the pages, in build/site; every warning is an error, and the notebook must run
+docs: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+	$(BIN)/pytest -q tests/test_tour.py
 
 # on a machine with an NVIDIA GPU: what needs one is tested, then measured, whether or not all tests passed; the
 # benchmarks print one JSON line each

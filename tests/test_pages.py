@@ -1,22 +1,33 @@
-"""The pages name keys that exist, and their links lead somewhere."""
+"""The pages name keys, tasks and files that exist, quote real messages, and their links lead somewhere."""
 
+import ast
 import dataclasses
+import importlib
+import importlib.util
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+import isaachrl
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl.envs import registry as envs
 from isaachrl.learn import registry as learners
+from isaachrl.motion.sources import load_motion
 from isaachrl.run.config.learners import load_learners
 from isaachrl.run.config.settings import RunCfg
+from isaachrl.shipped import policies
+from isaachrl.sim import load_robot
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(page for glob in ("*.md", "docs/**/*.md", "assets/**/*.md") for page in ROOT.glob(glob))
+PAGES = sorted(page for glob in ("*.md", "docs/**/*.md", "docs/*.ipynb", "assets/**/*.md") for page in ROOT.glob(glob))
 KEY = re.compile(r"(?<![\w/.])(?:task|train)\.(?!py\b)[a-z_]+(?:\.[a-z_]+)*")
-COMMAND = re.compile(r"python train\.py((?:[ \\\n]+[a-z_.]+=[^\s`]+)+)")
+COMMAND = re.compile(r"(?:python train\.py|isaachrl)((?:[ \\\n]+--multirun)?(?:[ \\\n]+[a-z_.]+=[^\s`]+)+)")
+EXAMPLES = {"Near", "HumanoidStand", "evolution"}  # tasks and a learner of the pages themselves
+LEAST = 9  # characters of a message that are not filled in
 LINK = re.compile(r"\]\((?!http)([^)#\s]*)#?([^)\s]*)\)")
 
 
@@ -41,8 +52,8 @@ def paths(cfg):
 
 
 def text(page):
-    """A page without the tables of what was renamed."""
-    return page.read_text(encoding="utf-8").split("### Renamed")[0]
+    """A page without the tables of what was renamed, and without quoted messages."""
+    return re.sub(r"```text\n.*?```", "", page.read_text(encoding="utf-8").split("### Renamed")[0], flags=re.DOTALL)
 
 
 def anchors(page):
@@ -68,3 +79,104 @@ def test_commands_and_keys_are_found():
     page = "`python train.py task=A\n  x=1` and `train.lam`, ../cfg/train.yaml, train.py"
     assert [command.split() for command in COMMAND.findall(page)] == [["task=A", "x=1"]]
     assert KEY.findall(page) == ["train.lam"]
+
+
+def test_commands_name_tasks_learners_and_files_that_exist():
+    motions = {path.stem for path in (ROOT / "assets" / "motions").iterdir()}
+    trained = {"none", *policies()}
+    known = {
+        "task": {*envs._ENTRIES, *EXAMPLES},
+        "train": {*(path.stem for path in (ROOT / "cfg" / "train").glob("*.yaml")), *EXAMPLES},
+        "motion": {"builtin", *motions},
+        "skill": trained,
+        "checkpoint": trained,
+    }
+    for page in PAGES:
+        for command in COMMAND.findall(text(page)):
+            typed = dict(word.split("=", 1) for word in command.split() if re.match(r"[a-z_]+=", word))
+            for key, names in known.items():
+                value = typed.get(key, "NAME")
+                is_name = value.isidentifier() and not value.isupper()  # capitals stand for what is yours
+                assert not is_name or value in names, f"{page.name}: {key}={value}"
+        for asset in re.findall(r"(?<![\w/.])assets/(?!NAME)[\w/]+\.\w+", text(page)):
+            assert (ROOT / asset).is_file(), f"{page.name}: {asset}"
+
+
+def test_the_readme_is_short_and_has_every_task_and_shipped_policy_once():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= 120
+    table = page.partition("\n## Tasks\n")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE))
+    assert sorted(name for shipped in rows.values() for name in re.findall(r"\w+", shipped)) == sorted(policies())
+    assert len(rows) == table.count("\n") - 1 and sorted(rows) == sorted(
+        name for name in envs._ENTRIES if name not in EXAMPLES
+    )
+
+
+@cache
+def templates():
+    """Every text of the source: its longest fixed part, and a regular expression, `.*` for what is filled in."""
+    found = set()
+    for path in (path for folder in ("isaachrl", "tasks") for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            fixed = [part.value if isinstance(part, ast.Constant) else None for part in parts]
+            if sum(len(part) for part in fixed if isinstance(part, str)) >= LEAST:
+                longest = max((part for part in fixed if isinstance(part, str)), key=len)
+                found.add((longest, "".join(re.escape(p) if isinstance(p, str) else ".*" for p in fixed)))
+    return found
+
+
+def is_message(message):
+    """Whether the source has a text that becomes this one when it is filled in."""
+    return any(part in message and re.fullmatch(template, message) for part, template in templates())
+
+
+def test_quoted_messages_are_those_of_the_source():
+    page = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    quoted = [
+        " ".join(message.split()) for message in re.findall(r"^```text\n(.*?)\n```", page, re.DOTALL | re.MULTILINE)
+    ]
+    assert len(quoted) >= 10 and [message for message in quoted if not is_message(message)] == []
+    assert not is_message(quoted[0].replace("renderer", "drawer"))
+
+
+def test_documented_names_exist():
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")]
+    names = [name for page in pages for name in re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE)]
+    assert {"isaachrl.make", "isaachrl.sim.Sim"} <= set(names)
+    for name in names:
+        if name.startswith("isaachrl.adapters."):  # each imports its library
+            assert importlib.util.find_spec(re.sub(r"\.[A-Z]\w*$", "", name)), name
+            continue
+        module, _, attribute = name.rpartition(".")
+        assert getattr(importlib.import_module(module), attribute).__doc__, name
+
+
+def python(page, number):
+    """A block of Python of a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)[number]
+
+
+def test_the_example_of_a_clip_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(python("motion.md", 0), {})
+    (clip,), weights = load_motion("mine.npz", load_robot("humanoid"))
+    assert clip.duration_s == pytest.approx(119 / 60) and weights == [1.0]
+
+
+def test_the_example_in_python_runs():
+    code = re.sub(r"num_envs=\d+", "num_envs=2", python("python.md", 0)).replace("range(100)", "range(2)")
+    names = {}
+    exec(code, names)
+    assert isinstance(names["env"], isaachrl.Env) and names["result"].reward.shape == (2,)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    for module in ("mkdocs", "material", "mkdocstrings_handlers"):
+        pytest.importorskip(module, reason='mkdocs-material is not installed: pip install -e ".[docs]"')
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "HierarchicalEnv" in (tmp_path / "site" / "api" / "hierarchy" / "index.html").read_text(encoding="utf-8")
