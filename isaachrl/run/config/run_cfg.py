@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
-    "policy", "help", "track",
+    "policy", "help", "track", "target",
 )  # fmt: skip
 
 
@@ -42,6 +42,13 @@ class Track(Enum):
     trackio = "trackio"
 
 
+class Target(Enum):
+    """What an export writes: files of the networks, or a page in which they are steered, too."""
+
+    files = "files"
+    web = "web"
+
+
 @dataclass
 class RunCfg:
     """The top-level keys.
@@ -69,6 +76,7 @@ class RunCfg:
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
             device; `none` applies none.
         track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
+        target: what an export writes; see `isaachrl.run.commands.page` for `web`.
         test: the same as `mode=play`.
         episodes: number of episodes of an evaluation.
         help: only list every key with its value; set by `--help`.
@@ -107,6 +115,7 @@ class RunCfg:
     video: bool = True
     recipe: str = "auto"
     track: Track = Track.none
+    target: Target = Target.files
     test: bool = False
     episodes: int = bounded(256, 1)
     help: bool = False

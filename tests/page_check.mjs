@@ -1,0 +1,40 @@
+// Runs the exported page's simulation under node: node page_check.mjs PAGE POLICY STATES STEPS; prints JSON.
+// For each of the states, what is observed and done; then whether the body is upright after some control steps.
+
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [page, policy, states, steps] = process.argv.slice(2);
+const { Simulation } = await import(pathToFileURL(resolve(page, "simulation.mjs")));
+const { TASK_PARTS } = await import(pathToFileURL(resolve(page, "observe.mjs")));
+const read = async (path) => Uint8Array.from(await readFile(resolve(page, path))).buffer;
+const simulation = await Simulation.load(read, policy);
+
+const results = [];
+for (const { qpos, qvel, command } of JSON.parse(await readFile(states))) {
+  simulation.setState(qpos, qvel);
+  Object.assign(simulation.command, command);
+  simulation.steps = 0; // a new latent is due
+  const obs = simulation.observe();
+  const action = [...(await simulation.act())];
+  results.push({ ...obs, latent: [...simulation.latent], action });
+}
+
+simulation.reset();
+await simulation.step();
+const start = simulation.root.pos;
+const command = { target: [start[0] + 4, start[1]], direction: [1, 0], speed: 1 };
+Object.assign(simulation.command, command);
+let fell = false;
+const times = [];
+for (let step = 1; step < Number(steps); step++) {
+  const before = performance.now();
+  if (step === 30) simulation.push(0.5 * Math.PI);
+  await simulation.step();
+  times.push(performance.now() - before);
+  fell ||= simulation.fallen;
+}
+const { root, marker } = simulation;
+const step_ms = times.sort((a, b) => a - b)[times.length >> 1];
+process.stdout.write(JSON.stringify({ parts: Object.keys(TASK_PARTS), results, start, end: root.pos, marker, fell, step_ms }));

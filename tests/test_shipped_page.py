@@ -1,0 +1,105 @@
+"""The page with shipped policies: its JavaScript observes and acts as Python does, and its humanoid walks."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+import isaachrl
+from isaachrl.errors import IsaacHRLError
+from isaachrl.learn.ppo.networks import exports
+from isaachrl.run.commands import page
+from isaachrl.run.commands.export import export_network
+
+NODE = shutil.which("node")
+CHECK = Path(__file__).parent / "page_check.mjs"
+POLICIES = ("HumanoidLocation", "HumanoidSteering")
+WORLDS, MOMENTS = 8, 3
+TOLERANCE = 1e-4
+LARGEST_BYTES = 15_000_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the extra export"),
+]
+
+
+def command(task, world):
+    """The command of a world, as the page has it."""
+    if hasattr(task, "target_w"):
+        return {"target": task.target_w[world].tolist()}
+    return {"direction": task.direction_w[world].tolist(), "speed": float(task.speed_mps[world])}
+
+
+@torch.no_grad()
+def record(env, policy, networks):
+    """States of walking bodies with their commands, and what Python observes and does there."""
+    high, low = networks["high_level"].module, networks["low_level"].module
+    task, states, expected = env.inner.task, [], []
+    for _ in range(MOMENTS):
+        obs = env.observe()
+        latent = high(env.policy_input(obs))
+        action = low(obs["proprioception"], latent)
+        for world in range(WORLDS):
+            qpos, qvel = env.inner.sim.qpos[world].tolist(), env.inner.sim.qvel[world].tolist()
+            states.append({"qpos": qpos, "qvel": qvel, "command": command(task, world)})
+            values = {"proprioception": obs["proprioception"], "task": obs["task"], "latent": latent, "action": action}
+            expected.append({name: value[world] for name, value in values.items()})
+        for _ in range(4):
+            env.step(policy.act(env.observe()))
+    return states, expected
+
+
+@pytest.fixture(scope="module", params=POLICIES)
+def checked(request, tmp_path_factory):
+    """The page's folder, what the check under node printed, and what Python expects."""
+    if NODE is None:
+        pytest.skip("needs node")
+    try:
+        page.fetch_all()
+    except IsaacHRLError as error:
+        pytest.skip(f"needs packages of npm: {error}")
+    folder, name = tmp_path_factory.mktemp("page"), request.param
+    env, policy = isaachrl.load(f"assets/policies/{name}.pt", WORLDS, "mujoco", "cpu", seed=3)
+    networks = {exported.name: exported for exported in exports(policy.policy.module, policy.env)}
+    page.require_page(list(networks.values()))
+    for level in page.LEVELS:
+        export_network(networks[level], folder)
+    page.write_page(folder / "web", name, folder, policy.env, policy.env.inner.task.cfg)
+    states, expected = record(policy.env, policy, networks)
+    (folder / "states.json").write_text(json.dumps(states))
+    words = [NODE, CHECK, folder / "web", name, folder / "states.json", "300"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder / "web", json.loads(done.stdout), expected
+
+
+@pytest.mark.parametrize("what", ["proprioception", "task", "latent", "action"])
+def test_javascript_observes_and_acts_as_python_does(checked, what):
+    _, printed, expected = checked
+    found = torch.tensor([result[what] for result in printed["results"]])
+    wanted = torch.stack([values[what] for values in expected])
+    assert found.shape == wanted.shape and len(found) == WORLDS * MOMENTS and wanted.std() > 0.05
+    assert float((found - wanted).abs().max()) <= TOLERANCE
+
+
+def test_the_humanoid_walks_as_commanded_through_a_push(checked):
+    _, printed, _ = checked
+    moved = printed["end"][0] - printed["start"][0]
+    assert not printed["fell"]
+    assert moved > 2.5, "four metres ahead lies the target, or 10 s at 1 m/s"
+
+
+def test_the_page_is_small_complete_and_has_licences(checked):
+    folder, printed, _ = checked
+    assert printed["parts"] == [name for name, _, _ in page.TASK_PARTS]
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= LARGEST_BYTES
+    licences = (folder / "vendor" / "licences.txt").read_text(encoding="utf-8")
+    for package in page.PACKAGES:
+        assert f"{package.name} {package.version}" in licences
+        assert all((folder / "vendor" / name).is_file() for name in package.files.values())
+    assert licences.count("MIT License") >= 2 and "Apache License" in licences and "DeepMind" in licences
