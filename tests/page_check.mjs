@@ -24,17 +24,25 @@ for (const { qpos, qvel, command } of JSON.parse(await readFile(states))) {
 simulation.reset();
 await simulation.step();
 const start = simulation.root.pos;
-const command = { target: [start[0] + 4, start[1]], direction: [1, 0], speed: 1 };
-Object.assign(simulation.command, command);
+Object.assign(simulation.command, { target: [start[0] + 4, start[1]], direction: [1, 0], speed: 1 });
 let fell = false;
 const times = [];
 for (let step = 1; step < Number(steps); step++) {
   const before = performance.now();
-  if (step === 30) simulation.push(0.5 * Math.PI);
   await simulation.step();
   times.push(performance.now() - before);
   fell ||= simulation.fallen;
 }
-const { root, marker } = simulation;
-const step_ms = times.sort((a, b) => a - b)[times.length >> 1];
-process.stdout.write(JSON.stringify({ parts: Object.keys(TASK_PARTS), results, start, end: root.pos, marker, fell, step_ms }));
+const walk = { start, end: simulation.root.pos, fell, step_ms: times.sort((a, b) => a - b)[times.length >> 1] };
+
+const sideways = () => simulation.root.bodies[0].linvel[1];
+const before = sideways();
+simulation.push(0.5 * Math.PI);
+for (let step = 0; step < 3; step++) await simulation.step();
+const pushed_mps = sideways() - before;
+
+simulation.reset();
+await simulation.step();
+const { steps: steps_after_reset } = simulation;
+const parts = Object.keys(TASK_PARTS);
+process.stdout.write(JSON.stringify({ parts, results, ...walk, pushed_mps, steps_after_reset }));

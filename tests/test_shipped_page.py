@@ -54,8 +54,14 @@ def record(env, policy, networks):
     return states, expected
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the page is written; the two policies share it, and the skill."""
+    return tmp_path_factory.mktemp("page")
+
+
 @pytest.fixture(scope="module", params=POLICIES)
-def checked(request, tmp_path_factory):
+def checked(request, folder):
     """The page's folder, what the check under node printed, and what Python expects."""
     if NODE is None:
         pytest.skip("needs node")
@@ -63,12 +69,13 @@ def checked(request, tmp_path_factory):
         page.fetch_all()
     except IsaacHRLError as error:
         pytest.skip(f"needs packages of npm: {error}")
-    folder, name = tmp_path_factory.mktemp("page"), request.param
+    name = request.param
     env, policy = isaachrl.load(f"assets/policies/{name}.pt", WORLDS, "mujoco", "cpu", seed=3)
     networks = {exported.name: exported for exported in exports(policy.policy.module, policy.env)}
     page.require_page(list(networks.values()))
     for level in page.LEVELS:
-        export_network(networks[level], folder)
+        if level == "high_level" or not (folder / "low_level.onnx").exists():
+            export_network(networks[level], folder)
     page.write_page(folder / "web", name, folder, policy.env, policy.env.inner.task.cfg)
     states, expected = record(policy.env, policy, networks)
     (folder / "states.json").write_text(json.dumps(states))
@@ -87,11 +94,13 @@ def test_javascript_observes_and_acts_as_python_does(checked, what):
     assert float((found - wanted).abs().max()) <= TOLERANCE
 
 
-def test_the_humanoid_walks_as_commanded_through_a_push(checked):
+def test_the_humanoid_walks_as_commanded_and_can_be_pushed_and_reset(checked):
+    """Of 16 bodies that start slightly differently, none falls, and those with a target end 3.8 to 4.1 m ahead."""
     _, printed, _ = checked
-    moved = printed["end"][0] - printed["start"][0]
     assert not printed["fell"]
-    assert moved > 2.5, "four metres ahead lies the target, or 10 s at 1 m/s"
+    assert printed["end"][0] - printed["start"][0] > 2.5, "four metres ahead lies the target, or 10 s at 1 m/s"
+    assert printed["pushed_mps"] > 0.3, "40 N s on 51 kg"
+    assert printed["steps_after_reset"] == 1
 
 
 def test_the_page_is_small_complete_and_has_licences(checked):
@@ -102,4 +111,4 @@ def test_the_page_is_small_complete_and_has_licences(checked):
     for package in page.PACKAGES:
         assert f"{package.name} {package.version}" in licences
         assert all((folder / "vendor" / name).is_file() for name in package.files.values())
-    assert licences.count("MIT License") >= 2 and "Apache License" in licences and "DeepMind" in licences
+    assert "Apache License" in licences and "Microsoft Corporation" in licences and "three.js authors" in licences

@@ -88,23 +88,23 @@ function listenToJoystick(element) {
 
 const push = (simulation) => simulation.push(2 * Math.PI * Math.random());
 
-function status(simulation, frames_hz) {
+function status(simulation, frame_s) {
   const time_s = simulation.steps * simulation.step_s;
   const [vx, vy] = simulation.root.bodies[0].linvel;
   const speed = `${Math.hypot(vx, vy).toFixed(1)} m/s`;
-  return `${time_s.toFixed(0)} s   ${simulation.fallen ? "fallen" : speed}   ${frames_hz.toFixed(0)} frames/s`;
+  return `${time_s.toFixed(0)} s   ${simulation.fallen ? "fallen" : speed}   ${(1 / frame_s).toFixed(0)} frames/s`;
 }
 
 async function run(simulation, view) {
   let behind_s = 0;
   let last_ms = performance.now();
-  let frames_hz = 60;
+  let mean_s = 1 / 60;
   let lying_s = 0;
   for (;;) {
     const now_ms = await new Promise(requestAnimationFrame);
     const frame_s = (now_ms - last_ms) / 1000;
     last_ms = now_ms;
-    frames_hz += 0.05 * (1 / Math.max(frame_s, 1e-3) - frames_hz);
+    mean_s += 0.1 * (frame_s - mean_s);
     behind_s = Math.min(behind_s + frame_s, MOST_STEPS * simulation.step_s);
     for (; behind_s >= simulation.step_s; behind_s -= simulation.step_s) {
       steer(simulation, view);
@@ -115,7 +115,7 @@ async function run(simulation, view) {
     simulation.data.mocap_pos.set(simulation.marker);
     simulation.mujoco.mj_kinematics(simulation.model, simulation.data);
     view.draw(simulation.data, simulation.root.pos);
-    $("status").textContent = status(simulation, frames_hz);
+    $("status").textContent = status(simulation, mean_s);
   }
 }
 
