@@ -1,5 +1,5 @@
 // Runs the exported page's simulation under node: node page_check.mjs PAGE POLICY STATES STEPS; prints JSON.
-// For each of the states, what is observed and done; then whether the body is upright after some control steps.
+// For each of the states, what is observed and done, and the state a decision later; then whether the body is upright after some control steps.
 
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -18,7 +18,9 @@ for (const { qpos, qvel, command } of JSON.parse(await readFile(states))) {
   simulation.steps = 0; // a new latent is due
   const obs = simulation.observe();
   const action = [...(await simulation.act())];
-  results.push({ ...obs, latent: [...simulation.latent], action });
+  const latent = [...simulation.latent];
+  for (let step = 0; step < simulation.high_level.inner_steps; step++) await simulation.step();
+  results.push({ ...obs, latent, action, next_qpos: [...simulation.data.qpos] });
 }
 
 simulation.reset();

@@ -1,9 +1,12 @@
 """The page with shipped policies: its JavaScript observes and acts as Python does, and its humanoid walks."""
 
+import functools
+import http.server
 import importlib.util
 import json
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ NODE = shutil.which("node")
 CHECK = Path(__file__).parent / "page_check.mjs"
 POLICIES = ("HumanoidLocation", "HumanoidSteering")
 WORLDS, MOMENTS = 8, 3
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 TOLERANCE = 1e-4
 LARGEST_BYTES = 15_000_000
 
@@ -49,7 +53,10 @@ def record(env, policy, networks):
             states.append({"qpos": qpos, "qvel": qvel, "command": command(task, world)})
             values = {"proprioception": obs["proprioception"], "task": obs["task"], "latent": latent, "action": action}
             expected.append({name: value[world] for name, value in values.items()})
-        for _ in range(4):
+        env.step(policy.act(env.observe()))
+        for world, values in enumerate(expected[-WORLDS:]):
+            values["next_qpos"] = env.inner.sim.qpos[world].clone()
+        for _ in range(3):
             env.step(policy.act(env.observe()))
     return states, expected
 
@@ -94,6 +101,14 @@ def test_javascript_observes_and_acts_as_python_does(checked, what):
     assert float((found - wanted).abs().max()) <= TOLERANCE
 
 
+def test_a_decision_later_the_bodies_are_where_they_are_in_python(checked):
+    """The engines are of two versions, and the states were rounded to float32: 2e-6 where this was written."""
+    _, printed, expected = checked
+    found = torch.tensor([result["next_qpos"] for result in printed["results"]])
+    wanted = torch.stack([values["next_qpos"] for values in expected])
+    assert float((found - wanted).abs().max()) <= 1e-3
+
+
 def test_the_humanoid_walks_as_commanded_and_can_be_pushed_and_reset(checked):
     """Of 16 bodies that start slightly differently, none falls, and those with a target end 3.8 to 4.1 m ahead."""
     _, printed, _ = checked
@@ -112,3 +127,54 @@ def test_the_page_is_small_complete_and_has_licences(checked):
         assert f"{package.name} {package.version}" in licences
         assert all((folder / "vendor" / name).is_file() for name in package.files.values())
     assert "Apache License" in licences and "Microsoft Corporation" in licences and "three.js authors" in licences
+
+
+@pytest.fixture
+def browser():
+    """A headless browser that draws in software."""
+    api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with api.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+
+
+@pytest.fixture
+def address(checked):
+    """Where a static server shows the page."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *words):
+            pass
+
+    handler = functools.partial(Handler, directory=checked[0])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_keys_and_buttons_steer_in_a_browser(browser, address):
+    tab = browser.new_page(viewport={"width": 320, "height": 240})
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+
+    def wait(condition):
+        tab.wait_for_function(f"globalThis.simulation && {condition}", timeout=60_000)
+
+    tab.goto(address)
+    wait("simulation.steps >= 1")
+    start = tab.evaluate("simulation.root.pos")
+    tab.keyboard.down("ArrowUp")
+    wait("simulation.steps >= 60")
+    tab.keyboard.up("ArrowUp")
+    moved = [now - then for now, then in zip(tab.evaluate("simulation.root.pos"), start, strict=True)]
+    ahead = tab.evaluate("simulation.command.direction")
+    assert moved[0] * ahead[0] + moved[1] * ahead[1] > 0.5 and not tab.evaluate("simulation.fallen")
+    assert len(tab.screenshot()) > 5_000, "a uniform picture has 1 kB"
+    tab.click("#push")
+    wait("simulation.force && simulation.pushSteps < 0")
+    tab.click("#reset")
+    wait("simulation.steps < 30")
+    assert errors == []
