@@ -1,6 +1,7 @@
 """What the page refuses, and where its packages come from; tests/test_shipped_page.py has the page itself."""
 
 import hashlib
+import importlib.util
 import io
 import os
 import subprocess
@@ -65,6 +66,14 @@ def test_policies_whose_observation_the_page_computes_are_accepted():
 def test_others_are_refused(given, message):
     with pytest.raises(IsaacHRLError, match=message):
         page.require_page(networks(**given))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the extra export")
+def test_a_policy_without_a_skill_is_refused_before_anything_is_written(launch, tmp_path):
+    launch(max_iterations=1, run_dir="run")
+    with pytest.raises(IsaacHRLError, match="leave target=web out"):
+        launch(mode="export", target="web", checkpoint="run")
+    assert not (tmp_path / "run" / "export").exists()
 
 
 def test_a_package_is_fetched_once(package, tmp_path):
