@@ -15,6 +15,11 @@ PROGRAM = "python train.py" if _IN_CHECKOUT else "isaachrl"  # as it is typed
 COMMAND = [sys.executable, str(ROOT / "train.py")] if _IN_CHECKOUT else [sys.executable, "-m", "isaachrl"]
 
 
+def installing(extra: str) -> str:
+    """The command that installs an extra, as it is typed."""
+    return f'pip install -e ".[{extra}]"' if _IN_CHECKOUT else f'pip install "isaachrl[{extra}]"'
+
+
 def policies() -> dict[str, Path]:
     """Shipped skills and policies by name."""
     folders = (ASSETS / "skills", ASSETS / "policies")

@@ -352,6 +352,21 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         marker = torch.nn.functional.pad(self.goal_w, (0, 1), value=0.5).unsqueeze(1)
         self.sim.move_mocap(mask, torch.cat((self._box_pos_w[self.maze_id], marker), dim=1))
 
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: the place of the goal, which moves to the middle of the nearest free cell."""
+        left, right, bottom, top = self.bank.extent_m
+        return {"goal_x_m": (left, right), "goal_y_m": (bottom, top)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        cells = torch.arange(self.bank.walls[0].numel(), device=self.goal_w.device)
+        centre = maze.cell_centre_m(self.bank, cells)
+        far = (centre - centre.new_tensor([*values.values()])).norm(dim=-1)
+        goal = far.masked_fill(self.bank.walls[self.maze_id].flatten(1), torch.inf).argmin(1)
+        self._aim(torch.ones_like(self.fallen), goal, centre[goal])
+        self.distance_m = self._way_left_m()
+        self._view_distance_m = self.distance_m.clone()
+
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
         wide, xy, distance = mask.unsqueeze(1), self.sim.root_pos_w[:, :2], self._way_left_m()

@@ -1,5 +1,7 @@
 """HumanoidSteering: move at a commanded velocity, which changes every few seconds."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -14,6 +16,7 @@ from .common.frames import heading_frame
 from .common.skill_task import SkillTask, SkillTaskCfg
 
 MARKER_M = 1.5  # distance of the marker per m/s of the commanded velocity
+ANGLES = ("direction_deg", "facing_deg")  # that a user can set
 
 
 class Facing(Enum):
@@ -74,6 +77,20 @@ class HumanoidSteering(SkillTask[HumanoidSteeringCfg]):
         self.direction_w = torch.where(wide, direction_w, self.direction_w)
         self.facing_w = torch.where(wide, facing_w, self.facing_w)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)
+        self.update()
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: direction of motion and of the heading, and speed."""
+        low, high = self.cfg.speed_mps
+        angles = ANGLES if self.cfg.facing is Facing.any else ANGLES[:1]
+        return dict.fromkeys(angles, (-180.0, 180.0)) | {"speed_mps": (low, high)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        toward, facing = (math.radians(values.get(name, values["direction_deg"])) for name in ANGLES)
+        one = torch.ones_like(self.speed_mps)
+        self.direction_w, self.facing_w = draws.direction(toward * one), draws.direction(facing * one)
+        self.speed_mps = values["speed_mps"] * one
         self.update()
 
     def update(self) -> None:

@@ -26,9 +26,9 @@ def call(script, argument, path, **more):
 @pytest.mark.parametrize(
     ("answers", "asked", "extras"),
     [
-        (True, {}, ".[test,export,gpu]"),
+        (True, {}, ".[test,export,view,gpu]"),
         (True, {"EXTRAS": "test"}, ".[test,gpu]"),
-        (False, {}, ".[test,export]"),
+        (False, {}, ".[test,export,view]"),
         (False, {"EXTRAS": "test"}, ".[test]"),
     ],
 )

@@ -55,3 +55,9 @@ def test_an_installation_without_assets_says_so(monkeypatch, tmp_path):
             find()
     with pytest.raises(ConfigError, match="incomplete"):
         load_robot("centaur")
+
+
+def test_an_extra_is_installed_in_the_checkout_or_by_name(monkeypatch):
+    assert shipped.installing("gpu") == 'pip install -e ".[gpu]"'
+    monkeypatch.setattr(shipped, "_IN_CHECKOUT", False)
+    assert shipped.installing("gpu") == 'pip install "isaachrl[gpu]"'

@@ -11,6 +11,7 @@ from torch import Tensor
 from isaachrl.envs.env import Env, StepResult
 from isaachrl.envs.tabular import TabularEnv
 from isaachrl.errors import ConfigError
+from isaachrl.shipped import installing
 
 Value = Callable[[Tensor], Tensor]
 
@@ -25,9 +26,7 @@ def imports(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ConfigError(
-            f'isaachrl.adapters.{extra} needs {error.name}; type pip install -c constraints.txt -e ".[{extra}]"'
-        ) from error
+        raise ConfigError(f"isaachrl.adapters.{extra} needs {error.name}; type {installing(extra)}") from error
 
 
 def spaces(env: Env) -> tuple[Any, Any]:

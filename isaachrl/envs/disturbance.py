@@ -103,6 +103,11 @@ class Disturbance:
         self.force_w.copy_(force.masked_fill((self._steps_left <= 0).unsqueeze(-1), 0.0))
         self._sim.push(self.force_w)
 
+    def push(self, force_w: Tensor, steps: int) -> None:
+        """Push with `force_w (N, 3)`, in N, for that number of steps, instead of a push that was drawn."""
+        self.force_w.copy_(force_w)
+        self._steps_left.fill_(steps + 1)
+
     def reset(self, mask: Tensor) -> None:
         """End the pushes in the worlds of `mask (N,)`."""
         self._steps_left = self._steps_left.masked_fill(mask, 0)

@@ -209,3 +209,18 @@ class Env(ABC):
     def policy_input_size(self) -> int:
         """Width of `policy_input`."""
         return sum(self.obs_sizes[group] for group in self.policy_groups)
+
+
+def innermost(env: Env) -> Env:
+    """The lowest environment of a hierarchy, which has the physics."""
+    while isinstance(inner := getattr(env, "inner", None), Env):
+        env = inner
+    return env
+
+
+def observable(env: Env) -> Any:
+    """The environment around the innermost one, whose `observer` is called after each of its steps; None if flat."""
+    parent: Env | None = None
+    while isinstance(inner := getattr(env, "inner", None), Env):
+        parent, env = env, inner
+    return parent

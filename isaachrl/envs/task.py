@@ -134,6 +134,13 @@ class Task(ABC, Generic[Cfg]):
         """Statistics of the episode by name, each `(N,)`; read where an episode ends."""
         return {}
 
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """What a user may set in a viewer, such as the place of the target: lowest and highest value by name."""
+        return {}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """Set the target of all worlds to the user's values, named as in `controls`; called before every step."""
+
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of the attributes named in `STATE`."""
         return {name: getattr(self, name).clone() for name in self.STATE}

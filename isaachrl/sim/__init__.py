@@ -5,6 +5,7 @@ import logging
 import torch
 
 from isaachrl.errors import ConfigError, nearest
+from isaachrl.shipped import installing
 from isaachrl.sim import (
     headless,  # comes first: MuJoCo reads MUJOCO_GL on import
     messages,
@@ -22,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")
-INSTALL = 'pip install -e ".[gpu]"'
+INSTALL = installing("gpu")
 log = logging.getLogger(__name__)
 messages.route()
 

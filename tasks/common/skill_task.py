@@ -162,6 +162,15 @@ class SkillTask(Task[Cfg]):
     def new_target(self, mask: Tensor) -> None:
         """Draw targets for the worlds of `mask (N,)`: at the start, and after `task.hold_s`."""
 
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: the place of the target, in tasks with an attribute `target_w (N, 2)`."""
+        return dict.fromkeys(("target_x_m", "target_y_m"), (-10.0, 10.0)) if hasattr(self, "target_w") else {}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        self.target_w: Tensor = self.sim.root_pos_w.new_tensor([*values.values()]).repeat(self.sim.num_envs, 1)
+        self.mark(torch.ones_like(self.fallen), self.target_w.unsqueeze(1))
+
     def target_due(self) -> Tensor | None:
         """`(N,)` bool: the next target is due, by default after `task.hold_s`; None if never within an episode."""
         return self.steps_left <= 0 if self.cfg.hold_s else None

@@ -9,17 +9,27 @@ from isaachrl.learn.skills.latent_source import HeldLatents
 
 
 class SkillPolicy:
-    """The mean action of a skill under random latents."""
+    """The mean action of a skill under random latents, or under one that is commanded.
+
+    Attributes:
+        skill: the skill.
+    """
 
     def __init__(self, skill: Skill, held: HeldLatents) -> None:
-        self._skill, self._held = skill, held
+        self.skill, self._held = skill, held
+        self._commanded: Tensor | None = None
         held.restart(torch.ones_like(held.hold, dtype=torch.bool))
 
     def act(self, obs: Obs) -> Tensor:
         """See `Policy.act`."""
         self._held.renew()
         self._held.count_step()
-        return self._skill.act(obs["proprioception"], self._held.latent)
+        latent = self._held.latent if self._commanded is None else self._commanded.expand_as(self._held.latent)
+        return self.skill.act(obs["proprioception"], latent)
+
+    def command(self, latent: Tensor | None) -> None:
+        """Hold the unit latent `(d,)` in all environments; None draws latents again."""
+        self._commanded = latent
 
     def restart(self, mask: Tensor) -> None:
         """See `Policy.restart`."""

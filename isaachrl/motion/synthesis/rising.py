@@ -21,6 +21,7 @@ from isaachrl.errors import ClipError, ConfigError
 from isaachrl.maths import rotations
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.kinematics import joint_quat_from_qpos
+from isaachrl.shipped import installing
 from isaachrl.sim import Scene, make_sim
 
 log = logging.getLogger("isaachrl.motion.synthesis.rising")
@@ -227,7 +228,7 @@ def _improve(
     try:
         cma = importlib.import_module("cma")  # optional dependency
     except ImportError as error:
-        raise ConfigError('the search needs the package cma; type pip install -e ".[motions]"') from error
+        raise ConfigError(f"the search needs the package cma; type {installing('motions')}") from error
     shape, (shortest, longest) = keys.shape, SEGMENT_RANGE_S
     low, high = (np.array([column[end] for column in COLUMNS.values()], float) for end in (1, 2))
 

@@ -28,6 +28,7 @@ from isaachrl.run.commands.results import results_folder
 from isaachrl.run.config.run_cfg import CALL_KEYS, Target
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.checkpoint import Checkpoint, save_checkpoint
+from isaachrl.shipped import installing
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def require_packages() -> None:
     """
     missing = [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise IsaacHRLError(f"exporting needs {', '.join(missing)}; type pip install -e '.[export]' in the checkout")
+        raise IsaacHRLError(f"exporting needs {', '.join(missing)}; type {installing('export')}")
 
 
 def export_network(exported: Exported, folder: Path) -> dict[str, float]:

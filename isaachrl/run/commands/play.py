@@ -8,18 +8,19 @@ from typing import Any
 
 from rich.table import Table
 
-from isaachrl.envs.env import Env
-from isaachrl.errors import RenderError
+from isaachrl.envs.env import Env, innermost
+from isaachrl.errors import ConfigError, RenderError
 from isaachrl.files import write_atomically
 from isaachrl.run.build import build_policy
 from isaachrl.run.commands.results import results_folder, write_summary
-from isaachrl.run.config.run_cfg import PolicyKind
+from isaachrl.run.config.run_cfg import PolicyKind, ViewKind
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.paintings import PictureRecorder, renders_itself
 from isaachrl.run.recording.tables import cell, show
 from isaachrl.run.recording.tracking import Tracker, require
-from isaachrl.run.recording.video import Recorder
+from isaachrl.run.recording.video import Recorder, frame_rate
 from isaachrl.run.rollout import Episodes, run_episodes, split_episodes
+from isaachrl.view.recording import PageRecorder
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,12 @@ def play(settings: Settings) -> dict[str, Any]:
     """Play a few episodes of a policy; without a checkpoint, show the motions that the task imitates."""
     track = settings.run.track.value
     require(track)
+    html = settings.run.view is ViewKind.html
+    if settings.run.view in (ViewKind.web, ViewKind.native):
+        raise ConfigError(f"view={settings.run.view.value} is live; type mode=view, or view=html for a file")
     if settings.loaded is None and settings.run.policy is PolicyKind.trained and hasattr(settings.task_cfg, "motion"):
+        if html:
+            raise ConfigError("motions are not written to a page; type mode=view for a live one")
         from isaachrl.run.commands.motions import view_motions
 
         return view_motions(settings)
@@ -41,7 +47,8 @@ def play(settings: Settings) -> dict[str, Any]:
     results = results_folder(settings)
     folder = results.path
     log.info("%s: playing %d episode%s in %s", settings.task.name, count, "s" * (count > 1), folder)
-    with filming(env, folder / "play.mp4", settings.run.video) as recorder:
+    page = folder / "play.html"
+    with paging(env, page) if html else filming(env, folder / "play.mp4", settings.run.video) as recorder:
         if recorder is None:
             episodes = run_episodes(env, policy, per_env)
         else:
@@ -54,11 +61,11 @@ def play(settings: Settings) -> dict[str, Any]:
             )
     show(table(episodes))
     summary: dict[str, Any] = {"task": settings.task.name} | episodes.summary()
-    made = recorder is not None and recorder.writer.frames > 0
+    made = not isinstance(recorder, PageRecorder | None) and recorder.writer.frames > 0
     summary |= {
         "video": str(folder / "play.mp4") if made else None,
         "sheet": str(folder / "play.jpg") if made else None,
-    }
+    } | ({"page": str(page)} if html else {})
     if made and track != "none":
         with Tracker(track, results, settings.plain()):
             pass  # at its end it takes the video
@@ -94,6 +101,23 @@ def filming(env: Env, path: Path, enabled: bool) -> Iterator[Recorder | PictureR
     sheet = recorder.stills.sheet()
     if sheet is not None:
         write_atomically(path.with_suffix(".jpg"), sheet)
+
+
+@contextmanager
+def paging(env: Env, path: Path) -> Iterator[PageRecorder]:
+    """Context with a recorder of environment 0 that writes a page at the end.
+
+    Raises:
+        ConfigError: viser is not installed.
+        RenderError: the task has no bodies.
+    """
+    recorder = PageRecorder(env, *frame_rate(innermost(env).step_s), VIDEO_LIMIT)
+    try:
+        yield recorder
+        write_atomically(path, recorder.page().encode())
+    finally:
+        recorder.close()
+    log.info("%d frames in %s (%.1f MB)", recorder.frames, path, path.stat().st_size / 1e6)
 
 
 def table(episodes: Episodes, max_rows: int = 20) -> Table:

@@ -27,7 +27,7 @@ _CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-{program} task=NAME [train=NAME] [mode=train|play|evaluate|export|task_graph] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out
@@ -38,7 +38,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   run_dir=FOLDER       where the run goes instead of runs/<task>/<time>
   resume=RUN           continue a stopped run (its folder)
   save_every_s=S       seconds between two saves
-  checkpoint=PATH      what play, evaluate and export load; in training, the weights to start from
+  checkpoint=PATH      what play, view, evaluate and export load; in training, the weights to start from
   policy=random        uniformly random actions instead of a trained policy, as a baseline to evaluate or play
   policy=program       what the table of task=HumanoidProgram asks for, instead of a trained policy
   skill=FILE           the frozen skill of a task that commands one
@@ -46,6 +46,8 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4
+  view=auto|web|native how mode=view shows the task; mode=play view=html writes a page instead of the video
+  port=N               of mode=view's page on this machine
   task.KEY=…           any key of the task        train.KEY=…  any key of the learner
 """
 

@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
-    "policy", "help", "track", "target",
+    "policy", "help", "track", "view", "port", "target",
 )  # fmt: skip
 
 
@@ -24,6 +24,7 @@ class Mode(Enum):
     evaluate = "evaluate"
     export = "export"
     task_graph = "task_graph"
+    view = "view"
 
 
 class PolicyKind(Enum):
@@ -47,6 +48,15 @@ class Target(Enum):
 
     files = "files"
     web = "web"
+
+
+class ViewKind(Enum):
+    """How `mode=view` shows a task: in a window, on a page in the browser; `html` is a file that `mode=play` writes."""
+
+    auto = "auto"
+    web = "web"
+    native = "native"
+    html = "html"
 
 
 @dataclass
@@ -73,6 +83,9 @@ class RunCfg:
         resume: run folder to continue from its `checkpoints/last.pt`.
         save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
         video: whether playing writes a video.
+        view: `native` window or `web` page of `mode=view`; `auto` is a window where there is a display. `html` lets
+            `mode=play` write a page with the episodes in place of the video.
+        port: of the page; 0 takes any free one.
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
             device; `none` applies none.
         track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
@@ -113,6 +126,8 @@ class RunCfg:
     resume: str | None = None
     save_every_s: float | None = bounded(None, 0.0)
     video: bool = True
+    view: ViewKind = ViewKind.auto
+    port: int = bounded(8080, 0, 65535)
     recipe: str = "auto"
     track: Track = Track.none
     target: Target = Target.files

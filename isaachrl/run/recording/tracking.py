@@ -12,6 +12,7 @@ from typing import Any, Self
 from isaachrl.errors import ConfigError
 from isaachrl.files import write_atomically
 from isaachrl.run.storage.folder import RunFolder
+from isaachrl.shipped import installing
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,7 @@ def require(library: str) -> None:
     """
     if library != "none" and importlib.util.find_spec(library) is None:
         raise ConfigError(
-            f"track={library} needs the package {library}; type pip install -c constraints.txt -e"
-            f' ".[{library}]", or leave track= out'
+            f"track={library} needs the package {library}; type {installing(library)}, or leave track= out"
         )
 
 

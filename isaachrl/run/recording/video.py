@@ -14,7 +14,7 @@ from typing import Any, Self
 import imageio_ffmpeg
 import numpy as np
 
-from isaachrl.envs.env import Env
+from isaachrl.envs.env import Env, innermost, observable
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import RenderError
 from isaachrl.files import write_atomically
@@ -254,13 +254,6 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def innermost(env: Env) -> Env:
-    """The lowest environment of a hierarchy, which has the physics."""
-    while isinstance(inner := getattr(env, "inner", None), Env):
-        env = inner
-    return env
-
-
 class Recorder:
     """Records environment 0 of a simulated task in real time, at control steps of the innermost environment.
 
@@ -284,7 +277,7 @@ class Recorder:
         self._film = Film(Stage(bottom.sim.scene, overview() if overview else None), path, fps, limit, self.stills)
         self.writer = self._film.writer
         self._step = 0
-        self._parent = _parent_of(env, bottom)
+        self._parent = observable(env)
         if self._parent is not None:
             self._parent.observer = self.shoot
 
@@ -321,12 +314,3 @@ def frame_rate(step_s: float) -> tuple[int, Fraction]:
     """Steps per frame, and frames per second for a video in real time."""
     every = max(math.ceil(1.0 / (MAX_FPS * step_s) - 1e-6), 1)
     return every, Fraction(1.0 / (every * step_s)).limit_denominator(1000)
-
-
-def _parent_of(env: Env, bottom: Env) -> Any:
-    """The environment around the innermost one; None if that is the outermost."""
-    if env is bottom:
-        return None
-    while getattr(env, "inner", bottom) is not bottom:
-        env = env.inner  # pyright: ignore[reportAttributeAccessIssue]
-    return env

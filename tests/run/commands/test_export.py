@@ -89,5 +89,5 @@ def test_a_network_that_changes_when_exported_is_refused(tmp_path):
 
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(IsaacHRLError, match=r"onnx, onnxscript, onnxruntime; type pip install -e '.\[export\]'"):
+    with pytest.raises(IsaacHRLError, match=r"onnx, onnxscript, onnxruntime; type pip install -e \"\.\[export\]\""):
         require_packages()
