@@ -1,13 +1,19 @@
-# make demo | suite | test | test-portable | learn | chaos | check | format | docs | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | page | suite | test | test-portable | learn | chaos | check | format | docs | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo suite test test-portable learn chaos check format docs gpu clean
+.PHONY: demo page suite test test-portable learn chaos check format docs gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
+
+# a static folder in which both policies are steered in the browser: python -m http.server -d runs/page/web
+page: $(STAMP)
+	for name in HumanoidLocation HumanoidSteering; do \
+		$(BIN)/python train.py mode=export target=web checkpoint=assets/policies/$$name.pt run_dir=runs/page || exit 1; \
+	done
 
 # every task over the skill, in hours; ARGS=quick=true takes 20 minutes on two cores, ARGS="tasks=A,B seeds=1" does a part
 OUT ?= runs/suite

@@ -27,6 +27,10 @@ else:
     setup(
         packages=[*library, *(f"isaachrl.{name}" for name in tasks), "isaachrl.cfg", "isaachrl.assets"],
         package_dir={f"isaachrl.{name}": name for name in INSIDE},
-        package_data={"isaachrl.cfg": ["**/*"], "isaachrl.assets": ["**/*"]},
+        package_data={
+            "isaachrl.cfg": ["**/*"],
+            "isaachrl.assets": ["**/*"],
+            "isaachrl.run.commands": ["page_files/*"],
+        },  # fmt: skip
         cmdclass={"build_py": Build},
     )

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 import tasks
@@ -84,7 +85,7 @@ def test_the_command_line_hands_on_what_was_typed(monkeypatch, word, section, ke
         composed = compose("config", overrides=cli.hydra_arguments(["task=TaxiFuel", "train=hpg", word], main.CFG))
     handed = []
     monkeypatch.setattr(commands, "run", lambda *arguments: handed.extend(arguments))
-    hydra = OmegaConf.create({"overrides": {"task": [f"++{word}"]}})  # as Hydra itself keeps them
+    hydra = OmegaConf.create({"mode": RunMode.RUN, "overrides": {"task": [f"++{word}"]}})  # as Hydra itself keeps them
     monkeypatch.setattr(main, "HydraConfig", SimpleNamespace(get=lambda: hydra))
     main.run(composed)
     values, overrides = handed

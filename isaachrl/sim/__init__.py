@@ -11,7 +11,7 @@ from isaachrl.sim import (
     messages,
 )
 from isaachrl.sim.base import Sim
-from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.compiler import compile_scene, scene_xml
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
@@ -19,7 +19,7 @@ from isaachrl.sim.scene import Block, Box, Control, FreeBody, Integrator, Marker
 
 __all__ = [
     "Block", "Box", "Control", "FreeBody", "Integrator", "Marker", "MujocoSim", "Robot", "Scene", "Shape", "Sim",
-    "gpu_engine_obstacle", "headless", "load_robot", "make_sim",
+    "gpu_engine_obstacle", "headless", "load_robot", "make_sim", "scene_xml",
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")

@@ -29,7 +29,19 @@ _SHAPES = {
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
-    """Compile a scene to a MuJoCo model: robot, floor, mocap boxes and markers, blocks, objects, contact sensors.
+    """Compile a scene to a MuJoCo model; see `scene_spec`."""
+    return scene_spec(scene).compile()
+
+
+def scene_xml(scene: Scene) -> str:
+    """A scene as MJCF, which MuJoCo 3 can read, too: there the input of a position motor is never written."""
+    spec = scene_spec(scene)
+    spec.compile()
+    return spec.to_xml().replace(' input="pos"', "")
+
+
+def scene_spec(scene: Scene) -> mujoco.MjSpec:
+    """The spec of a scene: robot, floor, mocap boxes and markers, blocks, objects, contact sensors.
 
     Raises:
         ConfigError: the robot has no MJCF under `assets/`, no body named like a contact body, or one named like an
@@ -61,7 +73,7 @@ def compile_scene(scene: Scene) -> mujoco.MjModel:
             actuator.gainprm[0] = 1.0
             # keep some damping: without it, full torques accelerate light limbs without bound
             actuator.biasprm[:3] = [0.0, 0.0, TORQUE_DAMPING * actuator.biasprm[2]]
-    return spec.compile()
+    return spec
 
 
 def capacity(scene: Scene, model: mujoco.MjModel) -> tuple[int, int]:

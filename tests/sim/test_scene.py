@@ -1,4 +1,5 @@
 import mujoco
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from isaachrl.sim import (
     describe_robot,
     load_robot,
     make_sim,
+    scene_xml,
 )
 
 
@@ -181,3 +183,13 @@ def test_the_integrator_is_the_scenes(integrator):
 def test_contacts_take_the_scenes_own_impedance():
     model = compile_scene(Scene(robot="ant", solimp=(0.9, 0.95, 0.002)))
     assert (abs(model.geom_solimp[:, :3] - [0.9, 0.95, 0.002]) < 1e-9).all()
+
+
+def test_a_scene_as_mjcf_is_the_same_model():
+    scene = Scene(markers=("goal",), timestep_s=0.005)
+    text = scene_xml(scene)
+    compiled, read = compile_scene(scene), mujoco.MjModel.from_xml_string(text)
+    assert "input=" not in text, "which MuJoCo 3 refuses"
+    for name in ("body_mass", "dof_armature", "actuator_gainprm", "actuator_biasprm", "geom_size", "body_mocapid"):
+        np.testing.assert_allclose(getattr(read, name), getattr(compiled, name), rtol=1e-5, atol=1e-9)
+    assert read.opt.integrator == compiled.opt.integrator and abs(read.opt.timestep - 0.005) < 1e-12

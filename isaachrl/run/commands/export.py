@@ -1,5 +1,7 @@
 """The command `mode=export`: networks as TorchScript and ONNX, each with a contract as JSON.
 
+With `target=web` it also writes `web/`, the page of `isaachrl.run.commands.page`.
+
 It also writes `weights.pt`, a small checkpoint of the policy alone: to play, evaluate and export, and to start
 trainings from, in which PPO's critic is new.
 """
@@ -21,8 +23,9 @@ from isaachrl.files import write_atomically
 from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
+from isaachrl.run.commands import page
 from isaachrl.run.commands.results import results_folder
-from isaachrl.run.config.run_cfg import CALL_KEYS
+from isaachrl.run.config.run_cfg import CALL_KEYS, Target
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.checkpoint import Checkpoint, save_checkpoint
 from isaachrl.shipped import installing
@@ -46,12 +49,16 @@ def export(settings: Settings) -> dict[str, Any]:
     """
     require_packages()
     learner = trained_learner(settings, 1, settings.run.seed)
+    networks = learner.exports()
+    web = settings.run.target is Target.web
+    if web:
+        page.require_page(networks)
+        page.fetch_all()
     folder = results_folder(settings).path / "export"
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(weights_checkpoint(settings, learner), folder / WEIGHTS)
     log.info("%s: the weights, to play, evaluate and start trainings from", folder / WEIGHTS)
     differences: dict[str, Any] = {}
-    networks = learner.exports()
     names = [exported.name for exported in networks]
     if len(set(names)) < len(names):
         raise IsaacHRLError(f"two networks have the same name, of {', '.join(names)}; rename subtasks")
@@ -63,6 +70,9 @@ def export(settings: Settings) -> dict[str, Any]:
         log.warning("the second skill, task.rescue=%s, is not exported; mode=export skill=%s does so", rescue, rescue)
     for name, difference in differences.items():
         log.info("%s: differs from PyTorch by at most %.2g", folder / name, difference)
+    if web:
+        page.write_page(folder.parent / "web", settings.task.name, folder, learner.env, settings.task_cfg)
+        log.info("%s: the page; python -m http.server -d %s shows it", folder.parent / "web", folder.parent / "web")
     return differences
 
 

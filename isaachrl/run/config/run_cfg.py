@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
-    "policy", "help", "track", "view", "port",
+    "policy", "help", "track", "view", "port", "target",
 )  # fmt: skip
 
 
@@ -41,6 +41,13 @@ class Track(Enum):
     none = "none"
     wandb = "wandb"
     trackio = "trackio"
+
+
+class Target(Enum):
+    """What an export writes: files of the networks, or a page in which they are steered, too."""
+
+    files = "files"
+    web = "web"
 
 
 class ViewKind(Enum):
@@ -82,6 +89,7 @@ class RunCfg:
         recipe: which overlay of the learner's YAML applies: `auto` takes the one named after the task, else after the
             device; `none` applies none.
         track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
+        target: what an export writes; see `isaachrl.run.commands.page` for `web`.
         test: the same as `mode=play`.
         episodes: number of episodes of an evaluation.
         help: only list every key with its value; set by `--help`.
@@ -122,6 +130,7 @@ class RunCfg:
     port: int = bounded(8080, 0, 65535)
     recipe: str = "auto"
     track: Track = Track.none
+    target: Target = Target.files
     test: bool = False
     episodes: int = bounded(256, 1)
     help: bool = False

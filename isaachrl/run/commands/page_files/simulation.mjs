@@ -1,0 +1,128 @@
+// A humanoid in MuJoCo under two networks: the high level sets a latent every few control steps, the skill the motors.
+
+import { TASK_PARTS, proprioception, readBodies } from "./observe.mjs";
+import loadMujoco from "./vendor/mujoco.mjs";
+import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
+
+const MARKER_HEIGHT_M = 0.1;
+const MARKER_M = 1.5; // distance of the marker per m/s of a commanded velocity
+const PUSH_N = 400;
+const PUSH_STEPS = 3; // 40 N s in all, which most walking bodies bear
+
+/** Unpacks a file, unless the server has done so. */
+async function unpacked(buffer) {
+  const [first, second] = new Uint8Array(buffer);
+  if (first !== 0x1f || second !== 0x8b) return buffer;
+  return new Response(new Blob([buffer]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+export class Simulation {
+  /**
+   * @param {(path: string) => Promise<ArrayBuffer>} read reads a file of the page's folder
+   * @param {string} name a folder of `policies/`
+   */
+  static async load(read, name) {
+    const [engine, runtime] = await Promise.all(
+      ["mujoco", "ort-wasm-simd-threaded"].map(async (file) => unpacked(await read(`vendor/${file}.wasm.gz`))),
+    );
+    ort.env.wasm.numThreads = 1; // more need headers that a static server does not send
+    ort.env.wasm.wasmBinary = runtime;
+    const self = new Simulation();
+    const file = (path) => read(`policies/${name}/${path}`);
+    const text = async (path) => new TextDecoder().decode(await file(path));
+    for (const level of ["high_level", "low_level"]) {
+      self[level] = JSON.parse(await text(`${level}.json`));
+      self[level].session = await ort.InferenceSession.create(new Uint8Array(await file(`${level}.onnx`)));
+    }
+    self.start = JSON.parse(await text("start.json"));
+    self.mujoco = await loadMujoco({ wasmBinary: engine });
+    self.model = self.mujoco.MjModel.from_xml_string(await text("scene.xml"));
+    self.data = new self.mujoco.MjData(self.model);
+    self.taskParts = self.high_level.layout.task.map(([part]) => part);
+    self.followsPoint = self.taskParts.includes("target_h");
+    self.step_s = self.high_level.step_s / self.high_level.inner_steps;
+    self.substeps = Math.round(self.step_s / self.model.opt.timestep);
+    self.begin();
+    return self;
+  }
+
+  /** Back to the start, with the next step: one may be in progress. */
+  reset() {
+    this.resetDue = true;
+  }
+
+  begin() {
+    this.resetDue = false;
+    this.mujoco.mj_resetData(this.model, this.data);
+    this.steps = this.pushSteps = 0;
+    this.setState(this.start.qpos, this.start.qvel);
+    this.command = { target: this.root.pos.slice(0, 2), direction: [...this.root.ahead], speed: 0.5 };
+  }
+
+  setState(qpos, qvel) {
+    this.data.qpos.set(qpos);
+    this.data.qvel.set(qvel);
+    this.update();
+  }
+
+  /** Recomputes what depends on the state: after a step it is one physics step old. */
+  update() {
+    this.mujoco.mj_fwdPosition(this.model, this.data);
+    this.mujoco.mj_fwdVelocity(this.model, this.data);
+    this.root = readBodies(this.data, this.low_level.body_names.length);
+  }
+
+  /** Observation groups by name. */
+  observe() {
+    const task = this.taskParts.flatMap((part) => TASK_PARTS[part](this.root, this.command));
+    return { proprioception: proprioception(this.root), task };
+  }
+
+  async evaluate(level, inputs) {
+    const { session, output } = this[level];
+    const tensors = Object.entries(inputs).map(([name, values]) => [
+      name,
+      new ort.Tensor("float32", Float32Array.from(values), [1, values.length]),
+    ]);
+    return (await session.run(Object.fromEntries(tensors)))[output].data;
+  }
+
+  /** Joint targets in rad for the present state, with a new latent when one is due. */
+  async act() {
+    const obs = this.observe();
+    if (this.steps % this.high_level.inner_steps === 0) {
+      const policy_input = Object.keys(this.high_level.policy_input).flatMap((group) => obs[group]);
+      this.latent = await this.evaluate("high_level", { policy_input });
+    }
+    return this.evaluate("low_level", { proprioception: obs.proprioception, latent: this.latent });
+  }
+
+  /** One control step. */
+  async step() {
+    if (this.resetDue) this.begin();
+    this.data.ctrl.set(await this.act());
+    this.data.xfrc_applied.set(this.pushSteps-- > 0 ? this.force : [0, 0, 0], 6); // on the root
+    for (let i = 0; i < this.substeps; i++) this.mujoco.mj_step(this.model, this.data);
+    this.update();
+    this.steps += 1;
+  }
+
+  /** Pushes the root in a direction on the floor, an angle in rad. */
+  push(angle) {
+    this.force = [PUSH_N * Math.cos(angle), PUSH_N * Math.sin(angle), 0];
+    this.pushSteps = PUSH_STEPS;
+  }
+
+  /** Where the marker of the command belongs. */
+  get marker() {
+    const { target, direction, speed } = this.command;
+    const at = (i) => (this.followsPoint ? target[i] : this.root.pos[i] + MARKER_M * speed * direction[i]);
+    return [at(0), at(1), MARKER_HEIGHT_M];
+  }
+
+  get fallen() {
+    const { bodies } = this.root;
+    const low = ([name, limit]) => !(bodies[this.low_level.body_names.indexOf(name)].pos[2] >= limit);
+    return Object.entries(this.start.min_height_m).some(low);
+  }
+}
