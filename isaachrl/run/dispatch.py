@@ -45,7 +45,7 @@ def dispatch(settings: Settings, stop: Stop | None = None) -> Any:
 
     Args:
         settings: of the run.
-        stop: a request to stop, for a training.
+        stop: a request to stop, for a training or a viewer.
     """
     mode = settings.run.mode.value
     if settings.run.help:
@@ -55,6 +55,8 @@ def dispatch(settings: Settings, stop: Stop | None = None) -> Any:
     if distributed.size() > 1:
         raise ConfigError(f"mode={mode} runs in one process; type {PROGRAM} mode={mode} … without torchrun")
     command = importlib.import_module(f"isaachrl.run.commands.{mode}")
+    if settings.run.mode is Mode.view:
+        return command.view(settings, stop)
     return getattr(command, mode)(settings)
 
 

@@ -1,5 +1,6 @@
 """The command `mode=view`: a live viewer of a policy, or of the motions that a task imitates."""
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -7,15 +8,24 @@ from isaachrl.errors import ConfigError
 from isaachrl.run.build import build_policy
 from isaachrl.run.config.run_cfg import PolicyKind, ViewKind
 from isaachrl.run.config.settings import Settings
+from isaachrl.run.loop.stop import Stop
 from isaachrl.sim.window import has_display
 from isaachrl.view.session import Session
 
 
-def view(settings: Settings) -> dict[str, Any]:
+def view(settings: Settings, stop: Stop | None = None) -> dict[str, Any]:
     """Show the policy, or without a checkpoint the motions, until Ctrl-C or until the window is closed."""
+    stop = stop or Stop()
+    # a handler that raises could do so inside of a library that drops exceptions
+    with stop.watching(graceful=True, when="the viewer"):
+        return _view(settings, lambda: stop.signal_number != 0)
+
+
+def _view(settings: Settings, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Show what `settings` name until `stopped()`."""
     kind = chosen_view(settings.run.view)
     if settings.loaded is None and settings.run.policy is PolicyKind.trained and hasattr(settings.task_cfg, "motion"):
-        return _view_motions(settings, kind)
+        return _view_motions(settings, kind, stopped)
     env, policy, _ = build_policy(settings, settings.run.num_envs or 1, settings.evaluation_seed)
     session = Session(env, policy)
     title = f"{settings.task.name} · {settings.run.checkpoint or settings.run.policy.value}"
@@ -23,12 +33,12 @@ def view(settings: Settings) -> dict[str, Any]:
         if kind is ViewKind.native:
             from isaachrl.view.native import run_native
 
-            run_native(session)
+            run_native(session, stopped)
         else:
             from isaachrl.view.web import WebView
 
             with closing(WebView(session, settings.run.port, title)) as page:
-                page.run()
+                page.run(stopped)
     finally:
         session.close()
     return {"task": settings.task.name, "time_s": session.time_s, "episodes": session.episodes}
@@ -53,7 +63,7 @@ def chosen_view(kind: ViewKind) -> ViewKind:
     return kind
 
 
-def _view_motions(settings: Settings, kind: ViewKind) -> dict[str, Any]:
+def _view_motions(settings: Settings, kind: ViewKind, stopped: Callable[[], bool]) -> dict[str, Any]:
     """Show the clips of `task.motion` in the browser."""
     from isaachrl.motion.sources import load_motion
     from isaachrl.sim import load_robot
@@ -64,5 +74,5 @@ def _view_motions(settings: Settings, kind: ViewKind) -> dict[str, Any]:
     robot = load_robot(getattr(settings.task_cfg, "robot", "humanoid"))
     clips, _ = load_motion(settings.task_cfg.motion, robot)
     with closing(MotionView(clips, robot, settings.run.port)) as page:
-        page.run()
+        page.run(stopped)
     return {"task": settings.task.name, "clips": [clip.name for clip in clips]}

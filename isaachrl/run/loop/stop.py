@@ -26,6 +26,9 @@ class Interrupted(KeyboardInterrupt):
         self.signal_number = number
 
 
+AFTER_ITERATION = "after this iteration; press Ctrl-C again to stop at once, without saving it"
+
+
 class Stop:
     """A request to stop: Ctrl-C, SIGTERM or, when the terminal closes, SIGHUP.
 
@@ -39,15 +42,17 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal_number = 0
-        self._graceful = False
+        self._graceful, self._when = False, ""
 
     @contextmanager
-    def watching(self, graceful: bool = False) -> Iterator[None]:
+    def watching(self, graceful: bool = False, when: str = AFTER_ITERATION) -> Iterator[None]:
         """Context with handlers for the signals; without effect outside the main thread, where Python forbids them.
 
         Args:
             graceful: the first signal only sets `signal_number`; otherwise every signal raises `Interrupted`.
+            when: told to the user on that first signal.
         """
+        self._when = when
         previous: dict[int, Any] = {}
         outer, self._graceful = self._graceful, graceful
         try:
@@ -71,4 +76,4 @@ class Stop:
         if self.signal_number or not self._graceful:
             raise Interrupted(number)
         self.signal_number = number
-        log.info("stopping after this iteration; press Ctrl-C again to stop at once, without saving it")
+        log.info("stopping %s", self._when)

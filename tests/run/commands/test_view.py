@@ -1,10 +1,13 @@
 """Which viewer is chosen, and what is refused."""
 
+import signal
+
 import pytest
 
 from isaachrl.errors import ConfigError
 from isaachrl.run.commands import view
 from isaachrl.run.config.run_cfg import ViewKind
+from isaachrl.run.loop.stop import Stop
 from isaachrl.sim import window
 
 
@@ -52,3 +55,16 @@ def test_a_task_without_bodies_has_nothing_to_view(display, launch):
     display(False)
     with pytest.raises(ConfigError, match="task=Point has no bodies"):
         launch(mode="view", policy="random")
+
+
+def test_ctrl_c_ends_a_viewer_between_two_frames(monkeypatch):
+    seen, stop = [], Stop()
+
+    def show(settings, stopped):
+        seen.append(stopped())
+        signal.raise_signal(signal.SIGINT)
+        seen.append(stopped())
+
+    monkeypatch.setattr(view, "_view", show)
+    view.view(None, stop)
+    assert seen == [False, True] and stop.signal_number == signal.SIGINT
