@@ -9,10 +9,12 @@ from isaachrl.config import bounded
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
 
 from .common import draws
-from .common.frames import heading_frame
-from .common.skill_task import SkillTask, SkillTaskCfg
+from .common.frames import heading_frame, unit
+from .common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
 RADIUS_M, MASS_KG = 0.15, 0.5
+BEHIND_M = 0.35  # from the ball's middle to the root of a body that pushes it
+NEAR_M = 0.15  # to the place behind the ball
 SCALE_M = 3.0
 
 
@@ -24,8 +26,9 @@ class HumanoidDribbleCfg(SkillTaskCfg):
         ball_m: shortest and longest distance from the body to the ball at the start; uniform, in any direction.
         speed_mps: lowest and highest commanded speed of the ball; uniform, in any direction.
         reward: `velocity`, `exp(-e²)` of the ball's difference from the commanded velocity in m/s, 0 when it moves
-            against it or rests; `near`, `exp(-d²/2)` of the distance in m from the root to the ball; `fall`: 1 on a
-            fall.
+            against it or rests; `near`, `exp(-d²/2)` of the distance in m from the root to the ball. Not in the score:
+            `approach`, speed in m/s of the body towards the place behind the ball, as seen from where it has to go;
+            `progress`, speed in m/s of the ball as commanded, at most the commanded one; `fall`, 1 on a fall.
     """
 
     SPANS = ("ball_m", "speed_mps")
@@ -33,7 +36,9 @@ class HumanoidDribbleCfg(SkillTaskCfg):
     ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0, min_entries=2)
     speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0, min_entries=2)
     hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
-    reward: dict[str, float] = bounded({"velocity": 0.6, "near": 0.4, "fall": 0.0}, -1e6, 1e6)
+    reward: dict[str, float] = bounded(
+        {"velocity": 0.6, "near": 0.4, "approach": 0.25, "progress": 1.0, "fall": 0.0}, -1e6, 1e6
+    )
 
 
 class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
@@ -96,10 +101,15 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""
         along = (self.sim.object_linvel_w[:, 0, :2] * self.direction_w).sum(-1)
-        distance2 = (self.sim.object_pos_w[:, 0, :2] - self.sim.root_pos_w[:, :2]).square().sum(-1)
+        ball_w = self.sim.object_pos_w[:, 0, :2] - self.sim.root_pos_w[:, :2]
+        behind_w, away = unit(ball_w - BEHIND_M * self.direction_w)
+        approach = (self.sim.root_linvel_w[:, :2] * behind_w).sum(-1)
         return {
             "velocity": torch.exp(-self._error2()).masked_fill(along <= 0.05, 0.0),
-            "near": torch.exp(-0.5 * distance2),
+            "near": torch.exp(-0.5 * ball_w.square().sum(-1)),
+            # the direction to a place so near turns faster than a body can
+            "approach": approach.clamp(-MAX_SPEED_MPS, MAX_SPEED_MPS).masked_fill(away < NEAR_M, 0.0),
+            "progress": torch.minimum(along, self.speed_mps).clamp_min(-MAX_SPEED_MPS),
         }
 
     def observe_task(self) -> Tensor:
