@@ -348,8 +348,18 @@ def test_dribble_rewards_by_hand():
     terms = env.task.rewards()
     assert_close(terms["velocity"], torch.full((2,), math.exp(-0.5)))
     assert_close(terms["near"], torch.full((2,), math.exp(-0.5)))
+    assert_close(terms["progress"], torch.full((2,), 0.5))
     place(env, 0, (1.0, 0.0, 0.15), linvel_w=(-0.5, 0.0, 0.0))
-    assert env.task.rewards()["velocity"].tolist() == [0.0, 0.0]
+    terms = env.task.rewards()
+    assert terms["velocity"].tolist() == [0.0, 0.0]
+    assert_close(terms["progress"], torch.full((2,), -0.5))
+    place(env, 0, (0.0, 1.0, 0.15), linvel_w=(2.0, 0.0, 0.0))
+    env.sim.root_linvel_w[:, :2] = torch.tensor([0.0, 0.5])
+    terms = env.task.rewards()
+    assert_close(terms["progress"], torch.full((2,), 1.0))  # no more than commanded
+    assert_close(terms["approach"], torch.full((2,), 0.5 / math.hypot(1.0, 0.35)))
+    place(env, 0, (0.4, 0.0, 0.15))
+    assert env.task.rewards()["approach"].tolist() == [0.0, 0.0], "as near as 0.05 m"
 
 
 @pytest.mark.parametrize(
