@@ -12,8 +12,8 @@ from .common import draws
 from .common.frames import heading_frame, unit
 from .common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
-RADIUS_M, MASS_KG = 0.15, 0.5
-BEHIND_M = 0.35  # from the ball's middle to the root of a body that pushes it
+RADIUS_M, MASS_KG = 0.2, 1.0
+BEHIND_M = 0.4  # from the ball's middle to the root of a body that pushes it
 NEAR_M = 0.15  # to the place behind the ball
 SCALE_M = 3.0
 
@@ -67,7 +67,7 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidDribbleCfg) -> Scene:
         """A humanoid and a ball."""
-        ball = FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M))
+        ball = FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M), rolling=0.1)
         return cls.humanoid_scene(cfg, objects=(ball,), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
