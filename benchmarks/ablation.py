@@ -1,9 +1,9 @@
 """Ablation of the hierarchy, as a figure and a table: `python benchmarks/ablation.py FOLDER`.
 
 Trains a task over a skill, HumanoidHRLMaze by default, in every setting below with the same number of control steps,
-evaluates each run, and writes `ablation.png` and `ablation.json` of all finished runs into the folder. Finished runs are
-skipped and interrupted ones resumed, so the same command continues the work. Options are the fields of `Options`, such as
-`only=k=5,style seeds=0`.
+evaluates each run, and writes `ablation.png` and `ablation.json` of all finished runs into the folder. Finished runs
+are skipped and interrupted ones resumed, so the same command continues the work. Options are the fields of `Options`,
+such as `only=k=5,style seeds=0`.
 """
 
 import json
