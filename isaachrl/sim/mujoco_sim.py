@@ -16,7 +16,7 @@ from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.scene import Scene
 
 _STAGE = mujoco.mjtStage.mjSTAGE_VEL.value  # recompute fields that depend on the state, which lag a substep otherwise
-_BAD_STATE = [
+BAD_STATE = [
     mujoco.mjtWarning.mjWARN_BADQPOS.value,
     mujoco.mjtWarning.mjWARN_BADQVEL.value,
     mujoco.mjtWarning.mjWARN_BADQACC.value,
@@ -71,7 +71,7 @@ class MujocoSim(Sim):
             name: torch.zeros(source.shape, dtype=torch.float32, device=self.device)
             for name, source in self._sources.items()
         }
-        self._tensors = {name: _as_tensor(source) for name, source in self._sources.items()}
+        self._tensors = {name: as_tensor(source) for name, source in self._sources.items()}
         self.qpos, self.qvel = self._copies["qpos"], self._copies["qvel"]
         self.body_pos_w, self.body_quat_w = self._copies["body_pos_w"], self._copies["body_quat_w"]
         self._cvel, self._com = self._copies["body_cvel"], self._copies["root_com"]
@@ -94,7 +94,7 @@ class MujocoSim(Sim):
             self._update_objects()
             return
         rows = torch.from_numpy(ids).to(self.device)
-        new = {name: _as_tensor(source[ids]).to(self._copies[name]) for name, source in self._sources.items()}
+        new = {name: as_tensor(source[ids]).to(self._copies[name]) for name, source in self._sources.items()}
         for name, values in new.items():
             self._copies[name].index_copy_(0, rows, values)
         linvel = torch.empty_like(new["body_pos_w"])
@@ -104,17 +104,17 @@ class MujocoSim(Sim):
 
     def step(self, substeps: int) -> None:
         """See `Sim.step`."""
-        _as_tensor(self._ctrl).copy_(self.ctrl)
+        as_tensor(self._ctrl).copy_(self.ctrl)
         self._physics(substeps)
         warnings = self._batch.warning
-        bad = warnings[:, _BAD_STATE, 1].any(1)
+        bad = warnings[:, BAD_STATE, 1].any(1)
         self._copy_out(None)
         self.diverged.copy_(torch.from_numpy(bad))
         self.num_diverged.add_(self.diverged)
         if bad.any():
             self._object_contact.masked_fill_(self.diverged[:, None, None], False)
             warnings[bad] = 0  # else they would count as diverged in the next step, too
-            self.mocap_pos_w.copy_(_as_tensor(self._mocap_pos))
+            self.mocap_pos_w.copy_(as_tensor(self._mocap_pos))
 
     def _physics(self, substeps: int) -> None:
         """All physics steps in one call, or one by one to read the sensors of each."""
@@ -172,7 +172,7 @@ class MujocoSim(Sim):
         """See `Sim.motor_torque`. From the first call on, the engine copies this field out at every step."""
         torque = self._batch.bind("qfrc_actuator") if self._torque is None else self._torque
         self._torque = torque
-        return _as_tensor(torque)[:, 6 : 6 + self.robot.num_dofs].to(self.device, torch.float32)
+        return as_tensor(torque)[:, 6 : 6 + self.robot.num_dofs].to(self.device, torch.float32)
 
     def rays(self, origin_w: Tensor, direction_w: Tensor) -> Tensor:
         """See `Sim.rays`."""
@@ -188,7 +188,7 @@ class MujocoSim(Sim):
             raise ConfigError(
                 f"the model field {name!r} cannot differ between worlds{nearest(name, batch.MODEL_FIELDS)}"
             )
-        return _as_tensor(self._batch.expand(name))
+        return as_tensor(self._batch.expand(name))
 
     def apply_model_fields(self) -> None:
         """See `Sim.apply_model_fields`."""
@@ -228,7 +228,7 @@ class MujocoSim(Sim):
         self.num_diverged.copy_(state["num_diverged"])
         for name, values in objects.items():
             values.copy_(state[name])
-        self.mocap_pos_w.copy_(_as_tensor(self._mocap_pos))
+        self.mocap_pos_w.copy_(as_tensor(self._mocap_pos))
 
 
 def _velocity_at_origin(cvel: Tensor, body_pos: Tensor, root_com: Tensor, out: Tensor) -> None:
@@ -237,7 +237,7 @@ def _velocity_at_origin(cvel: Tensor, body_pos: Tensor, root_com: Tensor, out: T
     torch.add(cvel[..., 3:], torch.linalg.cross(cvel[..., :3], arm), out=out)
 
 
-def _as_tensor(array: np.ndarray) -> Tensor:
+def as_tensor(array: np.ndarray) -> Tensor:
     """A tensor that shares the array's memory; tensors of the engine's read-only outputs must not be written to."""
     if array.flags.writeable:
         return torch.from_numpy(array)

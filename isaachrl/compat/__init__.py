@@ -1,0 +1,1 @@
+"""Interfaces of other simulators on the engines of this project."""

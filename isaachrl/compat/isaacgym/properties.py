@@ -1,0 +1,140 @@
+"""Properties of degrees of freedom, shapes and bodies of all environments, and their way into the worlds."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isaachrl.compat.isaacgym.build import mixed_friction
+from isaachrl.compat.isaacgym.drives import Drives
+from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim
+from isaachrl.sim.worlds import Layout, Worlds
+
+
+class Properties:
+    """All properties as arrays with a row an environment; `upload` writes what changed.
+
+    Args:
+        sim: whose environments have the properties.
+        worlds: that they are written to.
+        layout: of the worlds' model.
+        drives: that gains, limits and modes are written to.
+
+    Attributes:
+        mass, com, inertia: `(N, B)` kg, `(N, B, 3)` m and `(N, B, 3, 3)` kg m², in the axes of the body.
+    """
+
+    def __init__(self, sim: Sim, worlds: Worlds, layout: Layout, drives: Drives) -> None:
+        self._sim, self._worlds, self._layout, self._drives = sim, worlds, layout, drives
+        n, bodies = worlds.num_worlds, len(layout.body)
+        self._dof = np.zeros((n, len(layout.joint)), DOF_PROPERTIES)
+        self._friction = np.zeros((n, len(layout.geom)))
+        self.mass = torch.zeros(n, bodies, device=worlds.device)
+        self.com = torch.zeros(n, bodies, 3, device=worlds.device)
+        self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
+        self._changed: set[str] = set()
+        self._own: set[str] = set()  # model fields that differ between worlds
+        for env in sim.envs:
+            for number, actor in enumerate(env.actors):
+                self.update(env.index, number, actor)
+
+    def update(self, row: int, number: int, actor: Actor) -> None:
+        """Take over the properties of an environment's actor."""
+        lay = self._layout
+        dofs, geoms, bodies = (
+            slice(starts[number], starts[number + 1]) for starts in (lay.dof_start, lay.geom_start, lay.body_start)
+        )
+        self._dof[row, dofs] = actor.dof_props
+        self._friction[row, geoms] = [shape.friction for shape in actor.shape_props]
+        mass, com, inertia = _body_arrays(actor)
+        self.mass[row, bodies] = torch.from_numpy(mass).to(self.mass)
+        self.com[row, bodies] = torch.from_numpy(com).to(self.com)
+        self.inertia[row, bodies] = torch.from_numpy(inertia).to(self.inertia)
+        self._changed |= {"dof", "friction", "body"}
+
+    def upload(self) -> None:
+        """Write what changed since the last call."""
+        if not self._changed:
+            return
+        changed, self._changed = self._changed, set()
+        constants = False
+        if "dof" in changed:
+            constants |= self._upload_dofs()
+        if "friction" in changed:
+            mixed = mixed_friction(self._friction, self._sim.ground)
+            self._set("geom_friction", self._layout.geom, mixed, 0)
+        if "body" in changed:
+            constants |= self._upload_bodies()
+        if constants:
+            self._worlds.apply_model_fields()
+
+    def _upload_dofs(self) -> bool:
+        """Write drives, armature and limits; whether constants of the model depend on what changed."""
+        device = self._worlds.device
+        names = ("driveMode", "stiffness", "damping", "effort")
+        self._drives.set_properties(*(torch.from_numpy(self._dof[name].copy()).to(device) for name in names))
+        changed = self._set("dof_armature", self._layout.dof_qvel, self._dof["armature"])
+        scalar = self._layout.scalar
+        limits = np.stack((self._dof["lower"], self._dof["upper"]), -1)[:, scalar]
+        limited = self._worlds.model.jnt_limited[self._layout.joint[scalar]].astype(bool)
+        self._set("jnt_range", self._layout.joint[scalar][limited], limits[:, limited])
+        return changed
+
+    def _upload_bodies(self) -> bool:
+        """Write mass, centre of mass and inertia of bodies that differ from the model."""
+        body, model = self._layout.body, self._worlds.model
+        mass, com, inertia = (values.cpu().double().numpy() for values in (self.mass, self.com, self.inertia))
+        given = model.body_mass[body], model.body_ipos[body], self._model_inertia()
+        if all(np.allclose(a, b, rtol=1e-4, atol=1e-9) for a, b in zip((mass, com, inertia), given, strict=True)):
+            if "body_mass" not in self._own:
+                return False
+        values, axes = np.linalg.eigh(inertia)
+        axes[..., 2] *= np.sign(np.linalg.det(axes))[..., None]
+        self._set("body_mass", body, mass)
+        self._set("body_ipos", body, com)
+        self._set("body_inertia", body, values)
+        self._set("body_iquat", body, _quaternions(axes))
+        return True
+
+    def _model_inertia(self) -> np.ndarray:
+        """The inertia `(B, 3, 3)` in the model."""
+        return np.concatenate([actor.asset.model.body_inertia for actor in self._sim.envs[0].actors])
+
+    def _set(self, name: str, ids: np.ndarray, values: np.ndarray, column: int | None = None) -> bool:
+        """Write rows `ids` of a model field, if they differ from the model's; whether they did."""
+        shared = getattr(self._worlds.model, name)[ids]
+        shared = shared if column is None else shared[..., column]
+        if not len(ids) or (not name in self._own and np.allclose(values, shared[None], rtol=1e-5, atol=1e-9)):
+            return False
+        self._own.add(name)
+        target = self._worlds.model_field(name)
+        target = target if column is None else target[..., column]
+        target[:, torch.from_numpy(ids).to(target.device)] = torch.from_numpy(np.ascontiguousarray(values)).to(target)
+        return True
+
+
+def _body_arrays(actor: Actor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mass, centre of mass and inertia of an actor's bodies."""
+    props = actor.body_props
+    mass = np.array([p.mass for p in props])
+    return mass, np.stack([p.com.array() for p in props]), np.stack([p.inertia.array() for p in props])
+
+
+def _quaternions(axes: np.ndarray) -> np.ndarray:
+    """Quaternions `(…, 4)`, w first, of rotation matrices `(…, 3, 3)` (Bar-Itzhack 2000)."""
+    m = axes
+    k = np.zeros((*m.shape[:-2], 4, 4))
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    k[..., 0, 0] = xx + yy + zz
+    k[..., 1, 1], k[..., 2, 2], k[..., 3, 3] = xx - yy - zz, yy - xx - zz, zz - xx - yy
+    k[..., 0, 1] = k[..., 1, 0] = m[..., 2, 1] - m[..., 1, 2]
+    k[..., 0, 2] = k[..., 2, 0] = m[..., 0, 2] - m[..., 2, 0]
+    k[..., 0, 3] = k[..., 3, 0] = m[..., 1, 0] - m[..., 0, 1]
+    k[..., 1, 2] = k[..., 2, 1] = m[..., 1, 0] + m[..., 0, 1]
+    k[..., 1, 3] = k[..., 3, 1] = m[..., 2, 0] + m[..., 0, 2]
+    k[..., 2, 3] = k[..., 3, 2] = m[..., 2, 1] + m[..., 1, 2]
+    return np.linalg.eigh(k)[1][..., -1]
+
+
+def as_index(values: np.ndarray, device: torch.device) -> Tensor:
+    """Numbers as an index tensor."""
+    return torch.from_numpy(values).to(device)

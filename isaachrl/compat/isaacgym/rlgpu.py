@@ -1,0 +1,1 @@
+"""Present because repositories import it; nothing in it is used."""
