@@ -73,7 +73,7 @@ def run(task, steps: int, scale: float = 1.0) -> tuple[float, torch.Tensor]:
     obs = None
     for _ in range(steps):
         action = scale * (2.0 * torch.rand(task.num_envs, task.num_actions, generator=generator) - 1.0)
-        if hasattr(task, "reset_done"):
+        if type(task).__name__ == "HumanoidAMP":  # its agent resets
             task.reset_done()
         obs = task.step(action)[0]["obs"]
         assert torch.isfinite(obs).all()

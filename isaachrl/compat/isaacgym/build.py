@@ -36,7 +36,7 @@ def build_world(sim: Sim) -> w.World:
     world = w.World(timestep_s=sim.params.dt / max(sim.params.substeps, 1), gravity=gravity, ground=list(sim.ground))
     bits = contact_bits(first)
     for actor, (contype, conaffinity) in zip(first.actors, bits, strict=True):
-        friction = np.array([shape.friction for shape in actor.shape_props])
+        friction = shape_friction(actor)
         world.actors.append(
             w.Actor(
                 asset=actor.asset.model, pos=actor.pose.p.array(), quat=actor.pose.r.wxyz(),
@@ -46,6 +46,11 @@ def build_world(sim: Sim) -> w.World:
         )
     world.attractors = [_attractor(first, number) for number in range(len(first.attractors))]
     return world
+
+
+def shape_friction(actor: Actor) -> np.ndarray:
+    """`(S,)` friction of an actor's shapes; tasks also set arrays of one number."""
+    return np.array([float(np.ravel(shape.friction)[0]) for shape in actor.shape_props])
 
 
 def mixed_friction(friction: np.ndarray, ground: list) -> np.ndarray:
@@ -89,7 +94,7 @@ def _attractor(env: Env, number: int) -> w.Attractor:
     for i, actor in enumerate(env.actors):
         if body < len(actor.asset.model.body_names):
             offset, target = given.offset.p.array(), given.target.p.array()
-            return w.Attractor(i, body, offset, target, given.stiffness, given.damping)
+            return w.Attractor(i, body, offset, target, given.stiffness)
         body -= len(actor.asset.model.body_names)
     raise ConfigError(f"an attractor has rigid_handle {given.rigid_handle}, which is no body of the environment")
 

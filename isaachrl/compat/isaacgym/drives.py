@@ -20,12 +20,14 @@ class Drives:
 
     Attributes:
         position, velocity, effort: `(N, D)` targets.
+        armature: `(N, D)` what the drives add to the armature of the degrees of freedom, see `assemble`.
     """
 
     def __init__(self, worlds: Worlds, dt_s: float) -> None:
         self._worlds, self._dt_s = worlds, dt_s
         shape = (worlds.num_worlds, worlds.ctrl.shape[1])
         self.position, self.velocity, self.effort = (torch.zeros(shape, device=worlds.device) for _ in range(3))
+        self.armature = torch.zeros(shape, device=worlds.device)
         self._gains = torch.zeros(3, *shape, device=worlds.device)  # of position, velocity and effort in the control
 
     def set_properties(self, mode: Tensor, stiffness: Tensor, damping: Tensor, effort: Tensor) -> None:
@@ -33,13 +35,13 @@ class Drives:
         kinds = (DofDriveMode.DOF_MODE_POS, DofDriveMode.DOF_MODE_VEL, DofDriveMode.DOF_MODE_EFFORT)
         on = torch.stack([mode == int(kind) for kind in kinds])
         self._gains.copy_(torch.stack((stiffness, damping, torch.ones_like(damping))) * on)
+        implicit = damping + self._dt_s * stiffness
+        self.armature.copy_(self._dt_s * implicit)
         if mode.shape[1]:
             bias = self._worlds.model_field("actuator_biasprm")
-            bias[..., 1] = -stiffness.to(bias.dtype)
-            bias[..., 2] = -(damping + self._dt_s * stiffness).to(bias.dtype)
+            bias[..., 1], bias[..., 2] = -stiffness.to(bias.dtype), -implicit.to(bias.dtype)
             limit = torch.where(effort > 0, effort, UNLIMITED).clamp_max(UNLIMITED)
-            force = self._worlds.model_field("actuator_forcerange")
-            force.copy_(torch.stack((-limit, limit), -1))
+            self._worlds.model_field("actuator_forcerange").copy_(torch.stack((-limit, limit), -1))
 
     def apply(self) -> None:
         """Write the controls of the next step."""

@@ -113,8 +113,9 @@ class Physics:
         return self.worlds.field("sensordata")[:, : 3 * self.num_bodies]
 
     def _dof_forces(self) -> Tensor:
-        """`(N, D)` forces of the drives; 0 where actors have no sensor for them."""
-        return self.worlds.field("qfrc_actuator")[:, self._dof_qvel] * self._dof_force_on
+        """`(N, D)` forces of the drives in the last physics step; 0 where actors have no sensor for them."""
+        force, acceleration = (self.worlds.field(name)[:, self._dof_qvel] for name in ("qfrc_actuator", "qacc"))
+        return (force - self.drives.armature * acceleration) * self._dof_force_on
 
     # setters
 

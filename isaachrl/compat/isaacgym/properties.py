@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.compat.isaacgym.build import mixed_friction
+from isaachrl.compat.isaacgym.build import mixed_friction, shape_friction
 from isaachrl.compat.isaacgym.drives import Drives
 from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim
 from isaachrl.sim.worlds import Layout, Worlds
@@ -44,7 +44,7 @@ class Properties:
             slice(starts[number], starts[number + 1]) for starts in (lay.dof_start, lay.geom_start, lay.body_start)
         )
         self._dof[row, dofs] = actor.dof_props
-        self._friction[row, geoms] = [shape.friction for shape in actor.shape_props]
+        self._friction[row, geoms] = shape_friction(actor)
         mass, com, inertia = _body_arrays(actor)
         self.mass[row, bodies] = torch.from_numpy(mass).to(self.mass)
         self.com[row, bodies] = torch.from_numpy(com).to(self.com)
@@ -72,7 +72,8 @@ class Properties:
         device = self._worlds.device
         names = ("driveMode", "stiffness", "damping", "effort")
         self._drives.set_properties(*(torch.from_numpy(self._dof[name].copy()).to(device) for name in names))
-        changed = self._set("dof_armature", self._layout.dof_qvel, self._dof["armature"])
+        armature = self._dof["armature"] + self._drives.armature.cpu().numpy()
+        changed = self._set("dof_armature", self._layout.dof_qvel, armature)
         scalar = self._layout.scalar
         limits = np.stack((self._dof["lower"], self._dof["upper"]), -1)[:, scalar]
         limited = self._worlds.model.jnt_limited[self._layout.joint[scalar]].astype(bool)

@@ -1,8 +1,8 @@
 """Assembles the model of one world from assets, with a drive for each degree of freedom.
 
-A drive is an affine actuator: force = ctrl - stiffness * position - (damping + h * stiffness) * velocity, of which the
-integrator takes the velocity at the end of the physics step of h seconds. With ctrl = stiffness * target this is the
-spring at the end of the step, i.e. backward Euler.
+A drive is an affine actuator, force = stiffness * (target - position) - (damping + h * stiffness) * velocity, together
+with an armature of h * (damping + h * stiffness), for a physics step of h seconds. The semi-implicit Euler step with
+both is the backward Euler step of the spring and damper, and the solver of contacts knows how stiff the drive is.
 """
 
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ class Attractor:
         actor, body: the body's number in its asset, and the actor's.
         offset_m: the point in the body.
         target_m: the point in the world.
-        stiffness, damping: N/m, N s/m.
+        stiffness: N/m; critically damped.
     """
 
     actor: int
@@ -76,7 +76,6 @@ class Attractor:
     offset_m: np.ndarray
     target_m: np.ndarray
     stiffness: float
-    damping: float
 
 
 @dataclass
@@ -105,7 +104,7 @@ def assemble(world: World) -> mujoco.MjModel:
     spec.compiler.boundmass, spec.compiler.boundinertia = 1e-4, 1e-8  # as in `read_asset`
     option = spec.option
     option.timestep, option.gravity = world.timestep_s, world.gravity
-    option.integrator, option.iterations = mujoco.mjtIntegrator.mjINT_IMPLICITFAST, SOLVER_ITERATIONS
+    option.integrator, option.iterations = mujoco.mjtIntegrator.mjINT_EULER, SOLVER_ITERATIONS
     for i, ground in enumerate(world.ground):
         add = _add_plane if isinstance(ground, Plane) else _add_height_map
         add(spec, ground, f"ground_{i}")  # pyright: ignore[reportArgumentType]
@@ -203,13 +202,11 @@ def _add_attractor(spec: mujoco.MjSpec, world: World, attractor: Attractor, numb
     body.add_site(name=names[0], pos=attractor.offset_m)
     spec.worldbody.add_site(name=names[1], pos=attractor.target_m)
     mass = float(actor.asset.body_mass[attractor.body])
-    # no stiffer than the time step resolves
-    stiffness = min(attractor.stiffness / mass, (0.5 / world.timestep_s) ** 2)
-    damping = max(attractor.damping / mass, 2.0 * np.sqrt(stiffness))
-    damping = min(damping, 1.0 / world.timestep_s)
+    period = np.sqrt(mass / max(attractor.stiffness, 1e-9))  # time constant of a critically damped spring
+    stiff = max(period, 3.0 * world.timestep_s)  # no stiffer than the time step resolves
     spec.add_equality(
         type=mujoco.mjtEq.mjEQ_CONNECT, objtype=_OBJECT.mjOBJ_SITE, name1=names[0], name2=names[1],
-        solref=[-stiffness, -damping],
+        solref=[stiff, 1.0],
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 STATE_FIELDS = ("qpos", "qvel", "mocap_pos", "mocap_quat")  # what `write` changes
 INPUT_FIELDS = ("ctrl", "xfrc_applied")  # written as a whole before `step`
+OF_LAST_STEP = ("sensordata", "qfrc_actuator", "qacc")  # fields that `refresh` leaves alone
 _STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
 
 
@@ -133,7 +134,7 @@ class CpuWorlds(Worlds):
         self._batch.forward(ids, _STAGE)
         rows = torch.from_numpy(ids)
         for name, copy in self._copies.items():
-            if name not in ("sensordata", "qfrc_actuator"):  # these are of the last step
+            if name not in OF_LAST_STEP:
                 copy.index_copy_(0, rows, torch.from_numpy(np.asarray(self._arrays[name])[ids]).float())
         self._dirty[:] = False
 
