@@ -236,7 +236,15 @@ class ActorMethods:
         return True
 
     def get_rigid_transform(self, env: Env, body: int) -> Transform:
-        """The pose of a body, by its number in the environment."""
+        """The pose of a body, by its number in the environment; before `prepare_sim` at coordinates of 0."""
+        if env.sim.physics is None:
+            for actor in env.actors:
+                if body < _bodies(actor):
+                    model = actor.asset.model
+                    w, *xyz = map(float, model.body_quat[body])
+                    return actor.pose * Transform(Vec3(*map(float, model.body_pos[body])), Quat(*xyz, w))
+                body -= _bodies(actor)
+            raise ConfigError("get_rigid_transform: the environment has fewer bodies")
         x = self._physics(env.sim, "get_rigid_transform").body_states(None)[env.index, body].tolist()
         return Transform(Vec3(*x[:3]), Quat(*x[3:7]))
 

@@ -64,6 +64,7 @@ class AssetModel:
         body_names, body_parents: the parent of the root is -1.
         body_mass, body_inertia, body_com: `(B,)` kg, `(B, 3, 3)` kg m² about the centre of mass in the axes of the
             body, `(B, 3)` m.
+        body_pos, body_quat: `(B, 3)` m and `(B, 4)`, w first: poses in the root at coordinates of 0.
         dofs: degrees of freedom.
         dof_bodies: the body that each of them moves.
         motors: motors of the file, in its order.
@@ -80,6 +81,8 @@ class AssetModel:
     body_mass: np.ndarray
     body_inertia: np.ndarray
     body_com: np.ndarray
+    body_pos: np.ndarray
+    body_quat: np.ndarray
     dofs: list[Dof]
     dof_bodies: list[int]
     motors: list[Motor]
@@ -219,6 +222,8 @@ def _describe(model: mujoco.MjModel, xml: str, dofs: list[Dof], motors: list[Mot
         mujoco.mju_quat2Mat(rotation, model.body_iquat[i])
         matrix = rotation.reshape(3, 3)
         inertia[i - 1] = matrix @ np.diag(model.body_inertia[i]) @ matrix.T
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
     by_joint = {model.joint(i).name: int(model.jnt_bodyid[i]) - 1 for i in range(model.njnt)}
     geoms = range(model.ngeom)
     return AssetModel(
@@ -228,6 +233,8 @@ def _describe(model: mujoco.MjModel, xml: str, dofs: list[Dof], motors: list[Mot
         body_mass=model.body_mass[1:].copy(),
         body_inertia=inertia,
         body_com=model.body_ipos[1:].copy(),
+        body_pos=data.xpos[1:].copy(),
+        body_quat=data.xquat[1:].copy(),
         dofs=dofs,
         dof_bodies=[by_joint[dof.joint] for dof in dofs],
         motors=motors,
