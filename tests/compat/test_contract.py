@@ -262,7 +262,7 @@ def test_a_force_sensor_reads_0_at_rest_and_the_weight_in_free_fall():
 
 
 def test_friction_is_the_average_of_shape_and_ground():
-    scene = new_sim(ground=True, friction=0.0)
+    scene = new_sim(ground=True, friction=0.0, substeps=10)  # at large steps a sliding body hops
     flat = GYM.create_box(scene.sim, 0.4, 0.4, 0.04, options())  # does not rock
     fill(scene, [(flat, transform(z=0.02), None, 0)])
     for env, friction in zip(scene.envs, (0.4, 0.2), strict=True):
