@@ -73,7 +73,13 @@ def test_arguments_of_the_command_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["x", "--sim_device", "cpu", "--task", "a1", "--headless", "--horovod"])
     custom = [{"name": "--task", "type": str, "default": "b"}, {"name": "--horovod", "action": "store_true"}]
     args = gymutil.parse_arguments("text", headless=True, custom_parameters=custom)
-    assert (args.task, args.horovod, args.headless, args.use_gpu, args.use_gpu_pipeline) == ("a1", True, True, False, False)
+    assert (args.task, args.horovod, args.headless, args.use_gpu, args.use_gpu_pipeline) == (
+        "a1",
+        True,
+        True,
+        False,
+        False,
+    )
     assert args.physics_engine is gymapi.SIM_PHYSX and args.sim_device_type == "cpu"
     assert gymutil.parse_device_str("cuda:3") == ("cuda", 3)
     with pytest.raises(ConfigError, match="tpu"):
@@ -90,7 +96,13 @@ def test_a_configuration_becomes_parameters():
 
 def test_randomisation_reaches_the_physics(tmp_path):
     np.random.seed(0)
-    params = {"range": [2.0, 2.0], "distribution": "uniform", "operation": "scaling", "schedule": "linear", "schedule_steps": 10}
+    params = {
+        "range": [2.0, 2.0],
+        "distribution": "uniform",
+        "operation": "scaling",
+        "schedule": "linear",
+        "schedule_steps": 10,
+    }
     assert gymutil.generate_random_samples(params, 3, 5).tolist() == [1.5] * 3  # half-way to a factor of 2
     scene = new_sim(gravity=0.0)
     fill(scene, [(load(scene, tmp_path, HINGE, fix_base_link=True), transform(), None, 0)])
@@ -118,9 +130,15 @@ def prepared(tmp_path):
     ("call", "message"),
     [
         (lambda s: GYM.set_dof_state_tensor(s.sim, unwrap(torch.zeros(3, 2))), r"\(3, 2\).*4 numbers"),
-        (lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(1, 2)), numbers(0), 1), "whole simulation"),
+        (
+            lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(1, 2)), numbers(0), 1),
+            "whole simulation",
+        ),
         (lambda s: GYM.set_dof_state_tensor(s.sim, np.zeros(4)), "unwrap_tensor is needed; ndarray came"),
-        (lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(2, 2)), unwrap(torch.zeros(1)), 1), "int32"),
+        (
+            lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(2, 2)), unwrap(torch.zeros(1)), 1),
+            "int32",
+        ),
         (lambda s: unwrap(torch.zeros(4, 2).T), "contiguous"),
         (lambda s: GYM.create_env(s.sim, gymapi.Vec3(), gymapi.Vec3(), 1), "create_env came after prepare_sim"),
         (lambda s: GYM.get_actor_dof_properties(s.envs[0], 4), "actor handle 4"),

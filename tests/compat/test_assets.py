@@ -9,7 +9,9 @@ from isaachrl.errors import ConfigError
 from tests.compat.scenes import GYM, HINGE, fill, load, new_sim, options, transform
 
 LINK = '<link name="{}"><inertial><mass value="{}"/><inertia ixx="0.1" iyy="0.2" izz="0.3"/></inertial></link>'
-JOINT = '<joint name="{0}_joint" type="{1}" {2}><parent link="{3}"/><child link="{0}"/><origin xyz="0 0 {4}"/>{5}</joint>'
+JOINT = (
+    '<joint name="{0}_joint" type="{1}" {2}><parent link="{3}"/><child link="{0}"/><origin xyz="0 0 {4}"/>{5}</joint>'
+)
 LIMIT = '<limit lower="-1" upper="2" effort="7" velocity="3"/><axis xyz="0 1 0"/>'
 
 
@@ -30,7 +32,9 @@ def test_links_of_urdf_are_in_depth_first_order_of_their_names(tmp_path):
     assert [float(props[name]) for name in names] == pytest.approx([1, -1, 2, 0, 3, 7, 0.3])
 
 
-@pytest.mark.parametrize(("collapse", "bodies", "mass"), [(True, ["base", "foot"], 3.0), (False, ["base", "foot", "plate"], 1.0)])
+@pytest.mark.parametrize(
+    ("collapse", "bodies", "mass"), [(True, ["base", "foot"], 3.0), (False, ["base", "foot", "plate"], 1.0)]
+)
 def test_fixed_joints_are_fused_unless_the_file_forbids_it(tmp_path, collapse, bodies, mass):
     scene = new_sim()
     links = [LINK.format("base", 1), LINK.format("plate", 2), LINK.format("foot", 1)]

@@ -23,7 +23,10 @@ def play(tmp_path, steps):
     limb, arm = load(scene, tmp_path, BALL), load(scene, tmp_path, HINGE, fix_base_link=True)
     block = GYM.create_box(scene.sim, 0.2, 0.2, 0.2, options(angular_damping=0.5))
     GYM.create_asset_force_sensor(block, 0, transform(x=0.1))
-    fill(scene, [(limb, transform(z=3), None, 1), (arm, transform(x=3, z=1), None, 0), (block, transform(y=3, z=0.1), None, 0)])
+    fill(
+        scene,
+        [(limb, transform(z=3), None, 1), (arm, transform(x=3, z=1), None, 0), (block, transform(y=3, z=0.1), None, 0)],
+    )
     set_drives(scene, 0, driveMode=gymapi.DOF_MODE_POS, stiffness=200.0, damping=5.0)
     set_drives(scene, 1, driveMode=gymapi.DOF_MODE_EFFORT)
     for env in scene.envs:

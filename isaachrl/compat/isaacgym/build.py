@@ -31,7 +31,9 @@ def build_world(sim: Sim) -> w.World:
                 f"environment {env.index} holds other assets than environment 0: isaachrl simulates copies of one world"
             )
     if any(isinstance(ground, w.HeightMap) for ground in sim.ground) and any(e.origin.length() > 0 for e in sim.envs):
-        raise NotImplementedError("terrain with a spacing of environments: create them with lower = upper = Vec3(0, 0, 0)")
+        raise NotImplementedError(
+            "terrain with a spacing of environments: create them with lower = upper = Vec3(0, 0, 0)"
+        )
     gravity = sim.params.gravity.array()
     world = w.World(timestep_s=sim.params.dt / max(sim.params.substeps, 1), gravity=gravity, ground=list(sim.ground))
     bits = contact_bits(first)
@@ -39,9 +41,14 @@ def build_world(sim: Sim) -> w.World:
         friction = shape_friction(actor)
         world.actors.append(
             w.Actor(
-                asset=actor.asset.model, pos=actor.pose.p.array(), quat=actor.pose.r.wxyz(),
-                fixed=actor.asset.options.fix_base_link, gravity=not actor.asset.options.disable_gravity,
-                contype=contype, conaffinity=conaffinity, friction=mixed_friction(friction, sim.ground),
+                asset=actor.asset.model,
+                pos=actor.pose.p.array(),
+                quat=actor.pose.r.wxyz(),
+                fixed=actor.asset.options.fix_base_link,
+                gravity=not actor.asset.options.disable_gravity,
+                contype=contype,
+                conaffinity=conaffinity,
+                friction=mixed_friction(friction, sim.ground),
             )  # fmt: skip
         )
     world.attractors = [_attractor(first, number) for number in range(len(first.attractors))]

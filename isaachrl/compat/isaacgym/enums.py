@@ -1,7 +1,7 @@
 """Enumerations of the API; each member is also a name of `gymapi`."""
 
 import string
-from enum import IntEnum, IntFlag
+from enum import Enum, IntEnum, IntFlag
 
 
 class SimType(IntEnum):
@@ -136,22 +136,81 @@ class UsdMaterialMode(IntEnum):
     USD_MATERIAL_MDL = 2
 
 
-_NAMED_KEYS = """SPACE APOSTROPHE COMMA MINUS PERIOD SLASH SEMICOLON EQUAL LEFT_BRACKET BACKSLASH RIGHT_BRACKET
-    GRAVE_ACCENT ESCAPE TAB ENTER BACKSPACE INSERT DEL RIGHT LEFT DOWN UP PAGE_UP PAGE_DOWN HOME END CAPS_LOCK
-    SCROLL_LOCK NUM_LOCK PRINT_SCREEN PAUSE NUMPAD_DIVIDE NUMPAD_MULTIPLY NUMPAD_SUBTRACT NUMPAD_ADD NUMPAD_DEL
-    NUMPAD_ENTER NUMPAD_EQUAL LEFT_SHIFT LEFT_CONTROL LEFT_ALT LEFT_SUPER RIGHT_SHIFT RIGHT_CONTROL RIGHT_ALT
-    RIGHT_SUPER MENU""".split()
+_NAMED_KEYS = [
+    "SPACE",
+    "APOSTROPHE",
+    "COMMA",
+    "MINUS",
+    "PERIOD",
+    "SLASH",
+    "SEMICOLON",
+    "EQUAL",
+    "LEFT_BRACKET",
+    "BACKSLASH",
+    "RIGHT_BRACKET",
+    "GRAVE_ACCENT",
+    "ESCAPE",
+    "TAB",
+    "ENTER",
+    "BACKSPACE",
+    "INSERT",
+    "DEL",
+    "RIGHT",
+    "LEFT",
+    "DOWN",
+    "UP",
+    "PAGE_UP",
+    "PAGE_DOWN",
+    "HOME",
+    "END",
+    "CAPS_LOCK",
+    "SCROLL_LOCK",
+    "NUM_LOCK",
+    "PRINT_SCREEN",
+    "PAUSE",
+    "NUMPAD_DIVIDE",
+    "NUMPAD_MULTIPLY",
+    "NUMPAD_SUBTRACT",
+    "NUMPAD_ADD",
+    "NUMPAD_DEL",
+    "NUMPAD_ENTER",
+    "NUMPAD_EQUAL",
+    "LEFT_SHIFT",
+    "LEFT_CONTROL",
+    "LEFT_ALT",
+    "LEFT_SUPER",
+    "RIGHT_SHIFT",
+    "RIGHT_CONTROL",
+    "RIGHT_ALT",
+    "RIGHT_SUPER",
+    "MENU",
+]
 _COUNTED_KEYS = [f"F{i}" for i in range(1, 13)] + [f"NUMPAD_{i}" for i in range(10)]
-_MOUSE = """LEFT_BUTTON RIGHT_BUTTON MIDDLE_BUTTON FORWARD_BUTTON BACK_BUTTON SCROLL_RIGHT SCROLL_LEFT SCROLL_UP
-    SCROLL_DOWN MOVE_RIGHT MOVE_LEFT MOVE_UP MOVE_DOWN""".split()
-KeyboardInput = IntEnum(
+_MOUSE = [
+    "LEFT_BUTTON",
+    "RIGHT_BUTTON",
+    "MIDDLE_BUTTON",
+    "FORWARD_BUTTON",
+    "BACK_BUTTON",
+    "SCROLL_RIGHT",
+    "SCROLL_LEFT",
+    "SCROLL_UP",
+    "SCROLL_DOWN",
+    "MOVE_RIGHT",
+    "MOVE_LEFT",
+    "MOVE_UP",
+    "MOVE_DOWN",
+]
+KeyboardInput: type[IntEnum] = IntEnum(  # pyright: ignore[reportAssignmentType]
     "KeyboardInput",
     [f"KEY_{key}" for key in [*_NAMED_KEYS, *string.digits, *string.ascii_uppercase, *_COUNTED_KEYS]],
     start=0,
 )
-MouseInput = IntEnum("MouseInput", [f"MOUSE_{name}" for name in _MOUSE], start=0)
+MouseInput: type[IntEnum] = IntEnum(  # pyright: ignore[reportAssignmentType]
+    "MouseInput", [f"MOUSE_{name}" for name in _MOUSE], start=0
+)
 
-ENUMS = (
+ENUMS: tuple[type[Enum], ...] = (
     SimType, UpAxis, DofDriveMode, DofType, JointType, CoordinateSpace, IndexDomain, ContactCollection, MeshType,
     MeshNormalMode, ImageType, CameraFollowMode, TendonType, SoftMaterialType, TensorDataType, UsdMaterialMode,
     KeyboardInput, MouseInput,

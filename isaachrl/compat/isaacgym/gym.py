@@ -15,65 +15,207 @@ _IMAGES = "cameras do not render images"
 _TENDONS = "tendons are not simulated"
 _SOFT = "soft bodies, particles and pneumatics are not simulated"
 REFUSED: dict[str, list[str]] = {
-    _SOFT: """acquire_particle_state_tensor acquire_pneumatic_pressure_tensor acquire_pneumatic_target_tensor
-        create_cloth_grid create_tet_grid get_actor_soft_body_count get_actor_soft_materials get_actor_tetrahedra_range
-        get_actor_triangle_range get_asset_soft_materials get_pneumatic_pressure get_pneumatic_target
-        get_sim_tetrahedra get_sim_tetrahedra_count get_sim_triangle_count get_sim_triangles get_soft_contacts
-        refresh_particle_state_tensor refresh_pneumatic_pressure_tensor refresh_pneumatic_target_tensor
-        reset_actor_particles_to_rest set_actor_soft_materials set_particle_state_tensor
-        set_particle_state_tensor_indexed set_pneumatic_pressure set_pneumatic_pressure_tensor
-        set_pneumatic_pressure_tensor_indexed set_pneumatic_target set_pneumatic_target_tensor
-        set_pneumatic_target_tensor_indexed""".split(),
-    _IMAGES: """attach_camera_to_body create_camera_sensor create_texture_from_buffer create_texture_from_file
-        destroy_camera_sensor end_access_image_tensors get_camera_image get_camera_image_gpu_tensor
-        get_camera_proj_matrix get_camera_transform get_camera_view_matrix get_rigid_body_color
-        get_rigid_body_segmentation_id get_rigid_body_texture get_viewer_camera_handle get_viewer_camera_transform
-        get_viewer_mouse_position get_viewer_size render_all_camera_sensors set_camera_location set_camera_transform
-        start_access_image_tensors write_camera_image_to_file write_viewer_image_to_file""".split(),
-    _TENDONS: """find_actor_fixed_tendon_joint_index find_actor_tendon_index find_asset_tendon_index
-        get_actor_fixed_tendon_joint_coefficients get_actor_fixed_tendon_joint_name get_actor_tendon_count
-        get_actor_tendon_name get_actor_tendon_offset get_actor_tendon_properties
-        get_asset_fixed_tendon_joint_coefficients get_asset_fixed_tendon_joint_name get_asset_tendon_name
-        get_asset_tendon_properties set_actor_fixed_tendon_joint_coefficients set_actor_tendon_offset
-        set_actor_tendon_properties set_asset_fixed_tendon_joint_coefficients set_asset_tendon_properties""".split(),
-    "Jacobians and mass matrices are not computed": """acquire_jacobian_tensor acquire_mass_matrix_tensor
-        refresh_jacobian_tensors refresh_mass_matrix_tensors""".split(),
-    "files of OpenSim and USD are not read or written": """create_usd_exporter destroy_usd_exporter export_usd_asset
-        export_usd_sim get_usd_export_root load_opensim load_usd omni_connect omni_disconnect
-        set_usd_export_root""".split(),
-    "simulations are not saved or attached to": "attach_sim load_sim".split(),
-    _READ: """get_actor_dof_forces get_actor_dof_position_targets get_actor_dof_states get_actor_dof_velocity_targets
-        get_actor_force_sensor get_actor_force_sensor_count get_actor_joint_transforms get_actor_rigid_body_states
-        get_dof_position get_dof_target_position get_dof_target_velocity get_dof_velocity get_env_rigid_body_states
-        get_env_rigid_contact_forces get_env_rigid_contacts get_joint_position get_joint_target_position
-        get_joint_target_velocity get_joint_transform get_joint_velocity get_rigid_angular_velocity
-        get_rigid_contact_forces get_rigid_contacts get_rigid_linear_velocity get_sensor get_sim_rigid_body_states
-        get_vec_actor_dof_states get_vec_env_rigid_contact_forces get_vec_rigid_angular_velocity
-        get_vec_rigid_linear_velocity get_vec_rigid_transform""".split(),
-    _WRITE: """set_actor_dof_states set_actor_rigid_body_states set_env_rigid_body_states set_rigid_angular_velocity
-        set_rigid_body_state_tensor set_rigid_linear_velocity set_rigid_transform set_sim_rigid_body_states""".split(),
-    "set targets and forces through the tensor methods": """apply_actor_dof_efforts apply_body_force_at_pos
-        apply_body_forces apply_dof_effort set_actor_dof_position_targets set_actor_dof_velocity_targets
-        set_dof_target_position set_dof_target_velocity set_joint_target_position
-        set_joint_target_velocity""".split(),
-    "attractors are part of the compiled model": """get_attractor_properties set_attractor_properties
-        set_attractor_target""".split(),
-    "no task of the supported repositories uses it": """create_aggregate create_performance_timers
-        destroy_performance_timers find_actor_actuator_index find_actor_joint_handle find_actor_joint_index
-        find_asset_actuator_index find_asset_joint_index get_actor_actuator_count get_actor_actuator_joint_name
-        get_actor_actuator_name get_actor_actuator_properties get_actor_dof_frames get_actor_joint_count
-        get_actor_joint_dict get_actor_joint_handle get_actor_joint_index get_actor_joint_names
-        get_actor_rigid_body_shape_indices get_asset_joint_dict get_asset_joint_name get_asset_joint_names
-        get_asset_joint_type get_asset_rigid_body_shape_indices get_dof_frame get_dof_type_string get_elapsed_time
-        get_env_dof_count get_env_joint_count get_env_rigid_body_count get_joint_handle get_joint_name
-        get_joint_type_string get_performance_timers get_rigid_handle get_rigid_name get_sim_joint_count""".split(),
+    _SOFT: [
+        "acquire_particle_state_tensor",
+        "acquire_pneumatic_pressure_tensor",
+        "acquire_pneumatic_target_tensor",
+        "create_cloth_grid",
+        "create_tet_grid",
+        "get_actor_soft_body_count",
+        "get_actor_soft_materials",
+        "get_actor_tetrahedra_range",
+        "get_actor_triangle_range",
+        "get_asset_soft_materials",
+        "get_pneumatic_pressure",
+        "get_pneumatic_target",
+        "get_sim_tetrahedra",
+        "get_sim_tetrahedra_count",
+        "get_sim_triangle_count",
+        "get_sim_triangles",
+        "get_soft_contacts",
+        "refresh_particle_state_tensor",
+        "refresh_pneumatic_pressure_tensor",
+        "refresh_pneumatic_target_tensor",
+        "reset_actor_particles_to_rest",
+        "set_actor_soft_materials",
+        "set_particle_state_tensor",
+        "set_particle_state_tensor_indexed",
+        "set_pneumatic_pressure",
+        "set_pneumatic_pressure_tensor",
+        "set_pneumatic_pressure_tensor_indexed",
+        "set_pneumatic_target",
+        "set_pneumatic_target_tensor",
+        "set_pneumatic_target_tensor_indexed",
+    ],
+    _IMAGES: [
+        "attach_camera_to_body",
+        "create_camera_sensor",
+        "create_texture_from_buffer",
+        "create_texture_from_file",
+        "destroy_camera_sensor",
+        "end_access_image_tensors",
+        "get_camera_image",
+        "get_camera_image_gpu_tensor",
+        "get_camera_proj_matrix",
+        "get_camera_transform",
+        "get_camera_view_matrix",
+        "get_rigid_body_color",
+        "get_rigid_body_segmentation_id",
+        "get_rigid_body_texture",
+        "get_viewer_camera_handle",
+        "get_viewer_camera_transform",
+        "get_viewer_mouse_position",
+        "get_viewer_size",
+        "render_all_camera_sensors",
+        "set_camera_location",
+        "set_camera_transform",
+        "start_access_image_tensors",
+        "write_camera_image_to_file",
+        "write_viewer_image_to_file",
+    ],
+    _TENDONS: [
+        "find_actor_fixed_tendon_joint_index",
+        "find_actor_tendon_index",
+        "find_asset_tendon_index",
+        "get_actor_fixed_tendon_joint_coefficients",
+        "get_actor_fixed_tendon_joint_name",
+        "get_actor_tendon_count",
+        "get_actor_tendon_name",
+        "get_actor_tendon_offset",
+        "get_actor_tendon_properties",
+        "get_asset_fixed_tendon_joint_coefficients",
+        "get_asset_fixed_tendon_joint_name",
+        "get_asset_tendon_name",
+        "get_asset_tendon_properties",
+        "set_actor_fixed_tendon_joint_coefficients",
+        "set_actor_tendon_offset",
+        "set_actor_tendon_properties",
+        "set_asset_fixed_tendon_joint_coefficients",
+        "set_asset_tendon_properties",
+    ],
+    "Jacobians and mass matrices are not computed": [
+        "acquire_jacobian_tensor",
+        "acquire_mass_matrix_tensor",
+        "refresh_jacobian_tensors",
+        "refresh_mass_matrix_tensors",
+    ],
+    "files of OpenSim and USD are not read or written": [
+        "create_usd_exporter",
+        "destroy_usd_exporter",
+        "export_usd_asset",
+        "export_usd_sim",
+        "get_usd_export_root",
+        "load_opensim",
+        "load_usd",
+        "omni_connect",
+        "omni_disconnect",
+        "set_usd_export_root",
+    ],
+    "simulations are not saved or attached to": ["attach_sim", "load_sim"],
+    _READ: [
+        "get_actor_dof_forces",
+        "get_actor_dof_position_targets",
+        "get_actor_dof_states",
+        "get_actor_dof_velocity_targets",
+        "get_actor_force_sensor",
+        "get_actor_force_sensor_count",
+        "get_actor_joint_transforms",
+        "get_actor_rigid_body_states",
+        "get_dof_position",
+        "get_dof_target_position",
+        "get_dof_target_velocity",
+        "get_dof_velocity",
+        "get_env_rigid_body_states",
+        "get_env_rigid_contact_forces",
+        "get_env_rigid_contacts",
+        "get_joint_position",
+        "get_joint_target_position",
+        "get_joint_target_velocity",
+        "get_joint_transform",
+        "get_joint_velocity",
+        "get_rigid_angular_velocity",
+        "get_rigid_contact_forces",
+        "get_rigid_contacts",
+        "get_rigid_linear_velocity",
+        "get_sensor",
+        "get_sim_rigid_body_states",
+        "get_vec_actor_dof_states",
+        "get_vec_env_rigid_contact_forces",
+        "get_vec_rigid_angular_velocity",
+        "get_vec_rigid_linear_velocity",
+        "get_vec_rigid_transform",
+    ],
+    _WRITE: [
+        "set_actor_dof_states",
+        "set_actor_rigid_body_states",
+        "set_env_rigid_body_states",
+        "set_rigid_angular_velocity",
+        "set_rigid_body_state_tensor",
+        "set_rigid_linear_velocity",
+        "set_rigid_transform",
+        "set_sim_rigid_body_states",
+    ],
+    "set targets and forces through the tensor methods": [
+        "apply_actor_dof_efforts",
+        "apply_body_force_at_pos",
+        "apply_body_forces",
+        "apply_dof_effort",
+        "set_actor_dof_position_targets",
+        "set_actor_dof_velocity_targets",
+        "set_dof_target_position",
+        "set_dof_target_velocity",
+        "set_joint_target_position",
+        "set_joint_target_velocity",
+    ],
+    "attractors are part of the compiled model": [
+        "get_attractor_properties",
+        "set_attractor_properties",
+        "set_attractor_target",
+    ],
+    "no task of the supported repositories uses it": [
+        "create_aggregate",
+        "create_performance_timers",
+        "destroy_performance_timers",
+        "find_actor_actuator_index",
+        "find_actor_joint_handle",
+        "find_actor_joint_index",
+        "find_asset_actuator_index",
+        "find_asset_joint_index",
+        "get_actor_actuator_count",
+        "get_actor_actuator_joint_name",
+        "get_actor_actuator_name",
+        "get_actor_actuator_properties",
+        "get_actor_dof_frames",
+        "get_actor_joint_count",
+        "get_actor_joint_dict",
+        "get_actor_joint_handle",
+        "get_actor_joint_index",
+        "get_actor_joint_names",
+        "get_actor_rigid_body_shape_indices",
+        "get_asset_joint_dict",
+        "get_asset_joint_name",
+        "get_asset_joint_names",
+        "get_asset_joint_type",
+        "get_asset_rigid_body_shape_indices",
+        "get_dof_frame",
+        "get_dof_type_string",
+        "get_elapsed_time",
+        "get_env_dof_count",
+        "get_env_joint_count",
+        "get_env_rigid_body_count",
+        "get_joint_handle",
+        "get_joint_name",
+        "get_joint_type_string",
+        "get_performance_timers",
+        "get_rigid_handle",
+        "get_rigid_name",
+        "get_sim_joint_count",
+    ],
 }
 
 
 class Gym(AssetMethods, ActorMethods, TensorMethods, GraphicsMethods):
     """The API. Methods that are not built exist, and raise `NotImplementedError` with their name and the reason."""
-
-    _physics = TensorMethods._physics
 
     def get_version(self) -> Version:
         """The version of the API."""

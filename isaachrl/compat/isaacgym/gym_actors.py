@@ -3,7 +3,6 @@
 import copy
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,12 @@ from isaachrl.compat.isaacgym.enums import IndexDomain
 from isaachrl.compat.isaacgym.gym_assets import index_of
 from isaachrl.compat.isaacgym.objects import Actor, Asset, Env, Sim, matrix, new_actor
 from isaachrl.compat.isaacgym.structs import (
-    AttractorProperties, Mat33, Quat, RigidBodyProperties, RigidShapeProperties, Transform, Vec3,
+    AttractorProperties,
+    Mat33,
+    RigidBodyProperties,
+    RigidShapeProperties,
+    Transform,
+    Vec3,
 )  # fmt: skip
 from isaachrl.errors import ConfigError
 
@@ -235,23 +239,6 @@ class ActorMethods:
         actor_of(env, handle).dof_force = True
         return True
 
-    def get_rigid_transform(self, env: Env, body: int) -> Transform:
-        """The pose of a body, by its number in the environment; before `prepare_sim` at coordinates of 0."""
-        if env.sim.physics is None:
-            for actor in env.actors:
-                if body < _bodies(actor):
-                    model = actor.asset.model
-                    w, *xyz = map(float, model.body_quat[body])
-                    return actor.pose * Transform(Vec3(*map(float, model.body_pos[body])), Quat(*xyz, w))
-                body -= _bodies(actor)
-            raise ConfigError("get_rigid_transform: the environment has fewer bodies")
-        x = self._physics(env.sim, "get_rigid_transform").body_states(None)[env.index, body].tolist()
-        return Transform(Vec3(*x[:3]), Quat(*x[3:7]))
-
-    def _physics(self, sim: Sim, method: str) -> Any:
-        """The built worlds; see `TensorMethods`."""
-        raise NotImplementedError
-
 
 def actor_of(env: Env, handle: int) -> Actor:
     """An environment's actor.
@@ -287,9 +274,7 @@ def _place(env: Env, handle: int, domain: IndexDomain, count: Callable[[Actor], 
 
 def _copied(body: RigidBodyProperties) -> RigidBodyProperties:
     """A copy that shares nothing."""
-    inertia, inverse = (
-        Mat33(copy.copy(m.x), copy.copy(m.y), copy.copy(m.z)) for m in (body.inertia, body.invInertia)
-    )
+    inertia, inverse = (Mat33(copy.copy(m.x), copy.copy(m.y), copy.copy(m.z)) for m in (body.inertia, body.invInertia))
     return RigidBodyProperties(copy.copy(body.com), body.flags, inertia, inverse, body.invMass, body.mass)
 
 

@@ -8,7 +8,11 @@ from isaachrl.compat.isaacgym import objects
 from isaachrl.compat.isaacgym.enums import DofType
 from isaachrl.compat.isaacgym.objects import Asset, Sim
 from isaachrl.compat.isaacgym.structs import (
-    ActuatorProperties, AssetOptions, ForceSensorProperties, RigidShapeProperties, Transform,
+    ActuatorProperties,
+    AssetOptions,
+    ForceSensorProperties,
+    RigidShapeProperties,
+    Transform,
 )  # fmt: skip
 from isaachrl.errors import ConfigError
 

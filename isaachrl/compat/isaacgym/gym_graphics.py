@@ -37,9 +37,27 @@ def _nothing(self: object, *args: Any, **kwargs: Any) -> None:
     """Nothing is drawn."""
 
 
-NO_OPS = """add_lines clear_lines destroy_env destroy_viewer draw_env_rigid_contacts draw_env_soft_contacts draw_viewer
-    free_texture poll_viewer_events reset_actor_materials set_light_parameters set_rigid_body_color
-    set_rigid_body_segmentation_id set_rigid_body_texture set_sim_device step_graphics subscribe_viewer_keyboard_event
-    subscribe_viewer_mouse_event sync_frame_time viewer_camera_look_at""".split()
+NO_OPS = [
+    "add_lines",
+    "clear_lines",
+    "destroy_env",
+    "destroy_viewer",
+    "draw_env_rigid_contacts",
+    "draw_env_soft_contacts",
+    "draw_viewer",
+    "free_texture",
+    "poll_viewer_events",
+    "reset_actor_materials",
+    "set_light_parameters",
+    "set_rigid_body_color",
+    "set_rigid_body_segmentation_id",
+    "set_rigid_body_texture",
+    "set_sim_device",
+    "step_graphics",
+    "subscribe_viewer_keyboard_event",
+    "subscribe_viewer_mouse_event",
+    "sync_frame_time",
+    "viewer_camera_look_at",
+]
 for _name in NO_OPS:
     setattr(GraphicsMethods, _name, _nothing)

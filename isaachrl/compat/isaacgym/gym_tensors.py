@@ -9,10 +9,17 @@ from isaachrl.compat.isaacgym import terrain
 from isaachrl.compat.isaacgym.enums import CoordinateSpace, SimType
 from isaachrl.compat.isaacgym.gym_actors import warn_once
 from isaachrl.compat.isaacgym.gymtorch import Tensor
-from isaachrl.compat.isaacgym.objects import Sim
+from isaachrl.compat.isaacgym.objects import Env, Sim, quat, vec3
 from isaachrl.compat.isaacgym.physics import Physics
 from isaachrl.compat.isaacgym.settings import SETTINGS
-from isaachrl.compat.isaacgym.structs import HeightFieldParams, PlaneParams, SimParams, TriangleMeshParams
+from isaachrl.compat.isaacgym.structs import (
+    HeightFieldParams,
+    PlaneParams,
+    SimParams,
+    Transform,
+    TriangleMeshParams,
+    Vec3,
+)  # fmt: skip
 from isaachrl.errors import ConfigError
 from isaachrl.sim.worlds import Plane
 
@@ -27,7 +34,9 @@ class TensorMethods:
         """A new simulation; tensors are on the GPU with `use_gpu_pipeline`, else on the CPU."""
         kind, params = type if sim_type is None else sim_type, params or SimParams()
         if int(kind) == int(SimType.SIM_FLEX):
-            raise NotImplementedError("create_sim: SIM_FLEX; soft bodies and particles are not simulated, use SIM_PHYSX")
+            raise NotImplementedError(
+                "create_sim: SIM_FLEX; soft bodies and particles are not simulated, use SIM_PHYSX"
+            )
         device = f"cuda:{compute_device}" if params.use_gpu_pipeline else "cpu"
         if device != "cpu" and not torch.cuda.is_available():
             raise ConfigError(
@@ -52,6 +61,18 @@ class TensorMethods:
         if sim.physics is None:
             sim.physics = Physics(sim)
         return sim.physics
+
+    def get_rigid_transform(self, env: Env, body: int) -> Transform:
+        """The pose of a body, by its number in the environment; before `prepare_sim` at coordinates of 0."""
+        if env.sim.physics is not None:
+            x, y, z, *xyzw = env.sim.physics.body_states(None)[env.index, body, :7].tolist()
+            return Transform(Vec3(x, y, z), quat(xyzw))
+        for actor in env.actors:
+            model = actor.asset.model
+            if body < len(model.body_names):
+                return actor.pose * Transform(vec3(model.body_pos[body]), quat(model.body_quat[body][[1, 2, 3, 0]]))
+            body -= len(model.body_names)
+        raise ConfigError(f"get_rigid_transform: environment {env.index} has no such body")
 
     def simulate(self, sim: Sim) -> None:
         """Take a step of `dt`."""
@@ -240,8 +261,8 @@ class TensorMethods:
     ) -> bool:  # fmt: skip
         """Apply forces and torques at the centres of mass of all bodies, for one step."""
         name = "apply_rigid_body_force_tensors"
-        parts = [None if t is None else _torch(t, name) for t in (forceTensor, torqueTensor)]
-        self._physics(sim, name).apply_forces(*parts, None, int(space), name)
+        force, torque = (None if t is None else _torch(t, name) for t in (forceTensor, torqueTensor))
+        self._physics(sim, name).apply_forces(force, torque, None, int(space), name)
         return True
 
     def apply_rigid_body_force_at_pos_tensors(

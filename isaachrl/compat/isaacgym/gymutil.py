@@ -8,7 +8,11 @@ import torch
 
 from isaachrl.compat.isaacgym.enums import SimType, UpAxis
 from isaachrl.compat.isaacgym.randomize import (
-    apply_random_samples, check_buckets, generate_random_samples, get_default_setter_args, get_property_getter_map,
+    apply_random_samples,
+    check_buckets,
+    generate_random_samples,
+    get_default_setter_args,
+    get_property_getter_map,
     get_property_setter_map,
 )  # fmt: skip
 from isaachrl.compat.isaacgym.structs import Vec3

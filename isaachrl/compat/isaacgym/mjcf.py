@@ -55,7 +55,7 @@ def parse_xml(path: Path) -> ET.Element:
 def _include(root: ET.Element, folder: Path) -> None:
     """Replace `<include file="…"/>` by the content of these files."""
     for parent in list(root.iter()):
-        for i, child in enumerate(list(parent)):
+        for child in list(parent):
             if child.tag == "include":
                 part = parse_xml(folder / child.get("file", ""))
                 _include(part, folder)

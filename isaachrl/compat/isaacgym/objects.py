@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,17 @@ import numpy as np
 from isaachrl.compat.isaacgym import mjcf
 from isaachrl.compat.isaacgym.enums import DofDriveMode, SimType
 from isaachrl.compat.isaacgym.structs import (
-    ActuatorProperties, AssetOptions, AttractorProperties, ForceSensorProperties, Mat33, RigidBodyProperties,
-    RigidShapeProperties, SimParams, Transform, Vec3,
+    ActuatorProperties,
+    AssetOptions,
+    AttractorProperties,
+    ForceSensorProperties,
+    Mat33,
+    Quat,
+    RigidBodyProperties,
+    RigidShapeProperties,
+    SimParams,
+    Transform,
+    Vec3,
 )  # fmt: skip
 from isaachrl.compat.isaacgym.urdf import UrdfReader
 from isaachrl.errors import ConfigError
@@ -141,16 +151,29 @@ def body_properties(model: AssetModel) -> list[RigidBodyProperties]:
     for mass, com, inertia in zip(model.body_mass, model.body_com, model.body_inertia, strict=True):
         inverse = np.linalg.inv(inertia) if np.linalg.det(inertia) > 0 else np.zeros((3, 3))
         properties = RigidBodyProperties(
-            com=Vec3(*map(float, com)), inertia=matrix(inertia), invInertia=matrix(inverse),
+            com=vec3(com), inertia=matrix(inertia), invInertia=matrix(inverse),
             invMass=1.0 / float(mass) if mass > 0 else 0.0, mass=float(mass),
         )  # fmt: skip
         result.append(properties)
     return result
 
 
+def vec3(values: Iterable[float]) -> Vec3:
+    """Three numbers as a structure."""
+    x, y, z = (float(value) for value in values)
+    return Vec3(x, y, z)
+
+
+def quat(values: Iterable[float]) -> Quat:
+    """Four numbers in the order x, y, z, w as a structure."""
+    x, y, z, w = (float(value) for value in values)
+    return Quat(x, y, z, w)
+
+
 def matrix(values: np.ndarray) -> Mat33:
     """A matrix `(3, 3)` as a structure."""
-    return Mat33(*(Vec3(*map(float, row)) for row in values))
+    x, y, z = (vec3(row) for row in values)
+    return Mat33(x, y, z)
 
 
 def actuator_properties(model: AssetModel) -> list[ActuatorProperties]:

@@ -194,7 +194,7 @@ class Physics:
     def apply_forces(
         self, force: Tensor | None, torque: Tensor | None, pos: Tensor | None, space: int, method: str
     ) -> None:
-        """Add forces and torques on all bodies `(N, B, 3)` in the next step; at points `pos`, else at centres of mass."""
+        """Add forces and torques on all bodies `(N, B, 3)` in the next step, at `pos` or the centres of mass."""
         self.worlds.refresh()
         applied = self.worlds.xfrc_applied
         quat = self.worlds.field("xquat")[:, self.body]

@@ -85,9 +85,9 @@ class Properties:
         body, model = self._layout.body, self._worlds.model
         mass, com, inertia = (values.cpu().double().numpy() for values in (self.mass, self.com, self.inertia))
         given = model.body_mass[body], model.body_ipos[body], self._model_inertia()
-        if all(np.allclose(a, b, rtol=1e-4, atol=1e-9) for a, b in zip((mass, com, inertia), given, strict=True)):
-            if "body_mass" not in self._own:
-                return False
+        pairs = zip((mass, com, inertia), given, strict=True)
+        if "body_mass" not in self._own and all(np.allclose(a, b, rtol=1e-4, atol=1e-9) for a, b in pairs):
+            return False
         values, axes = np.linalg.eigh(inertia)
         axes[..., 2] *= np.sign(np.linalg.det(axes))[..., None]
         self._set("body_mass", body, mass)
@@ -104,7 +104,7 @@ class Properties:
         """Write rows `ids` of a model field, if they differ from the model's; whether they did."""
         shared = getattr(self._worlds.model, name)[ids]
         shared = shared if column is None else shared[..., column]
-        if not len(ids) or (not name in self._own and np.allclose(values, shared[None], rtol=1e-5, atol=1e-9)):
+        if not len(ids) or (name not in self._own and np.allclose(values, shared[None], rtol=1e-5, atol=1e-9)):
             return False
         self._own.add(name)
         target = self._worlds.model_field(name)

@@ -33,7 +33,10 @@ def from_mesh(vertices: Any, triangles: Any, params: TriangleMeshParams) -> Heig
         ConfigError: the sizes do not fit.
         NotImplementedError: the mesh is no height map.
     """
-    points, faces = np.asarray(vertices, dtype=float).reshape(-1, 3), np.asarray(triangles, dtype=np.int64).reshape(-1, 3)
+    points, faces = (
+        np.asarray(vertices, dtype=float).reshape(-1, 3),
+        np.asarray(triangles, dtype=np.int64).reshape(-1, 3),
+    )
     if len(points) != params.nb_vertices or len(faces) != params.nb_triangles:
         raise ConfigError(
             f"add_triangle_mesh: {len(points)} vertices and {len(faces)} triangles came, and the parameters say"
@@ -49,9 +52,7 @@ def from_mesh(vertices: Any, triangles: Any, params: TriangleMeshParams) -> Heig
         )
     grid = points.reshape(rows, columns, 3)
     # vertices at walls are moved sideways by a cell, fewer than half of any row or column
-    spacing = tuple(
-        float(np.median(np.diff(np.median(grid[..., axis], axis=1 - axis)))) for axis in (0, 1)
-    )
+    spacing = tuple(float(np.median(np.diff(np.median(grid[..., axis], axis=1 - axis)))) for axis in (0, 1))
     origin = params.transform.p.array() + np.array([np.median(grid[0, :, 0]), np.median(grid[:, 0, 1]), 0.0])
     return HeightMap(grid[..., 2], (spacing[0], spacing[1]), origin, params.static_friction)
 

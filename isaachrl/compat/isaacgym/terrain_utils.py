@@ -115,7 +115,11 @@ def pyramid_stairs_terrain(
     terrain: SubTerrain, step_width: float, step_height: float, platform_size: float = 1.0
 ) -> SubTerrain:
     """Set concentric stairs towards a platform in the middle; in m."""
-    width, height, platform = max(terrain.samples(step_width), 1), terrain.units(step_height), terrain.samples(platform_size)
+    width, height, platform = (
+        max(terrain.samples(step_width), 1),
+        terrain.units(step_height),
+        terrain.samples(platform_size),
+    )
     margin, level = width, height
     while terrain.width - 2 * margin > platform and terrain.length - 2 * margin > platform:
         terrain.height_field_raw[margin : terrain.width - margin, margin : terrain.length - margin] = level

@@ -111,7 +111,7 @@ class UrdfReader:
     def _add_link(self, parent: ET.Element, name: str, frame: Transform, joint: Joint | None) -> None:
         """Add a link and its descendants."""
         link = self.links[name]
-        body = ET.SubElement(parent, "body", name=name, **_pose(frame))
+        body = ET.SubElement(parent, "body", {"name": name, **_pose(frame)})
         if joint is not None and joint.kind != "fixed":
             body.append(self._mjcf_joint(joint))
         explicit = link.inertial is not None and link.inertial.inertia is not None
@@ -152,7 +152,7 @@ class UrdfReader:
 
     def _geom(self, shape: ET.Element, pose: Transform, link: str) -> ET.Element:
         """A collision shape."""
-        geom = ET.Element("geom", density=_numbers(self.options.density), **_pose(pose))
+        geom = ET.Element("geom", {"density": _numbers(self.options.density), **_pose(pose)})
         length, radius = 0.5 * float(shape.get("length", 0)), float(shape.get("radius", 0))
         if shape.tag == "box":
             size = [0.5 * float(x) for x in shape.get("size", "").split()]
@@ -177,7 +177,9 @@ class UrdfReader:
         file = next((path for path in candidates if path.is_file()), None)
         if file is None or file.suffix.lower() not in _READABLE:
             reason = "does not exist" if file is None else "has a format that MuJoCo does not read (.stl, .obj, .msh)"
-            raise ConfigError(f"{self.path}: the collision mesh {given!r} of link {link!r} {reason}; convert or copy it")
+            raise ConfigError(
+                f"{self.path}: the collision mesh {given!r} of link {link!r} {reason}; convert or copy it"
+            )
         key = f"{file.resolve()}|{shape.get('scale', '1 1 1')}"
         return self._meshes.setdefault(key, f"mesh_{len(self._meshes)}")
 
@@ -185,9 +187,9 @@ class UrdfReader:
 def _joint(element: ET.Element) -> Joint:
     """A joint of the file."""
     parent, child = (element.find(tag) for tag in ("parent", "child"))
-    names = [item.get("link", "") if item is not None else "" for item in (parent, child)]
+    above, below = (item.get("link", "") if item is not None else "" for item in (parent, child))
     keep = element.get("dont_collapse", "false") == "true"
-    return Joint(element.get("name", ""), element.get("type", ""), *names, _origin(element), element, keep)
+    return Joint(element.get("name", ""), element.get("type", ""), above, below, _origin(element), element, keep)
 
 
 def _limits(element: ET.Element) -> tuple[float, float]:

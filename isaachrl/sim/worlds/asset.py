@@ -13,7 +13,9 @@ import numpy as np
 from isaachrl.errors import ConfigError, brief
 
 ROOT_JOINT = "root"  # name of the free joint of a floating body, after its prefix
-_HINGE, _SLIDE, _BALL, _FREE = (getattr(mujoco.mjtJoint, f"mjJNT_{kind}") for kind in ("HINGE", "SLIDE", "BALL", "FREE"))
+_HINGE, _SLIDE, _BALL, _FREE = (
+    getattr(mujoco.mjtJoint, f"mjJNT_{kind}") for kind in ("HINGE", "SLIDE", "BALL", "FREE")
+)
 
 
 @dataclass
@@ -155,13 +157,15 @@ def _take_motors(spec: mujoco.MjSpec) -> list[Motor]:
     motors = []
     for i, actuator in enumerate(list(spec.actuators)):
         if actuator.trntype == mujoco.mjtTrn.mjTRN_JOINT:
-            ctrl, force = (
-                tuple(float(x) for x in values) if values[0] < values[1] else None
-                for values in (actuator.ctrlrange, actuator.forcerange)
-            )
+            ctrl, force = _interval(actuator.ctrlrange), _interval(actuator.forcerange)
             motors.append(Motor(actuator.name or f"motor_{i}", actuator.target, float(actuator.gear[0]), ctrl, force))
         spec.delete(actuator)
     return motors
+
+
+def _interval(values: np.ndarray) -> tuple[float, float] | None:
+    """A range; None if it is empty."""
+    return (float(values[0]), float(values[1])) if values[0] < values[1] else None
 
 
 def _take_dofs(spec: mujoco.MjSpec, body: mujoco.MjsBody) -> list[Dof]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from isaachrl.sim.worlds.asset import ROOT_JOINT
 from isaachrl.sim.worlds.assemble import Actor, prefix
+from isaachrl.sim.worlds.asset import ROOT_JOINT
 
 
 @dataclass

@@ -45,7 +45,7 @@ class Worlds(ABC):
 
     @abstractmethod
     def field(self, name: str) -> Tensor:
-        """A field of MuJoCo's `mjData`, `(N, …)`: updated in place by `step` and `refresh`, read-only for the caller."""
+        """A field of MuJoCo's `mjData`, `(N, …)`: updated in place by `step` and `refresh`; read-only."""
 
     @abstractmethod
     def write(self, name: str, values: Tensor, mask: Tensor) -> None:

@@ -1,0 +1,93 @@
+"""Task files of other repositories, unchanged, with random actions: ISAACGYMENVS=PATH, ASE=PATH, LEGGED_GYM=PATH.
+
+They need `gym`, `scipy` and `matplotlib`, and for legged_gym `rsl_rl` 1.0.2 on the path.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.compat import upstream
+
+
+def root(variable):
+    """The folder of a repository, and the mark that skips tests without it."""
+    path = os.environ.get(variable)
+    return Path(path or "."), pytest.mark.skipif(not path, reason=f"{variable}=PATH is not set")
+
+
+GYM_ENVS, needs_gym_envs = root("ISAACGYMENVS")
+ASE, needs_ase = root("ASE")
+LEGGED, needs_legged = root("LEGGED_GYM")
+ASE_TASKS = {
+    "HumanoidAMP": ("humanoid.yaml", 223, 28),
+    "HumanoidAMPGetup": ("humanoid_ase_sword_shield_getup.yaml", 253, 31),
+    "HumanoidHeading": ("humanoid_sword_shield_heading.yaml", 258, 31),
+    "HumanoidLocation": ("humanoid_sword_shield_location.yaml", 255, 31),
+    "HumanoidReach": ("humanoid_sword_shield_reach.yaml", 256, 31),
+    "HumanoidStrike": ("humanoid_sword_shield_strike.yaml", 268, 31),
+}
+
+
+@needs_gym_envs
+@pytest.mark.parametrize(
+    ("name", "observations", "actions"),
+    [("Cartpole", 4, 1), ("Ant", 60, 8), ("Humanoid", 108, 21), ("HumanoidAMP", 105, 28), ("BallBalance", 24, 3),
+     ("Quadcopter", 21, 12), ("Anymal", 48, 12), ("AnymalTerrain", 188, 12), ("FrankaCabinet", 23, 9)],
+)  # fmt: skip
+def test_tasks_of_isaacgymenvs_run(name, observations, actions, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write an asset into the working folder
+    task, _ = upstream.gym_envs_task(GYM_ENVS, name, 8)
+    _, obs = upstream.run(task, 20)
+    assert obs.shape == (8, observations) and task.num_actions == actions
+    assert not task.sim.physics.worlds.num_diverged.any()
+
+
+@needs_gym_envs
+def test_a_clip_set_through_the_api_has_the_key_bodies_of_the_clip(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    task, _ = upstream.gym_envs_task(GYM_ENVS, "HumanoidAMP", 16)
+    ids = torch.arange(16)
+    library = task._motion_lib
+    motions = library.sample_motions(16)
+    *state, key_pos = library.get_motion_state(motions, library.sample_time(motions))
+    root_pos, root_rot, dof_pos, root_vel, root_ang_vel, dof_vel = state
+    task._set_env_state(ids, root_pos, root_rot, dof_pos, root_vel, root_ang_vel, dof_vel)
+    task.gym.set_actor_root_state_tensor(task.sim, task_unwrap(task._root_states))
+    task.gym.set_dof_state_tensor(task.sim, task_unwrap(task._dof_state))
+    task.gym.refresh_rigid_body_state_tensor(task.sim)
+    distance = (task._rigid_body_pos[:, task._key_body_ids] - torch.as_tensor(key_pos)).norm(dim=-1)
+    assert distance.mean() < 2e-3
+    assert torch.allclose(task._dof_pos, torch.as_tensor(dof_pos).float(), atol=1e-5)
+
+
+def task_unwrap(tensor):
+    from isaacgym import gymtorch
+
+    return gymtorch.unwrap_tensor(tensor.contiguous())
+
+
+@needs_ase
+@pytest.mark.parametrize("name", ASE_TASKS)
+def test_tasks_of_ase_run(name):
+    config, observations, actions = ASE_TASKS[name]
+    clip = "amp_humanoid_walk.npy" if actions == 28 else "reallusion_sword_shield/RL_Avatar_Idle_Ready_Motion.npy"
+    task, _ = upstream.ase_task(ASE, name, 8, config, f"ase/data/motions/{clip}")
+    _, obs = upstream.run(task, 20)
+    assert obs.shape == (8, observations) and task.num_actions == actions
+
+
+@needs_legged
+@pytest.mark.parametrize(
+    ("name", "terrain"), [("a1", "plane"), ("a1", "heightfield"), ("a1", "trimesh"), ("anymal_c_flat", "plane")]
+)
+def test_tasks_of_legged_gym_run(name, terrain):
+    task, _ = upstream.legged_task(LEGGED, name, 8, terrain)
+    _, obs = upstream.run(task, 20)
+    assert obs.shape == (8, 48 if "flat" in name else 235)
+    if name == "a1":
+        assert task.feet_indices.tolist() == [4, 8, 12, 16]
+        names = [body for body in task.gym.get_actor_rigid_body_names(task.envs[0], 0) if body.endswith("foot")]
+        assert names == ["FL_foot", "FR_foot", "RL_foot", "RR_foot"]
