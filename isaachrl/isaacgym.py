@@ -9,6 +9,7 @@ import importlib.util
 import os
 import runpy
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -55,6 +56,10 @@ def install(engine: str = "auto") -> None:
 
 class _StandIn(ModuleType):
     """A module whose attributes say that the package is missing when they are called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None)  # `find_spec` asks for it
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -53,11 +53,12 @@ def play(tmp_path, steps):
     return {name: values.clone() for name, values in states.items()}
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_same_states(tmp_path, engine):
     engine("mujoco")
-    cpu = play(tmp_path, 20)
+    cpu = play(tmp_path, 10)
     engine("mujoco_warp")
-    gpu = play(tmp_path, 20)
+    gpu = play(tmp_path, 10)
     for name in STATES:
         tolerance = 2e-2 if name in ("net_contact_force", "force_sensor", "dof_force") else 1e-4
         scale = cpu[name].abs().clamp_min(1.0)

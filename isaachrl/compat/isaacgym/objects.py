@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 DOF_PROPERTIES = np.dtype(
     [("hasLimits", "?"), ("lower", "f4"), ("upper", "f4"), ("driveMode", "i4"), ("velocity", "f4"), ("effort", "f4"),
-     ("stiffness", "f4"), ("damping", "f4"), ("friction", "f4"), ("armature", "f4")]
+     ("stiffness", "f4"), ("damping", "f4"), ("friction", "f4"), ("armature", "f4")],
+    align=True,  # else PyTorch does not take the columns
 )  # fmt: skip
 LARGE = float(np.finfo(np.float32).max)
 

@@ -1,0 +1,18 @@
+"""Undoes what `isaachrl.isaacgym.install` does to the process."""
+
+import sys
+
+import pytest
+
+from isaachrl.compat.isaacgym.settings import SETTINGS
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    before = set(sys.modules)
+    monkeypatch.setattr(SETTINGS, "engine", "auto")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("isaacgym", "pysdf", "urdfpy", "tkinter"):
+            del sys.modules[name]
