@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -283,7 +284,7 @@ def test_masses_differ_between_environments_and_follow_later_changes():
     scene = new_sim(gravity=0.0)
     fill(scene, [(box(scene, density=250.0), transform(), None, 0)])
     bodies = GYM.get_actor_rigid_body_properties(scene.envs[0], 0)
-    bodies[0].mass *= 4
+    bodies[0].mass *= np.array([4.0])  # randomisation leaves arrays of one number
     GYM.set_actor_rigid_body_properties(scene.envs[0], 0, bodies, True)
     scene.prepare()
     torque = torch.full((2, 3), 0.1)

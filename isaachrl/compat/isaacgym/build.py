@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isaachrl.compat.isaacgym.objects import Actor, Env, Sim
+from isaachrl.compat.isaacgym.objects import Actor, Env, Sim, scalar
 from isaachrl.errors import ConfigError
 from isaachrl.sim import worlds as w
 
@@ -56,8 +56,8 @@ def build_world(sim: Sim) -> w.World:
 
 
 def shape_friction(actor: Actor) -> np.ndarray:
-    """`(S,)` friction of an actor's shapes; tasks also set arrays of one number."""
-    return np.array([float(np.ravel(shape.friction)[0]) for shape in actor.shape_props])
+    """`(S,)` friction of an actor's shapes."""
+    return np.array([scalar(shape.friction) for shape in actor.shape_props])
 
 
 def mixed_friction(friction: np.ndarray, ground: list) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from isaachrl.compat.isaacgym.enums import IndexDomain
 from isaachrl.compat.isaacgym.gym_assets import index_of
-from isaachrl.compat.isaacgym.objects import Actor, Asset, Env, Sim, matrix, new_actor
+from isaachrl.compat.isaacgym.objects import Actor, Asset, Env, Sim, matrix, new_actor, scalar
 from isaachrl.compat.isaacgym.structs import (
     AttractorProperties,
     Mat33,
@@ -191,7 +191,7 @@ class ActorMethods:
             raise ConfigError(
                 f"set_actor_rigid_shape_properties: {len(props)} properties came for {len(actor.shape_props)} shapes"
             )
-        if any(shape.restitution > 0 or shape.compliance > 0 for shape in props):
+        if any(scalar(shape.restitution) > 0 or scalar(shape.compliance) > 0 for shape in props):
             warn_once("restitution and compliance are not simulated: contacts have MuJoCo's")
         actor.shape_props = [copy.copy(shape) for shape in props]
         _changed(env, handle)
@@ -215,6 +215,8 @@ class ActorMethods:
                 f"set_actor_rigid_body_properties: {len(props)} properties came for {len(actor.body_props)} bodies"
             )
         bodies = [_copied(body) for body in props]
+        for body in bodies:
+            body.mass = scalar(body.mass)
         if recomputeInertia:
             model = actor.asset.model
             for body, mass, inertia in zip(bodies, model.body_mass, model.body_inertia, strict=True):

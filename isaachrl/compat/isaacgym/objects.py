@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -157,6 +157,11 @@ def body_properties(model: AssetModel) -> list[RigidBodyProperties]:
         )  # fmt: skip
         result.append(properties)
     return result
+
+
+def scalar(value: Any) -> float:
+    """A number; tasks also set arrays of one number."""
+    return float(np.ravel(value)[0])
 
 
 def vec3(values: Iterable[float]) -> Vec3:

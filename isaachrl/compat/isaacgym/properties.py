@@ -6,7 +6,7 @@ from torch import Tensor
 
 from isaachrl.compat.isaacgym.build import mixed_friction, shape_friction
 from isaachrl.compat.isaacgym.drives import Drives
-from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim
+from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim, scalar
 from isaachrl.sim.worlds import Layout, Worlds
 
 
@@ -116,7 +116,7 @@ class Properties:
 def _body_arrays(actor: Actor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mass, centre of mass and inertia of an actor's bodies."""
     props = actor.body_props
-    mass = np.array([p.mass for p in props])
+    mass = np.array([scalar(p.mass) for p in props])
     return mass, np.stack([p.com.array() for p in props]), np.stack([p.inertia.array() for p in props])
 
 
