@@ -1,6 +1,7 @@
 """HumanoidPush: push a box to a marked place."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,6 +105,10 @@ class HumanoidPush(SkillTask[HumanoidPushCfg]):
         still = torch.zeros_like(pos_w)
         self.sim.place_objects(mask.unsqueeze(1), pos_w, rotations.from_yaw(turn).unsqueeze(1), still, still)
         self.mark(mask, self.goal_w.unsqueeze(1))
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        return self.sim.scene, {"target": self.goal_w[0].tolist()}
 
     def update(self) -> None:
         """See `SkillTask.update`."""

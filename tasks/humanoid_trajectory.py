@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -121,6 +122,12 @@ class HumanoidTrajectory(SkillTask[HumanoidTrajectoryCfg]):
         self.steps = self.steps + 1
         self.error_m = self.error_m + self._distance_m()
         self.mark(torch.ones_like(self.fallen), self._points_w(self._ahead_s))
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        names = ("speed_mps", "acceleration_mps2", "turn_rad_s")
+        limits = {name: getattr(self.cfg, name) for name in names}
+        return self.sim.scene, {"path": limits | {"ahead": AHEAD, "ahead_s": AHEAD_S}}
 
     def _points_w(self, ahead_s: Tensor) -> Tensor:
         """Points `(N, T, 2)` of the paths at `ahead_s (T,)` from now."""
