@@ -1,8 +1,9 @@
 """Ablation of the hierarchy, as a figure and a table: `python benchmarks/ablation.py FOLDER`.
 
-Trains HumanoidHRLMaze in every setting below with the same number of control steps, evaluates each run, and writes
-`ablation.png` and `ablation.json` of all finished runs into the folder. Finished runs are skipped and interrupted ones
-resumed, so the same command continues the work. Options are the fields of `Options`, such as `only=k=5,style seeds=0`.
+Trains a task over a skill, HumanoidHRLMaze by default, in every setting below with the same number of control steps,
+evaluates each run, and writes `ablation.png` and `ablation.json` of all finished runs into the folder. Finished runs
+are skipped and interrupted ones resumed, so the same command continues the work. Options are the fields of `Options`,
+such as `only=k=5,style seeds=0`.
 """
 
 import json
@@ -25,8 +26,9 @@ from isaachrl.run.storage.metrics import read_metrics
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 5  # control steps per decision of the recipe
 ROLLOUT_STEPS = 80  # control steps of a rollout in all settings: 16 decisions of the recipe
-GAMMA = 0.96  # per decision of 5 control steps, as in the recipe
-MEASURES = ("success_rate", "fall_rate", "path_efficiency", "minutes")
+GAMMA = {"HumanoidHRLMaze": 0.96, "HumanoidLocation": 0.97}  # per decision of 5 control steps, as in the recipes
+SIGNAL = {"HumanoidHRLMaze": "success_rate", "HumanoidLocation": "score"}
+MEASURES = ("score", "success_rate", "fall_rate", "path_efficiency", "minutes")
 RESULT = "ablation.json"  # in the folder of a run: its evaluation and options
 
 Result = dict[str, Any]
@@ -37,6 +39,7 @@ class Options:
     """The command line.
 
     Args:
+        task: HumanoidHRLMaze or HumanoidLocation.
         layout: of the maze.
         million_steps: control steps of a run.
         seeds: separated by commas.
@@ -47,6 +50,7 @@ class Options:
         skills: other latent sizes, `8:PATH,32:PATH`, trained with `train.py task=HumanoidAMP train.latent.size=8`.
     """
 
+    task: str = "HumanoidHRLMaze"
     layout: str = "umaze"
     million_steps: float = positive(1.5)
     seeds: str = "0,1,2"
@@ -57,7 +61,9 @@ class Options:
     skills: str = ""
 
     def __post_init__(self) -> None:
-        """Validate the seeds."""
+        """Validate task and seeds."""
+        if self.task not in GAMMA:
+            raise ConfigError(f"task={self.task}: expected {' or '.join(GAMMA)}{nearest(self.task, GAMMA)}")
         if not all(word.isdigit() for word in self.seeds.split(",")):
             raise ConfigError(f"seeds={self.seeds}: type whole numbers with commas between, such as seeds=0,1,2")
 
@@ -68,7 +74,7 @@ class Options:
 
     def shared(self) -> Result:
         """The options that must be equal for all results of a table."""
-        return {key: asdict(self)[key] for key in ("layout", "million_steps", "episodes", "num_envs")}
+        return {key: asdict(self)[key] for key in ("task", "layout", "million_steps", "episodes", "num_envs")}
 
 
 @dataclass(frozen=True)
@@ -92,13 +98,14 @@ class Setting:
         horizon = max(ROLLOUT_STEPS // self.steps, 2)
         decisions = options.num_envs * horizon
         iterations = max(1, round(options.million_steps * 1e6 / (decisions * self.steps)))
-        keys = {
-            "task.layout": options.layout, "seed": seed, "num_envs": options.num_envs, "run_dir": run,
+        maze = {"task.layout": options.layout} if options.task == "HumanoidHRLMaze" else {}
+        keys = maze | {
+            "seed": seed, "num_envs": options.num_envs, "run_dir": run,
             "task.hierarchy.steps": self.steps, "train.horizon": horizon, "max_iterations": iterations,
-            "train.gamma": round(GAMMA ** (self.steps / STEPS), 6),
+            "train.gamma": round(GAMMA[options.task] ** (self.steps / STEPS), 6),
         }  # fmt: skip
         typed = [f"{key}={value}" for key, value in keys.items()]
-        return ["task=HumanoidHRLMaze", *typed, *self.overrides]
+        return [f"task={options.task}", *typed, *self.overrides]
 
 
 def settings(skills: str) -> list[Setting]:
@@ -109,9 +116,9 @@ def settings(skills: str) -> list[Setting]:
     """
     result = [Setting("k", f"k={steps}", steps) for steps in (1, 5, 10, 20)]
     result.append(Setting("k", "flat", 1, ("skill=none",)))
-    result += [  # 0.1 is the recipe's, so k=5 shows it
+    result += [  # the recipe's, 0.1 in the maze and 0 in the other tasks, is that of k=5
         Setting("style", f"style {weight:g}", STEPS, (f"task.hierarchy.style_weight={weight}",))
-        for weight in (0.0, 0.5)
+        for weight in (0.0, 0.1, 0.5)
     ]
     for entry in filter(None, skills.split(",")):
         size, colon, path = entry.partition(":")
@@ -202,7 +209,7 @@ def draw(folder: Path, options: Options) -> dict[str, dict[str, tuple[float, flo
     finished_runs = collect(folder, options)
     table = {setting.name: summarise(list(runs.values())) for setting, runs in finished_runs.items()}
     scale = {setting.name: setting.steps for setting in finished_runs}
-    signals = ["episode/success_rate", "episode/fall_rate"]
+    signals = [f"episode/{name}" for name in (SIGNAL[options.task], "fall_rate")]
     curves = {setting.name: list(runs) for setting, runs in finished_runs.items()}
     write_atomically(folder / "ablation.png", compare(curves, signals, scale, "control steps"))
     write_atomically(folder / RESULT, (json.dumps(table) + "\n").encode())

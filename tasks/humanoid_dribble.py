@@ -1,5 +1,6 @@
 """HumanoidDribble: drive a ball along at a commanded velocity."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -9,10 +10,12 @@ from isaachrl.config import bounded
 from isaachrl.sim import FreeBody, Scene, Shape, Sim
 
 from .common import draws
-from .common.frames import heading_frame
-from .common.skill_task import SkillTask, SkillTaskCfg
+from .common.frames import heading_frame, unit
+from .common.skill_task import MAX_SPEED_MPS, SkillTask, SkillTaskCfg
 
-RADIUS_M, MASS_KG = 0.15, 0.5
+RADIUS_M, MASS_KG = 0.2, 1.0
+BEHIND_M = 0.4  # from the ball's middle to the root of a body that pushes it
+NEAR_M = 0.15  # to the place behind the ball
 SCALE_M = 3.0
 
 
@@ -22,18 +25,24 @@ class HumanoidDribbleCfg(SkillTaskCfg):
 
     Args:
         ball_m: shortest and longest distance from the body to the ball at the start; uniform, in any direction.
-        speed_mps: lowest and highest commanded speed of the ball; uniform, in any direction.
+        speed_mps: lowest and highest commanded speed of the ball; uniform.
+        turn_rad: largest turn of the commanded direction with each command, uniform; that of the first is from the body
+            to the ball, turned so. `3.14` is any direction.
         reward: `velocity`, `exp(-e²)` of the ball's difference from the commanded velocity in m/s, 0 when it moves
-            against it or rests; `near`, `exp(-d²/2)` of the distance in m from the root to the ball; `fall`: 1 on a
-            fall.
+            against it or rests; `near`, `exp(-d²/2)` of the distance in m from the root to the ball. Not in the score:
+            `approach`, speed in m/s of the body towards the place behind the ball, as seen from where it has to go;
+            `progress`, speed in m/s of the ball as commanded, at most the commanded one; `fall`, 1 on a fall.
     """
 
     SPANS = ("ball_m", "speed_mps")
 
     ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0, min_entries=2)
     speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0, min_entries=2)
+    turn_rad: float = bounded(1.57, 0.0, math.pi)
     hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
-    reward: dict[str, float] = bounded({"velocity": 0.6, "near": 0.4, "fall": 0.0}, -1e6, 1e6)
+    reward: dict[str, float] = bounded(
+        {"velocity": 0.6, "near": 0.4, "approach": 0.25, "progress": 1.0, "fall": 0.0}, -1e6, 1e6
+    )
 
 
 class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
@@ -62,24 +71,27 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidDribbleCfg) -> Scene:
         """A humanoid and a ball."""
-        ball = FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M))
+        ball = FreeBody("ball", Shape.ball, (RADIUS_M,), MASS_KG, (1.0, 0.0, RADIUS_M), rolling=0.1)
         return cls.humanoid_scene(cfg, objects=(ball,), sense_substeps=False)
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""
         n = self.sim.num_envs
         distance = draws.uniform(n, self.cfg.ball_m, self.generator).unsqueeze(1)
-        ball_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
+        towards_w = draws.direction(draws.angles(n, self.generator))
+        ball_w = self.sim.root_pos_w[:, :2] + distance * towards_w
         pos_w = torch.nn.functional.pad(ball_w, (0, 1), value=RADIUS_M).unsqueeze(1)
         still = torch.zeros_like(pos_w)
         self.sim.place_objects(mask.unsqueeze(1), pos_w, self.sim.object_quat_w, still, still)
+        self.direction_w = torch.where(mask.unsqueeze(1), towards_w, self.direction_w)
         self.steps, self.error_mps = self.steps.masked_fill(mask, 0.0), self.error_mps.masked_fill(mask, 0.0)
 
     def new_target(self, mask: Tensor) -> None:
         """See `SkillTask.new_target`."""
         n = self.sim.num_envs
-        direction_w = draws.direction(draws.angles(n, self.generator))
-        self.direction_w = torch.where(mask.unsqueeze(1), direction_w, self.direction_w)
+        turn = draws.uniform(n, (-self.cfg.turn_rad, self.cfg.turn_rad), self.generator)
+        turned_w = draws.direction(torch.atan2(self.direction_w[:, 1], self.direction_w[:, 0]) + turn)
+        self.direction_w = torch.where(mask.unsqueeze(1), turned_w, self.direction_w)
         speed = draws.uniform(n, self.cfg.speed_mps, self.generator)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)
 
@@ -96,10 +108,15 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
     def rewards(self) -> dict[str, Tensor]:
         """See `SkillTask.rewards`."""
         along = (self.sim.object_linvel_w[:, 0, :2] * self.direction_w).sum(-1)
-        distance2 = (self.sim.object_pos_w[:, 0, :2] - self.sim.root_pos_w[:, :2]).square().sum(-1)
+        ball_w = self.sim.object_pos_w[:, 0, :2] - self.sim.root_pos_w[:, :2]
+        behind_w, away = unit(ball_w - BEHIND_M * self.direction_w)
+        approach = (self.sim.root_linvel_w[:, :2] * behind_w).sum(-1)
         return {
             "velocity": torch.exp(-self._error2()).masked_fill(along <= 0.05, 0.0),
-            "near": torch.exp(-0.5 * distance2),
+            "near": torch.exp(-0.5 * ball_w.square().sum(-1)),
+            # the direction to a place so near turns faster than a body can
+            "approach": approach.clamp(-MAX_SPEED_MPS, MAX_SPEED_MPS).masked_fill(away < NEAR_M, 0.0),
+            "progress": torch.minimum(along, self.speed_mps).clamp_min(-MAX_SPEED_MPS),
         }
 
     def observe_task(self) -> Tensor:

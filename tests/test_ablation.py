@@ -27,16 +27,30 @@ def test_the_settings_are_those_that_are_compared(tmp_path):
     skill = tmp_path / "a.pt"
     skill.touch()
     names = [setting.name for setting in ablation.settings(f"8:{skill},64:{skill}")]
-    assert names == ["k=1", "k=5", "k=10", "k=20", "flat", "style 0", "style 0.5", "d=8", "d=64"]
+    assert names == ["k=1", "k=5", "k=10", "k=20", "flat", "style 0", "style 0.1", "style 0.5", "d=8", "d=64"]
     with pytest.raises(ConfigError, match=r"expected SIZE:PATH"):
         ablation.settings("a.pt")
     with pytest.raises(ConfigError, match=r"there is no file b.pt"):
         ablation.settings("8:b.pt")
 
 
+def test_the_task_may_be_another_one(tmp_path):
+    options = ablation.Options(task="HumanoidLocation", num_envs=10, million_steps=0.08)
+    command = ablation.settings("")[0].command(tmp_path, 0, options)
+    assert command[0] == "task=HumanoidLocation" and "train.gamma=0.993927" in command
+    assert not any(word.startswith("task.layout") for word in command)
+    with pytest.raises(ConfigError, match=r"did you mean HumanoidLocation"):
+        ablation.Options(task="Location")
+
+
 def test_settings_are_chosen_by_name_or_group():
     found = ablation.settings("")
-    assert [setting.name for setting in ablation.select(found, "k=10,style")] == ["k=10", "style 0", "style 0.5"]
+    assert [setting.name for setting in ablation.select(found, "k=10,style")] == [
+        "k=10",
+        "style 0",
+        "style 0.1",
+        "style 0.5",
+    ]
     assert ablation.select(found, "") == found
     with pytest.raises(ConfigError, match=r"no setting or group 'k=6'; did you mean k=5"):
         ablation.select(found, "k=6")

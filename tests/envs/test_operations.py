@@ -21,7 +21,7 @@ BUDGET = {
     "FourRooms": 25,
     "HumanoidAMP": 249,
     "HumanoidDodge": 1723,
-    "HumanoidDribble": 1529,
+    "HumanoidDribble": 1660,
     "HumanoidHRLMaze": 2466,
     "HumanoidLocation": 1623,
     "HumanoidProgram": 739,

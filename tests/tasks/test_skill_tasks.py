@@ -348,8 +348,30 @@ def test_dribble_rewards_by_hand():
     terms = env.task.rewards()
     assert_close(terms["velocity"], torch.full((2,), math.exp(-0.5)))
     assert_close(terms["near"], torch.full((2,), math.exp(-0.5)))
+    assert_close(terms["progress"], torch.full((2,), 0.5))
     place(env, 0, (1.0, 0.0, 0.15), linvel_w=(-0.5, 0.0, 0.0))
-    assert env.task.rewards()["velocity"].tolist() == [0.0, 0.0]
+    terms = env.task.rewards()
+    assert terms["velocity"].tolist() == [0.0, 0.0]
+    assert_close(terms["progress"], torch.full((2,), -0.5))
+    place(env, 0, (0.0, 1.0, 0.15), linvel_w=(2.0, 0.0, 0.0))
+    env.sim.root_linvel_w[:, :2] = torch.tensor([0.0, 0.5])
+    terms = env.task.rewards()
+    assert_close(terms["progress"], torch.full((2,), 1.0))  # no more than commanded
+    assert_close(terms["approach"], torch.full((2,), 0.5 / math.hypot(1.0, 0.4)))
+    place(env, 0, (0.4, 0.0, 0.15))
+    assert env.task.rewards()["approach"].tolist() == [0.0, 0.0], "as near as 0.05 m"
+
+
+def test_dribble_turns_the_commanded_direction_at_most_so_far():
+    env = make("Dribble", 64, turn_rad=0.5)
+    task, xy = env.task, env.sim.root_pos_w[:, :2]
+    towards_w = torch.nn.functional.normalize(env.sim.object_pos_w[:, 0, :2] - xy, dim=1)
+    before_w = task.direction_w.clone()
+    assert ((towards_w * before_w).sum(1) > math.cos(0.5001)).all(), "the first is towards the ball, turned"
+    task.new_target(torch.arange(64) < 32)
+    cosine = (task.direction_w * before_w).sum(1)
+    assert (cosine > math.cos(0.5001)).all() and cosine[:32].min() < math.cos(0.3)
+    assert torch.equal(task.direction_w[32:], before_w[32:])
 
 
 @pytest.mark.parametrize(
