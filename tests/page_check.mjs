@@ -39,18 +39,16 @@ if (!simulation.start.target) {
 simulation.path.steer(0.6, 0);
 let fell = false;
 let off_path_m = 0;
-const times = [];
 for (let step = 1; step < Number(steps) && !simulation.arrivals; step++) {
-  const before = performance.now();
   await simulation.step();
-  times.push(performance.now() - before);
   fell ||= simulation.fallen;
   if (simulation.followsPath) {
     off_path_m = Math.max(off_path_m, Math.hypot(...simulation.path.point.map((x, i) => x - simulation.root.pos[i])));
   }
 }
 const { arrivals, root } = simulation;
-const walk = { start, end: root.pos, fell, arrivals, off_path_m, step_ms: times.sort((a, b) => a - b)[times.length >> 1] };
+const walked_m = Math.hypot(root.pos[0] - start[0], root.pos[1] - start[1]);
+const walk = { walked_m, fell, arrivals, off_path_m };
 const box = { before_m: far(object.pos), after_m: far(root.object.pos) };
 
 const sideways = () => simulation.root.bodies[0].linvel[1];
