@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 NAMES = ("chromium-headless-shell", "chromium", "google-chrome")
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 
 
 @contextmanager

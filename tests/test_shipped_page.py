@@ -226,7 +226,7 @@ def test_a_path_is_drawn_in_a_browser(opened):
     opened.click("#draw")
     opened.mouse.move(160, 170)
     opened.mouse.down()
-    for x in range(165, 220, 5):
+    for x in range(165, 260, 5):
         opened.mouse.move(x, 160)
     opened.mouse.up()
     assert opened.evaluate("simulation.path.line.length") > 3

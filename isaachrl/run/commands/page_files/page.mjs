@@ -43,13 +43,14 @@ function steer(simulation, view) {
   simulation.aim(command.direction.map((value, i) => root.pos[i] + AHEAD_M * share * value));
 }
 
-/** Makes a point on the floor the target, or the direction. */
+/** Makes a point on the floor the target, the end of the path, or the direction. */
 function aim(simulation, point) {
   const { command, root } = simulation;
   const offset = point.map((value, i) => value - root.pos[i]);
   const distance = Math.hypot(...offset);
   if (distance < 0.1) return;
   simulation.aim(point);
+  simulation.path.follow([point]);
   command.direction = offset.map((value) => value / distance);
   command.speed = Math.min(Math.max(distance / 2, SPEEDS_MPS[0]), 2);
 }
@@ -69,7 +70,9 @@ function listen(simulation, view) {
   const canvas = $("scene");
   canvas.addEventListener("pointerdown", (event) => {
     pressed = event;
-    if ($("draw").ariaPressed === "true") line = [];
+    if ($("draw").ariaPressed !== "true") return;
+    line = [];
+    canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
     const point = line && view.floorPoint(event);
