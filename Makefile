@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
 
-# a static folder in which both policies are steered in the browser: python -m http.server -d runs/page/web
+# a static folder in which shipped policies are steered in the browser: python -m http.server -d runs/page/web
 page: $(STAMP)
-	for name in HumanoidLocation HumanoidSteering; do \
-		$(BIN)/python train.py mode=export target=web checkpoint=assets/policies/$$name.pt run_dir=runs/page || exit 1; \
+	for name in HumanoidLocation HumanoidPush HumanoidSteering HumanoidTrajectory mazes; do \
+		$(BIN)/python train.py mode=export target=web checkpoint=$$name run_dir=runs/page || exit 1; \
 	done
 
 # every task over the skill, in hours; ARGS=quick=true takes 20 minutes on two cores, ARGS="tasks=A,B seeds=1" does a part
