@@ -10,7 +10,7 @@ from typing import Any
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.run.config.run_cfg import RunCfg
-from isaachrl.shipped import PROGRAM
+from isaachrl.shipped import PROGRAM, installing
 
 GROUPS = ("task", "train")
 TASK_MODULES = "tasks"
@@ -146,6 +146,10 @@ def composition_error(error: Exception) -> ConfigError:
         return ConfigError(
             f"{typed} cannot be parsed: close every bracket and quote, and put a text with characters other than"
             f" letters, digits and /._-+%:@ in quotes; type {_quoted_argument(typed)}"
+        )
+    if plugin := re.search(r"Could not find 'hydra/(?:sweeper/(optuna)|launcher/(?:joblib|submitit))", first):
+        return ConfigError(
+            f"this plugin of Hydra's is not installed ({first}); type {installing(plugin[1] or 'sweeps')}"
         )
     return ConfigError(f"the configuration cannot be composed ({first}); {PROGRAM} --help lists what can be typed")
 

@@ -13,6 +13,7 @@ DEFAULT_NUM_ENVS = 256
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
     "policy", "help", "track", "view", "port", "target",
+    "objective",
 )  # fmt: skip
 
 
@@ -92,6 +93,7 @@ class RunCfg:
             device; `none` applies none.
         track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
         target: what an export writes; see `isaachrl.run.commands.page` for `web`.
+        objective: signal that a sweeper of Hydra's makes large or small; see `isaachrl.run.main`.
         test: the same as `mode=play`.
         episodes: number of episodes of an evaluation.
         help: only list every key with its value; set by `--help`.
@@ -134,6 +136,7 @@ class RunCfg:
     recipe: str = "auto"
     track: Track = Track.none
     target: Target = Target.files
+    objective: str | None = None
     test: bool = False
     episodes: int = bounded(256, 1)
     help: bool = False
