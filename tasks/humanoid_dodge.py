@@ -36,8 +36,8 @@ class HumanoidDodgeCfg(SkillTaskCfg):
 
     SPANS = ("speed_mps", "distance_m")
 
-    speed_mps: list[float] = bounded([6.0, 8.0], 1.0, 100.0, min_entries=2)
-    distance_m: list[float] = bounded([8.0, 10.0], 1.0, 100.0, min_entries=2)
+    speed_mps: list[float] = bounded([6.0, 8.0], 1.0, 100.0)
+    distance_m: list[float] = bounded([8.0, 10.0], 1.0, 100.0)
     hold_s: list[float] = field(default_factory=lambda: [1.0, 4.0])
     reward: dict[str, float] = bounded({"distance": 0.9, "still": 0.1, "fall": 0.0}, -1e6, 1e6)
 

@@ -37,8 +37,8 @@ class HumanoidDribbleCfg(SkillTaskCfg):
 
     SPANS = ("ball_m", "speed_mps")
 
-    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0, min_entries=2)
-    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0, min_entries=2)
+    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0)
+    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0)
     turn_rad: float = bounded(1.57, 0.0, math.pi)
     hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
     reward: dict[str, float] = bounded(

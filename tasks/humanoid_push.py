@@ -41,8 +41,8 @@ class HumanoidPushCfg(SkillTaskCfg):
 
     SPANS = ("box_m", "goal_m")
 
-    box_m: list[float] = bounded([1.5, 3.0], 1.0, 100.0, min_entries=2)
-    goal_m: list[float] = bounded([1.5, 3.0], 0.5, 100.0, min_entries=2)
+    box_m: list[float] = bounded([1.5, 3.0], 1.0, 100.0)
+    goal_m: list[float] = bounded([1.5, 3.0], 0.5, 100.0)
     reached_m: float = bounded(0.4, 0.01, 10.0)
     mass_kg: float = bounded(6.0, 0.1, 1000.0)
     friction: float = bounded(0.3, 0.0, 10.0)

@@ -64,7 +64,7 @@ class HumanoidToppleCfg(SkillTaskCfg):
 
     SPANS = ("distance_m",)
 
-    distance_m: list[float] = bounded([1.5, 6.0], 0.8, 100.0, min_entries=2)
+    distance_m: list[float] = bounded([1.5, 6.0], 0.8, 100.0)
     speed_mps: float = bounded(1.0, 0.0, 10.0)
     mass_kg: float = bounded(MASS_KG, 0.1, 1000.0)
     rest_s: float = bounded(1.0, 0.0, 1000.0)

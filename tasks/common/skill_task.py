@@ -78,8 +78,8 @@ class SkillTaskCfg(TaskCfg):
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
         for name in ("hold_s", *self.SPANS):
             span = getattr(self, name)
-            if span and not (len(span) == 2 and span[0] <= span[1]):
-                low, high = min(span), max(span)
+            if (span or name != "hold_s") and not (len(span) == 2 and span[0] <= span[1]):
+                low, high = min(span, default=1.0), max(span, default=2.0)
                 example = f"task.{name}=[{low:g},{high:g}]"
                 raise ConfigError(f"task.{name}={span}: expected two numbers, the lower one first; type {example}")
 
