@@ -84,7 +84,7 @@ ROBOTS = {
     "talos": (
         (*DATA, "talos_data/robots/talos_reduced.urdf"), 32,
         {f"{side}_{part}": f"leg_{side}_{n}_link" for side in SIDES for part, n in zip(PARTS, (3, 4, 6), strict=False)}
-        | {f"{side}_{part}": f"arm_{side}_{n}_link" for side in SIDES for part, n in zip(PARTS[3:5], (3, 4), strict=True)}
+        | {f"{side}_{part}": f"arm_{side}_{n}_link" for side in SIDES for part, n in (("shoulder", 3), ("elbow", 4))}
         | {f"{side}_hand": f"gripper_{side}_motor_double_link" for side in SIDES}
         | {"pelvis": "base_link", "torso": "torso_2_link", "head": "head_2_link"},
     ),
