@@ -284,4 +284,4 @@ class _Tree:
             if self.moves[b] and not self.children[b] and abs(self.start[b][1]) < middle
             and self.start[b][2] > self.start[pelvis][2] + self.height / 4
         ]  # fmt: skip
-        return max(named or above, key=lambda b: float(self.start[b][2]), default=None)
+        return max(named or above, key=lambda b: (round(float(self.start[b][2]), 3), b), default=None)

@@ -69,7 +69,7 @@ def robot(settings: Settings) -> dict[str, Any]:
         raise ConfigError("mode=robot shows the robot of a humanoid's task; type task=HumanoidAMP robot=FILE")
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh("robot")
     try:
-        summary = _examine(load_robot(given), settings.task_cfg.timestep_s, folder)
+        summary = _look_at(load_robot(given), settings.task_cfg.timestep_s, folder)
     except ConfigError as error:
         log.error("%s", error)
         summary = dict.fromkeys(("dofs", "roles", "standing_height_m", "kinematics_error_m")) | {"refused": str(error)}
@@ -78,7 +78,7 @@ def robot(settings: Settings) -> dict[str, Any]:
     return summary
 
 
-def _examine(robot: Robot, timestep_s: float, folder: RunFolder) -> dict[str, Any]:
+def _look_at(robot: Robot, timestep_s: float, folder: RunFolder) -> dict[str, Any]:
     """Print what is known of a robot, and measure the rest."""
     show(_dof_table(robot))
     show(_role_table(robot))
