@@ -29,6 +29,7 @@ from isaachrl import config
 from isaachrl.config import bounded
 from isaachrl.errors import ConfigError, IsaacHRLError, nearest
 from isaachrl.files import write_atomically
+from isaachrl.run.loop.stop import Stop
 from isaachrl.run.process import guarded, set_up_logging
 from isaachrl.run.recording.tables import markdown_table
 from isaachrl.run.storage.checkpoint import LAST
@@ -399,9 +400,16 @@ def bench(words: Sequence[str], call: Call | None = None) -> str:
         publish(results, options)
     if not options.quick and trainings:
         on_one_core()
-        for name in trainings:
-            train(name, options, call or TrainPy(1))
-            publish(results, options)
+        runner = call or TrainPy(1)
+        try:
+            with Stop().watching():
+                for name in trainings:
+                    train(name, options, runner)
+                    publish(results, options)
+        except BaseException:  # Ctrl-C does not reach a training by itself
+            if isinstance(runner, TrainPy):
+                runner.stop()
+            raise
     return publish(results, options)
 
 

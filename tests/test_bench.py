@@ -128,6 +128,23 @@ def test_without_groups_the_trainings_are_done_and_the_page_is_filled(bench, tmp
     assert (tmp_path / "bench.md").read_text() == table
 
 
+def test_an_interrupt_stops_the_training(bench, tmp_path, monkeypatch):
+    class Interrupted(bench.TrainPy):
+        stopped = False
+
+        def __call__(self, words, folder):
+            raise KeyboardInterrupt
+
+        def stop(self):
+            Interrupted.stopped = True
+
+    monkeypatch.setattr(bench, "on_one_core", lambda: None)
+    monkeypatch.setattr(bench, "TrainPy", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.bench([f"out={tmp_path}", "groups=", "trainings=walk"])
+    assert Interrupted.stopped
+
+
 def served(contenders, name, folder, *seconds):
     """What a contender answers."""
     answers = io.StringIO()

@@ -36,6 +36,7 @@ REFUSED = {
     (AMP, "mode=play", "skill=rising"): "rising is a skill of task=HumanoidRise; type task=HumanoidRise instead",
     (AMP, "mode=play", "checkpoint=rising"): "type task=HumanoidRise instead of task=HumanoidAMP",
     (MAZE, "mode=play", "checkpoint=rising"): "rising is a skill; for task=HumanoidHRLMaze to command it, type skill=",
+    ("task=HumanoidLocation", "test=True"): "needs a trained run: .*<time> or checkpoint=HumanoidLocation",
     # shell variables that are not set
     ("resume=",): "resume= is empty .*; type resume=PATH or leave resume= out",
     (AMP, "mode=evaluate", "checkpoint="): "checkpoint= is empty",

@@ -110,6 +110,10 @@ class RunCfg:
         "multi_gpu": "type torchrun --nproc-per-node=N before train.py, or before -m isaachrl",
         "capture_video": "a trained run is filmed, type mode=play checkpoint=RUN",
         "experiment": "type run_dir=runs/{}",
+        "force_render": "a training opens no window, type mode=view checkpoint=RUN to watch one",
+        "num_threads": "physics uses every core; type OMP_NUM_THREADS={} before the command for PyTorch's threads",
+        "num_subscenes": "worlds are spread over the cores by themselves, so leave it out",
+        "wandb_activate": "type track=wandb",
     }  # keys of Isaac Gym's programs; {} is the value
 
     task: dict[str, Any] = field(default_factory=dict)
