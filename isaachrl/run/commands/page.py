@@ -22,6 +22,7 @@ from isaachrl.envs.env import Env, innermost
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import IsaacHRLError, brief
 from isaachrl.files import write_atomically
+from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Exported
 from isaachrl.sim import scene_xml
 
@@ -132,18 +133,21 @@ def write_page(folder: Path, name: str, networks: Path, env: Env, task_cfg: Any)
         IsaacHRLError: a package can neither be fetched nor is in the cache, or a file cannot be written.
     """
     own = folder / "policies" / name
-    own.mkdir(parents=True, exist_ok=True)
+    skill = folder / "skills" / skill_digest(env)[:12]  # policies share it
+    for path in (own, skill):
+        path.mkdir(parents=True, exist_ok=True)
     _write_vendor(folder / "vendor")
     for path in SOURCES.iterdir():
         write_atomically(folder / path.name, path.read_bytes())
-    for level in LEVELS:
+    for level, place in zip(LEVELS, (own, skill), strict=True):
         for form in ("onnx", "json"):
-            write_atomically(own / f"{level}.{form}", (networks / f"{level}.{form}").read_bytes())
+            write_atomically(place / f"{level}.{form}", (networks / f"{level}.{form}").read_bytes())
     bottom = innermost(env)
     assert isinstance(bottom, TaskEnv)
     sim, (scene, data) = bottom.sim, bottom.task.page()
     write_atomically(own / "scene.xml", scene_xml(replace(scene, rough_m=0.0)).encode())
     start = data | {
+        "skill": skill.name,
         "qpos": sim.qpos[0].tolist(),
         "qvel": sim.qvel[0].tolist(),
         "min_height_m": dict(getattr(task_cfg, "min_height_m", {})),

@@ -27,10 +27,10 @@ function steering() {
 /** Applies the steering, relative to the camera; of a path it is the speed and the turn rate. */
 function steer(simulation, view) {
   const [right, up] = steering();
-  const { command, root, followsPoint, maze, path } = simulation;
+  const { command, root, taskParts, path } = simulation;
   path.steer(Math.min(Math.max(up, 0), 1), Math.min(Math.max(-right, -1), 1));
   if (Math.hypot(right, up) < 0.1) {
-    if (steer.active && followsPoint && !maze) command.target = root.pos.slice(0, 2);
+    if (steer.active && taskParts.includes("target_h")) command.target = root.pos.slice(0, 2);
     if (steer.active) command.speed = SPEEDS_MPS[0];
     steer.active = false;
     return;

@@ -30,15 +30,15 @@ export class Simulation {
     ort.env.wasm.numThreads = 1; // more need headers that a static server does not send
     ort.env.wasm.wasmBinary = runtime;
     const self = new Simulation();
-    const file = (path) => read(`policies/${name}/${path}`);
-    const text = async (path) => new TextDecoder().decode(await file(path));
-    for (const level of ["high_level", "low_level"]) {
-      self[level] = JSON.parse(await text(`${level}.json`));
-      self[level].session = await ort.InferenceSession.create(new Uint8Array(await file(`${level}.onnx`)));
+    const text = async (path) => new TextDecoder().decode(await read(path));
+    const own = `policies/${name}`;
+    self.start = JSON.parse(await text(`${own}/start.json`));
+    for (const [level, folder] of [["high_level", own], ["low_level", `skills/${self.start.skill}`]]) {
+      self[level] = JSON.parse(await text(`${folder}/${level}.json`));
+      self[level].session = await ort.InferenceSession.create(new Uint8Array(await read(`${folder}/${level}.onnx`)));
     }
-    self.start = JSON.parse(await text("start.json"));
     self.mujoco = await loadMujoco({ wasmBinary: engine });
-    self.model = self.mujoco.MjModel.from_xml_string(await text("scene.xml"));
+    self.model = self.mujoco.MjModel.from_xml_string(await text(`${own}/scene.xml`));
     self.data = new self.mujoco.MjData(self.model);
     self.taskParts = self.high_level.layout.task.map(([part]) => part);
     self.maze = self.start.maze && new Maze(self.start.maze);
