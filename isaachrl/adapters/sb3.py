@@ -2,7 +2,7 @@
 
 The library bootstraps truncated episodes with `gamma * value(last observation)`, and has no place for the shorter
 discount of a high-level step during which the episode ended. `env.bootstrap_from(model)` folds the difference into the
-reward, for PPO and A2C. For others, let `task.episode_steps` be a multiple of `task.hierarchy.steps`, so that all are full.
+reward, for PPO and A2C. For others, let all steps be full: `task.episode_steps` a multiple of `task.hierarchy.steps`.
 """
 
 from typing import Any, cast
