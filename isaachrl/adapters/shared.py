@@ -30,12 +30,17 @@ def imports(extra: str) -> Iterator[None]:
 
 
 def spaces(env: Env) -> tuple[Any, Any]:
-    """Gymnasium's spaces of one environment's `policy_input` and action; a tabular one has a discrete action."""
+    """Gymnasium's spaces of one environment's `policy_input` and action.
+
+    A tabular environment has a discrete action; others have limits of -1 and 1, or those of `Env.action_contract`.
+    """
     from gymnasium.spaces import Box, Discrete
 
     observation = Box(-np.inf, np.inf, (env.policy_input_size,), np.float32)
-    discrete = isinstance(env, TabularEnv)
-    return observation, Discrete(env.action_size) if discrete else Box(-1.0, 1.0, (env.action_size,), np.float32)
+    if isinstance(env, TabularEnv):
+        return observation, Discrete(env.action_size)
+    limit = env.action_contract.get("limit", 1.0)
+    return observation, Box(-limit, limit, (env.action_size,), np.float32)
 
 
 def action_tensor(env: Env, action: Any) -> Tensor:

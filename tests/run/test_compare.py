@@ -92,6 +92,9 @@ def test_settings_are_named_by_the_fewest_keys_that_tell_them_apart() -> None:
         "task=B train.gamma=0.9": [4, 5],
         "task=B train.gamma=0.99": [6, 7],
     }
+    only_one_has_it = [{"task.name": "A", "task.x": 1}, {"task.name": "A", "task.x": 2}, {"task.name": "B"}]
+    found = compare.settings_of({Path(str(number)): keys for number, keys in enumerate(only_one_has_it)})
+    assert list(found) == ["task=A task.x=1", "task=A task.x=2", "task=B"]
     assert list(compare.settings_of({Path("0"): {"seed": 0, "a": 1}, Path("1"): {"seed": 1, "a": 1}})) == ["all"]
 
 
@@ -117,8 +120,13 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([str(tmp_path)]) == 2
     assert "has no runs; type python train.py --multirun" in capsys.readouterr().err
     _configured(tmp_path / "0", [1.0, 2.0], seed=0)
+    _configured(tmp_path / "stopped_at_once", [], seed=1)
     assert main([str(tmp_path)]) == 2
     assert "type signals=group/name" in capsys.readouterr().err
+    assert main([str(tmp_path), "signals=a/b"]) == 0
+    (tmp_path / "0" / "config.yaml").write_text("{")
+    assert main([str(tmp_path)]) == 2
+    assert "0/config.yaml is not the configuration of a run" in capsys.readouterr().err
 
 
 @pytest.mark.slow
