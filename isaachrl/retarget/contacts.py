@@ -1,6 +1,7 @@
 """Feet on the floor: when they touch it, and where they stay while they roll or stand there."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,58 +13,135 @@ from isaachrl.retarget.body import as_tensor
 Floats = NDArray[np.float64]
 
 GROUND_QUANTILE = 0.05  # share of frames in which the lowest point of the soles is below the floor
-ON, OFF = (0.03, 0.35), (0.06, 0.6)  # height (m) and speed (m/s) at which a contact begins and ends, for legs of LEG_M
+ON, OFF = (0.06, 0.35), (0.09, 0.6)  # height (m) and speed (m/s) at which a contact begins and ends, for legs of LEG_M
 LEG_M = 0.83
+SPEED_S = 0.03  # half of the time over which a speed is measured
 SOFT_M = 0.004  # points of the sole as much higher than the lowest one count e times less
 LEVEL_RAD, FREE_RAD = 0.12, 0.35  # a sole tilted less is put down flat; one tilted more keeps its tilt
 LEVEL_M = 0.08  # height up to which soles are levelled
+CLEAR_M, CLEAR_S = 0.015, 0.12  # height of a foot in the air above the floor, this long from a contact
+LEAST_CLEAR = 0.5  # share of that height for a foot that is in the air for an instant
+TURN_RAD = 0.12  # a standing foot that turns less is held
+BESIDE_M, AHEAD = 0.01, (0.8, 1.2)  # gap between the feet where one is not ahead of the other, in lengths of a sole
 
 
-def shift_to_floor(feet: Mapping[str, tuple[Floats, Tensor]], soles: Mapping[str, Floats]) -> float:
-    """What to add to all heights for the soles to stand on the floor.
+@dataclass(frozen=True)
+class Foot:
+    """A foot's targets.
 
     Args:
-        feet: positions `(F, 3)` and rotations from the standing pose `(F, 4)` by foot.
-        soles: points by foot, in the frame of the standing pose.
+        pos: `(F, 3)`.
+        quat: `(F, 4)` rotation from the standing pose.
+        sole: `(C, 3)` points of its sole in that pose, relative to the foot.
     """
-    lowest = [pos[:, 2] + _points(quat, soles[role])[..., 2].min(1) for role, (pos, quat) in feet.items()]
-    return -float(np.quantile(np.min(lowest, axis=0), GROUND_QUANTILE))
+
+    pos: Floats
+    quat: Tensor
+    sole: Floats
+
+    def points(self) -> Floats:
+        """`(F, C, 3)` points of the sole relative to the foot, turned."""
+        points = as_tensor(self.sole).expand(len(self.quat), -1, 3)
+        return rotations.rotate(self.quat[:, None].expand(-1, len(self.sole), 4), points).numpy()
+
+    def height(self) -> Floats:
+        """`(F,)` of the lowest point of the sole."""
+        return self.pos[:, 2] + self.points()[..., 2].min(1)
 
 
-def lock_foot(
-    pos: Floats, quat: Tensor, sole: Floats, fps: float, leg_m: float
-) -> tuple[Floats, Tensor, NDArray[np.bool_], float]:
+def shift_to_floor(feet: Sequence[Foot], fps: float, size: float) -> float:
+    """What to add to all heights for the feet to stand on the floor: the median over the feet that stand.
+
+    Args:
+        feet: left and right.
+        fps: frames per second.
+        size: of the robot, as a share of a person's.
+    """
+    heights = [foot.height() for foot in feet]
+    rough = float(np.quantile(np.min(heights, axis=0), GROUND_QUANTILE))
+    contacts = [_touches(replace(foot, pos=foot.pos - [0.0, 0.0, rough]), fps, size) for foot in feet]
+    standing = np.concatenate([height[touches] for height, touches in zip(heights, contacts, strict=True)])
+    return -float(np.median(standing)) if len(standing) else -rough
+
+
+def spread(feet: Sequence[Foot], across: Floats) -> list[Foot]:
+    """The feet, moved apart where they would be in each other.
+
+    Args:
+        feet: left and right.
+        across: `(F, 3)` horizontal unit vectors to the left.
+    """
+    left, right = feet
+    gap, ahead = left.pos - right.pos, np.stack((across[:, 1], -across[:, 0]), axis=1)
+    length, width = (max(float(np.ptp(foot.sole[:, axis])) for foot in feet) for axis in (0, 1))
+    width += BESIDE_M
+    beside = 1.0 - _smooth((np.abs((gap[:, :2] * ahead).sum(1)) / max(length, 1e-6) - AHEAD[0]) / (AHEAD[1] - AHEAD[0]))
+    lack = np.maximum(width * beside - (gap[:, :2] * across[:, :2]).sum(1), 0.0)
+    lack[beside <= 0.0] = 0.0
+    push = 0.5 * lack[:, None] * across
+    return [replace(left, pos=left.pos + push), replace(right, pos=right.pos - push)]
+
+
+def lock_foot(foot: Foot, fps: float, size: float) -> tuple[Foot, NDArray[np.bool_], float]:
     """Put a foot down on the floor where it touches it, and let it roll there without sliding.
 
     Args:
-        pos: `(F, 3)` of the foot.
-        quat: `(F, 4)` its rotation from the standing pose.
-        sole: `(C, 3)` points of its sole in that pose, relative to the foot.
+        foot: its targets.
         fps: frames per second.
-        leg_m: length of the robot's legs.
+        size: of the robot, as a share of a person's.
 
     Returns:
-        Positions `(F, 3)`, rotations `(F, 4)`, contacts `(F,)`, and the farthest way by which the foot was moved.
+        The foot, its contacts `(F,)`, and the farthest way by which it was moved.
     """
-    size = leg_m / LEG_M
-    quat = _levelled(pos, quat, sole, size)
-    points = _points(quat, sole)
-    lowest = points[..., 2].min(1)
-    weight = np.exp((lowest[:, None] - points[..., 2]) / (SOFT_M * size))
-    weight /= weight.sum(1, keepdims=True)
-    roll = _rolling(points, weight)
-    slide = np.linalg.norm(np.diff(pos[:, :2], axis=0) - roll, axis=1) * fps
-    speed = np.minimum(np.append(slide, slide[-1]), np.insert(slide, 0, slide[0]))
-    touches = hysteresis((pos[:, 2] + lowest) / size, speed / size)
-    offset, path = np.zeros_like(pos), np.concatenate((np.zeros((1, 2)), np.cumsum(roll, axis=0)))
+    foot = replace(foot, quat=_levelled(foot, size))
+    touches = _touches(foot, fps, size)
+    held = _across_gaps(_held_yaw(foot, touches)[:, None], touches)[:, 0]
+    yaw = rotations.from_yaw(as_tensor(held))
+    foot = replace(foot, quat=rotations.multiply(yaw, foot.quat))
+    pos, lowest = foot.pos, foot.points()[..., 2].min(1)
+    offset, path = np.zeros_like(pos), np.concatenate((np.zeros((1, 2)), np.cumsum(_rolling(foot, size), axis=0)))
     for first, stop in spans(touches):
         stay = path[first:stop] - pos[first:stop, :2]
         offset[first:stop, :2] = stay - stay.mean(0)
         offset[first:stop, 2] = -(pos[first:stop, 2] + lowest[first:stop])
     moved = float(np.linalg.norm(offset[..., :2], axis=-1).max())
     placed = pos + _across_gaps(offset, touches)
-    placed[:, 2] = np.maximum(placed[:, 2], -lowest)
-    return placed, quat, touches, moved
+    placed[:, 2] = np.maximum(placed[:, 2], _clearance(touches, fps, size) - lowest)
+    return replace(foot, pos=placed), touches, moved
+
+
+def _held_yaw(foot: Foot, touches: NDArray[np.bool_]) -> Floats:
+    """What to add to the yaw `(F,)` of a foot for it not to turn by less than `TURN_RAD` while it stands."""
+    yaw = np.unwrap(rotations.heading(foot.quat).numpy())
+    result = np.zeros(len(yaw))
+    for first, stop in spans(touches):
+        now = float(np.median(yaw[first:stop]))
+        for frame in range(first, stop):
+            now = min(max(now, yaw[frame] - TURN_RAD), yaw[frame] + TURN_RAD)
+            result[frame] = now - yaw[frame]
+    return result
+
+
+def _clearance(touches: NDArray[np.bool_], fps: float, size: float) -> Floats:
+    """Least heights `(F,)` of a foot: above the floor between two contacts, also if it hardly leaves it."""
+    result = np.zeros(len(touches))
+    for first, stop in spans(~touches):
+        inside = np.arange(first, stop)
+        since = inside - first + 1.0 if first else np.full(len(inside), np.inf)
+        until = stop - inside if stop < len(touches) else np.full(len(inside), np.inf)
+        ramp = min(CLEAR_S * fps, (stop - first + 1) / 2)
+        share = min(max((stop - first) / (2 * CLEAR_S * fps), LEAST_CLEAR), 1.0)
+        result[first:stop] = share * CLEAR_M * size * _smooth(np.minimum(since, until) / ramp)
+    return result
+
+
+def _touches(foot: Foot, fps: float, size: float) -> NDArray[np.bool_]:
+    """Contacts `(F,)`: the foot is low, and the point about which it rolls is slow."""
+    path = foot.pos[:, :2] - np.concatenate((np.zeros((1, 2)), np.cumsum(_rolling(foot, size), axis=0)))
+    reach, last = max(1, round(SPEED_S * fps)), len(path) - 1  # some files repeat each frame
+    low, high = np.maximum(np.arange(last + 1) - reach, 0), np.minimum(np.arange(last + 1) + reach, last)
+    speed = np.linalg.norm(path[high] - path[low], axis=1) / (high - low) * fps
+    return hysteresis(foot.height() / size, speed / size)
 
 
 def hysteresis(height: Floats, speed: Floats) -> NDArray[np.bool_]:
@@ -83,26 +161,20 @@ def spans(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
 
 
-def _points(quat: Tensor, sole: Floats) -> Floats:
-    """Points `(F, C, 3)` of a sole relative to the foot, turned."""
-    points = as_tensor(sole)
-    return rotations.rotate(quat[:, None].expand(-1, len(sole), 4), points.expand(len(quat), -1, 3)).numpy()
-
-
-def _rolling(points: Floats, weight: Floats) -> Floats:
+def _rolling(foot: Foot, size: float) -> Floats:
     """Steps `(F - 1, 2)` of a foot whose lowest points rest while it turns."""
-    both = 0.5 * (weight[1:] + weight[:-1])
-    return -np.einsum("fc,fcx->fx", both, np.diff(points[..., :2], axis=0))
+    points = foot.points()
+    weight = np.exp((points[..., 2].min(1, keepdims=True) - points[..., 2]) / (SOFT_M * size))
+    weight /= weight.sum(1, keepdims=True)
+    return -np.einsum("fc,fcx->fx", 0.5 * (weight[1:] + weight[:-1]), np.diff(points[..., :2], axis=0))
 
 
-def _levelled(pos: Floats, quat: Tensor, sole: Floats, size: float) -> Tensor:
+def _levelled(foot: Foot, size: float) -> Tensor:
     """Rotations with small tilts taken out near the floor."""
-    yaw = rotations.from_yaw(rotations.heading(quat))
-    tilt = rotations.to_rotvec(rotations.multiply(quat, rotations.conjugate(yaw)))
-    angle = tilt.norm(dim=-1).numpy()
-    height = (pos[:, 2] + _points(quat, sole)[..., 2].min(1)) / (LEVEL_M * size)
-    keep = _smooth((angle - LEVEL_RAD) / (FREE_RAD - LEVEL_RAD))
-    keep = np.maximum(keep, _smooth(height))
+    yaw = rotations.from_yaw(rotations.heading(foot.quat))
+    tilt = rotations.to_rotvec(rotations.multiply(foot.quat, rotations.conjugate(yaw)))
+    keep = _smooth((tilt.norm(dim=-1).numpy() - LEVEL_RAD) / (FREE_RAD - LEVEL_RAD))
+    keep = np.maximum(keep, _smooth(foot.height() / (LEVEL_M * size)))
     return rotations.multiply(rotations.from_rotvec(tilt * as_tensor(keep)[:, None]), yaw)
 
 

@@ -24,8 +24,9 @@ except ImportError as error:
 Floats = NDArray[np.float64]
 
 SPEED_CAP_RAD_S = 20.0  # human limbs are about as fast
+HALF_TURN_RAD = 3.1  # of a ball joint; beyond pi its rotation vector jumps to the other side
 MARGIN_RAD = 0.02  # kept to the ends of the joints' ranges
-STEPS, FIRST_STEPS = 2, 40  # iterations a frame, and in the first one
+STEPS, FIRST_STEPS = 3, 40  # iterations a frame, and in the first one
 SOLVER, DAMPING = "daqp", 1e-4
 POSTURE_COST = 0.02
 # costs of a metre and of a radian by role
@@ -65,16 +66,20 @@ class RangeAndSpeed(Limit):
         """See `mink.limits.Limit`."""
         count, nv, qpos = len(self._dofs), self._model.nv, configuration.q
         rows = np.zeros((2 * count, nv))
+        turn, room = np.zeros((len(self._balls), nv)), np.zeros(len(self._balls))
         rows[np.arange(count), self._dofs] = 1.0
         at = np.zeros(count)
         at[self._hinge_dof] = qpos[self._hinge_qpos]
-        for q, d in self._balls:
+        for i, (q, d) in enumerate(self._balls):
             vector, jacobian = _ball(qpos[q : q + 4])
+            angle = float(np.linalg.norm(vector))
+            turn[i, 6 + d : 9 + d], room[i] = vector / max(angle, 1e-6), max(HALF_TURN_RAD - angle, 0.0)
             at[d : d + 3] = vector
             rows[d : d + 3, 6 + d : 9 + d] = jacobian
         rows[count:] = -rows[:count]
         # a joint that is outside of its range need not return at once
-        bound = np.concatenate((np.maximum(self._high - at, 0.0), np.maximum(at - self._low, 0.0)))
+        bound = np.concatenate((np.maximum(self._high - at, 0.0), np.maximum(at - self._low, 0.0), room))
+        rows = np.concatenate((rows, turn))
         if not np.isfinite(self._cap):
             return Constraint(rows, bound)
         mujoco.mj_differentiatePos(self._model, self._moved, 1.0, self._last, qpos)

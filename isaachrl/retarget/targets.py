@@ -11,9 +11,12 @@ from isaachrl.maths import rotations
 from isaachrl.motion.source.figure import FRAMES, LIMBS, Figure
 from isaachrl.motion.source.names import SIDES
 from isaachrl.retarget.body import RobotBody, as_tensor
-from isaachrl.retarget.contacts import lock_foot, shift_to_floor
+from isaachrl.retarget.contacts import LEG_M, Foot, lock_foot, shift_to_floor, spread
 
 Floats = NDArray[np.float64]
+
+FEET = ("left_foot", "right_foot")
+_HORIZONTAL = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -44,25 +47,22 @@ def make_targets(shape: Figure, body: RobotBody) -> Targets:
     scale = body.leg_m / shape.leg_m
     path = rotations.rotate(turn.expand(len(shape.hips_w_m), 4), shape.hips_w_m - shape.hips_w_m[0] * _HORIZONTAL)
     pos = _positions({k: _rotate(turn, v) for k, v in shape.limb_w.items()}, quats, path * scale, body)
-    feet = {f"{side}_foot": (pos[f"{side}_foot"].numpy(), quats[f"{side}_foot"]) for side in SIDES}
-    shift = shift_to_floor(feet, body.soles)
+    size = body.leg_m / LEG_M
+    feet = [Foot(pos[role].numpy(), quats[role], body.soles[role]) for role in FEET]
+    shift = shift_to_floor(feet, shape.fps, size)
     for value in pos.values():
         value[:, 2] += shift
-    contact, moved = [], 0.0
-    for role, (foot, quat) in feet.items():
-        placed, level, touches, way = lock_foot(foot, quat, body.soles[role], shape.fps, body.leg_m)
-        pos[role], quats[role], moved = as_tensor(placed), level, max(moved, way)
-        contact.append(touches)
+    across = rotations.from_yaw(rotations.heading(quats["pelvis"]) + 0.5 * torch.pi)
+    locked = [lock_foot(foot, shape.fps, size) for foot in spread(feet, rotations.axis_x(across).numpy())]
+    for role, (foot, _, _) in zip(FEET, locked, strict=True):
+        pos[role], quats[role] = as_tensor(foot.pos), foot.quat
     return Targets(
         pos_w_m={role: value.numpy() for role, value in pos.items()},
         quat_w={role: (rotations.multiply(q, as_tensor(body.quat[role]).expand_as(q))).numpy() for role, q in quats.items()},
-        contact=np.stack(contact, axis=1),
+        contact=np.stack([touches for _, touches, _ in locked], axis=1),
         shift_m=shift,
-        moved_m=moved,
+        moved_m=max(moved for _, _, moved in locked),
     )
-
-
-_HORIZONTAL = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
 
 
 def _facing_x(shape: Figure, body: RobotBody) -> tuple[Tensor, dict[str, Tensor]]:
