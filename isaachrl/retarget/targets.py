@@ -29,6 +29,9 @@ class Targets:
         contact: `(F, 2)` whether the left and the right foot stand or roll on the floor.
         shift_m: what was added to all heights.
         moved_m: farthest way by which a foot was moved to stay where it stands.
+        turn: `(4,)` by which the source is turned about z, after `origin_m` was subtracted and before it is scaled.
+        origin_m: `(3,)` in the source.
+        scale: length of the robot's legs in lengths of the source's.
     """
 
     pos_w_m: dict[str, Floats]
@@ -36,6 +39,16 @@ class Targets:
     contact: NDArray[np.bool_]
     shift_m: float
     moved_m: float
+    turn: Tensor
+    origin_m: Tensor
+    scale: float
+
+    def place(self, points_m: Tensor) -> Tensor:
+        """Points `(…, 3)` of the source where the robot is, in its size; for pictures."""
+        moved = (points_m - self.origin_m) * self.scale
+        placed = rotations.rotate(self.turn.expand(*moved.shape[:-1], 4), moved)
+        placed[..., 2] -= placed[..., 2].flatten(1).amin(1).quantile(0.05)  # on the floor
+        return placed
 
 
 def make_targets(shape: Figure, body: RobotBody) -> Targets:
@@ -45,7 +58,8 @@ def make_targets(shape: Figure, body: RobotBody) -> Targets:
     """
     turn, quats = _facing_x(shape, body)
     scale = body.leg_m / shape.leg_m
-    path = rotations.rotate(turn.expand(len(shape.hips_w_m), 4), shape.hips_w_m - shape.hips_w_m[0] * _HORIZONTAL)
+    origin = shape.hips_w_m[0] * _HORIZONTAL
+    path = rotations.rotate(turn.expand(len(shape.hips_w_m), 4), shape.hips_w_m - origin)
     pos = _positions({k: _rotate(turn, v) for k, v in shape.limb_w.items()}, quats, path * scale, body)
     size = body.leg_m / LEG_M
     feet = [Foot(pos[role].numpy(), quats[role], body.soles[role]) for role in FEET]
@@ -62,6 +76,9 @@ def make_targets(shape: Figure, body: RobotBody) -> Targets:
         contact=np.stack([touches for _, touches, _ in locked], axis=1),
         shift_m=shift,
         moved_m=max(moved for _, _, moved in locked),
+        turn=turn,
+        origin_m=origin,
+        scale=scale,
     )
 
 
