@@ -20,6 +20,7 @@ SOFT_M = 0.004  # points of the sole as much higher than the lowest one count e 
 LEVEL_RAD, FREE_RAD = 0.12, 0.35  # a sole tilted less is put down flat; one tilted more keeps its tilt
 LEVEL_M = 0.08  # height up to which soles are levelled
 CLEAR_M, CLEAR_S = 0.015, 0.12  # height of a foot in the air above the floor, this long from a contact
+SPREAD_S = 0.4  # before and after
 LEAST_CLEAR = 0.5  # share of that height for a foot that is in the air for an instant
 TURN_RAD = 0.12  # a standing foot that turns less is held
 BESIDE_M, AHEAD = 0.01, (0.8, 1.2)  # gap between the feet where one is not ahead of the other, in lengths of a sole
@@ -64,21 +65,23 @@ def shift_to_floor(feet: Sequence[Foot], fps: float, size: float) -> float:
     return -float(np.median(standing)) if len(standing) else -rough
 
 
-def spread(feet: Sequence[Foot], across: Floats) -> list[Foot]:
-    """The feet, moved apart where they would be in each other.
+def spread(feet: Sequence[Foot], across: Floats, fps: float) -> list[Foot]:
+    """The feet, moved apart about the time at which they would be in each other.
 
     Args:
         feet: left and right.
-        across: `(F, 3)` horizontal unit vectors to the left.
+        across: `(F, 3)` horizontal unit vectors to the left, shorter where left is not level.
+        fps: frames per second.
     """
     left, right = feet
-    gap, ahead = left.pos - right.pos, np.stack((across[:, 1], -across[:, 0]), axis=1)
-    length, width = (max(float(np.ptp(foot.sole[:, axis])) for foot in feet) for axis in (0, 1))
-    width += BESIDE_M
-    beside = 1.0 - _smooth((np.abs((gap[:, :2] * ahead).sum(1)) / max(length, 1e-6) - AHEAD[0]) / (AHEAD[1] - AHEAD[0]))
-    lack = np.maximum(width * beside - (gap[:, :2] * across[:, :2]).sum(1), 0.0)
-    lack[beside <= 0.0] = 0.0
-    push = 0.5 * lack[:, None] * across
+    length = max(float(np.ptp(foot.sole[:, 0])) for foot in feet)
+    ahead = np.abs(((left.pos - right.pos)[:, :2] * np.stack((across[:, 1], -across[:, 0]), axis=1)).sum(1)) / length
+    beside = 1.0 - _smooth((ahead - AHEAD[0]) / (AHEAD[1] - AHEAD[0]))
+    inner = [(np.einsum("fcx,fx->fc", foot.points() + foot.pos[:, None], across)) for foot in feet]
+    lack = np.maximum(inner[1].max(1) + BESIDE_M - inner[0].min(1), 0.0) * beside
+    around = np.arange(-round(SPREAD_S * fps), round(SPREAD_S * fps) + 1)
+    window = np.clip(np.arange(len(lack))[:, None] + around, 0, len(lack) - 1)
+    push = 0.5 * lack[window].max(1)[window].mean(1)[:, None] * across
     return [replace(left, pos=left.pos + push), replace(right, pos=right.pos - push)]
 
 

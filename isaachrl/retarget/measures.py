@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 IMITABLE, DOUBTFUL, REFUSED = "imitable", "doubtful", "refused"
 # measure: values beyond which a clip is doubtful, and refused; lengths for a robot with legs of LEG_M
 LIMITS = {
-    "slip_m": (0.03, 0.10),
+    "slip_m": (0.05, 0.12),
     "penetration_m": (0.03, 0.10),
     "float_m": (0.02, 0.06),
     "air_s": (0.7, 1.2),

@@ -26,7 +26,9 @@ Floats = NDArray[np.float64]
 SPEED_CAP_RAD_S = 20.0  # human limbs are about as fast
 HALF_TURN_RAD = 3.1  # of a ball joint; beyond pi its rotation vector jumps to the other side
 MARGIN_RAD = 0.02  # kept to the ends of the joints' ranges
-STEPS, FIRST_STEPS = 3, 40  # iterations a frame, and in the first one
+STEPS, FIRST_STEPS = 3, 60  # iterations a frame, and in the first one
+FIRST_STEP_RAD = 0.2  # largest change in an iteration of the first frame
+RETURN_RAD = 0.02  # by which a joint outside of its range must come nearer to it in an iteration
 SOLVER, DAMPING = "daqp", 1e-4
 POSTURE_COST = 0.02
 # costs of a metre and of a radian by role
@@ -58,9 +60,8 @@ class RangeAndSpeed(Limit):
         self._last = np.zeros(model.nq)
 
     def begin(self, qpos: Floats, is_free: bool) -> None:
-        """Start a frame from the last one's positions; `is_free` lets joints move at any speed."""
-        self._last = qpos.copy()
-        self._cap = np.inf if is_free else self._step
+        """Start a frame from the last one's positions; `is_free` bounds iterations instead of speed."""
+        self._last, self._is_free, self.returns = qpos.copy(), is_free, True
 
     def compute_qp_inequalities(self, configuration: Any, dt: float) -> Any:
         """See `mink.limits.Limit`."""
@@ -77,15 +78,15 @@ class RangeAndSpeed(Limit):
             at[d : d + 3] = vector
             rows[d : d + 3, 6 + d : 9 + d] = jacobian
         rows[count:] = -rows[:count]
-        # a joint that is outside of its range need not return at once
-        bound = np.concatenate((np.maximum(self._high - at, 0.0), np.maximum(at - self._low, 0.0), room))
+        least = -RETURN_RAD if self.returns else 0.0
+        bound = np.concatenate((np.maximum(self._high - at, least), np.maximum(at - self._low, least), room))
         rows = np.concatenate((rows, turn))
-        if not np.isfinite(self._cap):
-            return Constraint(rows, bound)
-        mujoco.mj_differentiatePos(self._model, self._moved, 1.0, self._last, qpos)
+        if not self._is_free:
+            mujoco.mj_differentiatePos(self._model, self._moved, 1.0, self._last, qpos)
+        step = FIRST_STEP_RAD if self._is_free else self._step
         moved, cap = self._moved[self._dofs], np.zeros((2 * count, nv))
         cap[np.arange(count), self._dofs], cap[count + np.arange(count), self._dofs] = 1.0, -1.0
-        left = np.concatenate((np.maximum(self._cap - moved, 0.0), np.maximum(self._cap + moved, 0.0)))
+        left = np.concatenate((np.maximum(step - moved, 0.0), np.maximum(step + moved, 0.0)))
         return Constraint(np.concatenate((rows, cap)), np.concatenate((bound, left)))
 
 
@@ -146,11 +147,19 @@ def solve(
             task.set_target(mink.SE3(np.concatenate((quat[frame], pos[frame]))))
         limit.begin(configuration.q, is_free=frame == 0)
         for _ in range(STEPS if frame else FIRST_STEPS):
-            velocity = mink.solve_ik(configuration, everything, 1.0, SOLVER, DAMPING, limits=[limit])
-            configuration.integrate_inplace(velocity, 1.0)
+            configuration.integrate_inplace(_step(configuration, everything, limit), 1.0)
         result[frame] = configuration.q[:count]
         on_frame(frame)
     return result
+
+
+def _step(configuration: Any, tasks: list[Any], limit: RangeAndSpeed) -> Floats:
+    """The change of an iteration; a joint outside of its range may stay there if it cannot return in time."""
+    try:
+        return mink.solve_ik(configuration, tasks, 1.0, SOLVER, DAMPING, limits=[limit])
+    except mink.NoSolutionFound:
+        limit.returns = False
+        return mink.solve_ik(configuration, tasks, 1.0, SOLVER, DAMPING, limits=[limit])
 
 
 def _tasks(body: RobotBody, targets: Targets) -> tuple[list[Any], list[tuple[Floats, Floats]]]:

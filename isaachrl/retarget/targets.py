@@ -16,6 +16,7 @@ from isaachrl.retarget.contacts import LEG_M, Foot, lock_foot, shift_to_floor, s
 Floats = NDArray[np.float64]
 
 FEET = ("left_foot", "right_foot")
+LEAST_HEIGHT_M = {"pelvis": 0.1, "knee": 0.07, "elbow": 0.05, "hand": 0.05}  # of a person; bodies are that thick
 _HORIZONTAL = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
 
 
@@ -67,9 +68,15 @@ def make_targets(shape: Figure, body: RobotBody) -> Targets:
     for value in pos.values():
         value[:, 2] += shift
     across = rotations.from_yaw(rotations.heading(quats["pelvis"]) + 0.5 * torch.pi)
-    locked = [lock_foot(foot, shape.fps, size) for foot in spread(feet, rotations.axis_x(across).numpy())]
+    level = rotations.axis_z(quats["pelvis"])[:, 2:].clamp(min=0.0)  # of a body that lies, left may be up
+    feet = spread(feet, (rotations.axis_x(across) * level).numpy(), shape.fps)
+    locked = [lock_foot(foot, shape.fps, size) for foot in feet]
     for role, (foot, _, _) in zip(FEET, locked, strict=True):
         pos[role], quats[role] = as_tensor(foot.pos), foot.quat
+    for role, least in LEAST_HEIGHT_M.items():
+        for name in (role, *(f"{side}_{role}" for side in SIDES)):
+            if name in pos:
+                pos[name][:, 2].clamp_(min=least * size)
     return Targets(
         pos_w_m={role: value.numpy() for role, value in pos.items()},
         quat_w={role: (rotations.multiply(q, as_tensor(body.quat[role]).expand_as(q))).numpy() for role, q in quats.items()},

@@ -12,7 +12,8 @@ from isaachrl.motion.source.settle import upward_share
 from isaachrl.motion.source.skeleton import SourceMotion
 
 LEG_RANGE_M = (0.3, 1.4)
-UPRIGHT = 0.35  # least share of the legs by which the shoulders are above the feet at some time; 1.6 when standing
+UPRIGHT = 0.25  # least height of the shoulders above the feet at some time, in lengths of the legs; 1.6 when standing
+STANDING, RISEN = 1.35, 0.9  # median along another axis, and most along the upward one, by which the axis is wrong
 FASTEST_M_S = 15.0
 LOW = 0.06  # a foot is on the floor if it is lower than its lowest place by this share of the legs
 SKATE_M_S = 0.8  # speed of the lower foot while it is that low, the median; walking has 0.1
@@ -39,12 +40,12 @@ def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> l
             " m, mm, in or a number of metres"
         )
         return found
-    share = upward_share(motion.pos_w_m, roles)
-    best = (_above(motion, roles) / shape.leg_m).max()
-    if best < UPRIGHT or (share[2] < -0.5):
+    best, other = float((_above(motion, roles) / shape.leg_m).max()), float(upward_share(motion.pos_w_m, roles)[:2].abs().max())
+    if best < UPRIGHT or (other > STANDING and best < RISEN):
         found.append(
-            f"the shoulders are never more than {float(best):.2f} lengths of the legs above the feet, expected {UPRIGHT}:"
-            " the upward axis or the order of quaternions is wrong, type source.up=y, z, … or source.quat=xyzw"
+            f"the shoulders are at most {best:.2f} lengths of the legs above the feet, and {other:.2f} beside them for half"
+            " of the time: the upward axis or the order of quaternions is wrong, type source.up=y, z, … or"
+            " source.quat=xyzw"
         )
     fastest = float(shape.hips_w_m.diff(dim=0).norm(dim=-1).max()) * shape.fps
     if fastest > FASTEST_M_S:
