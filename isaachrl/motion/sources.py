@@ -142,7 +142,7 @@ def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> 
     if path.suffix == ".npz":
         return fit_to_robot(own_format.load(path), robot)
     if path.suffix == ".npy":
-        return isaac_gym_amp.load(path, robot, robot_soles(robot.name) if soles is None else soles)
+        return isaac_gym_amp.load(path, robot, robot_soles(robot) if soles is None else soles)
     known = ", ".join(CLIP_SUFFIXES + LIST_SUFFIXES)
     raise ClipError(f"{path}: no motion format has the suffix {path.suffix!r} (known: {known}, or a folder of clips)")
 

@@ -66,7 +66,7 @@ def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> Star
     pos, quat = kinematics.forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat)
     soles = [
         rotations.rotate(quat[:, [body]], corners.to(device).unsqueeze(0)) + pos[:, [body]]
-        for body, corners in ((robot.body_names.index(name), own) for name, own in robot_soles(robot.name).items())
+        for body, corners in ((robot.body_names.index(name), own) for name, own in robot_soles(robot).items())
     ]
     lift = -torch.cat(soles, dim=1)[..., 2].amin(1)
     up = torch.stack((torch.zeros_like(lift), torch.zeros_like(lift), lift), dim=-1)

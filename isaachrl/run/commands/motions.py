@@ -45,7 +45,7 @@ def view_motions(settings: Settings) -> dict[str, Any]:
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh(settings.task.name)
     video = folder.path / "motions.mp4"
     filmed = settings.run.video and _film(clips, robot, video)
-    soles = robot_soles(robot.name)
+    soles = robot_soles(robot)
     checks = {clip.name: check_clip(clip, robot, soles) for clip in clips}
     show(_table(checks))
     stills = folder.path / "motions.png"
@@ -64,7 +64,7 @@ def view_motions(settings: Settings) -> dict[str, Any]:
 def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
     """Film every clip; returns whether rendering works."""
     try:
-        stage = Stage(Scene(robot=robot.name))
+        stage = Stage(Scene(robot=robot.file))
     except RenderError as error:
         log.warning("no video: %s", error)
         return False
@@ -90,7 +90,7 @@ def _sheet(clips: list[Clip], robot: Robot) -> bytes:
     width, height = STILL_SIZE
     library = MotionLibrary(clips, robot, "cpu")
     figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
-    with contextlib.closing(SceneRenderer(Scene(robot=robot.name), width, height)) as renderer:
+    with contextlib.closing(SceneRenderer(Scene(robot=robot.file), width, height)) as renderer:
         for row, clip in enumerate(clips):
             camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)
             times = torch.linspace(0.0, clip.duration_s, STILLS + 1)[:-1]
