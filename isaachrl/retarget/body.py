@@ -1,6 +1,5 @@
 """What retargeting needs to know about a robot: where the bodies of its roles are when it stands, and how long its limbs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
@@ -9,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isaachrl.errors import ConfigError
 from isaachrl.motion.source.figure import LIMBS
 from isaachrl.motion.source.names import SIDES
-from isaachrl.sim.robot import Robot
+from isaachrl.sim import Robot, Scene
+from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.soles import robot_soles
 
 Floats = NDArray[np.float64]
+FEET = ("left_foot", "right_foot")
 NEEDED = ("pelvis", *(f"{side}_{part}" for side in SIDES for part in ("hip", "knee", "foot")))
 
 
@@ -30,13 +31,13 @@ class RobotBody:
         quat: `(4,)` by role.
         start: `(3,)` by limb (`left_hip` is the thigh): the point about which it turns.
         length: of each limb, m.
-        soles: `(C, 3)` points of each foot's sole in the foot's frame, by `left_foot` and `right_foot`.
+        soles: `(C, 3)` points of each foot's sole relative to the foot in that pose, by `left_foot` and `right_foot`.
         leg_m: thigh plus shank, the mean of both sides.
     """
 
     robot: Robot
     model: mujoco.MjModel
-    body: Mapping[str, str]
+    body: dict[str, str]
     pos: dict[str, Floats]
     quat: dict[str, Floats]
     start: dict[str, Floats]
@@ -45,26 +46,18 @@ class RobotBody:
     leg_m: float
 
 
-def robot_body(robot: Robot, model: mujoco.MjModel, roles: Mapping[str, str], soles: Mapping[str, Tensor]) -> RobotBody:
+def robot_body(robot: Robot) -> RobotBody:
     """Measure a robot.
 
-    Args:
-        robot: its description.
-        model: of a scene with the robot and a floor.
-        roles: body by role; hips, knees, feet and pelvis are needed.
-        soles: points of the soles by body, see `isaachrl.sim.soles`.
-
     Raises:
-        ConfigError: a needed role is missing, or a foot has no sole.
+        ConfigError: it has no body for a role that is needed, or a foot has no sole.
     """
-    missing = [role for role in NEEDED if role not in roles]
-    if missing:
-        raise ConfigError(f"robot {robot.name!r} has no {', '.join(missing)}, without which no motion can be retargeted")
-    bare = [roles[f"{side}_foot"] for side in SIDES if roles[f"{side}_foot"] not in soles]
-    if bare:
-        raise ConfigError(f"robot {robot.name!r}: {bare[0]!r} has no sole")
+    roles = dict(robot.roles)
+    robot.roles.require(*NEEDED)
+    soles = robot_soles(robot)
+    model = compile_scene(Scene(robot=robot.file))
     data = mujoco.MjData(model)
-    data.qpos[: len(robot.qpos0)] = robot.qpos0
+    data.qpos[: len(robot.stand_qpos)] = robot.stand_qpos
     mujoco.mj_kinematics(model, data)
     ids = {role: model.body(name).id for role, name in roles.items()}
     pos = {role: data.xpos[i].copy() for role, i in ids.items()}
@@ -75,15 +68,16 @@ def robot_body(robot: Robot, model: mujoco.MjModel, roles: Mapping[str, str], so
             if upper in pos and lower in pos:
                 start[upper] = _pivot(model, data, ids[upper], pos[lower], top=upper.endswith(("hip", "shoulder")))
                 length[upper] = float(np.linalg.norm(pos[lower] - start[upper]))
+    turn = {role: data.xmat[i].reshape(3, 3).copy() for role, i in ids.items()}
     return RobotBody(
         robot=robot,
         model=model,
-        body=dict(roles),
+        body=roles,
         pos=pos,
         quat={role: data.xquat[i].copy() for role, i in ids.items()},
         start=start,
         length=length,
-        soles={f"{side}_foot": soles[roles[f"{side}_foot"]].double().numpy() for side in SIDES},
+        soles={foot: soles[roles[foot]].double().numpy() @ turn[foot].T for foot in FEET},
         leg_m=0.5 * sum(length[f"{side}_{part}"] for side in SIDES for part in ("hip", "knee")),
     )
 

@@ -13,8 +13,7 @@ from isaachrl.motion import kinematics
 from isaachrl.motion.checks import slip_m
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import fit_to_robot
-from isaachrl.motion.source.names import SIDES
-from isaachrl.retarget.body import RobotBody
+from isaachrl.retarget.body import FEET, RobotBody
 from isaachrl.retarget.contacts import LEG_M, spans
 
 Floats = NDArray[np.float64]
@@ -157,11 +156,11 @@ class _Scan:
 
 def _scan(body: RobotBody, qpos: Floats, targets: Mapping[str, Floats]) -> _Scan:
     model, data = body.model, mujoco.MjData(body.model)
-    feet = [(model.body(body.body[f"{side}_foot"]).id, _own_frame(body, f"{side}_foot")) for side in SIDES]
+    feet = [(model.body(body.body[foot]).id, body.robot.soles[body.body[foot]].double().numpy()) for foot in FEET]
     keys = [(model.body(body.body[role]).id, path) for role, path in targets.items()]
     solid = np.flatnonzero((model.geom_bodyid > 0) & ((model.geom_contype > 0) | (model.geom_conaffinity > 0)))
     data.qpos[:] = model.qpos0
-    data.qpos[: len(body.robot.qpos0)] = body.robot.qpos0
+    data.qpos[: len(body.robot.stand_qpos)] = body.robot.stand_qpos
     usual = _overlaps(model, data)
     soles, lowest, overlap, errors = [], np.empty(len(qpos)), 0.0, []
     for frame, row in enumerate(qpos):
@@ -172,11 +171,6 @@ def _scan(body: RobotBody, qpos: Floats, targets: Mapping[str, Floats]) -> _Scan
         lowest[frame] = min(_lowest(model, data, solid), soles[-1][:, 2].min())
         errors += [np.linalg.norm(data.xpos[i] - path[frame]) for i, path in keys]
     return _Scan(np.array(soles), lowest, overlap, float(np.mean(errors)) if errors else 0.0)
-
-
-def _own_frame(body: RobotBody, foot: str) -> Floats:
-    """Points of a sole in the frame of the foot's body; `RobotBody` has them like that."""
-    return body.soles[foot]
 
 
 def _overlaps(model: mujoco.MjModel, data: mujoco.MjData) -> dict[tuple[int, int], float]:

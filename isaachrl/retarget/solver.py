@@ -132,7 +132,7 @@ def solve(
     model, count = body.model, len(body.robot.qpos0)
     configuration = mink.Configuration(model)
     start = configuration.q.copy()
-    start[:count] = body.robot.qpos0
+    start[:count] = body.robot.stand_qpos
     start[:3], start[3:7] = targets.pos_w_m["pelvis"][0], targets.quat_w["pelvis"][0]
     configuration.update(start)
     tasks, aims = _tasks(body, targets)

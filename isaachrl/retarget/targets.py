@@ -10,12 +10,11 @@ from torch import Tensor
 from isaachrl.maths import rotations
 from isaachrl.motion.source.figure import FRAMES, LIMBS, Figure
 from isaachrl.motion.source.names import SIDES
-from isaachrl.retarget.body import RobotBody, as_tensor
+from isaachrl.retarget.body import FEET, RobotBody, as_tensor
 from isaachrl.retarget.contacts import LEG_M, Foot, lock_foot, shift_to_floor, spread
 
 Floats = NDArray[np.float64]
 
-FEET = ("left_foot", "right_foot")
 LEAST_HEIGHT_M = {"pelvis": 0.1, "knee": 0.07, "elbow": 0.05, "hand": 0.05}  # of a person; bodies are that thick
 _HORIZONTAL = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
 
