@@ -16,6 +16,7 @@ from isaachrl.sim.soles import robot_soles
 
 Floats = NDArray[np.float64]
 FEET = ("left_foot", "right_foot")
+WEAK = 1e-3  # of a body's own origin, where the axes leave its pivot open
 NEEDED = ("pelvis", *(f"{side}_{part}" for side in SIDES for part in ("hip", "knee", "foot")))
 
 
@@ -66,7 +67,7 @@ def robot_body(robot: Robot) -> RobotBody:
     for side in SIDES:
         for upper, lower in ((f"{side}_{a}", f"{side}_{b}") for a, b in LIMBS):
             if upper in pos and lower in pos:
-                start[upper] = _pivot(model, data, ids[upper], pos[lower], top=upper.endswith(("hip", "shoulder")))
+                start[upper] = _pivot(model, data, ids[upper]) if upper.endswith(("hip", "shoulder")) else pos[upper]
                 length[upper] = float(np.linalg.norm(pos[lower] - start[upper]))
     turn = {role: data.xmat[i].reshape(3, 3).copy() for role, i in ids.items()}
     return RobotBody(
@@ -82,23 +83,21 @@ def robot_body(robot: Robot) -> RobotBody:
     )
 
 
-def _pivot(model: mujoco.MjModel, data: mujoco.MjData, body: int, end: Floats, top: bool) -> Floats:
-    """The point about which a limb turns: on its axis, at the height of the first joint of its cluster.
+def _pivot(model: mujoco.MjModel, data: mujoco.MjData, body: int) -> Floats:
+    """The point about which a limb turns, nearest to the axes of all joints of its cluster.
 
-    A hip of three hinges is three bodies one below the other; the last of them is the thigh.
+    A hip of three hinges may be three bodies, one below the other; the last of them is the thigh.
     """
-    here = data.xpos[body].copy()
-    if not top:
-        return here
-    length = float(np.linalg.norm(end - here))
-    along = (end - here) / max(length, 1e-9)
-    first, parent = 0.0, int(model.body_parentid[body])
-    while parent > 0 and model.body_jntnum[parent] == 1 and model.jnt_type[model.body_jntadr[parent]] != 0:
-        ahead = data.xpos[parent] - here
-        if np.linalg.norm(ahead) > 0.8 * length or np.count_nonzero(model.body_parentid == parent) != 1:
-            break
-        first, parent = min(first, float(ahead @ along)), int(model.body_parentid[parent])
-    return here + first * along
+    matrix, vector = WEAK * np.eye(3), WEAK * data.xpos[body]
+    while True:
+        for joint in range(model.body_jntadr[body], model.body_jntadr[body] + model.body_jntnum[body]):
+            axis = data.xaxis[joint] if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE else np.zeros(3)
+            across = np.eye(3) - np.outer(axis, axis)
+            matrix, vector = matrix + across, vector + across @ data.xanchor[joint]
+        body = int(model.body_parentid[body])
+        carries_others = np.count_nonzero(model.body_parentid == body) != 1
+        if carries_others or not body or (model.jnt_type[model.body_jntadr[body]] == mujoco.mjtJoint.mjJNT_FREE):
+            return np.linalg.solve(matrix, vector)
 
 
 def as_tensor(values: Floats) -> Tensor:

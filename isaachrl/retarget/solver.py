@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isaachrl.errors import ConfigError
+from isaachrl.motion.source.names import SIDES
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.targets import Targets
 from isaachrl.shipped import installing
@@ -30,7 +31,7 @@ STEPS, FIRST_STEPS = 3, 60  # iterations a frame, and in the first one
 FIRST_STEP_RAD = 0.2  # largest change in an iteration of the first frame
 RETURN_RAD = 0.02  # by which a joint outside of its range must come nearer to it in an iteration
 SOLVER, DAMPING = "daqp", 1e-4
-POSTURE_COST = 0.02
+POSTURE_COST, WRIST_COST = 0.02, 0.3  # of a radian from the standing pose; wrists have no other target
 # costs of a metre and of a radian by role
 COSTS = {
     "pelvis": (3.0, 1.0), "torso": (0.0, 1.0), "head": (0.0, 0.3), "knee": (1.0, 0.0), "foot": (20.0, 4.0),
@@ -136,7 +137,7 @@ def solve(
     start[:3], start[3:7] = targets.pos_w_m["pelvis"][0], targets.quat_w["pelvis"][0]
     configuration.update(start)
     tasks, aims = _tasks(body, targets)
-    posture = mink.PostureTask(model, cost=POSTURE_COST)
+    posture = mink.PostureTask(model, cost=_posture_costs(body))
     posture.set_target(start)
     limit = RangeAndSpeed(body.robot, model, SPEED_CAP_RAD_S / fps)
     frames = len(targets.pos_w_m["pelvis"])
@@ -151,6 +152,19 @@ def solve(
         result[frame] = configuration.q[:count]
         on_frame(frame)
     return result
+
+
+def _posture_costs(body: RobotBody) -> Floats:
+    """Costs `(nv,)` of a radian from the standing pose: more for the joints beyond the elbows."""
+    model, costs = body.model, np.full(body.model.nv, POSTURE_COST)
+    costs[:6] = 0.0
+    for side in SIDES:
+        b, stop = (model.body(body.body[role]).id if role in body.body else -1 for role in (f"{side}_hand", f"{side}_elbow"))
+        while b > 0 and b != stop:
+            first = int(model.body_dofadr[b])
+            costs[first : first + int(model.body_dofnum[b])] = WRIST_COST
+            b = int(model.body_parentid[b])
+    return costs
 
 
 def _step(configuration: Any, tasks: list[Any], limit: RangeAndSpeed) -> Floats:
