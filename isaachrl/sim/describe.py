@@ -84,6 +84,7 @@ def describe_robot(model: mujoco.MjModel, robot: RobotFile | str) -> Robot:
         model_hash=_hash(model, ids, [roots[0], *moving]),
         file=file.given,
         stiffness=torch.tensor([motor.stiffness for motor in motors]).float(),
+        has_motor_ranges=all(any(motor.user[:2]) for motor in motors),
         stand_qpos=torch.tensor(stand).float(),
         stand_pos_m=torch.tensor(pose.data.xpos[ids] - [0.0, 0.0, floor_m]).float(),
         height_m=pose.top_m(ids) - floor_m,

@@ -55,6 +55,7 @@ class Robot:
         model_hash: hash of all that determines how the robot moves; a skill is tied to it.
         file: what finds the robot again, see `robot_file.find_robot`.
         stiffness: `(D,)` of the position motors, N m/rad; 0 for torque motors.
+        has_motor_ranges: all motors have a range of their own, beside that of their joints.
         stand_qpos: `(nq,)` coordinates of the standing pose, its height as in the file.
         stand_pos_m: `(B, 3)` positions of the bodies in it, the soles at height 0.
         height_m: from the soles to the highest point of the standing robot.
@@ -76,6 +77,7 @@ class Robot:
     model_hash: str
     file: str
     stiffness: Tensor
+    has_motor_ranges: bool
     stand_qpos: Tensor
     stand_pos_m: Tensor
     height_m: float

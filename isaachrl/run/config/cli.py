@@ -14,7 +14,7 @@ from isaachrl.shipped import PROGRAM
 
 GROUPS = ("task", "train")
 TASK_MODULES = "tasks"
-_PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
+_PATHS = ("checkpoint", "skill", "motion", "robot", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
 _FLAGS = (  # of Hydra
     "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
@@ -27,7 +27,7 @@ _CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph|robot] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out
@@ -43,6 +43,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   policy=program       what the table of task=HumanoidProgram asks for, instead of a trained policy
   skill=FILE           the frozen skill of a task that commands one
   motion=FILE          the motion data of a task that imitates some
+  robot=FILE           the humanoid of a task: a shipped one, or a MJCF, URDF or YAML file; shown by mode=robot
   tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4

@@ -79,6 +79,7 @@ class RunCfg:
         policy: the policy in play and evaluation; `random` and `program` need no checkpoint.
         skill: shorthand of `task.skill`; for a task without a skill, of `checkpoint`, to play the skill itself.
         motion: shorthand of `task.motion`.
+        robot: shorthand of `task.robot`; the file of `mode=robot`.
         run_dir: folder of the run; None is `runs/<task>/<time>`.
         resume: run folder to continue from its `checkpoints/last.pt`.
         save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
@@ -122,6 +123,7 @@ class RunCfg:
     policy: PolicyKind = PolicyKind.trained
     skill: str | None = None
     motion: str | None = None
+    robot: str | None = None
     run_dir: str | None = None
     resume: str | None = None
     save_every_s: float | None = bounded(None, 0.0)
@@ -137,6 +139,6 @@ class RunCfg:
 
     def __post_init__(self) -> None:
         """Reject empty paths: an unset shell variable in `resume=$RUN` must not start a new run."""
-        for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
+        for key in ("checkpoint", "skill", "motion", "robot", "run_dir", "resume"):
             if getattr(self, key) == "":
                 raise ConfigError(f"{key}= is empty (an unset shell variable?); type {key}=PATH or leave {key}= out")

@@ -27,7 +27,7 @@ from isaachrl.run.storage.skill_file import is_skill_file, load_checkpoint_or_sk
 
 Values = dict[str, Any]
 
-SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by their section
+SHORTHANDS = {"task": ("skill", "motion", "robot"), "train": ("max_iterations",)}  # top-level keys by their section
 _ADVICE = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 
 
