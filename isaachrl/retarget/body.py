@@ -1,4 +1,4 @@
-"""What retargeting needs to know about a robot: where the bodies of its roles are when it stands, and how long its limbs."""
+"""What retargeting needs to know about a robot: where its bodies are when it stands, and how long its limbs are."""
 
 from dataclasses import dataclass
 

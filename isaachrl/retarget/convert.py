@@ -12,7 +12,6 @@ from isaachrl.motion.clip import Clip
 from isaachrl.motion.source.figure import figure
 from isaachrl.motion.source.names import find_roles
 from isaachrl.motion.source.plausible import require_plausible
-from isaachrl.motion.source.settle import SourceCfg
 from isaachrl.motion.source.skeleton import SourceMotion
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.measures import Measures, measure
@@ -60,7 +59,9 @@ def retarget(
         ConfigError: mink is not installed.
     """
     if source.num_frames < FEW_FRAMES:
-        raise ClipError(f"{source.name} has {source.num_frames} frames, expected at least {FEW_FRAMES}: that is no motion")
+        raise ClipError(
+            f"{source.name} has {source.num_frames} frames, expected at least {FEW_FRAMES}: that is no motion"
+        )
     nodes = find_roles(source.names, roles, where=f"{source.name}: ")
     require_plausible(source, nodes, figure(source, nodes))
     source = source.resampled(fps) if source.fps > fps * 1.01 else source

@@ -93,9 +93,7 @@ class Measures:
         return IMITABLE, ""
 
 
-def measure(
-    clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = None, moved_m: float = 0.0
-) -> Measures:
+def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = None, moved_m: float = 0.0) -> Measures:
     """Measure a clip.
 
     Args:

@@ -112,7 +112,9 @@ def require_mink() -> None:
         ConfigError: it is not.
     """
     if OBSTACLE:
-        raise ConfigError(f"retargeting needs mink, which cannot be imported ({OBSTACLE}); type {installing('motions')}")
+        raise ConfigError(
+            f"retargeting needs mink, which cannot be imported ({OBSTACLE}); type {installing('motions')}"
+        )
 
 
 def solve(
@@ -159,7 +161,9 @@ def _posture_costs(body: RobotBody) -> Floats:
     model, costs = body.model, np.full(body.model.nv, POSTURE_COST)
     costs[:6] = 0.0
     for side in SIDES:
-        b, stop = (model.body(body.body[role]).id if role in body.body else -1 for role in (f"{side}_hand", f"{side}_elbow"))
+        b, stop = (
+            model.body(body.body[role]).id if role in body.body else -1 for role in (f"{side}_hand", f"{side}_elbow")
+        )
         while b > 0 and b != stop:
             first = int(model.body_dofadr[b])
             costs[first : first + int(model.body_dofnum[b])] = WRIST_COST

@@ -1,4 +1,4 @@
-"""Targets for a robot's bodies: directions of the source's limbs times the lengths of the robot's own, and its turns."""
+"""Targets for a robot's bodies: directions of the source's limbs times the lengths of the robot's, and its turns."""
 
 from dataclasses import dataclass
 
@@ -78,7 +78,9 @@ def make_targets(shape: Figure, body: RobotBody) -> Targets:
                 pos[name][:, 2].clamp_(min=least * size)
     return Targets(
         pos_w_m={role: value.numpy() for role, value in pos.items()},
-        quat_w={role: (rotations.multiply(q, as_tensor(body.quat[role]).expand_as(q))).numpy() for role, q in quats.items()},
+        quat_w={
+            role: (rotations.multiply(q, as_tensor(body.quat[role]).expand_as(q))).numpy() for role, q in quats.items()
+        },
         contact=np.stack([touches for _, touches, _ in locked], axis=1),
         shift_m=shift,
         moved_m=max(moved for _, _, moved in locked),
@@ -100,9 +102,7 @@ def _rotate(quat: Tensor, vectors: Tensor) -> Tensor:
     return rotations.rotate(quat.expand(len(vectors), 4), vectors)
 
 
-def _positions(
-    limbs: dict[str, Tensor], quats: dict[str, Tensor], hips: Tensor, body: RobotBody
-) -> dict[str, Tensor]:
+def _positions(limbs: dict[str, Tensor], quats: dict[str, Tensor], hips: Tensor, body: RobotBody) -> dict[str, Tensor]:
     """Positions `(F, 3)` of pelvis, knees, feet, elbows and hands."""
     pelvis_at, frames = body.pos["pelvis"], len(hips)
 
@@ -116,7 +116,9 @@ def _positions(
     chest = pos["pelvis"] + carried("pelvis", body.pos[trunk], "pelvis")
     for side in SIDES:
         at = pos["pelvis"] + carried("pelvis", body.start[f"{side}_hip"], "pelvis")
-        shoulder = chest + carried(trunk, body.start[f"{side}_shoulder"], trunk) if f"{side}_shoulder" in body.start else None
+        shoulder = (
+            chest + carried(trunk, body.start[f"{side}_shoulder"], trunk) if f"{side}_shoulder" in body.start else None
+        )
         for upper, lower in ((f"{side}_{a}", f"{side}_{b}") for a, b in LIMBS):
             if upper.endswith("shoulder"):
                 if shoulder is None:

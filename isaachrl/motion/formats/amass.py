@@ -66,8 +66,8 @@ def read(arrays: dict[str, NDArray[Any]], path: str | os.PathLike[str], fps: flo
     trans, count = arrays["trans"], len(_JOINTS)
     if poses.ndim != 2 or poses.shape[1] < 3 * count or trans.shape != (len(poses), 3) or poses.dtype.kind != "f":
         raise ClipError(
-            f"{path}: poses {poses.shape} and trans {trans.shape} are no AMASS motion; expected (F, {3 * count} or more)"
-            " and (F, 3)"
+            f"{path}: poses {poses.shape} and trans {trans.shape} are no AMASS motion; expected (F, {3 * count} or"
+            " more) and (F, 3)"
         )
     rate = next((float(arrays[key]) for key in RATES if key in arrays and arrays[key].size == 1), fps)
     if rate is None:

@@ -50,7 +50,11 @@ def read(path: str | os.PathLike[str]) -> RawMotion:
 
 def _skeleton_of(path: Path) -> Path:
     """The ASF of an AMC."""
-    candidates = [path.with_suffix(".asf"), path.with_name(f"{path.stem.split('_')[0]}.asf"), *path.parent.glob("*.asf")]
+    candidates = [
+        path.with_suffix(".asf"),
+        path.with_name(f"{path.stem.split('_')[0]}.asf"),
+        *path.parent.glob("*.asf"),
+    ]
     found = [one for one in candidates if one.is_file()]
     if not found:
         raise ClipError(f"{path} needs its skeleton: put the file {path.stem.split('_')[0]}.asf beside it")

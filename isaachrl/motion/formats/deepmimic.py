@@ -56,7 +56,9 @@ def read(path: str | os.PathLike[str], quat: str = "auto") -> RawMotion:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ClipError(f"{path} cannot be read as a motion of DeepMimic (JSON with Frames): {brief(error)}") from error
     if rows.ndim != 2 or rows.shape[1] != _COLUMNS:
-        raise ClipError(f"{path}: a frame has the shape {tuple(rows.shape[1:])}, and DeepMimic's humanoid ({_COLUMNS},)")
+        raise ClipError(
+            f"{path}: a frame has the shape {tuple(rows.shape[1:])}, and DeepMimic's humanoid ({_COLUMNS},)"
+        )
     duration = float(rows[:-1, 0].median()) if len(rows) > 1 else 0.0
     names = list(_NODES)
     order = "xyzw" if quat == "xyzw" else "wxyz"

@@ -1,4 +1,4 @@
-"""Key points: positions of named points of a body (`.npz`, `.csv`), and keyframes of MuJoCo with mocap positions (`.xml`)."""
+"""Key points, positions of named points of a body: `.npz`, `.csv`, and keyframes of MuJoCo (`.xml`)."""
 
 import os
 import re
@@ -33,7 +33,9 @@ def from_npz(arrays: dict[str, NDArray[Any]], path: str | os.PathLike[str], fps:
     path = Path(path)
     names, points = checked_names(arrays["names"], f"{path}: names"), arrays["positions"]
     if points.ndim != 3 or points.shape[1:] != (len(names), 3) or points.dtype.kind not in "fiu":
-        raise ClipError(f"{path}: positions {points.shape} do not fit {len(names)} names; expected (F, {len(names)}, 3)")
+        raise ClipError(
+            f"{path}: positions {points.shape} do not fit {len(names)} names; expected (F, {len(names)}, 3)"
+        )
     rate = float(arrays["fps"]) if "fps" in arrays and arrays["fps"].size == 1 else fps
     return _motion(path, names, points.astype(np.float64), rate)
 
@@ -48,7 +50,9 @@ def from_csv(path: str | os.PathLike[str], fps: float | None = None) -> RawMotio
     columns, values = read_csv(path)
     at = {name.lower(): i for i, name in enumerate(columns)}
     names = [name[:-2] for name in columns if re.search(r"[ ._]x$", name, re.IGNORECASE)]
-    axes = [[next((at[key] for sep in "_. " if (key := f"{n}{sep}{a}".lower()) in at), -1) for a in "xyz"] for n in names]
+    axes = [
+        [next((at[key] for sep in "_. " if (key := f"{n}{sep}{a}".lower()) in at), -1) for a in "xyz"] for n in names
+    ]
     if not names or min(min(row) for row in axes) < 0:
         raise ClipError(f"{path} has no columns POINT_x, POINT_y, POINT_z in its first row")
     if fps is None and "time" in at and len(values) > 1:

@@ -1,4 +1,4 @@
-"""Generalised positions of a known robot: Unitree's CSV and `.npz` files with a row `x y z, quaternion, joints` a frame."""
+"""Generalised positions of a known robot, a row `x y z, quaternion, joints` a frame, as in Unitree's CSV files."""
 
 import os
 from pathlib import Path
@@ -71,8 +71,8 @@ def read(
     path = Path(path)
     if rows.ndim != 2 or rows.shape[1] != len(robot.qpos0):
         raise ClipError(
-            f"{path} has {rows.shape[-1]} numbers a frame, and robot {robot.name!r} {len(robot.qpos0)} (x y z, quaternion,"
-            f" {len(robot.qpos0) - 7} joints); name the robot that moves in it: type source.robot=NAME"
+            f"{path} has {rows.shape[-1]} numbers a frame, and robot {robot.name!r} {len(robot.qpos0)} (x y z,"
+            f" quaternion, {len(robot.qpos0) - 7} joints); name the robot that moves in it: type source.robot=NAME"
         )
     values = torch.from_numpy(rows)
     length = values[:, 3:7].norm(dim=-1)

@@ -1,1 +1,1 @@
-"""Motions of foreign skeletons: what the readers of `isaachrl.motion.formats` give, in one shape, before retargeting."""
+"""Motions of foreign skeletons in one shape, whatever file they come from, as retargeting takes them."""

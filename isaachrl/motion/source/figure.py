@@ -32,7 +32,8 @@ class Figure:
         hips_w_m: `(F, 3)` the middle of the hips.
         feet_w_m: `(F, 2, 3)` left and right foot.
         limb_w: `(F, 3)` unit vectors by `left_hip` (thigh), `left_knee` (shank), `left_shoulder`, `left_elbow`, ….
-        quat_w: `(F, 4)` rotation of the anatomical frame by `pelvis`, `torso`, `left_foot`, …; head only with rotations.
+        quat_w: `(F, 4)` rotation of the anatomical frame by `pelvis`, `torso`, `left_foot`, …; the head's only
+            of files with rotations.
         from_rest: whether the rotations are those since an upright rest pose; else they are made of points.
     """
 
@@ -62,7 +63,9 @@ def figure(motion: SourceMotion, roles: Mapping[str, int]) -> Figure:
         quats = _from_points(pos)
     else:
         used = {role: roles[role] for role in FRAMES if role in roles}
-        quats = {r: rotations.multiply(motion.quat_w[:, n], frame.expand(motion.num_frames, 4)) for r, n in used.items()}
+        quats = {
+            r: rotations.multiply(motion.quat_w[:, n], frame.expand(motion.num_frames, 4)) for r, n in used.items()
+        }
         if "torso" not in quats:
             quats["torso"] = _from_points(pos)["torso"]
     return Figure(

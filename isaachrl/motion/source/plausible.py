@@ -1,4 +1,4 @@
-"""Whether a source motion is that of an upright human: what a wrong axis, unit, side or quaternion order would break."""
+"""Whether a source motion is that of a human: what a wrong axis, unit, side or quaternion order would break."""
 
 from collections.abc import Mapping
 
@@ -40,11 +40,14 @@ def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> l
             " m, mm, in or a number of metres"
         )
         return found
-    best, other = float((_above(motion, roles) / shape.leg_m).max()), float(upward_share(motion.pos_w_m, roles)[:2].abs().max())
+    best, other = (
+        float((_above(motion, roles) / shape.leg_m).max()),
+        float(upward_share(motion.pos_w_m, roles)[:2].abs().max()),
+    )
     if best < UPRIGHT or (other > STANDING and best < RISEN):
         found.append(
-            f"the shoulders are at most {best:.2f} lengths of the legs above the feet, and {other:.2f} beside them for half"
-            " of the time: the upward axis or the order of quaternions is wrong, type source.up=y, z, … or"
+            f"the shoulders are at most {best:.2f} lengths of the legs above the feet, and {other:.2f} beside them for"
+            " half of the time: the upward axis or the order of quaternions is wrong, type source.up=y, z, … or"
             " source.quat=xyzw"
         )
     fastest = float(shape.hips_w_m.diff(dim=0).norm(dim=-1).max()) * shape.fps
@@ -83,8 +86,8 @@ def _sides(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> lis
     bend = float(torch.stack(bends).mean())
     if toe_ahead < 0 or (bend < -BACKWARD):
         found.append(
-            f"toes point backward ({toe_ahead:.3f} m ahead of the ankles) or knees bend forward ({bend:.2f}), with the left"
-            " hip on the left: the motion is mirrored, or its sides are swapped"
+            f"toes point backward ({toe_ahead:.3f} m ahead of the ankles) or knees bend forward ({bend:.2f}), with the"
+            " left hip on the left: the motion is mirrored, or its sides are swapped"
         )
     return found
 
@@ -99,7 +102,7 @@ def _skating(shape: Figure) -> list[str]:
     skate = float(speed.gather(1, lower)[on_floor, 0].median()) if on_floor.any() else 0.0
     if skate > SKATE_M_S:
         return [
-            f"the lower foot slides at {skate:.2f} m/s while it is on the floor, expected at most {SKATE_M_S}: positions"
-            " of the root and the skeleton do not belong to each other, or the frame rate is wrong"
+            f"the lower foot slides at {skate:.2f} m/s while it is on the floor, expected at most {SKATE_M_S}:"
+            " positions of the root and the skeleton do not belong to each other, or the frame rate is wrong"
         ]
     return []

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from isaachrl.errors import ClipError, nearest
@@ -32,10 +33,30 @@ def read_source(
         raise ClipError(f"motion {path} does not exist{nearest(path.name, beside) if beside else ''}")
     raw = _read(path, cfg, robot)
     if cfg.fps is not None:
-        from dataclasses import replace
-
         raw = replace(raw, fps=cfg.fps)
     return settle(raw, cfg)
+
+
+def motion_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The file of a path, or the motions in a folder, by name; a text that is no JSON is no motion.
+
+    Raises:
+        ClipError: the folder has none.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return [path]
+    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and _may_be_motion(file)]
+    if not found:
+        raise ClipError(f"{path} holds no motions: expected files ending in {', '.join(SUFFIXES)}")
+    return found
+
+
+def _may_be_motion(file: Path) -> bool:
+    if file.suffix.lower() == ".txt":
+        with open(file, "rb") as text:
+            return text.read(64).lstrip().startswith(b"{")
+    return file.is_file()
 
 
 def _read(path: Path, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> RawMotion:
@@ -73,8 +94,8 @@ def _read_npz(path: Path, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> 
         rows, fps = positions.stack(found, path)
         return positions.read(rows, path, _required(robot, path), fps or cfg.fps, cfg.quat)
     raise ClipError(
-        f"{path} is no motion that is known: its arrays are {', '.join(sorted(found)) or 'none'}; expected poses and trans"
-        " (AMASS), positions and names (key points), or qpos (generalised positions)"
+        f"{path} is no motion that is known: its arrays are {', '.join(sorted(found)) or 'none'}; expected poses and"
+        " trans (AMASS), positions and names (key points), or qpos (generalised positions)"
     )
 
 

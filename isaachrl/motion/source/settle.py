@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.config import bounded
-from isaachrl.errors import ClipError, nearest
+from isaachrl.errors import ClipError, ConfigError, nearest
 from isaachrl.maths import rotations
 from isaachrl.motion.source.names import find_roles
 from isaachrl.motion.source.skeleton import RawMotion, SourceMotion, check_raw, forward
@@ -20,7 +20,10 @@ QUATS = ("wxyz", "xyzw")
 LEG_M = 0.83  # of an adult, hip to ankle; the unit whose leg comes nearest to it is taken
 LEG_SPREAD = 1.3  # if no unit comes nearer than by this factor, the file has a unit of its own
 ALONG = 0.5  # least share of the leg's length by which the trunk is above the feet along the upward axis
-ARMS_OUT, ARMS_LEAP = 0.85, 0.35  # of a T-pose: sine of the arms' angle to the vertical, and their turn to the next frame
+ARMS_OUT, ARMS_LEAP = (
+    0.85,
+    0.35,
+)  # of a T-pose: sine of the arms' angle to the vertical, and their turn to the next frame
 
 
 @dataclass
@@ -54,7 +57,7 @@ class SourceCfg:
         for key, words in valid.items():
             typed = getattr(self, key)
             if typed not in ("auto", *words) and not (key == "unit" and _number(typed) > 0.0):
-                raise ClipError(f"source.{key}={typed} is unknown{nearest(str(typed), ('auto', *words))}")
+                raise ConfigError(f"source.{key}={typed} is unknown{nearest(str(typed), ('auto', *words))}")
 
 
 def settle(raw: RawMotion, cfg: SourceCfg) -> SourceMotion:
@@ -130,7 +133,11 @@ def from_matrix(matrix: Tensor) -> Tensor:
     """Quaternions `(…, 4)` of rotation matrices `(…, 3, 3)`: the eigenvector of the largest of four products."""
     m = matrix
     trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
-    rows = [torch.stack((1 + trace, m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]), -1)]
+    rows = [
+        torch.stack(
+            (1 + trace, m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]), -1
+        )
+    ]
     for i in range(3):
         j, k = (i + 1) % 3, (i + 2) % 3
         row = [torch.zeros_like(trace)] * 4

@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
-    "policy", "help", "track", "view", "port", "target",
+    "policy", "help", "track", "view", "port", "target", "source",
 )  # fmt: skip
 
 
@@ -25,6 +25,7 @@ class Mode(Enum):
     export = "export"
     task_graph = "task_graph"
     view = "view"
+    vars()["import"] = "import"  # no name in Python; its module and function are `import_motions`
 
 
 class PolicyKind(Enum):
@@ -80,6 +81,7 @@ class RunCfg:
         skill: shorthand of `task.skill`; for a task without a skill, of `checkpoint`, to play the skill itself.
         motion: shorthand of `task.motion`.
         robot: shorthand of `task.robot`; the file of `mode=robot`.
+        source: what is known about the file that `mode=import` reads, see `isaachrl.motion.source.settle.SourceCfg`.
         run_dir: folder of the run; None is `runs/<task>/<time>`.
         resume: run folder to continue from its `checkpoints/last.pt`.
         save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
@@ -124,6 +126,7 @@ class RunCfg:
     skill: str | None = None
     motion: str | None = None
     robot: str | None = None
+    source: dict[str, Any] = field(default_factory=dict)
     run_dir: str | None = None
     resume: str | None = None
     save_every_s: float | None = bounded(None, 0.0)

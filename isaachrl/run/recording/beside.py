@@ -94,7 +94,9 @@ def strip(made: Retargeted, body: RobotBody) -> bytes:
     axes = figure.add_axes((0.0, 0.0, 1.0, height / (height + 24)))
     axes.imshow(np.concatenate(pictures, axis=1), aspect="auto")
     axes.axis("off")
-    said = f"{made.clip.name}: {made.clip.duration_s:.1f} s, {made.verdict}" + (f" ({made.reason})" if made.reason else "")
+    said = f"{made.clip.name}: {made.clip.duration_s:.1f} s, {made.verdict}" + (
+        f" ({made.reason})" if made.reason else ""
+    )
     figure.text(0.005, 1.0 - 12 / (height + 24), said, va="center", fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
