@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from isaachrl.errors import ClipError
+from isaachrl.errors import ClipError, ConfigError
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.source.figure import figure
@@ -15,10 +16,10 @@ from isaachrl.motion.source.plausible import require_plausible
 from isaachrl.motion.source.skeleton import SourceMotion
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.measures import Measures, measure
-from isaachrl.retarget.solver import solve
 from isaachrl.retarget.targets import Targets, make_targets
+from isaachrl.shipped import installing
 
-MOST_FPS = 60.0  # a faster motion is resampled
+MOST_FPS = 60.0
 FEW_FRAMES = 5
 
 
@@ -66,11 +67,26 @@ def retarget(
     require_plausible(source, nodes, figure(source, nodes))
     source = source.resampled(fps) if source.fps > fps * 1.01 else source
     targets = make_targets(figure(source, nodes), body)
-    qpos = torch.from_numpy(solve(body, targets, source.fps))
+    qpos = torch.from_numpy(load_solver().solve(body, targets, source.fps))
     clip = as_clip(source.name, body, qpos, source.fps)
     measures = measure(clip, body, targets.pos_w_m, targets.moved_m)
     verdict, reason = measures.verdict(body.leg_m)
     return Retargeted(clip, measures, verdict, reason, source, targets)
+
+
+def load_solver() -> Any:
+    """The module `isaachrl.retarget.solver`.
+
+    Raises:
+        ConfigError: mink is not installed.
+    """
+    try:
+        from isaachrl.retarget import solver
+    except ImportError as error:
+        raise ConfigError(
+            f"retargeting needs mink, which cannot be imported ({error}); type {installing('motions')}"
+        ) from error
+    return solver
 
 
 def as_clip(name: str, body: RobotBody, qpos: Tensor, fps: float) -> Clip:

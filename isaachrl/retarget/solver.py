@@ -1,26 +1,17 @@
-"""Inverse kinematics by mink: the robot's joints for targets of its bodies, within joint ranges and speeds."""
+"""Inverse kinematics by mink, an extra: a robot's joints for targets of its bodies, within ranges and speeds."""
 
 from collections.abc import Callable
 from typing import Any
 
+import mink
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isaachrl.errors import ConfigError
 from isaachrl.motion.source.names import SIDES
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.targets import Targets
-from isaachrl.shipped import installing
 from isaachrl.sim.robot import Robot
-
-try:
-    import mink
-    from mink.limits import Constraint, Limit
-
-    OBSTACLE = ""
-except ImportError as error:
-    OBSTACLE, Limit = str(error), object
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +30,7 @@ COSTS = {
 }  # fmt: skip
 
 
-class RangeAndSpeed(Limit):
+class RangeAndSpeed(mink.Limit):
     """Bounds of each degree of freedom: its range, also on the axes of ball joints, and the speed since the last frame.
 
     Args:
@@ -88,7 +79,7 @@ class RangeAndSpeed(Limit):
         moved, cap = self._moved[self._dofs], np.zeros((2 * count, nv))
         cap[np.arange(count), self._dofs], cap[count + np.arange(count), self._dofs] = 1.0, -1.0
         left = np.concatenate((np.maximum(step - moved, 0.0), np.maximum(step + moved, 0.0)))
-        return Constraint(np.concatenate((rows, cap)), np.concatenate((bound, left)))
+        return mink.Constraint(np.concatenate((rows, cap)), np.concatenate((bound, left)))
 
 
 def _ball(quat: Floats) -> tuple[Floats, Floats]:
@@ -105,18 +96,6 @@ def _ball(quat: Floats) -> tuple[Floats, Floats]:
     return vector, np.eye(3) + 0.5 * cross + factor * cross @ cross
 
 
-def require_mink() -> None:
-    """Check that mink is installed.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if OBSTACLE:
-        raise ConfigError(
-            f"retargeting needs mink, which cannot be imported ({OBSTACLE}); type {installing('motions')}"
-        )
-
-
 def solve(
     body: RobotBody, targets: Targets, fps: float, on_frame: Callable[[int], None] = lambda frame: None
 ) -> Floats:
@@ -127,11 +106,7 @@ def solve(
         targets: of its bodies.
         fps: frames per second.
         on_frame: called after each frame with its number.
-
-    Raises:
-        ConfigError: mink is not installed.
     """
-    require_mink()
     model, count = body.model, len(body.robot.qpos0)
     configuration = mink.Configuration(model)
     start = configuration.q.copy()

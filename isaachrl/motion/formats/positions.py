@@ -1,5 +1,6 @@
 """Generalised positions of a known robot, a row `x y z, quaternion, joints` a frame, as in Unitree's CSV files."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from torch import Tensor
 from isaachrl.errors import ClipError
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
+from isaachrl.motion.clip import Clip
+from isaachrl.motion.library import MotionLibrary
 from isaachrl.motion.source.skeleton import RawMotion
 from isaachrl.sim.robot import Robot
 
 CSV_FPS = 30.0  # of Unitree's retargeted LAFAN1, whose files say nothing
-KEYS = ("qpos", "joint_pos")
+LOOP_S = 8.0  # for which a looping clip goes on
 UPRIGHT = 0.05  # by how much one order of the quaternion must keep the body more upright than the other
 
 
@@ -83,6 +86,20 @@ def read(
     joint_quat = kinematics.joint_quat_from_qpos(robot, values[:, 7:].float())
     pos, turn = kinematics.forward(robot, values[:, :3].float(), rotations.normalize(root).float(), joint_quat)
     return _tree(path, robot, pos.double(), turn.double(), fps or CSV_FPS, order)
+
+
+def from_clip(clip: Clip, robot: Robot) -> RawMotion:
+    """A clip of another robot; loops are repeated for `LOOP_S`.
+
+    Raises:
+        ClipError: it is no clip of this robot.
+    """
+    library = MotionLibrary([clip], robot, "cpu")
+    laps = math.ceil(LOOP_S / clip.duration_s) if clip.loop else 1
+    times = torch.arange(round(laps * clip.duration_s * clip.fps) + 1) / clip.fps
+    state = library.state(torch.zeros(len(times), dtype=torch.long), times.float())
+    pos, turn = kinematics.forward(robot, state.root_pos_w, state.root_quat_w, state.joint_quat)
+    return _tree(Path(clip.name), robot, pos.double(), turn.double(), clip.fps, "")
 
 
 def _order(quat: Tensor) -> str:

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from isaachrl.errors import ClipError, nearest
+from isaachrl.motion import clip as own_format
 from isaachrl.motion.formats import amass, arrays, asf_amc, bvh, deepmimic, isaac_gym_amp, key_points, positions
 from isaachrl.motion.source.settle import SourceCfg, settle
 from isaachrl.motion.source.skeleton import RawMotion, SourceMotion
+from isaachrl.sim import load_robot
 from isaachrl.sim.robot import Robot
 
+CLIP = ("joint_quat", "root_quat_w", "joint_names")  # of a clip of this library
+HUMANOID = "humanoid"  # whose clips these are, if nothing is typed
 SUFFIXES = (".bvh", ".amc", ".npy", ".npz", ".csv", ".txt", ".json", ".xml")
 
 
@@ -86,6 +90,8 @@ def _read(path: Path, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> RawM
 def _read_npz(path: Path, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> RawMotion:
     """An `.npz`, by the names of its arrays."""
     found = arrays.read_npz(path)
+    if set(CLIP) <= found.keys():
+        return positions.from_clip(own_format.load(path), load_robot(cfg.robot or HUMANOID))
     if amass.is_amass(found):
         return amass.read(found, path, cfg.fps)
     if set(key_points.NPZ) <= found.keys():

@@ -36,6 +36,7 @@ class SourceCfg:
         quat: order of quaternions, `wxyz` or `xyzw`.
         t_pose: whether the first frame is a calibration pose to `drop`, or to `keep`.
         fps: frames per second, where the file is wrong or has none.
+        clip_fps: frames per second of the clip; fewer if the file has fewer.
         start_s, end_s: the part to import.
         roles: nodes by role, such as `{left_knee: LKnee}`.
         robot: the robot whose coordinates a file of generalised positions has; None takes that of the import.
@@ -46,6 +47,7 @@ class SourceCfg:
     quat: str = "auto"
     t_pose: str = "auto"
     fps: float | None = bounded(None, 1.0, 1000.0)
+    clip_fps: float = bounded(60.0, 10.0, 240.0)
     start_s: float = bounded(0.0, 0.0)
     end_s: float | None = bounded(None, 0.0)
     roles: dict[str, str] = field(default_factory=dict)

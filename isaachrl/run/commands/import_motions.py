@@ -13,10 +13,10 @@ from isaachrl.errors import ClipError, ConfigError, RenderError
 from isaachrl.files import write_atomically
 from isaachrl.motion.source.read import motion_files, read_source
 from isaachrl.motion.source.settle import SourceCfg
+from isaachrl.motion.sources import LIST_SUFFIXES, motion_entries
 from isaachrl.retarget.body import RobotBody, robot_body
-from isaachrl.retarget.convert import Retargeted, retarget
+from isaachrl.retarget.convert import Retargeted, load_solver, retarget
 from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, REFUSED
-from isaachrl.retarget.solver import require_mink
 from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.beside import film, strip
@@ -38,11 +38,11 @@ def import_motions(settings: Settings) -> Row:
         ConfigError: no `motion` was typed, mink is not installed, or the robot lacks a role.
         ClipError: a single file cannot be read, or its motion cannot be right; of a folder that is a row of the table.
     """
-    require_mink()
+    load_solver()
     if not (settings.typed.get("task") or {}).get("motion"):
         raise ConfigError("mode=import needs a file or a folder: type motion=FILE")
     cfg = config.build(SourceCfg, settings.run.source, "source")
-    files = motion_files(settings.task_cfg.motion)
+    files = _files(settings.task_cfg.motion)
     name = getattr(settings.task_cfg, "robot", "humanoid")
     body = robot_body(load_robot(name))
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh("import")
@@ -66,13 +66,21 @@ def import_motions(settings: Settings) -> Row:
     return summary
 
 
+def _files(motion: str) -> list[Path]:
+    """The motion files of a path, a list, or the name of shipped motions."""
+    path = Path(motion).expanduser()
+    if path.exists() and path.suffix not in LIST_SUFFIXES:
+        return motion_files(path)
+    return [file for file, _ in motion_entries(motion)]
+
+
 def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargeted:
     """Read and retarget a file."""
     robot = functools.partial(load_robot, cfg.robot) if cfg.robot else lambda: body.robot
     source = dataclasses.replace(read_source(file, cfg, robot), name=name)
     for note in source.notes:
         log.info("%s: %s", file.name, note)
-    return retarget(source, body, cfg.roles)
+    return retarget(source, body, cfg.roles, cfg.clip_fps)
 
 
 def _write(made: Retargeted, body: RobotBody, folder: Path, video: bool) -> Row:
