@@ -1,5 +1,6 @@
 """Whether a source motion is that of a human: what a wrong axis, unit, side or quaternion order would break."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -17,6 +18,7 @@ STANDING, RISEN = 1.35, 0.9  # median along another axis, and most along the upw
 FASTEST_M_S = 15.0
 LOW = 0.06  # a foot is on the floor if it is lower than its lowest place by this share of the legs
 SKATE_M_S = 0.8  # speed of the lower foot while it is that low, the median; walking has 0.1
+HIGH, LEAN_RAD = 0.6, 0.45  # hips this high above the feet, in lengths of the legs, are at most so far beside them
 BACKWARD = 0.2  # mean bend of knees against their sense, radians
 
 
@@ -56,7 +58,21 @@ def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> l
             f"the hips move at {fastest:.3g} m/s, expected at most {FASTEST_M_S:g}: positions are in another unit than"
             " the skeleton, the frame rate is wrong, or a frame jumps; type source.unit, source.fps or source.start_s"
         )
-    return found + _sides(motion, roles, shape) + _skating(shape)
+    return found + _leaning(shape) + _sides(motion, roles, shape) + _skating(shape)
+
+
+def _leaning(shape: Figure) -> list[str]:
+    """The hips are above the feet while they are high."""
+    apart = shape.hips_w_m - shape.feet_w_m.mean(1)
+    high = apart[:, 2] > HIGH * shape.leg_m
+    lean = float(torch.atan2(apart[high, :2].norm(dim=-1), apart[high, 2]).median()) if high.any() else 0.0
+    if lean > LEAN_RAD:
+        return [
+            f"the body leans by {math.degrees(lean):.0f} degrees while it stands, expected at most"
+            f" {math.degrees(LEAN_RAD):.0f}: the order of quaternions or the upward axis is wrong, type"
+            " source.quat=xyzw or wxyz, or source.up=y, z, …"
+        ]
+    return []
 
 
 def _above(motion: SourceMotion, roles: Mapping[str, int]) -> torch.Tensor:
