@@ -71,15 +71,19 @@ def load_motion(
             clips have the same name.
     """
     try:
-        entries = _entries(str(spec))
+        entries = motion_entries(str(spec))
         _check_names([file for file, _ in entries], spec)
         return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
     except OSError as error:
         raise ClipError(f"motion {brief(spec)} cannot be read: {error.strerror or error}") from error
 
 
-def _entries(spec: str) -> list[tuple[Path, float]]:
-    """The files of a `spec`, with their weights."""
+def motion_entries(spec: str) -> list[tuple[Path, float]]:
+    """The files that `load_motion` reads for a `spec`, with their weights.
+
+    Raises:
+        ClipError: there are none.
+    """
     if not spec:
         raise ClipError(f"no motion is named: type motion={BUILTIN}, or motion= and a name, a file or a folder")
     builtin = spec == BUILTIN

@@ -1,4 +1,4 @@
-"""Simulation engines behind one tensor interface; the only package that imports MuJoCo."""
+"""Simulation engines behind one tensor interface; no other package simulates."""
 
 import functools
 import logging

@@ -27,7 +27,7 @@ _CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph|robot] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph|robot|import] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out
@@ -44,6 +44,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   skill=FILE           the frozen skill of a task that commands one
   motion=FILE          the motion data of a task that imitates some
   robot=FILE           the humanoid of a task: a shipped one, or a MJCF, URDF or YAML file; shown by mode=robot
+  source.KEY=…         what mode=import is told about a motion file: up, unit, quat, t_pose, fps, roles.ROLE, …
   tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4

@@ -12,8 +12,12 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
+<<<<<<< HEAD
     "policy", "help", "track", "view", "port", "target",
     "objective",
+=======
+    "policy", "help", "track", "view", "port", "target", "source",
+>>>>>>> motions
 )  # fmt: skip
 
 
@@ -26,7 +30,11 @@ class Mode(Enum):
     export = "export"
     task_graph = "task_graph"
     view = "view"
+<<<<<<< HEAD
     robot = "robot"
+=======
+    vars()["import"] = "import"  # no name in Python; its module and function are `import_motions`
+>>>>>>> motions
 
 
 class PolicyKind(Enum):
@@ -82,6 +90,7 @@ class RunCfg:
         skill: shorthand of `task.skill`; for a task without a skill, of `checkpoint`, to play the skill itself.
         motion: shorthand of `task.motion`.
         robot: shorthand of `task.robot`; the file of `mode=robot`.
+        source: what is known about the file that `mode=import` reads, see `isaachrl.motion.source.settle.SourceCfg`.
         run_dir: folder of the run; None is `runs/<task>/<time>`.
         resume: run folder to continue from its `checkpoints/last.pt`.
         save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
@@ -131,6 +140,7 @@ class RunCfg:
     skill: str | None = None
     motion: str | None = None
     robot: str | None = None
+    source: dict[str, Any] = field(default_factory=dict)
     run_dir: str | None = None
     resume: str | None = None
     save_every_s: float | None = bounded(None, 0.0)
