@@ -12,12 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
-<<<<<<< HEAD
-    "policy", "help", "track", "view", "port", "target",
-    "objective",
-=======
-    "policy", "help", "track", "view", "port", "target", "source",
->>>>>>> motions
+    "policy", "help", "track", "view", "port", "target", "objective", "source",
 )  # fmt: skip
 
 
@@ -30,11 +25,8 @@ class Mode(Enum):
     export = "export"
     task_graph = "task_graph"
     view = "view"
-<<<<<<< HEAD
     robot = "robot"
-=======
     vars()["import"] = "import"  # no name in Python; its module and function are `import_motions`
->>>>>>> motions
 
 
 class PolicyKind(Enum):
