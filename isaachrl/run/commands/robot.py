@@ -230,8 +230,11 @@ def _role_table(robot: Robot) -> Table:
         result.add_column(name, justify="left" if name in ("role", "body") else "right")
     for role in NAMES:
         body = robot.roles.get(role)
-        height = f"{float(robot.stand_pos_m[robot.body_names.index(body), 2]):.2f}" if body else ""
-        result.add_row(role, body or "-", height, str(len(robot.soles[body])) if body in robot.soles else "")
+        if body is None:
+            result.add_row(role, "-")
+            continue
+        height_m = float(robot.stand_pos_m[robot.body_names.index(body), 2])
+        result.add_row(role, body, f"{height_m:.2f}", str(len(robot.soles[body])) if body in robot.soles else "")
     return result
 
 
