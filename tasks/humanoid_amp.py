@@ -131,6 +131,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
         robot, device, n = sim.robot, sim.device, sim.num_envs
+        humanoid.require_roles(robot)
         clips, weights = load_motion(cfg.motion, robot)
         self.library = MotionLibrary(clips, robot, device, weights)
         self.key_ids = humanoid.key_ids(robot, device)

@@ -60,7 +60,7 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
             ("ball_linvel_h", 3 * BALLS, "m/s, heading frame, newest ball first"),
         ]
         super().__init__(cfg, sim, generator, layout)
-        self._torso = sim.robot.body_names.index(*sim.robot.roles.require(humanoid.TORSO))
+        self._torso = sim.robot.body_names.index(sim.robot.roles[humanoid.TORSO])
         self._balls = torch.arange(BALLS, device=sim.device)
         self.thrown, self.steps = torch.zeros(2, sim.num_envs, device=sim.device).unbind()
         self.hit = torch.zeros_like(self.fallen)

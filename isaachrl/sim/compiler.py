@@ -1,12 +1,14 @@
 """Compiles a scene to a MuJoCo model."""
 
+import copy
+import functools
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim.robot_file import find_robot
+from isaachrl.sim.robot_file import RobotFile, find_robot
 from isaachrl.sim.robot_spec import BOXES_GROUP, robot_spec
 from isaachrl.sim.scene import FreeBody, Integrator, Marker, Scene, Shape
 
@@ -29,7 +31,13 @@ _SHAPES = {
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
-    """Compile a scene to a MuJoCo model; see `scene_spec`."""
+    """Compile a scene to a MuJoCo model of the caller's own; see `scene_spec`."""
+    return copy.copy(_compiled(scene, find_robot(scene.robot)))
+
+
+@functools.lru_cache(4)
+def _compiled(scene: Scene, _file: RobotFile) -> mujoco.MjModel:
+    """The last models: meshes take seconds, and a run needs the same scene several times."""
     return scene_spec(scene).compile()
 
 

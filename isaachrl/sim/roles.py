@@ -147,12 +147,12 @@ class _Tree:
         leg_bodies = {self._below(roles["pelvis"], end) for end in legs[0]}
         arms = [pair for pair in pairs if not leg_bodies & {*self._path(pair[0]), *self._path(pair[1])}]
         arms = [pair for pair in arms if len(self._joints(self._branch(pair))) >= 2]
-        roles["torso"] = self._torso(roles["pelvis"], arms)
-        if arms:
-            best = max(arms, key=lambda pair: (self._reach(pair), pair))
-            for side, end in zip(SIDES, best, strict=True):
-                roles |= self._arm(self._below(roles["torso"], end), side)
-        limbs = leg_bodies | {self._below(roles["torso"], end) for end in (best if arms else ())}
+        best = max(arms, key=lambda pair: (self._reach(pair), pair), default=())
+        roles["torso"] = self._fork(*best) if best else roles["pelvis"]
+        tops = [self._below(roles["torso"], end) for end in best]
+        for side, top in zip(SIDES, tops, strict=False):
+            roles |= self._arm(top, side)
+        limbs = {*leg_bodies, *tops}
         head = self._head(roles["pelvis"], limbs)
         return roles | ({"head": head} if head else {})
 
@@ -269,11 +269,6 @@ class _Tree:
     def _moving_below(self, b: int) -> bool:
         return self.moves[b] or any(self._moving_below(child) for child in self.children[b])
 
-    def _torso(self, pelvis: int, arms: list[tuple[int, int]]) -> int:
-        if not arms:
-            return pelvis
-        return self._fork(*max(arms, key=lambda pair: (self._reach(pair), pair)))
-
     def _head(self, pelvis: int, limbs: set[int]) -> int | None:
         """The body named like a head, else the highest one that turns on the torso, is in the middle and no limb's."""
         middle = _MIRROR * self.height
@@ -284,4 +279,4 @@ class _Tree:
             if self.moves[b] and not self.children[b] and abs(self.start[b][1]) < middle
             and self.start[b][2] > self.start[pelvis][2] + self.height / 4
         ]  # fmt: skip
-        return max(named or above, key=lambda b: float(self.start[b][2]), default=None)
+        return max(named or above, key=lambda b: (round(float(self.start[b][2]), 3), b), default=None)

@@ -22,6 +22,15 @@ MIN_HEIGHT_SHARE = {PELVIS: 0.57, HEAD: 0.63}  # of its height in the standing p
 LEAST_REACH, MOST_REACH = 0.25, 0.7  # of a motor's range, to each side of the standing pose
 
 
+def require_roles(robot: Robot) -> None:
+    """Check that a robot has what all tasks of a humanoid need.
+
+    Raises:
+        ConfigError: it lacks pelvis, torso or feet; the message has the lines to write.
+    """
+    robot.roles.require(PELVIS, TORSO, *FEET)
+
+
 def top_body(robot: Robot) -> str:
     """The head, or the torso of a robot without one."""
     return robot.roles.get(HEAD) or robot.roles.require(TORSO)[0]

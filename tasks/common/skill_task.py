@@ -118,6 +118,7 @@ class SkillTask(Task[Cfg]):
                 f"task.hold_s={cfg.hold_s}: no target of {type(self).__name__} changes with time; leave it out"
             )
         robot, device, n = sim.robot, sim.device, sim.num_envs
+        humanoid.require_roles(robot)
         self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": list(task_layout)}
         self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
         if cfg.style_frames > 0:

@@ -25,6 +25,7 @@ class Mode(Enum):
     export = "export"
     task_graph = "task_graph"
     view = "view"
+    robot = "robot"
     vars()["import"] = "import"  # no name in Python; its module and function are `import_motions`
 
 
