@@ -1,6 +1,7 @@
 """HumanoidDribble: drive a ball along at a commanded velocity."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -36,8 +37,8 @@ class HumanoidDribbleCfg(SkillTaskCfg):
 
     SPANS = ("ball_m", "speed_mps")
 
-    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0, min_entries=2)
-    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0, min_entries=2)
+    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0)
+    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0)
     turn_rad: float = bounded(1.57, 0.0, math.pi)
     hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
     reward: dict[str, float] = bounded(
@@ -94,6 +95,16 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
         self.direction_w = torch.where(mask.unsqueeze(1), turned_w, self.direction_w)
         speed = draws.uniform(n, self.cfg.speed_mps, self.generator)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: the commanded velocity of the ball."""
+        low, high = self.cfg.speed_mps
+        return {"direction_deg": (-180.0, 180.0), "speed_mps": (low, high)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        self.direction_w = draws.direction(torch.full_like(self.steps, math.radians(values["direction_deg"])))
+        self.speed_mps = torch.full_like(self.steps, values["speed_mps"])
 
     def update(self) -> None:
         """See `SkillTask.update`."""

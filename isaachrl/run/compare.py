@@ -47,6 +47,7 @@ NO_SETTING = (
     "video",
     "episodes",
     "track",
+    "objective",
 )  # keys that do not make a setting
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -202,10 +203,17 @@ def _final(run: Path, folder: Path, signals: Sequence[str]) -> dict[str, Any]:
     last = read_metrics(run / METRICS)[-1]
     end: dict[str, Any] = {"run": run.relative_to(folder).as_posix(), "samples": last["samples"]}
     end["minutes"] = last["wall_s"] / 60.0
-    for signal in signals:
-        samples, values = read_curve(run, signal)
-        end[signal] = float(values[samples >= samples[-1] - LAST_SHARE * last["samples"]].mean())
-    return end
+    return end | {signal: final_mean(run, signal) for signal in signals}
+
+
+def final_mean(run: Path, signal: str) -> float:
+    """The mean of a signal over the last tenth of a run.
+
+    Raises:
+        ConfigError: the folder has no metrics, or no such signal.
+    """
+    samples, values = read_curve(run, signal)
+    return float(values[samples >= samples[-1] - LAST_SHARE * read_metrics(run / METRICS)[-1]["samples"]].mean())
 
 
 def main(arguments: list[str]) -> int:

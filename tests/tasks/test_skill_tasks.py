@@ -382,6 +382,7 @@ def test_dribble_turns_the_commanded_direction_at_most_so_far():
         ("Location", {"distance_m": -1.0}, "task.distance_m"),
         ("Steering", {"speed_mps": [2.0, 1.0]}, r"type task.speed_mps=\[1,2\]"),
         ("Steering", {"speed_mps": [1.0, 2.0, 3.0]}, "expected two numbers"),
+        ("Steering", {"speed_mps": []}, r"type task.speed_mps=\[1,2\]"),
         ("Push", {"reached_m": 5.0}, "type task.reached_m=0.375"),
         ("Topple", {"hold_s": [1.0, 2.0]}, "leave it out"),
         ("Trajectory", {"episode_steps": 100_000}, "type task.episode_steps=18000"),
