@@ -41,7 +41,7 @@ class RslRlVecEnv(VecEnv):
         return self._lengths
 
     @episode_length_buf.setter
-    def episode_length_buf(self, value: Tensor) -> None:
+    def episode_length_buf(self, value: Tensor) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise ConfigError("episodes start at their first step; type learn(…, init_at_random_ep_len=False)")
 
     def bootstrap_from(self, runner: Any) -> None:

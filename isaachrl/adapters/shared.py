@@ -26,7 +26,8 @@ def imports(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ConfigError(f"isaachrl.adapters.{extra} needs {error.name}; type {installing(extra)}") from error
+        command = installing(extra.replace("_", "-"))  # as metadata spell it: an older pip finds no other spelling
+        raise ConfigError(f"isaachrl.adapters.{extra} needs {error.name}; type {command}") from error
 
 
 def spaces(env: Env) -> tuple[Any, Any]:

@@ -223,7 +223,7 @@ def main(arguments: list[str]) -> int:
         signals = pairs.pop("signals", "").split(",") if "signals" in pairs else []
         first = Path(arguments[0])
         settings = {name: [Path(run) for run in runs.split(",")] for name, runs in pairs.items()}
-        if not first.is_dir() and not (settings and signals):
+        if first.is_dir() == bool(settings) or (settings and not signals):
             raise ValueError
     except (IndexError, ValueError):
         sys.stderr.write(f"usage: {USAGE}\n")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-pytest.importorskip("rsl_rl", reason='rsl_rl is not installed: pip install -e ".[rsl_rl]"')
+pytest.importorskip("rsl_rl", reason='rsl_rl is not installed: pip install -e ".[rsl-rl]"')
 
 from rsl_rl.runners import OnPolicyRunner
 

@@ -51,8 +51,14 @@ def test_missing_fields_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         read_curve(tmp_path, "a/b")
     with pytest.raises(ConfigError, match=r"never recorded x/y; \(valid: .*a/b"):
         read_curve(_run(tmp_path / "run", [1.0]), "x/y")
-    assert main(["out.png"]) == 2
-    assert "usage" in capsys.readouterr().err
+    for words in (
+        ["out.png"],
+        ["out.png", "ours=run"],
+        [str(tmp_path), "ours=run"],
+        [str(tmp_path), "x=y", "signals=a"],
+    ):
+        assert main(words) == 2
+        assert "usage" in capsys.readouterr().err
 
 
 def test_samples_can_count_for_different_settings_differently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -272,3 +272,17 @@ def test_keys_of_the_window():
     keys(263)
     session.step()
     assert (session.sim.root_linvel_w[:, 1] - before[:, 1] > 0.3).all(), "the left arrow pushes along y"
+
+
+def test_what_another_thread_takes_back_within_a_step_does_no_harm(monkeypatch):
+    session = make()
+    given = {"choice": torch.zeros(session.env.action_size), "target": {}}
+
+    def once(name):
+        return property(lambda self: given.pop(name, None), lambda self, value: None)
+
+    monkeypatch.setattr(session.task, "steer", lambda values: values.keys())
+    monkeypatch.setattr(type(session), "choice", once("choice"), raising=False)
+    monkeypatch.setattr(type(session), "target", once("target"), raising=False)
+    session.step()
+    assert not given
