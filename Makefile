@@ -1,24 +1,32 @@
-# make demo | page | suite | test | test-portable | learn | chaos | check | format | docs | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
+# make demo | page | suite | bench | test | test-portable | learn | chaos | check | format | docs | gpu | clean. Each sets up .venv first, once, and again when pyproject.toml changes.
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := test
-.PHONY: demo page suite test test-portable learn chaos check format docs gpu clean
+.PHONY: demo page suite bench test test-portable learn chaos check format docs gpu clean
 
 demo: $(STAMP)
 	$(BIN)/python -m isaachrl.run.demo
 
-# a static folder in which both policies are steered in the browser: python -m http.server -d runs/page/web
+# a static folder in which shipped policies are steered in the browser: python -m http.server -d runs/page/web
 page: $(STAMP)
-	for name in HumanoidLocation HumanoidSteering; do \
-		$(BIN)/python train.py mode=export target=web checkpoint=assets/policies/$$name.pt run_dir=runs/page || exit 1; \
+	for name in HumanoidLocation HumanoidPush HumanoidSteering HumanoidTrajectory mazes; do \
+		$(BIN)/python train.py mode=export target=web checkpoint=$$name run_dir=runs/page || exit 1; \
 	done
 
 # every task over the skill, in hours; ARGS=quick=true takes 20 minutes on two cores, ARGS="tasks=A,B seeds=1" does a part
 OUT ?= runs/suite
 suite: $(STAMP)
 	$(BIN)/python -m isaachrl.run.suite out=$(OUT) $(ARGS)
+
+# this project beside other libraries on this machine, then trainings to a goal on one core, which take hours;
+# ARGS=quick=true leaves those out and takes some minutes. mjbatch needs another MuJoCo, so it has an interpreter of its own.
+bench: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	test -x $(VENV)/mjbatch/bin/python || $(BIN)/python -m venv $(VENV)/mjbatch
+	-$(VENV)/mjbatch/bin/python -m pip install -q --disable-pip-version-check mjbatch
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 # a file of tests at a time in each process: tests of one file share what they train
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses=4 --dist=loadfile

@@ -162,7 +162,8 @@ def train_skrl(env: Env, cfg: PpoCfg, seed: int) -> None:
     )  # fmt: skip
     settings.experiment.write_interval = settings.experiment.checkpoint_interval = 0
     memory = RandomMemory(memory_size=cfg.horizon, num_envs=env.num_envs, device=env.device)
-    agent = PPO(models={"policy": gaussian, "value": critic}, memory=memory, cfg=settings, **spaces)
+    models: dict[str, Any] = {"policy": gaussian, "value": critic}
+    agent = PPO(models=models, memory=memory, cfg=settings, **spaces)
     adapter.bootstrap_from(agent)
     run = {"timesteps": cfg.max_iterations * cfg.horizon, "headless": True, "disable_progressbar": True}
     SequentialTrainer(env=adapter, agents=agent, cfg=run).train()

@@ -1,7 +1,7 @@
 """Speed of an environment relative to the bare engine, measured in one run so that drifts of the machine cancel.
 
     python benchmarks/throughput.py task=HumanoidAMP num_envs=1024 [sim=…] [seconds=20] [skill=PATH] [threads=N]
-                                    [loop=none|ase|motion] [beside=gymnasium|envpool]
+                                    [loop=none|ase|motion]
 
 Blocks of about half a second of `env.step` alternate with blocks of the bare engine, which has the same compiled model,
 number of worlds and threads, and repeats the physics steps of the environment's block from the same states with the
@@ -13,11 +13,10 @@ time.
 `loop=` measures the training of a skill with that kind of latents and the recipe of the device: a block is then some
 iterations, `env_steps_per_s` counts samples, and `phases` are shares of the time (on the CPU): `physics`, the rest of
 the environment's step (`observations`: also style, rewards, resets), `inference` (the networks that act, and writing
-the rollout) and `update`. `beside=` measures another library's humanoid in further blocks. One JSON line goes to
-standard output, a table to standard error.
+the rollout) and `update`. One JSON line goes to standard output, a table to standard error. `bench.py` compares with
+other libraries.
 """
 
-import importlib
 import json
 import os
 import statistics
@@ -31,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -40,7 +38,7 @@ import tasks  # noqa: F401 - importing them registers them
 from isaachrl import config
 from isaachrl.envs import Env, TaskEnv
 from isaachrl.envs.registry import entry
-from isaachrl.errors import ConfigError, IsaacHRLError, nearest
+from isaachrl.errors import ConfigError, IsaacHRLError
 from isaachrl.hierarchy.build import NO_SKILL, skill_path
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
@@ -55,8 +53,6 @@ BLOCK_CONTROL_STEPS = 30  # in longer blocks bodies of the bare engine, which ha
 SETTLE_STEPS = 10
 RANDOM = "random"
 TRAIN_FILES = Path(__file__).resolve().parents[1] / "cfg" / "train"
-RIVAL_ENVS_PER_CORE = 8
-RIVAL_SUBSTEPS = 5  # physics steps in a step of Gymnasium's humanoid
 PHASES = ("physics", "observations", "inference", "update")
 
 
@@ -72,7 +68,6 @@ class Options:
         skill: skill file of a hierarchical task; empty: the task's own or, without that, a random one.
         threads: threads of PyTorch; 0: its default.
         loop: kind of latents of the training to measure; empty: measures the environment.
-        beside: another library whose humanoid is measured too; empty: none.
     """
 
     task: str = "HumanoidAMP"
@@ -82,7 +77,6 @@ class Options:
     skill: str = ""
     threads: int = 0
     loop: str = ""
-    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,56 +249,6 @@ class Training:
         return {name: round(value / total, 3) for name, value in zip(PHASES, seconds, strict=True)}
 
 
-class Rival:
-    """Another library's vectorised humanoid on the CPU.
-
-    Args:
-        name: `gymnasium` or `envpool`.
-
-    Raises:
-        ConfigError: another name, or the library is not installed.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.num_envs = RIVAL_ENVS_PER_CORE * (os.cpu_count() or 1)
-        try:
-            if name == "gymnasium":
-                import gymnasium
-
-                self._env: Any = gymnasium.make_vec("Humanoid-v5", num_envs=self.num_envs, vectorization_mode="async")
-            elif name == "envpool":
-                envpool: Any = importlib.import_module("envpool")
-                self._env = envpool.make_gymnasium("Humanoid-v4", num_envs=self.num_envs)
-            else:
-                raise ConfigError(f"beside={name} is unknown{nearest(name, ('gymnasium', 'envpool'))}")
-        except ImportError as error:
-            package = {"gymnasium": "'gymnasium[mujoco]'"}.get(name, name)
-            raise ConfigError(f"beside={name} cannot be imported ({error}); type pip install {package}") from error
-        self.name, self._random = name, np.random.default_rng(0)
-        self._space = getattr(self._env, "single_action_space", self._env.action_space)
-        self._env.reset()
-
-    def block(self, seconds: float) -> float:
-        """Steps per second over all environments."""
-        shape, taken = (self.num_envs, *self._space.shape), 0
-        start = time.perf_counter()
-        while taken == 0 or time.perf_counter() - start < seconds:
-            action = self._random.uniform(self._space.low, self._space.high, shape).astype(self._space.dtype)
-            self._env.step(action)
-            taken += self.num_envs
-        return taken / (time.perf_counter() - start)
-
-    def close(self) -> None:
-        """Close the environments."""
-        self._env.close()
-
-    def summary(self, rates: Sequence[float]) -> dict[str, Any]:
-        """Its part of the result."""
-        rate = statistics.median(rates)
-        steps = {"env_steps_per_s": round(rate), "physics_steps_per_s": round(RIVAL_SUBSTEPS * rate)}
-        return {"name": self.name, "version": version(self.name), "num_envs": self.num_envs} | steps
-
-
 class Duel:
     """Compares an environment with its bare engine.
 
@@ -345,8 +289,8 @@ class Duel:
         taken = len(self._ctrl) * self.env.num_envs
         return Pair(taken / env_s, taken / bare_s)
 
-    def run(self, seconds: float, rival: Rival | None = None) -> tuple[list[Pair], list[float]]:
-        """Pairs of blocks until the time is over, at least three, and the rates of the other library."""
+    def run(self, seconds: float) -> list[Pair]:
+        """Pairs of blocks until the time is over, at least three."""
         self.block(max(1, SETTLE_STEPS // self.work.unit))
         start = time.perf_counter()
         self.block(1)
@@ -354,12 +298,9 @@ class Duel:
         segments = max(1, min(segments, BLOCK_CONTROL_STEPS // self.work.unit))
         end = time.perf_counter() + seconds
         pairs: list[Pair] = []
-        rates: list[float] = []
         while len(pairs) < 3 or time.perf_counter() < end:
             pairs.append(self.block(segments))
-            if rival is not None:
-                rates.append(rival.block(BLOCK_S))
-        return pairs, rates
+        return pairs
 
 
 def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> dict[str, Any]:
@@ -398,7 +339,6 @@ def main(arguments: Sequence[str]) -> None:
     options = config.build(Options, words)
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    rival = Rival(options.beside) if options.beside else None
     with tempfile.TemporaryDirectory() as folder:
         if options.loop:
             work, skill = Training(make_learner(options)), NO_SKILL
@@ -406,11 +346,8 @@ def main(arguments: Sequence[str]) -> None:
             env, skill = make_env(options, folder)
             work = Stepping(env)
         duel = Duel(work)
-        pairs, rates = duel.run(options.seconds, rival)
+        pairs = duel.run(options.seconds)
     result = summary(options, duel, pairs, skill)
-    if rival is not None:
-        result["beside"] = rival.summary(rates)
-        rival.close()
     for name, value in (asdict(options) | result).items():
         print(f"{name:>26}  {value}", file=sys.stderr)
     print(json.dumps(result))

@@ -5,6 +5,7 @@ that can be crossed on a block pushed into it; and four rooms (Kreidieh et al. 2
 four rooms). Only the time limit of 50 s ends an episode, so an ant may lie on its back until then.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
@@ -192,6 +193,17 @@ class AntCourse(Task[AntCourseCfg]):
         marker = torch.cat((pos_w[:, :2], height), dim=1)
         all_envs = torch.ones_like(self.sim.diverged)
         self.sim.move_mocap(all_envs, ant.with_markers(self._boxes, self.target, marker))
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: the place of the target on the floor."""
+        left, right, low, high = self.overview()
+        return {"target_x_m": (left, right), "target_y_m": (low, high)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        place = self.target.new_tensor([*values.values()]).expand(len(self.target), 2)
+        self.target = torch.cat((place, self.target[:, 2:]), dim=1)
+        self.show_goal(self.sim.mocap_pos_w[:, -1, :2])
 
     def observe(self) -> Obs:
         """`state`: see `ant.state`, then the coordinates of blocks if they are observed; `context`: the target."""

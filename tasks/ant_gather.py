@@ -5,6 +5,7 @@ bombs (-1 each) on a regular lattice, sensed in ten sectors around the ant up to
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -140,6 +141,7 @@ class AntGather(Task[AntGatherCfg]):
         self.objects = torch.zeros(n, count, 2, device=device)
         self.there, self._picked = (torch.zeros(n, count, dtype=torch.bool, device=device) for _ in range(2))
         self.steps = torch.zeros(n, dtype=torch.long, device=device)
+        self._steered: Mapping[str, float] = {}
 
     @classmethod
     def scene(cls, cfg: AntGatherCfg) -> Scene:
@@ -217,6 +219,21 @@ class AntGather(Task[AntGatherCfg]):
     def show_goal(self, pos_w: Tensor) -> None:
         """Put the marker of the manager's goal at `(N, 2 | 3)`, m, and hide what has been picked up."""
         self.sim.move_mocap(torch.ones_like(self.sim.diverged), self._mocap_positions(pos_w))
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: where the first apple is put, each time that this changes."""
+        far = float(self.cfg.half_size_m)
+        return dict.fromkeys(("apple_x_m", "apple_y_m"), (-far, far))
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        if values != self._steered:
+            self._steered = dict(values)
+            first = torch.arange(self.objects.shape[1], device=self.objects.device) == 0
+            place = self.objects.new_tensor([*values.values()])
+            self.objects = torch.where(first.unsqueeze(1), place, self.objects)
+            self.there = self.there | first
+            self.show_goal(self.sim.mocap_pos_w[:, -1, :2])
 
     def observe(self) -> Obs:
         """`state`: see `ant.state`, then the readings for apples and for bombs."""

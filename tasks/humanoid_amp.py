@@ -19,9 +19,9 @@ from isaachrl.sim import Control, Scene, Sim
 from .common import humanoid, starts
 
 START_STATES = 8192  # size of the bank of start states
-LYING_M = 0.3  # a humanoid with all bodies below this height is lying
+LYING = 0.184  # a humanoid with all bodies below this share of its height is lying: 0.3 m for the shipped one
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
-TRACK_M = 0.2  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e
+TRACK = 0.1226  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e, of the height: 0.2 m
 
 
 @dataclass
@@ -59,12 +59,14 @@ class HumanoidAMPCfg(TaskCfg):
     """Configuration of HumanoidAMP.
 
     Args:
+        robot: the humanoid: a shipped one, or a file (MJCF, URDF, or YAML), see `sim.robot_file`.
         motion: `locomotion`, the shipped locomotion clips; `builtin`, all shipped clips; the name of one of
             them, such as `walk`; a clip (`.npz`, or an Isaac Gym `.npy`), a folder of clips, or a YAML of clips
             with weights.
         control: PD targets (`position`) or joint torques (`torque`: action times effort limit).
         style_frames: length W of the discriminator's window, newest frame first: 2 in AMP, 10 in ASE.
-        min_height_m: by body name, the height below which the episode ends.
+        min_height_m: by body name, the height below which the episode ends. By default, other robots than the shipped
+            humanoid have limits of their own size.
         fallen: episodes that begin on the floor.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
             this (early termination, Peng et al. 2018); 0 for never.
@@ -74,6 +76,7 @@ class HumanoidAMPCfg(TaskCfg):
             learner adds the style reward.
     """
 
+    robot: str = humanoid.HUMANOID
     motion: str = "locomotion"
     control: Control = Control.position
     style_frames: int = bounded(2, 0, 64)
@@ -85,6 +88,7 @@ class HumanoidAMPCfg(TaskCfg):
     def __post_init__(self) -> None:
         """Validate ranges."""
         super().__post_init__()
+        self.min_height_m = humanoid.sized_to_robot(self.robot, self.min_height_m)
         if self.style_frames < 2:
             raise ConfigError(f"task.style_frames={self.style_frames}: a window needs at least 2 frames")
         if self.track_within_m < 0:
@@ -127,9 +131,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def __init__(self, cfg: HumanoidAMPCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
         robot, device, n = sim.robot, sim.device, sim.num_envs
+        humanoid.require_roles(robot)
         clips, weights = load_motion(cfg.motion, robot)
         self.library = MotionLibrary(clips, robot, device, weights)
-        self.key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
+        self.key_ids = humanoid.key_ids(robot, device)
         self.style_size = humanoid.style_size(robot)
         self.window_s = (cfg.style_frames - 1) * cfg.step_s
         self.proprioception_layout = humanoid.proprioception_layout(robot)
@@ -152,6 +157,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._history_rows = rows + torch.arange(n, device=device)
         self.started_fallen, self.recovering = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
         self._upright_steps = torch.zeros(n, device=device)
+        self._track_m = humanoid.sized_m(robot, TRACK)
         self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
@@ -162,7 +168,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     @classmethod
     def scene(cls, cfg: HumanoidAMPCfg) -> Scene:
         """A humanoid on an empty floor."""
-        return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s)
+        return Scene(robot=cfg.robot, control=cfg.control, timestep_s=cfg.timestep_s)
 
     def _fill_start_bank(self) -> None:
         """Sample the start states from the clips."""
@@ -173,7 +179,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
-        head = self.sim.robot.body_index(humanoid.HEAD).to(ids.device)
+        head = self.sim.robot.body_index(humanoid.top_body(self.sim.robot)).to(ids.device)
         self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
             self._add_fallen_starts(state.body_pos_w)
@@ -208,7 +214,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             qpos: states to compare.
             body_pos_w: `(START_STATES, B, 3)` bodies of the start states.
         """
-        lying = (body_pos_w[..., 2].amax(1) < LYING_M).nonzero()[:, 0]
+        lying = (body_pos_w[..., 2].amax(1) < humanoid.sized_m(self.sim.robot, LYING)).nonzero()[:, 0]
         if not len(lying):
             raise ConfigError(
                 f"task.reward.track and task.track_within_m compare fallen bodies with lying ones, and no body lies in"
@@ -261,7 +267,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return {
             "alive": (~self._is_low(self.sim)).float(),
             "height": (head / self._head_height_m).clamp(0.0, 1.0),
-            "track": torch.exp(-self._tracking_error_m2 / TRACK_M**2),
+            "track": torch.exp(-self._tracking_error_m2 / self._track_m**2),
         }
 
     def terminated(self) -> Tensor:

@@ -1,5 +1,7 @@
 """HumanoidDodge: do not get hit by balls that are thrown at the torso."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -34,8 +36,8 @@ class HumanoidDodgeCfg(SkillTaskCfg):
 
     SPANS = ("speed_mps", "distance_m")
 
-    speed_mps: list[float] = bounded([6.0, 8.0], 1.0, 100.0, min_entries=2)
-    distance_m: list[float] = bounded([8.0, 10.0], 1.0, 100.0, min_entries=2)
+    speed_mps: list[float] = bounded([6.0, 8.0], 1.0, 100.0)
+    distance_m: list[float] = bounded([8.0, 10.0], 1.0, 100.0)
     hold_s: list[float] = field(default_factory=lambda: [1.0, 4.0])
     reward: dict[str, float] = bounded({"distance": 0.9, "still": 0.1, "fall": 0.0}, -1e6, 1e6)
 
@@ -60,10 +62,11 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
             ("ball_linvel_h", 3 * BALLS, "m/s, heading frame, newest ball first"),
         ]
         super().__init__(cfg, sim, generator, layout)
-        self._torso = sim.robot.body_names.index(humanoid.TORSO)
+        self._torso = sim.robot.body_names.index(sim.robot.roles[humanoid.TORSO])
         self._balls = torch.arange(BALLS, device=sim.device)
         self.thrown, self.steps = torch.zeros(2, sim.num_envs, device=sim.device).unbind()
         self.hit = torch.zeros_like(self.fallen)
+        self._steered: Mapping[str, float] = {}
 
     @classmethod
     def scene(cls, cfg: HumanoidDodgeCfg) -> Scene:
@@ -79,14 +82,19 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
         self.hit = self.hit & ~mask
 
     def new_target(self, mask: Tensor) -> None:
-        """Throw the ball that was thrown longest ago."""
+        """Throw a ball from any direction."""
+        self._throw(mask)
+
+    def _throw(self, mask: Tensor, from_rad: Tensor | None = None) -> None:
+        """Throw the ball that was thrown longest ago, from a direction `(N,)` of the world or from any."""
         n, sim = self.sim.num_envs, self.sim
         aim_w, linvel_w = sim.body_pos_w[:, self._torso], sim.body_linvel_w[:, self._torso]
         distance = draws.uniform(n, self.cfg.distance_m, self.generator).unsqueeze(1)
         speed = draws.uniform(n, self.cfg.speed_mps, self.generator).unsqueeze(1)
         flight_s = distance / speed
         meet_w = aim_w + flight_s * torch.nn.functional.pad(linvel_w[:, :2], (0, 1))
-        from_w = aim_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
+        angle = draws.angles(n, self.generator) if from_rad is None else from_rad
+        from_w = aim_w[:, :2] + distance * draws.direction(angle)
         from_w = torch.nn.functional.pad(from_w, (0, 1), value=RELEASE_M)
         velocity_w = (meet_w - from_w) / flight_s
         velocity_w[:, 2:] += 0.5 * GRAVITY * flight_s
@@ -94,6 +102,17 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
         pos_w, velocity_w = (values.unsqueeze(1).expand(-1, BALLS, -1) for values in (from_w, velocity_w))
         self.sim.place_objects(turn, pos_w, sim.object_quat_w, velocity_w, torch.zeros_like(velocity_w))
         self.thrown = self.thrown + mask
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: where a ball is thrown from, each time that this changes."""
+        return {"throw_from_deg": (-180.0, 180.0)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        if values != self._steered:
+            self._steered = dict(values)
+            angle = torch.full_like(self.thrown, math.radians(values["throw_from_deg"]))
+            self._throw(torch.ones_like(self.fallen), angle)
 
     def update(self) -> None:
         """See `SkillTask.update`."""

@@ -1,5 +1,7 @@
 """HumanoidDribble: drive a ball along at a commanded velocity."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -24,7 +26,9 @@ class HumanoidDribbleCfg(SkillTaskCfg):
 
     Args:
         ball_m: shortest and longest distance from the body to the ball at the start; uniform, in any direction.
-        speed_mps: lowest and highest commanded speed of the ball; uniform, in any direction.
+        speed_mps: lowest and highest commanded speed of the ball; uniform.
+        turn_rad: largest turn of the commanded direction with each command, uniform; that of the first is from the body
+            to the ball, turned so. `3.14` is any direction.
         reward: `velocity`, `exp(-e²)` of the ball's difference from the commanded velocity in m/s, 0 when it moves
             against it or rests; `near`, `exp(-d²/2)` of the distance in m from the root to the ball. Not in the score:
             `approach`, speed in m/s of the body towards the place behind the ball, as seen from where it has to go;
@@ -33,8 +37,9 @@ class HumanoidDribbleCfg(SkillTaskCfg):
 
     SPANS = ("ball_m", "speed_mps")
 
-    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0, min_entries=2)
-    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0, min_entries=2)
+    ball_m: list[float] = bounded([0.8, 3.0], 0.8, 100.0)
+    speed_mps: list[float] = bounded([0.5, 1.2], 0.1, 10.0)
+    turn_rad: float = bounded(1.57, 0.0, math.pi)
     hold_s: list[float] = field(default_factory=lambda: [5.0, 10.0])
     reward: dict[str, float] = bounded(
         {"velocity": 0.6, "near": 0.4, "approach": 0.25, "progress": 1.0, "fall": 0.0}, -1e6, 1e6
@@ -74,19 +79,32 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
         """See `SkillTask.begin`."""
         n = self.sim.num_envs
         distance = draws.uniform(n, self.cfg.ball_m, self.generator).unsqueeze(1)
-        ball_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
+        towards_w = draws.direction(draws.angles(n, self.generator))
+        ball_w = self.sim.root_pos_w[:, :2] + distance * towards_w
         pos_w = torch.nn.functional.pad(ball_w, (0, 1), value=RADIUS_M).unsqueeze(1)
         still = torch.zeros_like(pos_w)
         self.sim.place_objects(mask.unsqueeze(1), pos_w, self.sim.object_quat_w, still, still)
+        self.direction_w = torch.where(mask.unsqueeze(1), towards_w, self.direction_w)
         self.steps, self.error_mps = self.steps.masked_fill(mask, 0.0), self.error_mps.masked_fill(mask, 0.0)
 
     def new_target(self, mask: Tensor) -> None:
         """See `SkillTask.new_target`."""
         n = self.sim.num_envs
-        direction_w = draws.direction(draws.angles(n, self.generator))
-        self.direction_w = torch.where(mask.unsqueeze(1), direction_w, self.direction_w)
+        turn = draws.uniform(n, (-self.cfg.turn_rad, self.cfg.turn_rad), self.generator)
+        turned_w = draws.direction(torch.atan2(self.direction_w[:, 1], self.direction_w[:, 0]) + turn)
+        self.direction_w = torch.where(mask.unsqueeze(1), turned_w, self.direction_w)
         speed = draws.uniform(n, self.cfg.speed_mps, self.generator)
         self.speed_mps = torch.where(mask, speed, self.speed_mps)
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: the commanded velocity of the ball."""
+        low, high = self.cfg.speed_mps
+        return {"direction_deg": (-180.0, 180.0), "speed_mps": (low, high)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        self.direction_w = draws.direction(torch.full_like(self.steps, math.radians(values["direction_deg"])))
+        self.speed_mps = torch.full_like(self.steps, values["speed_mps"])
 
     def update(self) -> None:
         """See `SkillTask.update`."""

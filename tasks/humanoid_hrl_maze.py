@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -366,6 +366,17 @@ class HumanoidHRLMaze(SkillTask[HumanoidHRLMazeCfg]):
         self._aim(torch.ones_like(self.fallen), goal, centre[goal])
         self.distance_m = self._way_left_m()
         self._view_distance_m = self.distance_m.clone()
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`: the maze of world 0, with a box for each inner cell, so that walls can be drawn."""
+        own, walls = self.cfg.geometry, self.bank.walls[self.maze_id[0]].cpu()
+        boxes = maze.wall_boxes(torch.ones_like(walls), own.cell_m, self.cfg.wall_height_m, merge=False)
+        drawing = {
+            "rows": ["".join("#" if wall else "." for wall in row) for row in walls.tolist()],
+            "cell_m": own.cell_m, "wall_height_m": self.cfg.wall_height_m, "goal_radius_m": own.goal_radius_m,
+            "goal_noise": own.goal_noise,
+        }  # fmt: skip
+        return replace(self.sim.scene, boxes=boxes), {"maze": drawing, "target": self.goal_w[0].tolist()}
 
     def begin(self, mask: Tensor) -> None:
         """See `SkillTask.begin`."""

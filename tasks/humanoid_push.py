@@ -1,6 +1,8 @@
 """HumanoidPush: push a box to a marked place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,8 +41,8 @@ class HumanoidPushCfg(SkillTaskCfg):
 
     SPANS = ("box_m", "goal_m")
 
-    box_m: list[float] = bounded([1.5, 3.0], 1.0, 100.0, min_entries=2)
-    goal_m: list[float] = bounded([1.5, 3.0], 0.5, 100.0, min_entries=2)
+    box_m: list[float] = bounded([1.5, 3.0], 1.0, 100.0)
+    goal_m: list[float] = bounded([1.5, 3.0], 0.5, 100.0)
     reached_m: float = bounded(0.4, 0.01, 10.0)
     mass_kg: float = bounded(6.0, 0.1, 1000.0)
     friction: float = bounded(0.3, 0.0, 10.0)
@@ -104,6 +106,19 @@ class HumanoidPush(SkillTask[HumanoidPushCfg]):
         still = torch.zeros_like(pos_w)
         self.sim.place_objects(mask.unsqueeze(1), pos_w, rotations.from_yaw(turn).unsqueeze(1), still, still)
         self.mark(mask, self.goal_w.unsqueeze(1))
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: the marked place."""
+        return dict.fromkeys(("goal_x_m", "goal_y_m"), (-10.0, 10.0))
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        self.goal_w = self.goal_w.new_tensor([*values.values()]).repeat(self.sim.num_envs, 1)
+        self.mark(torch.ones_like(self.fallen), self.goal_w.unsqueeze(1))
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        return self.sim.scene, {"target": self.goal_w[0].tolist()}
 
     def update(self) -> None:
         """See `SkillTask.update`."""

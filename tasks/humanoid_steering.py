@@ -39,7 +39,7 @@ class HumanoidSteeringCfg(SkillTaskCfg):
 
     SPANS = ("speed_mps",)
 
-    speed_mps: list[float] = bounded([0.5, 2.0], 0.0, 10.0, min_entries=2)
+    speed_mps: list[float] = bounded([0.5, 2.0], 0.0, 10.0)
     hold_s: list[float] = field(default_factory=lambda: [4.0, 7.0])
     facing: Facing = Facing.motion
     reward: dict[str, float] = bounded({"velocity": 0.7, "facing": 0.3, "fall": 0.0}, -1e6, 1e6)

@@ -1,5 +1,6 @@
 """HumanoidTopple: walk into a pillar, over it goes, and on to the next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +64,7 @@ class HumanoidToppleCfg(SkillTaskCfg):
 
     SPANS = ("distance_m",)
 
-    distance_m: list[float] = bounded([1.5, 6.0], 0.8, 100.0, min_entries=2)
+    distance_m: list[float] = bounded([1.5, 6.0], 0.8, 100.0)
     speed_mps: float = bounded(1.0, 0.0, 10.0)
     mass_kg: float = bounded(MASS_KG, 0.1, 1000.0)
     rest_s: float = bounded(1.0, 0.0, 1000.0)
@@ -85,6 +86,7 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
     def __init__(self, cfg: HumanoidToppleCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator, PILLAR_LAYOUT)
         self.down_steps, self.toppled, self.steps = torch.zeros(3, sim.num_envs, device=sim.device).unbind()
+        self._steered: Mapping[str, float] = {}
 
     @classmethod
     def scene(cls, cfg: HumanoidToppleCfg) -> Scene:
@@ -100,12 +102,26 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
         """Put up a pillar."""
         n = self.sim.num_envs
         distance = draws.uniform(n, self.cfg.distance_m, self.generator).unsqueeze(1)
-        place_w = self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator))
+        self._put_up(mask, self.sim.root_pos_w[:, :2] + distance * draws.direction(draws.angles(n, self.generator)))
+
+    def _put_up(self, mask: Tensor, place_w: Tensor) -> None:
+        """Put up a pillar at `(N, 2)`, m."""
         pos_w = torch.nn.functional.pad(place_w, (0, 1), value=HALF_SIZE_M[2]).unsqueeze(1)
         still = torch.zeros_like(pos_w)
-        upright = rotations.from_yaw(draws.angles(n, self.generator)).unsqueeze(1)
+        upright = rotations.from_yaw(draws.angles(len(mask), self.generator)).unsqueeze(1)
         self.sim.place_objects(mask.unsqueeze(1), pos_w, upright, still, still)
         self.down_steps = self.down_steps.masked_fill(mask, 0.0)
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: where a pillar is put up, each time that this changes."""
+        return dict.fromkeys(("pillar_x_m", "pillar_y_m"), (-10.0, 10.0))
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`."""
+        if values != self._steered:
+            self._steered = dict(values)
+            place_w = self.sim.root_pos_w.new_tensor([*values.values()]).repeat(self.sim.num_envs, 1)
+            self._put_up(torch.ones_like(self.fallen), place_w)
 
     def update(self) -> None:
         """See `SkillTask.update`."""

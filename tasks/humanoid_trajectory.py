@@ -1,7 +1,9 @@
 """HumanoidTrajectory: follow a point that moves along a smooth random path."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from isaachrl.maths import rotations
 from isaachrl.sim import Marker, Scene, Sim
 
 from .common import draws
-from .common.frames import heading_frame
+from .common.frames import heading_frame, unit
 from .common.skill_task import SkillTask, SkillTaskCfg
 
 PATHS = 2048  # in the bank
@@ -121,6 +123,28 @@ class HumanoidTrajectory(SkillTask[HumanoidTrajectoryCfg]):
         self.steps = self.steps + 1
         self.error_m = self.error_m + self._distance_m()
         self.mark(torch.ones_like(self.fallen), self._points_w(self._ahead_s))
+
+    def controls(self) -> dict[str, tuple[float, float]]:
+        """See `Task.controls`: speed and turn rate of the path from its present point on."""
+        turn = self.cfg.turn_rad_s
+        return {"speed_mps": (0.0, self.cfg.speed_mps), "turn_rad_s": (-turn, turn)}
+
+    def steer(self, values: Mapping[str, float]) -> None:
+        """See `Task.steer`: all worlds follow the last path of the bank, which becomes the arc."""
+        here, ahead = self._points_w(self._ahead_s.new_tensor([0.0, KNOT_S])).unbind(1)
+        step, length = unit(ahead - here)
+        self.turn_w = torch.where(length.unsqueeze(1) > 1e-4, step, self.turn_w)
+        yaw = values["turn_rad_s"] * KNOT_S * torch.arange(self._paths.shape[1], device=here.device)
+        steps = values["speed_mps"] * KNOT_S * draws.direction(yaw)
+        self._paths[-1] = steps.cumsum(0) - steps[0]
+        self.start_w, self.path = here, torch.full_like(self.path, PATHS - 1)
+        self.steps, self.error_m = torch.zeros_like(self.steps), torch.zeros_like(self.error_m)
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        names = ("speed_mps", "acceleration_mps2", "turn_rad_s")
+        limits = {name: getattr(self.cfg, name) for name in names}
+        return self.sim.scene, {"path": limits | {"ahead": AHEAD, "ahead_s": AHEAD_S}}
 
     def _points_w(self, ahead_s: Tensor) -> Tensor:
         """Points `(N, T, 2)` of the paths at `ahead_s (T,)` from now."""

@@ -1,5 +1,5 @@
 // Runs the exported page's simulation under node: node page_check.mjs PAGE POLICY STATES STEPS; prints JSON.
-// For each of the states, what is observed and done, and the state a decision later; then whether the body is upright after some control steps.
+// For each of the states, what is observed and done, and for some the state a decision later; then where the body gets.
 
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -7,35 +7,49 @@ import { pathToFileURL } from "node:url";
 
 const [page, policy, states, steps] = process.argv.slice(2);
 const { Simulation } = await import(pathToFileURL(resolve(page, "simulation.mjs")));
-const { TASK_PARTS } = await import(pathToFileURL(resolve(page, "observe.mjs")));
+const { TASK_PARTS, proprioception } = await import(pathToFileURL(resolve(page, "observe.mjs")));
 const read = async (path) => Uint8Array.from(await readFile(resolve(page, path))).buffer;
 const simulation = await Simulation.load(read, policy);
+const { maze } = simulation;
 
 const results = [];
-for (const { qpos, qvel, command } of JSON.parse(await readFile(states))) {
+for (const { qpos, qvel, command, rows, advance } of JSON.parse(await readFile(states))) {
+  maze?.setRows(rows);
+  maze?.place(simulation.data.mocap_pos);
   simulation.setState(qpos, qvel);
   Object.assign(simulation.command, command);
   simulation.steps = 0; // a new latent is due
-  const obs = simulation.observe();
   const action = [...(await simulation.act())];
-  const latent = [...simulation.latent];
+  const obs = { proprioception: proprioception(simulation.root), task: simulation.observeTask() };
+  results.push({ ...obs, latent: [...simulation.latent], action });
+  if (!advance) continue;
   for (let step = 0; step < simulation.high_level.inner_steps; step++) await simulation.step();
-  results.push({ ...obs, latent, action, next_qpos: [...simulation.data.qpos] });
+  results.at(-1).next_qpos = [...simulation.data.qpos];
 }
 
+maze?.setRows(simulation.start.maze.rows);
 simulation.reset();
 await simulation.step();
-const start = simulation.root.pos;
-Object.assign(simulation.command, { target: [start[0] + 4, start[1]], direction: [1, 0], speed: 1 });
-let fell = false;
-const times = [];
-for (let step = 1; step < Number(steps); step++) {
-  const before = performance.now();
-  await simulation.step();
-  times.push(performance.now() - before);
-  fell ||= simulation.fallen;
+const { object, pos: start } = simulation.root;
+const goal = [...simulation.command.target];
+const far = (pos) => Math.hypot(...goal.map((value, i) => value - pos[i]));
+if (!simulation.start.target) {
+  Object.assign(simulation.command, { target: [start[0] + 4, start[1]], direction: [1, 0], speed: 1 });
 }
-const walk = { start, end: simulation.root.pos, fell, step_ms: times.sort((a, b) => a - b)[times.length >> 1] };
+simulation.path.steer(0.6, 0);
+let fell = false;
+let off_path_m = 0;
+for (let step = 1; step < Number(steps) && !simulation.arrivals; step++) {
+  await simulation.step();
+  fell ||= simulation.fallen;
+  if (simulation.followsPath) {
+    off_path_m = Math.max(off_path_m, Math.hypot(...simulation.path.point.map((x, i) => x - simulation.root.pos[i])));
+  }
+}
+const { arrivals, root } = simulation;
+const walked_m = Math.hypot(root.pos[0] - start[0], root.pos[1] - start[1]);
+const walk = { walked_m, fell, arrivals, off_path_m };
+const box = { before_m: far(object.pos), after_m: far(root.object.pos) };
 
 const sideways = () => simulation.root.bodies[0].linvel[1];
 const before = sideways();
@@ -47,4 +61,4 @@ simulation.reset();
 await simulation.step();
 const { steps: steps_after_reset } = simulation;
 const parts = Object.keys(TASK_PARTS);
-process.stdout.write(JSON.stringify({ parts, results, ...walk, pushed_mps, steps_after_reset }));
+process.stdout.write(JSON.stringify({ parts, results, ...walk, box, pushed_mps, steps_after_reset }));

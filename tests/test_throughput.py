@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import math
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,24 +44,6 @@ def test_a_training_and_the_shares_of_its_phases(throughput, capsys):
     assert all(share >= 0 for share in result["phases"].values())
     assert sum(result["phases"].values()) == pytest.approx(1.0, abs=0.01)
     assert 0.0 < result["ratio"] < math.inf
-
-
-def test_another_library_steps_in_between(throughput, capsys, monkeypatch):
-    pytest.importorskip("gymnasium")
-    monkeypatch.setattr(throughput, "RIVAL_ENVS_PER_CORE", 1)
-    monkeypatch.setattr(throughput, "BLOCK_S", 0.01)
-    monkeypatch.setattr(throughput.os, "cpu_count", lambda: 1)
-    beside = measure(throughput, capsys, "beside=gymnasium")["beside"]
-    assert (beside["name"], beside["num_envs"]) == ("gymnasium", 1)
-    assert beside["physics_steps_per_s"] == pytest.approx(5 * beside["env_steps_per_s"], abs=5)
-
-
-def test_a_library_that_is_not_there_is_named(throughput, monkeypatch):
-    monkeypatch.setitem(sys.modules, "envpool", None)
-    with pytest.raises(ConfigError, match=r"beside=envpool cannot be imported.*pip install envpool"):
-        throughput.main(["beside=envpool"])
-    with pytest.raises(ConfigError, match=r"beside=gym is unknown; did you mean gymnasium"):
-        throughput.main(["beside=gym"])
 
 
 def test_loop_none_is_refused_for_a_task_on_a_skill(throughput):

@@ -24,8 +24,9 @@ class GymnasiumEnv(gymnasium.Env):
         return (self.vector.reset(seed=seed)[0][0] if first is None or seed is not None else first), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
-        """Take a step; the info has `discount_steps`."""
+        """Take a step; the info has `discount_steps`, and after the last one the metrics of the episode."""
         first, reward, terminated, truncated, info = self.vector.step(np.asarray([action]))
-        self._first = first[0] if "final_obs" in info else None
-        obs, length = info.get("final_obs", first)[0], info["discount_steps"].item()
-        return obs, reward.item(), terminated.item(), truncated.item(), {"discount_steps": length}
+        self._first, obs = first[0] if "final_obs" in info else None, info.get("final_obs", first)[0]
+        found = {"discount_steps": info["discount_steps"]} | info.get("final_info", {})
+        info = {name: values.item() for name, values in found.items() if not name.startswith("_")}
+        return obs, reward.item(), terminated.item(), truncated.item(), info

@@ -6,7 +6,7 @@ others. After `env.bootstrap_from(runner)` the value of the last observation, ti
 into the reward instead (also in logged returns), and `time_outs` are left out.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,17 +21,15 @@ with imports("rsl_rl"):
 
 
 class RslRlVecEnv(VecEnv):
-    """An `Env` as rsl_rl's `VecEnv`; all tensors stay on the device.
-
-    Its observation groups are those of `Env`, and `policy`, which is `Env.policy_input`.
+    """An `Env` as rsl_rl's `VecEnv`; all tensors stay on the device. Its observation groups are those of `Env`, and
+    `policy`, which is `Env.policy_input`.
     """
 
     def __init__(self, env: Env) -> None:
         self.env, self.cfg, self.device = env, {"task": env.name}, env.device
         self.num_envs, self.num_actions, self.max_episode_length = env.num_envs, env.action_size, env.episode_steps
         self._lengths = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
-        self._runner: Any = None
-        self._obs = env.reset()
+        self._obs, self._runner = env.reset(), cast(Any, None)
 
     @property
     def episode_length_buf(self) -> Tensor:
@@ -43,7 +41,7 @@ class RslRlVecEnv(VecEnv):
         return self._lengths
 
     @episode_length_buf.setter
-    def episode_length_buf(self, value: Tensor) -> None:
+    def episode_length_buf(self, value: Tensor) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise ConfigError("episodes start at their first step; type learn(…, init_at_random_ep_len=False)")
 
     def bootstrap_from(self, runner: Any) -> None:
@@ -64,12 +62,18 @@ class RslRlVecEnv(VecEnv):
             if self._runner is None:
                 extras["time_outs"] = result.truncated
             else:
-                algorithm = self._runner.alg
-                last = last_values(self.env, result, lambda _: algorithm.critic(self._groups(result.terminal_obs)))
-                reward = reward + last * algorithm.gamma**result.discount_steps
+                last = last_values(self.env, result, lambda _: self._value(result.terminal_obs))
+                reward = reward + last * self._runner.alg.gamma**result.discount_steps
             self._lengths = (self._lengths + 1).masked_fill(result.done, 0)
             self._obs = result.obs
         return self._groups(result.obs), reward, result.done, extras
+
+    def _value(self, obs: Obs) -> Tensor:
+        critic = self._runner.alg.critic
+        memory = critic.get_hidden_state()  # of a recurrent critic, which this look ahead must not move on
+        value = critic(self._groups(obs))
+        critic.reset(hidden_state=memory)
+        return value
 
     def _groups(self, obs: Obs) -> TensorDict:
         return TensorDict(obs | {"policy": self.env.policy_input(obs)}, batch_size=[self.num_envs])

@@ -2,18 +2,17 @@
 
 The library bootstraps truncated episodes with `gamma * value(last observation)`, and has no place for the shorter
 discount of a high-level step during which the episode ended. `env.bootstrap_from(model)` folds the difference into the
-reward, for PPO and A2C without `VecNormalize(norm_reward=True)`, which would scale it. For other models, choose
-`task.episode_steps` as a multiple of `task.hierarchy.steps`: then truncated steps are full ones.
+reward, for PPO and A2C. For others, let all steps be full: `task.episode_steps` a multiple of `task.hierarchy.steps`.
 """
 
 from typing import Any, cast
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import Tensor, as_tensor
 
 from isaachrl.adapters.shared import action_tensor, array, imports, last_values, spaces
 from isaachrl.envs.env import Env
+from isaachrl.errors import ConfigError
 
 with imports("sb3"):
     from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]
@@ -27,7 +26,9 @@ class Sb3VecEnv(VecEnv):
         super().__init__(env.num_envs, *spaces(env))
 
     def bootstrap_from(self, model: Any) -> None:
-        """Fold the discounts of shorter steps, with the value function of an on-policy model."""
+        """Fold the discounts of shorter steps, with the values of PPO or A2C; others raise a `ConfigError`."""
+        if not hasattr(model.policy, "predict_values") or getattr(model.get_vec_normalize_env(), "norm_reward", False):
+            raise ConfigError("expected PPO or A2C with rewards as they are: type VecNormalize(…, norm_reward=False)")
         self._model = model
 
     def reset(self) -> np.ndarray:
@@ -43,21 +44,20 @@ class Sb3VecEnv(VecEnv):
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Take the step."""
-        result, reward = self.env.step(self._action), 0.0
-        if self._model is not None:
-            reward = last_values(self.env, result, self._value)
-            reward = reward * (self._model.gamma**result.discount_steps - self._model.gamma)
+        result, model, folded = self.env.step(self._action), self._model, 0.0
+        if model is not None:
+            folded = last_values(self.env, result, self._value) * (model.gamma**result.discount_steps - model.gamma)
         done, infos = array(result.done), [{} for _ in range(self.num_envs)]
-        last, truncated = self.env.policy_input(result.terminal_obs), result.truncated
+        last = self.env.policy_input(result.terminal_obs)
         for row in done.nonzero()[0]:
-            ends = {"terminal_observation": array(last[row]), "TimeLimit.truncated": bool(truncated[row])}
+            ends = {"terminal_observation": array(last[row]), "TimeLimit.truncated": bool(result.truncated[row])}
             infos[row] = ends | {name: values[row].item() for name, values in result.metrics.items()}
-        return array(self.env.policy_input(result.obs)), array(result.reward + reward), done, infos
+        return array(self.env.policy_input(result.obs)), array(result.reward + folded), done, infos
 
     def _value(self, policy_input: Tensor) -> Tensor:
         normalizer = self._model.get_vec_normalize_env()
         obs = array(policy_input) if normalizer is None else normalizer.normalize_obs(array(policy_input))
-        return self._model.policy.predict_values(torch.as_tensor(obs, device=self._model.device)).to(self.env.device)
+        return self._model.policy.predict_values(as_tensor(obs, device=self._model.device)).to(self.env.device)
 
     def close(self) -> None:
         """Close nothing."""
@@ -76,4 +76,4 @@ class Sb3VecEnv(VecEnv):
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """No environment is wrapped."""
-        return [False] * self.num_envs
+        return [False] * len(list(self._get_indices(indices)))

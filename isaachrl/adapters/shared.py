@@ -26,16 +26,22 @@ def imports(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ConfigError(f"isaachrl.adapters.{extra} needs {error.name}; type {installing(extra)}") from error
+        command = installing(extra.replace("_", "-"))  # as metadata spell it: an older pip finds no other spelling
+        raise ConfigError(f"isaachrl.adapters.{extra} needs {error.name}; type {command}") from error
 
 
 def spaces(env: Env) -> tuple[Any, Any]:
-    """Gymnasium's spaces of one environment's `policy_input` and action; a tabular one has a discrete action."""
+    """Gymnasium's spaces of one environment's `policy_input` and action.
+
+    A tabular environment has a discrete action; others have limits of -1 and 1, or those of `Env.action_contract`.
+    """
     from gymnasium.spaces import Box, Discrete
 
     observation = Box(-np.inf, np.inf, (env.policy_input_size,), np.float32)
-    discrete = isinstance(env, TabularEnv)
-    return observation, Discrete(env.action_size) if discrete else Box(-1.0, 1.0, (env.action_size,), np.float32)
+    if isinstance(env, TabularEnv):
+        return observation, Discrete(env.action_size)
+    limit = env.action_contract.get("limit", 1.0)
+    return observation, Box(-limit, limit, (env.action_size,), np.float32)
 
 
 def action_tensor(env: Env, action: Any) -> Tensor:

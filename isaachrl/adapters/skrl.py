@@ -32,11 +32,11 @@ class SkrlEnv(Wrapper):
         """Bootstrap from the last observation with the value function, preprocessors and discount of an agent.
 
         Raises:
-            ConfigError: the agent bootstraps by itself, or scales rewards.
+            ConfigError: the agent is another one, bootstraps by itself, or scales rewards.
         """
-        if agent.cfg.time_limit_bootstrap or agent.cfg.rewards_shaper is not None:
+        if getattr(agent.cfg, "time_limit_bootstrap", True) or agent.cfg.rewards_shaper is not None:
             raise ConfigError(
-                "the agent bootstraps or scales rewards: type time_limit_bootstrap=False, rewards_shaper=None"
+                "expected PPO or A2C that leave rewards alone: type time_limit_bootstrap=False, rewards_shaper=None"
             )
         self._agent = agent
 

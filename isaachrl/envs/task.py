@@ -141,6 +141,10 @@ class Task(ABC, Generic[Cfg]):
     def steer(self, values: Mapping[str, float]) -> None:
         """Set the target of all worlds to the user's values, named as in `controls`; called before every step."""
 
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """The scene of the page of an exported policy, and plain data that its observation needs beside the state."""
+        return self.sim.scene, {}
+
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of the attributes named in `STATE`."""
         return {name: getattr(self, name).clone() for name in self.STATE}

@@ -1,11 +1,11 @@
 """Conversions between joint rotations, generalised coordinates and velocities, and forward kinematics; batched."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.sim.robot import Robot
 
@@ -19,26 +19,21 @@ class JointLayout:
         robot: the robot.
         device: of the index tensors.
 
-    Raises:
-        ConfigError: two joints move the same body.
-
     Attributes:
-        levels: by depth in the tree, from the root's children on: indices of the bodies' parents among the preceding
-            bodies; indices of their joints (J for a welded body); joint positions in the parents' frames; body
-            rotations in the parents' frames at rest; joint positions in the bodies' frames. The last two are None if
-            trivial.
+        levels: by depth in the tree of frames, from the root's children on: indices of the frames' parents among the
+            preceding frames; indices of their joints (J for a welded body); joint positions in the parents' frames;
+            rotations in the parents' frames at rest; joint positions in the own frames. The last two are None if
+            trivial. Each joint has a frame, the last one of a body is the body's; a welded body is one frame.
+        ref_rad: `(H,)` coordinates of the H hinges at rest; None if all are zero.
     """
 
     def __init__(self, robot: Robot, device: torch.device | str = "cpu") -> None:
-        bodies = [joint.body for joint in robot.joints]
-        if len(set(bodies)) < len(bodies):
-            raise ConfigError(f"robot {robot.name!r}: each body may be moved by one joint only (use a ball joint)")
         self.robot = robot
         self.device = torch.device(device)
         self.num_qpos = max((joint.qpos.stop for joint in robot.joints), default=0)
         self._read_coordinates(robot)
         self._read_dofs(robot)
-        self._read_tree(robot, bodies)
+        self._read_tree(robot)
 
     def _indices(self, values: Sequence[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)
@@ -63,6 +58,10 @@ class JointLayout:
         self.hinge_joint = self._indices(hinges)
         self.hinge_qpos = self._indices([robot.joints[j].qpos.start for j in hinges])
         self.hinge_axis = torch.tensor([robot.joints[j].axis for j in hinges], device=self.device).reshape(-1, 3)
+        refs = torch.tensor([robot.joints[j].ref_rad for j in hinges], device=self.device)
+        self.ref_rad = refs if refs.any() else None
+        self.dof_ref_rad = torch.zeros(robot.num_dofs, device=self.device)
+        self.dof_ref_rad[[robot.joints[j].dof.start for j in hinges]] = refs
         self.quat_source = self._indices(source)
         self.quat_factor = torch.tensor(factor, device=self.device)
         self.qpos_source = self._indices(back)
@@ -76,34 +75,58 @@ class JointLayout:
         self.dof_joint = self._indices(joint_of)
         self.dof_axis = axes.to(self.device)
 
-    def _read_tree(self, robot: Robot, bodies: list[int]) -> None:
-        """Fill `levels`: the bodies of one depth are computed together."""
+    def _read_tree(self, robot: Robot) -> None:
+        """Fill `levels`: the frames of one depth are computed together."""
+        frames = _frames(robot)
         depth: list[int] = []
-        for parent in robot.parents:
-            depth.append(0 if parent < 0 else depth[parent] + 1)
-        levels = [[b for b, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
-        order = [0, *(b for level in levels for b in level)]
-        position = {body: i for i, body in enumerate(order)}
-        joint_of = [bodies.index(b) if b in bodies else len(bodies) for b in range(robot.num_bodies)]
-        anchor = torch.zeros(robot.num_bodies, 3)
-        anchor[bodies] = torch.tensor([joint.anchor_m for joint in robot.joints]).reshape(-1, 3)
-        rotated = (robot.local_quat != torch.tensor([1.0, 0.0, 0.0, 0.0])).any(-1)
+        for frame in frames:
+            depth.append(0 if frame.parent < 0 else depth[frame.parent] + 1)
+        levels = [[f for f, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+        position = {frame: i for i, frame in enumerate([0, *(f for level in levels for f in level)])}
         self.levels: list[tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]] = []
         for level in levels:
-            parents = self._indices([position[robot.parents[b]] for b in level])
-            joints = self._indices([joint_of[b] for b in level])
-            frame, pivot = robot.local_quat[level], anchor[level]
-            joint_pos = robot.local_pos_m[level] + rotations.rotate(frame, pivot)
+            own = [frames[f] for f in level]
+            turn, pivot = torch.stack([f.local_quat for f in own]), torch.tensor([f.anchor_m for f in own])
+            joint_pos = torch.stack([f.local_pos_m for f in own]) + rotations.rotate(turn, pivot)
+            rotated = (turn != torch.tensor([1.0, 0.0, 0.0, 0.0])).any()
             self.levels.append(
                 (
-                    parents,
-                    joints,
+                    self._indices([position[f.parent] for f in own]),
+                    self._indices([f.joint for f in own]),
                     joint_pos.to(self.device),
-                    frame.to(self.device) if rotated[level].any() else None,
+                    turn.to(self.device) if rotated else None,
                     pivot.to(self.device) if pivot.any() else None,
                 )
             )
-        self.body_order = self._indices([position[b] for b in range(robot.num_bodies)])
+        last = {frame.body: f for f, frame in enumerate(frames)}
+        self.body_order = self._indices([position[last[b]] for b in range(robot.num_bodies)])
+
+
+class _Frame(NamedTuple):
+    """A body, or a body after some of its joints; parents come first."""
+
+    body: int
+    parent: int
+    joint: int
+    local_pos_m: Tensor
+    local_quat: Tensor
+    anchor_m: tuple[float, float, float]
+
+
+def _frames(robot: Robot) -> list[_Frame]:
+    """The frames of a robot: one a joint, in the order in which they act, and one for the root and each welded body."""
+    frames: list[_Frame] = []
+    last: dict[int, int] = {}
+    at_rest = torch.zeros(3), torch.tensor([1.0, 0.0, 0.0, 0.0])
+    for body, parent in enumerate(robot.parents):
+        own = [j for j, joint in enumerate(robot.joints) if joint.body == body] or [len(robot.joints)]
+        place = robot.local_pos_m[body], robot.local_quat[body]
+        for j in own:
+            anchor = robot.joints[j].anchor_m if j < len(robot.joints) else (0.0, 0.0, 0.0)
+            above = last.get(body, last.get(parent, -1))
+            frames.append(_Frame(body, above, j, *(place if body not in last else at_rest), anchor))
+            last[body] = len(frames) - 1
+    return frames
 
 
 def as_layout(robot: Robot | JointLayout, device: torch.device) -> JointLayout:
@@ -114,26 +137,30 @@ def as_layout(robot: Robot | JointLayout, device: torch.device) -> JointLayout:
 def joint_quat_from_qpos(robot: Robot | JointLayout, joint_pos: Tensor) -> Tensor:
     """Joint rotations `(…, J, 4)` from joint coordinates `(…, nq - 7)`: quaternions of balls and angles of hinges."""
     layout = as_layout(robot, joint_pos.device)
-    half = 0.5 * joint_pos.index_select(-1, layout.hinge_qpos)
+    hinges = joint_pos.index_select(-1, layout.hinge_qpos)
+    half = 0.5 * (hinges if layout.ref_rad is None else hinges - layout.ref_rad.to(hinges))
     source = torch.cat((joint_pos, half.cos(), half.sin()), dim=-1)
     return (source.index_select(-1, layout.quat_source) * layout.quat_factor).unflatten(-1, (-1, 4))
 
 
 def qpos_from_joint_quat(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
-    """Joint coordinates `(…, nq - 7)` from joint rotations `(…, J, 4)`; hinge angles are in [-pi, pi]."""
+    """Joint coordinates `(…, nq - 7)` from joint rotations `(…, J, 4)`; hinges turn by [-pi, pi] from rest."""
     layout = as_layout(robot, joint_quat.device)
     hinges = rotations.to_rotvec(joint_quat.index_select(-2, layout.hinge_joint))
     angles = (hinges * layout.hinge_axis).sum(-1)
+    if layout.ref_rad is not None:
+        angles = angles + layout.ref_rad.to(angles)
     return torch.cat((joint_quat.flatten(-2), angles), dim=-1).index_select(-1, layout.qpos_source)
 
 
 def dof_pos(robot: Robot | JointLayout, joint_quat: Tensor) -> Tensor:
     """Positions `(…, D)` in rad of the degrees of freedom from joint rotations `(…, J, 4)`.
 
-    Exponential map of a ball joint, on which its motors act; signed angle of a hinge.
+    Exponential map of a ball joint, on which its motors act; coordinate of a hinge.
     """
     layout = as_layout(robot, joint_quat.device)
-    return _on_dofs(layout, rotations.to_rotvec(joint_quat))
+    positions = _on_dofs(layout, rotations.to_rotvec(joint_quat))
+    return positions if layout.ref_rad is None else positions + layout.dof_ref_rad.to(positions)
 
 
 def dof_velocity(robot: Robot | JointLayout, joint_quat: Tensor, dt_s: float) -> Tensor:
@@ -156,7 +183,8 @@ def forward(
         robot: the tree of bodies.
         root_pos_w: `(…, 3)` in metres.
         root_quat_w: `(…, 4)`.
-        joint_quat: `(…, J, 4)` rotation of each joint's body relative to its rest pose in the parent.
+        joint_quat: `(…, J, 4)` rotation of each joint from rest: of its body relative to the parent body, if it is the
+            body's only joint.
 
     Returns:
         Positions `(…, B, 3)` in metres and rotations `(…, B, 4)` of the bodies, world frame.

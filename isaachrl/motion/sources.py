@@ -1,5 +1,6 @@
 """Loads the clips of the setting `motion=…`, with their weights."""
 
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from isaachrl.motion.library import fit_to_robot
 from isaachrl.shipped import ASSETS, ROOT, require_assets
 from isaachrl.sim.robot import Robot
 from isaachrl.sim.soles import robot_soles
+
+log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
 BUILTIN_FOLDER = ASSETS / "motions"
@@ -57,8 +60,8 @@ def load_motion(
     """Read clips and their weights, with the joints in the robot's order.
 
     Args:
-        spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), unless there is
-            a file of that name; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights; or a
+        spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), unless a folder
+            of that name has clips; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights; or a
             YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply `walk.npz: 2.0`, paths relative to the YAML.
         robot: the clips' robot.
         soles: sole corners by body name for the vertical shift of `.npy` clips; by default those of the robot's asset.
@@ -68,15 +71,19 @@ def load_motion(
             clips have the same name.
     """
     try:
-        entries = _entries(str(spec))
+        entries = motion_entries(str(spec))
         _check_names([file for file, _ in entries], spec)
         return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
     except OSError as error:
         raise ClipError(f"motion {brief(spec)} cannot be read: {error.strerror or error}") from error
 
 
-def _entries(spec: str) -> list[tuple[Path, float]]:
-    """The files of a `spec`, with their weights."""
+def motion_entries(spec: str) -> list[tuple[Path, float]]:
+    """The files that `load_motion` reads for a `spec`, with their weights.
+
+    Raises:
+        ClipError: there are none.
+    """
     if not spec:
         raise ClipError(f"no motion is named: type motion={BUILTIN}, or motion= and a name, a file or a folder")
     builtin = spec == BUILTIN
@@ -108,11 +115,13 @@ def _check_names(files: list[Path], spec: str | Path) -> None:
 
 
 def _shipped(name: str) -> Path | None:
-    """The shipped list or clip of a name, unless there is a file or folder of that name."""
-    if Path(name).exists() or Path(name).name != name:
-        return None
+    """The shipped list or clip of a name, unless a folder of that name has clips, which is then said."""
     files = (BUILTIN_FOLDER / f"{name}{suffix}" for suffix in LIST_SUFFIXES + CLIP_SUFFIXES)
-    return next((file for file in files if file.is_file()), None)
+    shipped = next((file for file in files if file.is_file()), None) if Path(name).name == name else None
+    if shipped and Path(name).is_dir() and any(entry.suffix in CLIP_SUFFIXES for entry in Path(name).iterdir()):
+        log.warning("motion=%s is the folder %s, not the shipped motion", name, Path(name).resolve())
+        return None
+    return shipped
 
 
 def _clips_in(folder: Path) -> list[Path]:
@@ -142,7 +151,7 @@ def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> 
     if path.suffix == ".npz":
         return fit_to_robot(own_format.load(path), robot)
     if path.suffix == ".npy":
-        return isaac_gym_amp.load(path, robot, robot_soles(robot.name) if soles is None else soles)
+        return isaac_gym_amp.load(path, robot, robot_soles(robot) if soles is None else soles)
     known = ", ".join(CLIP_SUFFIXES + LIST_SUFFIXES)
     raise ClipError(f"{path}: no motion format has the suffix {path.suffix!r} (known: {known}, or a folder of clips)")
 

@@ -18,6 +18,7 @@ from isaachrl.run.config.run_cfg import Mode, PolicyKind
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.rollout import ProgramPolicy, RandomPolicy
 from isaachrl.run.storage.checkpoint import Checkpoint
+from isaachrl.shipped import policies
 
 
 def seed_everything(seed: int) -> None:
@@ -83,7 +84,9 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
     if settings.loaded is None:
         mode = settings.run.mode.value
         table = ", or policy=program for its table" if hasattr(settings.task_cfg, "fsm") else ""
-        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{settings.task.name}/<time>{table}")
+        own = settings.task.name
+        shipped = f" or checkpoint={own}, which is shipped" if own in policies() else ""
+        raise ConfigError(f"mode={mode} needs a trained run: type checkpoint=runs/{own}/<time>{shipped}{table}")
     seed_everything(seed)
     learner = build_learner(settings, build_env(settings, num_envs, seed))
     if wrong := other_skill(settings.loaded, learner.env, settings.task_cfg):

@@ -23,12 +23,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isaachrl import config
-from isaachrl.errors import ConfigError, IsaacHRLError, nearest
+from isaachrl.errors import ConfigError, IsaacHRLError, brief, nearest
 from isaachrl.files import write_atomically
 from isaachrl.run.recording.report import COLOURS
 from isaachrl.run.recording.tables import cell, markdown_table
 from isaachrl.run.storage.folder import CONFIG
 from isaachrl.run.storage.metrics import jsonable, read_metrics
+from isaachrl.shipped import PROGRAM
 
 USAGE = """\
 python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]
@@ -46,6 +47,7 @@ NO_SETTING = (
     "video",
     "episodes",
     "track",
+    "objective",
 )  # keys that do not make a setting
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -125,12 +127,11 @@ def sweep(folder: Path, signals: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: there are no runs, or one has no such signal.
     """
-    runs = sorted(path.parent for path in folder.rglob(METRICS) if (path.parent / CONFIG).is_file())
+    found = sorted(path.parent for path in folder.rglob(METRICS) if (path.parent / CONFIG).is_file())
+    runs = [run for run in found if read_metrics(run / METRICS)]  # others were stopped in their first iteration
     if not runs:
-        raise ConfigError(f"{folder} has no runs; type python train.py --multirun run_dir={folder} … to make some")
-    settings = settings_of(
-        {run: config.flat(yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))) for run in runs}
-    )
+        raise ConfigError(f"{folder} has no runs; type {PROGRAM} --multirun run_dir={folder} … to make some")
+    settings = settings_of({run: _configuration(run / CONFIG) for run in runs})
     signals = list(signals) or _usual(runs)
     rows = {name: [_final(run, folder, signals) for run in members] for name, members in settings.items()}
     head = ["setting", "runs", *signals, "samples", "minutes"]
@@ -149,20 +150,33 @@ def settings_of(configurations: Mapping[Path, Mapping[str, Any]]) -> dict[str, l
     """Runs by setting, named by the fewest keys that tell the settings apart, such as `train.gamma=0.9`.
 
     Args:
-        configurations: of the runs, flat, by dotted keys. Keys that only some of them have follow from the name of the
-            task or learner.
+        configurations: of the runs, flat, by dotted keys. Some have only runs of one task or learner.
     """
     flat = list(configurations.values())
-    shared = [key for key in flat[0] if key not in NO_SETTING and all(key in values for values in flat)]
+    keys = [key for key in dict.fromkeys(key for values in flat for key in values) if key not in NO_SETTING]
     names: list[tuple[str, ...]] = [() for _ in flat]
-    for key in sorted(shared, key=lambda key: (not key.endswith(".name"), key.count("."))):
-        longer = [(*name, f"{key}={values[key]}") for name, values in zip(names, flat, strict=True)]
+    for key in sorted(keys, key=lambda key: (not key.endswith(".name"), key.count("."))):
+        longer = [
+            (*name, f"{key}={values[key]}") if key in values else name for name, values in zip(names, flat, strict=True)
+        ]
         if len(set(longer)) > len(set(names)):  # a key that follows from the others, such as a recipe's, splits nothing
             names = longer
     settings: dict[str, list[Path]] = {}
     for run, name in zip(configurations, names, strict=True):
         settings.setdefault(" ".join(name).replace(".name=", "=") or "all", []).append(run)
     return settings
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    """The configuration of a run, flat.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        return config.flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise ConfigError(f"{path} is not the configuration of a run ({brief(error)}); remove that folder") from error
 
 
 def spread(values: Sequence[float]) -> str:
@@ -189,10 +203,17 @@ def _final(run: Path, folder: Path, signals: Sequence[str]) -> dict[str, Any]:
     last = read_metrics(run / METRICS)[-1]
     end: dict[str, Any] = {"run": run.relative_to(folder).as_posix(), "samples": last["samples"]}
     end["minutes"] = last["wall_s"] / 60.0
-    for signal in signals:
-        samples, values = read_curve(run, signal)
-        end[signal] = float(values[samples >= samples[-1] - LAST_SHARE * last["samples"]].mean())
-    return end
+    return end | {signal: final_mean(run, signal) for signal in signals}
+
+
+def final_mean(run: Path, signal: str) -> float:
+    """The mean of a signal over the last tenth of a run.
+
+    Raises:
+        ConfigError: the folder has no metrics, or no such signal.
+    """
+    samples, values = read_curve(run, signal)
+    return float(values[samples >= samples[-1] - LAST_SHARE * read_metrics(run / METRICS)[-1]["samples"]].mean())
 
 
 def main(arguments: list[str]) -> int:
@@ -202,7 +223,7 @@ def main(arguments: list[str]) -> int:
         signals = pairs.pop("signals", "").split(",") if "signals" in pairs else []
         first = Path(arguments[0])
         settings = {name: [Path(run) for run in runs.split(",")] for name, runs in pairs.items()}
-        if not first.is_dir() and not (settings and signals):
+        if first.is_dir() == bool(settings) or (settings and not signals):
             raise ValueError
     except (IndexError, ValueError):
         sys.stderr.write(f"usage: {USAGE}\n")

@@ -54,10 +54,11 @@ def dispatch(settings: Settings, stop: Stop | None = None) -> Any:
         return train(settings, stop)
     if distributed.size() > 1:
         raise ConfigError(f"mode={mode} runs in one process; type {PROGRAM} mode={mode} … without torchrun")
-    command = importlib.import_module(f"isaachrl.run.commands.{mode}")
+    name = "import_motions" if mode == "import" else mode
+    command = importlib.import_module(f"isaachrl.run.commands.{name}")
     if settings.run.mode is Mode.view:
         return command.view(settings, stop)
-    return getattr(command, mode)(settings)
+    return getattr(command, name)(settings)
 
 
 def print_keys(settings: Settings) -> None:

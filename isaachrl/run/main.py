@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -14,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 import isaachrl
 from isaachrl.envs import registry
 from isaachrl.envs.discovery import discover, import_tasks
-from isaachrl.run import dispatch, process
+from isaachrl.errors import ConfigError, IsaacHRLError
+from isaachrl.run import compare, dispatch, process
 from isaachrl.run.config import cli
 from isaachrl.shipped import CFG
 
@@ -29,20 +31,52 @@ discover()
 offer_tasks()
 
 
-def run(cfg: DictConfig) -> None:
-    """Pass the composed configuration to the library, with the overrides that the user typed."""
+def run(cfg: DictConfig) -> float | None:
+    """Pass the composed configuration to the library, with the overrides that the user typed.
+
+    Returns:
+        The mean of the signal `objective` in the last tenth of a training, for a sweeper that searches for the best.
+    """
     # to_container leaves `${` as it was typed: nothing is interpolated
     composed, overrides = (OmegaConf.to_container(part) for part in (cfg, HydraConfig.get().overrides.task))
     assert isinstance(composed, dict) and isinstance(overrides, list)
     if HydraConfig.get().mode is RunMode.MULTIRUN and composed.get("run_dir"):
         composed["run_dir"] = f"{composed['run_dir']}/{HydraConfig.get().job.num}"  # each run has its own folder
     import_tasks(composed.get("tasks") or ())  # again, since a launcher of Hydra's may run this in a new process
-    dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
+    objective = composed.get("objective")
+    if "optuna" in str(HydraConfig.get().sweeper) and not objective:
+        raise ConfigError("hydra/sweeper=optuna needs the signal to improve: type objective=NAME, as in metrics.jsonl")
+    result = dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
+    return compare.final_mean(result, objective) if objective and isinstance(result, Path) else None
 
 
 @hydra.main(version_base="1.3", config_path=str(CFG), config_name="config")
-def _compose(cfg: DictConfig) -> None:
+def _compose(cfg: DictConfig) -> float | None:
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        return one_of_many(cfg)
     process.guarded(run, cfg)
+    return None
+
+
+_failed: list[str] = []  # runs of a sweep in this process
+
+
+def one_of_many(cfg: DictConfig) -> float | None:
+    """A run of a sweep. If it fails, Hydra does the others first and raises its error in the end.
+
+    Raises:
+        IsaacHRLError: it failed, and has said why.
+    """
+    try:
+        return process.guarded(run, cfg)
+    except SystemExit as end:
+        if end.code not in (process.EXIT_FAULT, process.EXIT_BAD_INPUT):
+            raise  # a signal ends the sweep
+        job = HydraConfig.get()
+        words = " ".join(word.lstrip("+") for word in job.overrides.task)
+        _failed.append(f"run {job.job.num} ({words}) failed")
+        sys.stderr.write(f"{_failed[-1]}, see above; the sweep goes on\n")
+        raise IsaacHRLError(_failed[-1]) from None
 
 
 def start() -> None:
@@ -58,6 +92,8 @@ def start() -> None:
         _compose()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise cli.composition_error(error) from error
+    except IsaacHRLError as error:  # the first failure, of a sweep that has come to its end
+        raise IsaacHRLError("; ".join(_failed) or str(error)) from None
 
 
 def main() -> None:

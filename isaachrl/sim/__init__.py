@@ -1,5 +1,6 @@
-"""Simulation engines behind one tensor interface; the only package that imports MuJoCo."""
+"""Simulation engines behind one tensor interface; no other package simulates."""
 
+import functools
 import logging
 
 import torch
@@ -15,6 +16,7 @@ from isaachrl.sim.compiler import compile_scene, scene_xml
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot import Robot
+from isaachrl.sim.robot_file import RobotFile, find_robot
 from isaachrl.sim.scene import Block, Box, Control, FreeBody, Integrator, Marker, Scene, Shape
 
 __all__ = [
@@ -63,9 +65,17 @@ def gpu_engine_obstacle() -> str | None:
 
 
 def load_robot(name: str) -> Robot:
-    """The description of a robot under `assets/`, without a simulation.
+    """The description of a robot, without a simulation.
+
+    Args:
+        name: of a shipped robot, or a file, see `robot_file.find_robot`.
 
     Raises:
-        ConfigError: there is no such robot.
+        ConfigError: there is no such robot, or it cannot be read.
     """
-    return describe_robot(compile_scene(Scene(robot=name)), name)
+    return _described(find_robot(name))
+
+
+@functools.lru_cache(8)
+def _described(file: RobotFile) -> Robot:
+    return describe_robot(compile_scene(Scene(robot=file.given)), file)

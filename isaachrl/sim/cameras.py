@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from isaachrl.maths import rotations
+from isaachrl.sim.robot import Robot
 
+HUMANOID_M = 1.63  # height of the shipped humanoid
 RAISED_M = 0.4  # the camera rises with the root when the root is higher than this above its target
 
 
@@ -33,6 +35,11 @@ class View:
         return self
 
 
+def camera_scale(robot: Robot) -> float:
+    """Height of a humanoid relative to the shipped one, to two digits; 1 for other robots."""
+    return round(robot.height_m / HUMANOID_M, 2) if robot.roles else 1.0
+
+
 class Camera(Protocol):
     """Gives a view for the robot's root pose; may depend on earlier calls, for smooth motion."""
 
@@ -50,6 +57,7 @@ class ChaseCamera:
         side_deg: angle from straight behind.
         lag: smoothing factor per frame, in [0, 1).
         height_m: of the target above the floor; more if the robot is on a box.
+        size: the lengths are those for the shipped humanoid times this, see `camera_scale`.
     """
 
     def __init__(
@@ -59,9 +67,10 @@ class ChaseCamera:
         side_deg: float = 35.0,
         lag: float = 0.93,
         height_m: float = 0.85,
+        size: float = 1.0,
     ) -> None:
-        self.distance_m, self.elevation_deg, self.side_deg = distance_m, elevation_deg, side_deg
-        self.lag, self.height_m = lag, height_m
+        self.distance_m, self.elevation_deg, self.side_deg = size * distance_m, elevation_deg, side_deg
+        self.lag, self.height_m, self.raised_m = lag, size * height_m, size * RAISED_M
         self._point: np.ndarray | None = None
         self._azimuth = 0.0
 
@@ -73,7 +82,7 @@ class ChaseCamera:
         """See `Camera.view`."""
         quat = torch.as_tensor(np.asarray(root_quat_w, np.float32))
         heading, upright = float(rotations.heading(quat)), max(0.0, float(rotations.axis_z(quat)[2]))
-        height = max(self.height_m, float(root_pos_w[2]) - RAISED_M)
+        height = max(self.height_m, float(root_pos_w[2]) - self.raised_m)
         target = np.array([root_pos_w[0], root_pos_w[1], height])
         if self._point is None:
             self._point, self._azimuth = target, heading

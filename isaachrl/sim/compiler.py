@@ -1,17 +1,19 @@
 """Compiles a scene to a MuJoCo model."""
 
+import copy
+import functools
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from isaachrl.errors import ConfigError
-from isaachrl.shipped import ASSETS, require_assets
-from isaachrl.sim.scene import Control, FreeBody, Integrator, Marker, Scene, Shape
+from isaachrl.sim.robot_file import RobotFile, find_robot
+from isaachrl.sim.robot_spec import BOXES_GROUP, robot_spec
+from isaachrl.sim.scene import FreeBody, Integrator, Marker, Scene, Shape
 
 SOLVER_ITERATIONS = 50  # a lower limit makes the engines differ and saves no time: both exit early
 LINE_SEARCH_ITERATIONS = 30
-TORQUE_DAMPING = 0.1  # of the position motor's velocity gain
 ROUGH_GRID_M = 0.25  # spacing of the height field of a rough floor
 CAPACITY = (64, 384)  # default nconmax and njmax
 OBJECT_CAPACITY = (16, 64)  # more for each object; three pillars thrown onto a moving humanoid need 58 and 233
@@ -29,7 +31,13 @@ _SHAPES = {
 
 
 def compile_scene(scene: Scene) -> mujoco.MjModel:
-    """Compile a scene to a MuJoCo model; see `scene_spec`."""
+    """Compile a scene to a MuJoCo model of the caller's own; see `scene_spec`."""
+    return copy.copy(_compiled(scene, find_robot(scene.robot)))
+
+
+@functools.lru_cache(4)
+def _compiled(scene: Scene, _file: RobotFile) -> mujoco.MjModel:
+    """The last models: meshes take seconds, and a run needs the same scene several times."""
     return scene_spec(scene).compile()
 
 
@@ -44,15 +52,9 @@ def scene_spec(scene: Scene) -> mujoco.MjSpec:
     """The spec of a scene: robot, floor, mocap boxes and markers, blocks, objects, contact sensors.
 
     Raises:
-        ConfigError: the robot has no MJCF under `assets/`, no body named like a contact body, or one named like an
-            object.
+        ConfigError: the robot cannot be read, has no body named like a contact body, or one named like an object.
     """
-    path = ASSETS / scene.robot / f"{scene.robot}.xml"
-    if not path.exists():
-        require_assets()
-        known = sorted(entry.parent.name for entry in ASSETS.glob("*/*.xml"))
-        raise ConfigError(f"no robot {scene.robot!r} under assets/ (there are: {', '.join(known)})")
-    spec = mujoco.MjSpec.from_file(str(path))
+    spec = robot_spec(find_robot(scene.robot), scene.control)
     spec.stat.extent = 4.0  # the unit of the clipping planes; must not depend on the floor's size
     spec.option.timestep = scene.timestep_s
     spec.option.integrator = _INTEGRATORS[scene.integrator]
@@ -68,11 +70,6 @@ def scene_spec(scene: Scene) -> mujoco.MjSpec:
         for geom in spec.geoms:
             geom.solimp[:3] = scene.solimp
     _add_sensors(spec, scene, root)
-    if scene.control is Control.torque:
-        for actuator in spec.actuators:
-            actuator.gainprm[0] = 1.0
-            # keep some damping: without it, full torques accelerate light limbs without bound
-            actuator.biasprm[:3] = [0.0, 0.0, TORQUE_DAMPING * actuator.biasprm[2]]
     return spec
 
 
@@ -134,7 +131,7 @@ def _add_surroundings(spec: mujoco.MjSpec, scene: Scene) -> None:
         body = world.add_body(name=box.name, pos=box.pos_m, mocap=True)
         body.add_geom(
             name=box.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=box.half_size_m, rgba=box.rgba,
-            contype=0, conaffinity=1, condim=3, friction=[0.5, 0.005, 0.0001], group=1,
+            contype=0, conaffinity=1, condim=3, friction=[0.5, 0.005, 0.0001], group=BOXES_GROUP,
         )  # fmt: skip
     for given in scene.markers:
         marker = Marker(given) if isinstance(given, str) else given
@@ -164,7 +161,7 @@ def _add_blocks(spec: mujoco.MjSpec, scene: Scene) -> None:
         body = spec.worldbody.add_body(name=block.name, pos=block.pos_m)
         body.add_geom(
             name=block.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=block.half_size_m, rgba=block.rgba,
-            mass=block.mass_kg, contype=1, conaffinity=1, condim=3, friction=[1, 0.5, 0.5], group=1,
+            mass=block.mass_kg, contype=1, conaffinity=1, condim=3, friction=[1, 0.5, 0.5], group=BOXES_GROUP,
         )  # fmt: skip
         for axis, low, high in block.range_m:
             body.add_joint(

@@ -1,6 +1,9 @@
 """Reads a `Robot` from a compiled model, with the hash that ties a skill to its robot."""
 
 import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -8,8 +11,15 @@ import numpy as np
 import torch
 
 from isaachrl.errors import ConfigError
+from isaachrl.sim.motors import Motor, list_dofs, read_motors
 from isaachrl.sim.robot import HASH_PREFIX, Joint, Robot
+from isaachrl.sim.robot_file import RobotFile
+from isaachrl.sim.robot_spec import STAND
+from isaachrl.sim.roles import find_roles
+from isaachrl.sim.soles import Pose, find_soles
 
+_LOOPS = (int(mujoco.mjtEq.mjEQ_CONNECT), int(mujoco.mjtEq.mjEQ_WELD))
+_BOTH_SIDES = np.array([-1.0, 1.0])
 _DIGITS = 6  # significant digits that are hashed: compilers and processors differ in later ones
 
 # The model fields that determine how a robot moves. Inertias are hashed as full tensors, because the principal axes are
@@ -28,13 +38,19 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
+def describe_robot(model: mujoco.MjModel, robot: RobotFile | str) -> Robot:
     """Read a `Robot` from a compiled model: the tree under the first free joint.
 
+    Args:
+        model: of a scene.
+        robot: where the robot in it comes from; of one without a file its name.
+
     Raises:
-        ConfigError: the model has no free root, an unsupported joint, or motors other than one of gear 1 with a known
-            range for each degree of freedom, in model order.
+        ConfigError: the model has no free root, an unsupported joint or constraint, motors other than one for each
+            degree of freedom, or one without a known range.
     """
+    file = RobotFile(robot, robot, Path()) if isinstance(robot, str) else robot
+    name = file.name
     roots = [j for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
     if not roots or model.jnt_qposadr[roots[0]] != 0:
         raise ConfigError(f"robot {name!r}: the first joint of the model must be the free joint of its root")
@@ -44,8 +60,15 @@ def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
     moving = [j for j in range(model.njnt) if j != roots[0] and int(model.jnt_bodyid[j]) in index]
     _check_joints(model, name, moving)
     joints = tuple(_joint(model, j, index) for j in moving)
-    dof_names = [dof for joint in joints for dof in _dof_names(joint)]
+    dofs = list_dofs(model, moving)
+    motors = read_motors(model, name, dofs) or [Motor(dof, None, 0.0, 0.0, (-math.inf, math.inf)) for dof in dofs]
     is_root = np.array(ids)[:, None] == root_body  # its pose is qpos, not body_pos
+    nq = 7 + max((joint.qpos.stop for joint in joints), default=0)
+    stand = _stand(model, nq)
+    pose = Pose.of(model, stand)
+    roles = find_roles(model, pose.data, ids, file.roles, name)
+    soles = find_soles(model, pose.data, roles)
+    floor_m = pose.floor_m(soles)
     return Robot(
         name=name,
         body_names=tuple(model.body(b).name for b in ids),
@@ -53,13 +76,27 @@ def describe_robot(model: mujoco.MjModel, name: str) -> Robot:
         local_pos_m=torch.tensor(np.where(is_root, 0.0, model.body_pos[ids])).float(),
         local_quat=torch.tensor(np.where(is_root, [1.0, 0.0, 0.0, 0.0], model.body_quat[ids])).float(),
         joints=joints,
-        dof_names=tuple(dof_names),
-        dof_range_rad=_motor_ranges(model, name, joints, moving),
-        effort_limit=_effort_limits(model),
-        qpos0=torch.tensor(model.qpos0[: 7 + max((joint.qpos.stop for joint in joints), default=0)]).float(),
+        dof_names=tuple(dof.name for dof in dofs),
+        dof_range_rad=_ranges(model, name, motors),
+        effort_limit=torch.tensor([max(-low, high) for low, high in (motor.effort for motor in motors)]).float(),
+        qpos0=torch.tensor(model.qpos0[:nq]).float(),
         mass_kg=float(model.body_mass[ids].sum()),
         model_hash=_hash(model, ids, [roots[0], *moving]),
+        file=file.given,
+        stiffness=torch.tensor([motor.stiffness for motor in motors]).float(),
+        has_motor_ranges=all(any(motor.user[:2]) for motor in motors),
+        stand_qpos=torch.tensor(stand).float(),
+        stand_pos_m=torch.tensor(pose.data.xpos[ids] - [0.0, 0.0, floor_m]).float(),
+        height_m=pose.top_m(ids) - floor_m,
+        roles=roles,
+        soles=soles,
     )
+
+
+def _stand(model: mujoco.MjModel, nq: int) -> np.ndarray:
+    """Coordinates `(nq,)` of the standing pose: the numeric that `robot_spec` writes, else the model's own."""
+    numeric = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_NUMERIC, STAND)
+    return model.qpos0[:nq].copy() if numeric < 0 else model.numeric(numeric).data[:nq].copy()
 
 
 def _joint(model: mujoco.MjModel, j: int, index: dict[int, int]) -> Joint:
@@ -76,77 +113,57 @@ def _joint(model: mujoco.MjModel, j: int, index: dict[int, int]) -> Joint:
         qpos=slice(qpos, qpos + (4 if ball else 1)),
         dof=slice(dof, dof + (3 if ball else 1)),
         anchor_m=(anchor_x, anchor_y, anchor_z),
+        ref_rad=0.0 if ball else float(model.qpos0[model.jnt_qposadr[j]]),
     )
 
 
-def _dof_names(joint: Joint) -> list[str]:
-    """A hinge's own name; for a ball joint one name per axis."""
-    return [f"{joint.name}_{axis}" for axis in "xyz"] if joint.ball else [joint.name]
-
-
 def _check_joints(model: mujoco.MjModel, name: str, moving: list[int]) -> None:
-    """Check for unsupported joints.
+    """Check for what kinematics on a tree of hinges and balls cannot hold.
 
     Raises:
-        ConfigError: a slide joint, several joints on one body, or a hinge with `ref`.
+        ConfigError: a slide joint, or a constraint that closes a loop.
     """
-    on_body: dict[int, str] = {}
     for j in moving:
-        joint, body = model.joint(j).name or f"number {j}", int(model.jnt_bodyid[j])
-        where = f"robot {name!r}: joint {joint!r} of body {model.body(body).name!r}"
         if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_SLIDE:
-            raise ConfigError(f'{where} slides; write type="hinge" or type="ball"')
-        if body in on_body:
+            joint, body = model.joint(j).name or f"number {j}", model.body(model.jnt_bodyid[j]).name
             raise ConfigError(
-                f"{where} moves a body that already has the joint {on_body[body]!r}; write one joint of"
-                ' type="ball" for both, or give each a body of its own, one inside the other'
+                f'robot {name!r}: joint {joint!r} of body {body!r} slides; write type="hinge" or type="ball", or remove'
+                " it and so weld its body"
             )
-        on_body[body] = joint
-        rest = float(model.qpos0[model.jnt_qposadr[j]])
-        if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_HINGE and rest != 0.0:
+    for e in range(model.neq):
+        if int(model.eq_type[e]) in _LOOPS:
             raise ConfigError(
-                f'{where} has ref={rest:.4g} rad; write ref="0" and measure its ranges from the pose in which the'
-                f" model is written: {rest:.4g} rad less"
+                f"robot {name!r}: the constraint {model.eq(e).name or e!r} closes a loop of bodies, which a tree of"
+                " joints cannot hold; remove <connect> and <weld> from <equality>"
             )
 
 
-def _motor_ranges(model: mujoco.MjModel, name: str, joints: tuple[Joint, ...], moving: list[int]) -> torch.Tensor:
-    """Anatomical range `(D, 2)` in rad of each motor's axis: its `user` pair, else the range of its hinge.
+def _ranges(model: mujoco.MjModel, name: str, motors: list[Motor]) -> torch.Tensor:
+    """Anatomical range `(D, 2)` in rad of each degree of freedom.
+
+    It is the motor's `user` pair, else the range of the hinge, a whole turn if it has none; of a ball joint, whose
+    range is one angle, that to both sides.
 
     Raises:
-        ConfigError: there is not one motor for each degree of freedom, or one has no range.
+        ConfigError: there is none.
     """
-    dofs = [
-        (dof, j, i, joint) for j, joint in zip(moving, joints, strict=True) for i, dof in enumerate(_dof_names(joint))
-    ]
-    actuators, dof_names = tuple(model.actuator(a).name for a in range(model.nu)), tuple(dof for dof, *_ in dofs)
-    if actuators != dof_names:
-        raise ConfigError(f"robot {name!r}: motors {actuators} must be named and ordered as its dofs {dof_names}")
     ranges = []
-    for a, (dof, j, axis, joint) in enumerate(dofs):
-        where = f"robot {name!r}: motor {dof!r} of body {model.body(model.jnt_bodyid[j]).name!r}"
-        gear = " ".join(f"{float(i == axis):g}" for i in range(3 if joint.ball else 1))
-        unit = np.eye(6)[axis]
-        turns = model.actuator_trntype[a] == mujoco.mjtTrn.mjTRN_JOINT and model.actuator_trnid[a, 0] == j
-        if not turns or (model.actuator_gear[a][: 3 if joint.ball else 1] != unit[: 3 if joint.ball else 1]).any():
-            raise ConfigError(f'{where} must act on its joint by itself: write joint="{joint.name}" gear="{gear}"')
-        low_high = model.actuator_user[a, :2] if model.nuser_actuator >= 2 else np.zeros(2)
-        if not low_high.any() and not joint.ball and model.jnt_limited[j]:
-            low_high = model.jnt_range[j]
+    for motor in motors:
+        dof, j = motor.dof, motor.dof.joint
+        ball = int(model.jnt_type[j]) == int(mujoco.mjtJoint.mjJNT_BALL)
+        low_high = np.array([*motor.user, 0.0, 0.0])[:2]
+        if not low_high.any() and model.jnt_limited[j]:
+            low_high = model.jnt_range[j] if not ball else model.jnt_range[j, 1] * _BOTH_SIDES
+        if not low_high.any() and not ball:
+            low_high = model.qpos0[model.jnt_qposadr[j]] + math.pi * _BOTH_SIDES
         if not low_high[0] < low_high[1]:
-            other = "" if joint.ball else ", or give its joint a range"
             raise ConfigError(
-                f"{where} has no range (user is {low_high.tolist()}); write"
-                f' user="LOW HIGH" in radians on the motor{other}'
+                f"robot {name!r}: joint {model.joint(j).name!r} of body {model.body(model.jnt_bodyid[j]).name!r} has no"
+                f' range about {dof.name!r} (user is {low_high.tolist()}); write user="LOW HIGH" in radians on its'
+                ' motor, or range="0 ANGLE" on the ball joint'
             )
         ranges.append(low_high)
     return torch.tensor(np.array(ranges).reshape(-1, 2)).float()
-
-
-def _effort_limits(model: mujoco.MjModel) -> torch.Tensor:
-    """Largest force `(D,)` of each motor; infinite without `forcerange`."""
-    limited = np.asarray(model.actuator_forcelimited, bool)
-    return torch.tensor(np.where(limited, model.actuator_forcerange[:, 1], np.inf)).float()
 
 
 def _hash(model: mujoco.MjModel, ids: list[int], joints: list[int]) -> str:
@@ -169,7 +186,31 @@ def _hash(model: mujoco.MjModel, ids: list[int], joints: list[int]) -> str:
     digest.update(_digits(_inertias(model, ids)))
     digest.update(_digits(model.actuator_user))
     digest.update(_digits(model.exclude_signature))
+    for values in _rarely_used(model, joints, list(rows["geom"])):
+        digest.update(_digits(values))
     return HASH_PREFIX + digest.hexdigest()[:16]
+
+
+def _rarely_used(model: mujoco.MjModel, joints: list[int], geoms: list[int]) -> Iterator[Any]:
+    """What most robots have none of; left out where a robot has none, so that their hashes stay what they were."""
+    hinges = [j for j in joints if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_HINGE]
+    address = model.jnt_qposadr[hinges]
+    if model.qpos0[address].any() or (model.qpos_spring[address] != model.qpos0[address]).any():
+        yield from (model.qpos0[address], model.qpos_spring[address])
+    for field in ("actuator_armature", "actuator_damping"):  # since MuJoCo 4
+        if np.any(values := getattr(model, field, 0.0)):
+            yield values
+    if model.neq:
+        yield from (model.eq_type, model.eq_obj1id, model.eq_obj2id, model.eq_data, model.eq_solref, model.eq_solimp)
+    if model.ntendon:
+        yield from (model.wrap_type, model.wrap_objid, model.wrap_prm, model.tendon_range, model.tendon_stiffness)
+        yield from (model.tendon_damping, model.tendon_lengthspring, model.tendon_frictionloss)
+    if model.npair:
+        yield from (model.pair_signature, model.pair_friction, model.pair_margin, model.pair_dim)
+    for g in geoms:
+        if model.geom_type[g] == mujoco.mjtGeom.mjGEOM_MESH and (model.geom_contype[g] or model.geom_conaffinity[g]):
+            start, mesh = model.mesh_vertadr[model.geom_dataid[g]], model.geom_dataid[g]
+            yield model.mesh_vert[start : start + model.mesh_vertnum[mesh]]
 
 
 def _inertias(model: mujoco.MjModel, ids: list[int]) -> np.ndarray:

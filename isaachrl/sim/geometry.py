@@ -8,6 +8,7 @@ import torch
 
 from isaachrl.maths import rotations
 from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.robot_spec import HIDDEN_GROUP
 from isaachrl.sim.scene import Scene
 
 _SHAPES = {
@@ -18,7 +19,6 @@ _SHAPES = {
     mujoco.mjtGeom.mjGEOM_BOX: "box",
     mujoco.mjtGeom.mjGEOM_MESH: "mesh",
 }
-_HIDDEN_GROUP = 3  # MuJoCo's viewers do not draw this group and those above
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Geometry:
 
     def _is_drawn(self, geom: int) -> bool:
         """Whether MuJoCo's viewers would draw a geom, and it is no floor."""
-        visible = self._model.geom_group[geom] < _HIDDEN_GROUP and self._rgba(geom)[3] > 0
+        visible = self._model.geom_group[geom] < HIDDEN_GROUP and self._rgba(geom)[3] > 0
         return bool(visible) and int(self._model.geom_type[geom]) in [int(shape) for shape in _SHAPES]
 
     def _rgba(self, geom: int) -> tuple[float, ...]:

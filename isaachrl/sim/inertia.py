@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
 from isaachrl.sim.robot import Robot
+from isaachrl.sim.robot_file import find_robot
 from isaachrl.sim.scene import Scene
 
 Floats = NDArray[np.float64]
@@ -40,11 +41,11 @@ def body_masses(model: mujoco.MjModel, body_names: tuple[str, ...] | None = None
 
 
 def load_robot_body(name: str) -> RobotBody:
-    """A robot under `assets/` with its masses, without a simulation.
+    """A robot with its masses, without a simulation; `name` as in `load_robot`.
 
     Raises:
         ConfigError: there is no such robot.
     """
     model = compile_scene(Scene(name))
-    robot = describe_robot(model, name)
+    robot = describe_robot(model, find_robot(name))
     return RobotBody(robot, *body_masses(model, robot.body_names))

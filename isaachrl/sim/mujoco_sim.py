@@ -13,6 +13,7 @@ from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim.base import Sim, floor_distance, require_state
 from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.describe import describe_robot
+from isaachrl.sim.robot_file import find_robot
 from isaachrl.sim.scene import Scene
 
 _STAGE = mujoco.mjtStage.mjSTAGE_VEL.value  # recompute fields that depend on the state, which lag a substep otherwise
@@ -36,7 +37,7 @@ class MujocoSim(Sim):
     def __init__(self, scene: Scene, num_envs: int, device: torch.device, threads: int = 0) -> None:
         self.scene, self.num_envs, self.device = scene, num_envs, device
         self.model = compile_scene(scene)
-        self.robot = describe_robot(self.model, scene.robot)
+        self.robot = describe_robot(self.model, find_robot(scene.robot))
         self._batch = batch.Batch(self.model, num_envs, threads, persistent=True)
         self._bind()
         self._allocate()

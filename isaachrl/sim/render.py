@@ -28,6 +28,7 @@ FLOOR_BASE = 255 * FLOOR_GREY * (AMBIENT + sum(bright * -to[2] / np.linalg.norm(
 DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's default: only geoms of exactly this colour take their material's
 LEVEL_M = 0.004  # tolerance for pixels to belong to a horizontal plane
 STAND_M = 0.1  # least height of a box that the robot may stand on
+SEGMENT_M, SEGMENT_RGBA = 0.015, np.array([0.15, 0.45, 0.3, 1.0], np.float32)  # radius and colour of a segment
 
 
 Source = mujoco.MjModel | Scene
@@ -105,20 +106,23 @@ class SceneRenderer:
         context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return gl, context
 
-    def frame(self, qpos: np.ndarray, mocap_pos_w: np.ndarray, camera: Camera) -> np.ndarray:
+    def frame(
+        self, qpos: np.ndarray, mocap_pos_w: np.ndarray, camera: Camera, segments_w: np.ndarray | None = None
+    ) -> np.ndarray:
         """One picture `(height, width, 3)` uint8.
 
         Args:
             qpos: `(nq,)` generalised positions; the robot's root first.
             mocap_pos_w: `(M, 3)` boxes and markers.
             camera: gives the view.
+            segments_w: `(S, 2, 3)` ends of segments that are drawn, too, as a skeleton.
         """
         self._data.qpos[:] = qpos
         if self.model.nmocap:
             self._data.mocap_pos[:] = mocap_pos_w
         mujoco.mj_kinematics(self.model, self._data)
         view = camera.view(np.asarray(qpos[:3]), np.asarray(qpos[3:7]), self.width / self.height)
-        self._draw(view)
+        self._draw(view, np.zeros((0, 2, 3)) if segments_w is None else segments_w)
         return self._complete()
 
     def close(self) -> None:
@@ -127,8 +131,8 @@ class SceneRenderer:
         self._context.free()
         self._gl.free()
 
-    def _draw(self, view: View) -> None:
-        """Render bodies with a plain floor and sky."""
+    def _draw(self, view: View, segments_w: np.ndarray) -> None:
+        """Render bodies and segments with a plain floor and sky."""
         camera = mujoco.MjvCamera()
         camera.type = mujoco.mjtCamera.mjCAMERA_FREE
         camera.lookat[:] = view.lookat_w
@@ -136,6 +140,11 @@ class SceneRenderer:
         scene = self._scene
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self.model, self._data, mujoco.MjvOption(), None, camera, everything, scene)
+        for start, end in segments_w[: scene.maxgeom - scene.ngeom]:
+            geom, kind = scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_CAPSULE
+            mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).ravel(), SEGMENT_RGBA)
+            mujoco.mjv_connector(geom, kind, SEGMENT_M, start, end)
+            scene.ngeom += 1
         scene.nlight = len(LIGHTS)
         for light, (direction, brightness) in zip(scene.lights, LIGHTS, strict=False):
             light.type, light.headlight, light.castshadow = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, 0, 0

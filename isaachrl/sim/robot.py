@@ -1,9 +1,12 @@
 """The description of a robot, read from a compiled model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from isaachrl.sim.roles import Roles
 
 HASH_PREFIX = "2-"  # version of `model_hash`; version 1 has no prefix
 
@@ -20,6 +23,7 @@ class Joint:
         anchor_m: `(3,)` position of the joint in the body's frame.
         qpos: slice of its coordinates in `Sim.joint_pos`.
         dof: slice of its degrees of freedom in `Sim.joint_vel`.
+        ref_rad: coordinate of a hinge in the pose in which the model is written.
     """
 
     name: str
@@ -29,6 +33,7 @@ class Joint:
     qpos: slice
     dof: slice
     anchor_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ref_rad: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Robot:
     """A tree of bodies on a free root, its joints and its motors.
 
     Args:
-        name: the asset's name, such as `humanoid`.
+        name: the shipped name, such as `humanoid`, or the file's name without its ending.
         body_names: the B bodies, root first, parents before children.
         parents: `(B,)` index of each body's parent; -1 for the root.
         local_pos_m: `(B, 3)` each body's position in its parent's frame, its joint at zero.
@@ -48,6 +53,14 @@ class Robot:
         qpos0: `(nq,)` default generalised positions: root position, root quaternion, joints.
         mass_kg: total mass.
         model_hash: hash of all that determines how the robot moves; a skill is tied to it.
+        file: what finds the robot again, see `robot_file.find_robot`.
+        stiffness: `(D,)` of the position motors, N m/rad; 0 for torque motors.
+        has_motor_ranges: all motors have a range of their own, beside that of their joints.
+        stand_qpos: `(nq,)` coordinates of the standing pose, its height as in the file.
+        stand_pos_m: `(B, 3)` positions of the bodies in it, the soles at height 0.
+        height_m: from the soles to the highest point of the standing robot.
+        roles: names of bodies by role.
+        soles: points `(C, 3)` of each foot's sole in the frame of the foot's body, m, by body name; empty without feet.
     """
 
     name: str
@@ -62,6 +75,14 @@ class Robot:
     qpos0: Tensor
     mass_kg: float
     model_hash: str
+    file: str
+    stiffness: Tensor
+    has_motor_ranges: bool
+    stand_qpos: Tensor
+    stand_pos_m: Tensor
+    height_m: float
+    roles: Roles
+    soles: Mapping[str, Tensor]
 
     @property
     def num_bodies(self) -> int:

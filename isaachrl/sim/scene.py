@@ -137,7 +137,7 @@ class Scene:
     """One robot on a floor, with boxes, sliding blocks, free objects and markers around it.
 
     Args:
-        robot: folder under `assets/` that holds `<robot>.xml`.
+        robot: name of a shipped robot, or a file, see `robot_file.find_robot`.
         control: meaning of the controls.
         timestep_s: physics step.
         boxes: mocap boxes (walls) that collide with the robot.

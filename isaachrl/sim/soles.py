@@ -1,55 +1,175 @@
-"""Corners of a robot's soles."""
+"""The soles of a robot's feet, and its height, from its collision geometry in the standing pose."""
 
-import functools
+from dataclasses import dataclass
+from typing import Self
 
 import mujoco
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from isaachrl.errors import ConfigError
 from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.robot import Robot
+from isaachrl.sim.robot_file import find_robot
+from isaachrl.sim.roles import Roles
 from isaachrl.sim.scene import Scene
 
+Floats = NDArray[np.float64]
 
-def sole_corners(model: mujoco.MjModel) -> dict[str, Tensor]:
-    """Corners `(4, 3)` in metres of each foot's sole, in the frame of the foot's body.
+FEET = ("left_foot", "right_foot")
+SOLE_M = 0.01  # what is higher than this above the lowest point of a foot is no part of its sole
+_ROUND = 16  # points on the rim of a cylinder, and directions in which a mesh is measured
+_Shape = mujoco.mjtGeom
 
-    A foot is a body with `foot` in its name and a box geom; its sole is the box's lowest face in the body's upright
-    pose. Of several boxes, the lowest one counts.
 
-    Raises:
-        ConfigError: the model has no such body.
+@dataclass(frozen=True)
+class Pose:
+    """A model with the kinematics of one pose.
+
+    Args:
+        model: of a scene.
+        data: its bodies' poses.
     """
-    soles: dict[str, Tensor] = {}
-    for g in range(model.ngeom):
-        name = model.body(model.geom_bodyid[g]).name
-        if "foot" not in name or model.geom_type[g] != mujoco.mjtGeom.mjGEOM_BOX:
-            continue
-        sole = _lowest_face(model, g)
-        if name not in soles or float(sole[:, 2].min()) < float(soles[name][:, 2].min()):
-            soles[name] = sole
-    if not soles:
-        names = ", ".join(model.body(b).name for b in range(1, model.nbody))
-        raise ConfigError(f"the model has no body named …foot… with a box geom (its bodies: {names})")
-    return soles
+
+    model: mujoco.MjModel
+    data: mujoco.MjData
+
+    @classmethod
+    def of(cls, model: mujoco.MjModel, qpos: Floats) -> Self:
+        """The pose with these first coordinates `(n,)`."""
+        data = mujoco.MjData(model)
+        data.qpos[: len(qpos)] = qpos
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        return cls(model, data)
+
+    def floor_m(self, soles: dict[str, Tensor]) -> float:
+        """Height of the lowest point of the soles; without soles 0."""
+        data = self.data
+        heights = [
+            (data.body(name).xpos + own.double().numpy() @ data.body(name).xmat.reshape(3, 3).T)[:, 2].min()
+            for name, own in soles.items()
+        ]
+        return float(min(heights, default=0.0))
+
+    def top_m(self, ids: list[int]) -> float:
+        """Height of the highest corner of the boxes around the geoms of these bodies."""
+        heights = [0.0]
+        for g in np.flatnonzero(np.isin(self.model.geom_bodyid, ids)):
+            centre, half = self.model.geom_aabb[g, :3], self.model.geom_aabb[g, 3:]
+            up = self.data.geom_xmat[g].reshape(3, 3)[2]
+            heights.append(float(self.data.geom_xpos[g, 2] + up @ centre + np.abs(up) @ half))
+        return max(heights)
 
 
-@functools.cache
-def robot_soles(robot: str) -> dict[str, Tensor]:
-    """`sole_corners` of a robot under `assets/`.
+def find_soles(model: mujoco.MjModel, data: mujoco.MjData, roles: Roles) -> dict[str, Tensor]:
+    """Points `(C, 3)` in metres of each foot's sole, in the frame of the foot's body, by body name; empty without feet.
+
+    A sole is made of the lowest points of the geoms of the foot, and of what hangs on it, that collide with the floor:
+    the lowest face of a box, the ends of a capsule, the lowest vertices of a mesh.
+
+    Args:
+        model, data: with the kinematics of the standing pose computed.
+        roles: which bodies are feet.
+    """
+    names = [roles[role] for role in FEET if role in roles]
+    feet = sorted(model.body(name).id for name in names)
+    soles = {model.body(b).name: _sole(model, data, b) for b in feet}
+    return {name: sole for name, sole in soles.items() if len(sole)}
+
+
+def robot_soles(robot: Robot | str) -> dict[str, Tensor]:
+    """The soles of a robot, or of that of a name or file.
 
     Raises:
         ConfigError: there is no such robot, or it has no feet.
     """
-    return sole_corners(compile_scene(Scene(robot=robot)))
+    if isinstance(robot, str):
+        from isaachrl.sim.describe import describe_robot  # which imports this module
+
+        robot = describe_robot(compile_scene(Scene(robot=robot)), find_robot(robot))
+    feet = robot.roles.require(*FEET)
+    missing = [name for name in feet if name not in robot.soles]
+    if missing:
+        raise ConfigError(
+            f"robot {robot.name!r}: its foot {missing[0]!r} has no geom that collides with the floor; write"
+            ' <geom type="box" size="…" pos="…" contype="1"/> in this body'
+        )
+    return dict(robot.soles)
 
 
-def _lowest_face(model: mujoco.MjModel, geom: int) -> Tensor:
-    """The four lowest corners `(4, 3)` of a box, in its body's frame."""
-    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(-1, 3)
+def _sole(model: mujoco.MjModel, data: mujoco.MjData, foot: int) -> Tensor:
+    below = [b for b in range(foot, model.nbody) if foot in _above(model, b)]
+    geoms = [g for g in range(model.ngeom) if int(model.geom_bodyid[g]) in below and model.geom_contype[g] & 1]
+    up = data.xmat[foot].reshape(3, 3)[2]
+    parts = [part for part in (_lowest(model, data, g, foot, up) for g in geoms) if len(part)]
+    if not parts:
+        return torch.zeros(0, 3)
+    floor = min(float((part @ up).min()) for part in parts)
+    points = np.concatenate([part for part in parts if float((part @ up).min()) < floor + SOLE_M])
+    return torch.tensor(points, dtype=torch.float32)
+
+
+def _above(model: mujoco.MjModel, b: int) -> list[int]:
+    """A body and those that it hangs on."""
+    chain = [b]
+    while chain[-1] > 0:
+        chain.append(int(model.body_parentid[chain[-1]]))
+    return chain
+
+
+def _lowest(model: mujoco.MjModel, data: mujoco.MjData, geom: int, foot: int, up: Floats) -> Floats:
+    """Lowest points `(P, 3)` of a geom in the frame of the foot's body, in which `up (3,)` points up."""
+    size, kind = model.geom_size[geom], int(model.geom_type[geom])
+    if int(model.geom_bodyid[geom]) == foot:
+        pos, turn = model.geom_pos[geom], _matrix(model.geom_quat[geom])
+    else:
+        frame = data.xmat[foot].reshape(3, 3).T
+        pos = frame @ (data.geom_xpos[geom] - data.xpos[foot])
+        turn = frame @ data.geom_xmat[geom].reshape(3, 3)
+    if kind == int(_Shape.mjGEOM_BOX):
+        signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1], indexing="ij"), axis=-1).reshape(-1, 3)
+        corners = pos + (signs * size) @ turn.T
+        return corners[np.argsort(corners @ up, kind="stable")[:4]]
+    if kind == int(_Shape.mjGEOM_MESH):
+        points = pos + _vertices(model, int(model.geom_dataid[geom])) @ turn.T
+        points = points[points @ up < (points @ up).min() + SOLE_M]
+        return points[_outermost(points, up)]
+    points = pos + _surface(kind, size, turn.T @ up) @ turn.T
+    return points[points @ up < (points @ up).min(initial=np.inf) + SOLE_M]
+
+
+def _matrix(quat: Floats) -> Floats:
     turn = np.empty(9)
-    mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
-    corners = model.geom_pos[geom] + (signs * model.geom_size[geom]) @ turn.reshape(3, 3).T
-    lowest = corners[np.argsort(corners[:, 2], kind="stable")[:4]]
-    return torch.tensor(lowest, dtype=torch.float32)
+    mujoco.mju_quat2Mat(turn, quat)
+    return turn.reshape(3, 3)
+
+
+def _vertices(model: mujoco.MjModel, mesh: int) -> Floats:
+    start = model.mesh_vertadr[mesh]
+    return model.mesh_vert[start : start + model.mesh_vertnum[mesh]].astype(np.float64)
+
+
+def _surface(kind: int, size: Floats, up: Floats) -> Floats:
+    """Candidates `(P, 3)` for the lowest points of a geom in its own frame, in which `up (3,)` points up; else none."""
+    if kind == int(_Shape.mjGEOM_SPHERE):
+        return -size[0] * up[None]
+    if kind == int(_Shape.mjGEOM_CAPSULE):
+        return np.array([[0.0, 0.0, size[1]], [0.0, 0.0, -size[1]]]) - size[0] * up
+    if kind == int(_Shape.mjGEOM_ELLIPSOID):
+        return -(size**2 * up / np.linalg.norm(size * up))[None]
+    if kind == int(_Shape.mjGEOM_CYLINDER):
+        angles = 2 * np.pi * np.arange(_ROUND) / _ROUND
+        rim = np.stack([size[0] * np.cos(angles), size[0] * np.sin(angles), np.zeros(_ROUND)], axis=-1)
+        return np.concatenate([rim + [0.0, 0.0, size[1]], rim - [0.0, 0.0, size[1]]])
+    return np.zeros((0, 3))
+
+
+def _outermost(points: Floats, up: Floats) -> Floats:
+    """Indices of the points `(P, 3)` that reach farthest in directions across `up`."""
+    across = np.linalg.svd(up[None])[2][1:]
+    angles = 2 * np.pi * np.arange(_ROUND) / _ROUND
+    ways = np.stack([np.cos(angles), np.sin(angles)], axis=-1) @ across
+    return np.unique((points @ ways.T).argmax(0))

@@ -30,6 +30,7 @@ from isaachrl.sim.base import Sim, floor_distance, require_state  # noqa: E402
 from isaachrl.sim.compiler import capacity, compile_scene  # noqa: E402
 from isaachrl.sim.cuda_graph import recording  # noqa: E402
 from isaachrl.sim.describe import describe_robot  # noqa: E402
+from isaachrl.sim.robot_file import find_robot  # noqa: E402
 from isaachrl.sim.scene import Scene  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class WarpSim(Sim):
         index = device.index if device.index is not None or device.type == "cpu" else torch.cuda.current_device()
         self.device = torch.device(device.type, index)
         self.model = compile_scene(scene)
-        self.robot = describe_robot(self.model, scene.robot)
+        self.robot = describe_robot(self.model, find_robot(scene.robot))
         self.nconmax, self.njmax = capacity(scene, self.model)
         self._limits = {"nconmax": _MAX_GROWTH * self.nconmax, "njmax": _MAX_GROWTH * self.njmax}
         self._logged: set[str] = set()  # names of exceeded capacities that were logged

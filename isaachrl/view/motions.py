@@ -49,11 +49,11 @@ class MotionView:
         self._clips, self._robot = list(clips), robot
         self._library = MotionLibrary(self._clips, robot, "cpu")
         try:
-            self._soles = robot_soles(robot.name)
+            self._soles = robot_soles(robot)
         except ConfigError:
             self._soles = {}
         self.server = serve(port, "motions")
-        self._bodies = Bodies(self.server.scene, Geometry(Scene(robot=robot.name)), 1)
+        self._bodies = Bodies(self.server.scene, Geometry(Scene(robot=robot.file)), 1)
         self.server.initial_camera.position, self.server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
         self.touching = np.zeros(sum(len(corners) for corners in self._soles.values()), bool)
         self._dots: Any = self._add_dots() if self._soles else None

@@ -124,8 +124,8 @@ class Session:
             self._reset_asked = False
             self.env.reset()
             self.policy.restart(torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device))
-        if self.target is not None:
-            self.task.steer(self.target)
+        if (target := self.target) is not None:  # read once: another thread may remove it
+            self.task.steer(target)
         action = self._act()
         self._begin_push()
         result = self.env.advance(action)
@@ -139,10 +139,11 @@ class Session:
 
     def _act(self) -> Tensor:
         """The policy's action, or what the user has chosen."""
+        choice = self.choice  # read once, too
         if isinstance(self.policy, Commanded):
-            self.policy.command(self.choice)
-        elif self.choice is not None:
-            return self.choice.expand(self.env.num_envs, -1).contiguous()
+            self.policy.command(choice)
+        elif choice is not None:
+            return choice.expand(self.env.num_envs, -1).contiguous()
         return self.policy.act(self.env.observe())
 
     def _begin_push(self) -> None:

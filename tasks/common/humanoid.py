@@ -1,22 +1,89 @@
-"""Proprioception, style observation, actions and fall detection of the humanoid's tasks."""
+"""Proprioception, style observation, actions and fall detection of a humanoid's tasks."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.maths import rotations
-from isaachrl.motion.kinematics import JointLayout, joint_quat_from_qpos
+from isaachrl.motion.kinematics import JointLayout, dof_pos, joint_quat_from_qpos
 from isaachrl.motion.library import MotionState
-from isaachrl.sim import Control, Robot, Sim
+from isaachrl.sim import Control, Robot, Sim, load_robot
 
 from .motors import motor_contract
 
+HUMANOID = "humanoid"  # the shipped one, of which the defaults are
 PELVIS, TORSO, HEAD = "pelvis", "torso", "head"
-HANDS, FEET = ("right_hand", "left_hand"), ("right_foot", "left_foot")
-KEY_BODIES = HANDS + FEET
-MIN_HEIGHT_M = {PELVIS: 0.5, HEAD: 0.85}  # below which a body has fallen
+SIDES, FEET = ("right", "left"), ("right_foot", "left_foot")
+MIN_HEIGHT_M = {PELVIS: 0.5, HEAD: 0.85}  # below which a body of the shipped humanoid has fallen
+MIN_HEIGHT_SHARE = {PELVIS: 0.57, HEAD: 0.63}  # of its height in the standing pose, to the centimetre
+LEAST_REACH, MOST_REACH = 0.25, 0.7  # of a motor's range, to each side of the standing pose
+
+
+def require_roles(robot: Robot) -> None:
+    """Check that a robot has what all tasks of a humanoid need.
+
+    Raises:
+        ConfigError: it lacks pelvis, torso or feet; the message has the lines to write.
+    """
+    robot.roles.require(PELVIS, TORSO, *FEET)
+
+
+def top_body(robot: Robot) -> str:
+    """The head, or the torso of a robot without one."""
+    return robot.roles.get(HEAD) or robot.roles.require(TORSO)[0]
+
+
+def key_bodies(robot: Robot) -> tuple[str, ...]:
+    """Right and left hand, right and left foot; a forearm where there is no hand, feet alone where there are no arms.
+
+    Raises:
+        ConfigError: the robot has no feet.
+    """
+    arms = [robot.roles.get(f"{side}_hand") or robot.roles.get(f"{side}_elbow") for side in SIDES]
+    return (*(body for body in arms if body), *robot.roles.require(*FEET))
+
+
+def key_ids(robot: Robot, device: torch.device) -> Tensor:
+    """Indices of `key_bodies`."""
+    return robot.body_index(*key_bodies(robot)).to(device)
+
+
+def sized_m(robot: Robot, share: float) -> float:
+    """A share of the robot's height in metres, to the centimetre."""
+    return round(share * robot.height_m, 2)
+
+
+def fall_heights(robot: Robot, given: Mapping[str, float]) -> dict[str, float]:
+    """Height limits by body: those given, by body or role, and for other robots than the shipped one their own.
+
+    Args:
+        robot: the robot.
+        given: heights in m; those of `MIN_HEIGHT_M` count as not given.
+
+    Raises:
+        ConfigError: the robot lacks pelvis or torso.
+    """
+    if robot.file == HUMANOID:
+        return dict(given)
+    top, pelvis = top_body(robot), robot.roles.require(PELVIS)[0]
+    shares = {top: MIN_HEIGHT_SHARE[HEAD], pelvis: MIN_HEIGHT_SHARE[PELVIS]}
+    height = {body: float(robot.stand_pos_m[robot.body_names.index(body), 2]) for body in shares}
+    own = {body: round(share * height[body], 2) for body, share in shares.items()}
+    typed = {name: value for name, value in given.items() if value != MIN_HEIGHT_M.get(name)}
+    return own | {robot.roles.get(name, name): value for name, value in typed.items()}
+
+
+def sized_to_robot(name: str, given: Mapping[str, float]) -> dict[str, float]:
+    """`fall_heights` of a robot by name or file; as given for one that no task can have, which the task will refuse."""
+    if name == HUMANOID:
+        return dict(given)
+    try:
+        return fall_heights(load_robot(name), given)
+    except ConfigError:
+        return dict(given)
 
 
 def proprioception_layout(robot: Robot) -> list[tuple[str, int, str]]:
@@ -78,7 +145,7 @@ def style_layout(robot: Robot) -> list[tuple[str, int, str]]:
         ("root_angvel_h", 3, "rad/s, heading frame"),
         ("joint_rotations", 6 * len(robot.joints), "tangent-normal, relative to the parent"),
         ("dof_vel", robot.num_dofs, "rad/s"),
-        ("key_body_pos_h", 3 * len(KEY_BODIES), "m, relative to the root, heading frame"),
+        ("key_body_pos_h", 3 * len(key_bodies(robot)), "m, relative to the root, heading frame"),
     ]
 
 
@@ -88,7 +155,7 @@ def style_size(robot: Robot) -> int:
 
 
 def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
-    """One frame `(…, 125)` of the discriminator's observation, for simulated and recorded motion."""
+    """One frame `(…, style_size)` of the discriminator's observation, for simulated and recorded motion."""
     axes = rotations.axes_xz(state.root_quat_w)
     vectors = torch.cat(
         (
@@ -127,8 +194,10 @@ def posture_distance_m2(body_pos_w: Tensor, reference_pos_w: Tensor) -> Tensor:
 class ActionMap:
     """Maps actions in [-1, 1] to controls: `offset + scale * clamp(action)`.
 
-    Targets of hinges cover 1.4 times their range, so that the PD motor has torque at the limits. Targets of ball joints
-    are exponential maps of up to 1.2 times the largest limit. Torques cover the effort limit.
+    If all motors have a range of their own (`user`), targets of hinges cover 1.4 times that range, so that the PD motor
+    has torque at the limits, and targets of ball joints are exponential maps of up to 1.2 times the largest limit. Else
+    targets are around the standing pose, as far away as takes the full torque, which is a quarter to 0.7 of the range.
+    Torques cover the effort limit.
 
     Attributes:
         offset, scale: `(D,)`, rad or N m.
@@ -136,12 +205,7 @@ class ActionMap:
     """
 
     def __init__(self, robot: Robot, control: Control, device: torch.device) -> None:
-        low, high = robot.dof_range_rad.unbind(-1)
-        offset, scale = 0.5 * (low + high), 0.7 * (high - low)
-        for joint in robot.joints:
-            if joint.ball:
-                reach = 1.2 * float(robot.dof_range_rad[joint.dof].abs().max())
-                offset[joint.dof], scale[joint.dof] = 0.0, min(reach, math.pi)
+        offset, scale = _targets_in_range(robot) if robot.has_motor_ranges else _targets_around_stand(robot)
         if control is Control.torque:
             offset, scale = torch.zeros_like(offset), robot.effort_limit.clone()
         self.offset, self.scale = offset.to(device), scale.to(device)
@@ -152,11 +216,30 @@ class ActionMap:
         return torch.addcmul(self.offset, self.scale, action.clamp(-1.0, 1.0))
 
 
+def _targets_in_range(robot: Robot) -> tuple[Tensor, Tensor]:
+    """Offset and scale `(D,)` of targets that cover the motors' ranges."""
+    low, high = robot.dof_range_rad.unbind(-1)
+    offset, scale = 0.5 * (low + high), 0.7 * (high - low)
+    for joint in robot.joints:
+        if joint.ball:
+            reach = 1.2 * float(robot.dof_range_rad[joint.dof].abs().max())
+            offset[joint.dof], scale[joint.dof] = 0.0, min(reach, math.pi)
+    return offset, scale
+
+
+def _targets_around_stand(robot: Robot) -> tuple[Tensor, Tensor]:
+    """Offset and scale `(D,)` of targets around the standing pose."""
+    span = robot.dof_range_rad[:, 1] - robot.dof_range_rad[:, 0]
+    full_torque = robot.effort_limit / robot.stiffness
+    scale = torch.minimum(torch.maximum(full_torque, LEAST_REACH * span), MOST_REACH * span)
+    return dof_pos(robot, joint_quat_from_qpos(robot, robot.stand_qpos[7:])), scale
+
+
 class FallDetector:
     """Detects falls: a body below its height limit, or a diverged world.
 
     Args:
-        min_height_m: limit by body name, metres above the floor.
+        min_height_m: limit by body name, metres above the floor, see `fall_heights`.
 
     Raises:
         ConfigError: the robot has no such body.

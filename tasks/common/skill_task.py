@@ -22,6 +22,7 @@ from . import draws, humanoid, starts
 
 MAX_SPEED_MPS = 10.0
 MARKER_HEIGHT_M = 0.1
+SHIPPED_MOTION = "locomotion"  # of the shipped humanoid
 
 
 @dataclass
@@ -29,6 +30,7 @@ class SkillTaskCfg(TaskCfg):
     """Configuration that all tasks over a skill share.
 
     Args:
+        robot: the humanoid: a shipped one, or a file (MJCF, URDF, or YAML), see `sim.robot_file`.
         skill: skill file, relative to the working folder or the repository's root; `none` for the flat task, whose
             actions are motor targets.
         control: meaning of the controls; must be the skill's.
@@ -36,10 +38,10 @@ class SkillTaskCfg(TaskCfg):
         style_frames: length of the window for the skill's style reward. 0 is replaced by the skill's own length if the
             style reward has a weight, and means no window otherwise.
         start_motion: start poses: `stand`, or a motion as in HumanoidAMP. With a motion that the skill was not trained
-            on, 5 % of the bodies fall within two seconds.
+            on, 5 % of the bodies fall within two seconds. Robots other than the shipped humanoid stand by default.
         start_speed_mps: largest speed of a start pose.
         min_height_m: by body name, the height below which the body has fallen; this ends the episode unless there is a
-            rescue.
+            rescue. By default, other robots than the shipped humanoid have limits of their own size.
         rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
             has been upright for half a second. With `none` a fall ends the episode.
         rise_s: with a rescue, the time limit for getting up.
@@ -52,11 +54,12 @@ class SkillTaskCfg(TaskCfg):
     SPANS: ClassVar[tuple[str, ...]] = ()
 
     episode_steps: int = bounded(600, 0, 10_000_000)
+    robot: str = humanoid.HUMANOID
     skill: str = "assets/skills/agile.pt"
     control: Control = Control.position
     hierarchy: HierarchyCfg = field(default_factory=lambda: HierarchyCfg(task_weight=1.0, style_weight=0.0))
     style_frames: int = bounded(0, 0, 64)
-    start_motion: str = "locomotion"
+    start_motion: str = SHIPPED_MOTION
     start_speed_mps: float = bounded(MAX_SPEED_MPS, 0.0, 100.0)
     min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     rescue: str = NO_SKILL
@@ -68,12 +71,15 @@ class SkillTaskCfg(TaskCfg):
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
         super().__post_init__()
+        self.min_height_m = humanoid.sized_to_robot(self.robot, self.min_height_m)
+        if self.robot != humanoid.HUMANOID and self.start_motion == SHIPPED_MOTION:
+            self.start_motion = starts.STANDING
         if not self.rise_s > STAND_S:
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
         for name in ("hold_s", *self.SPANS):
             span = getattr(self, name)
-            if span and not (len(span) == 2 and span[0] <= span[1]):
-                low, high = min(span), max(span)
+            if (span or name != "hold_s") and not (len(span) == 2 and span[0] <= span[1]):
+                low, high = min(span, default=1.0), max(span, default=2.0)
                 example = f"task.{name}=[{low:g},{high:g}]"
                 raise ConfigError(f"task.{name}={span}: expected two numbers, the lower one first; type {example}")
 
@@ -112,6 +118,7 @@ class SkillTask(Task[Cfg]):
                 f"task.hold_s={cfg.hold_s}: no target of {type(self).__name__} changes with time; leave it out"
             )
         robot, device, n = sim.robot, sim.device, sim.num_envs
+        humanoid.require_roles(robot)
         self.obs_layout = {"proprioception": humanoid.proprioception_layout(robot), "task": list(task_layout)}
         self.obs_sizes = {group: sum(size for _, size, _ in parts) for group, parts in self.obs_layout.items()}
         if cfg.style_frames > 0:
@@ -126,7 +133,7 @@ class SkillTask(Task[Cfg]):
         self._starts = starts.make_bank(
             robot, cfg.start_motion, cfg.style_frames, cfg.step_s, cfg.start_speed_mps, generator
         )
-        self._key_ids = robot.body_index(*humanoid.KEY_BODIES).to(device)
+        self._key_ids = humanoid.key_ids(robot, device)
         self._joint_layout = JointLayout(robot, device)
         self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
         self.fallen, self._just_fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
@@ -142,7 +149,7 @@ class SkillTask(Task[Cfg]):
     @staticmethod
     def humanoid_scene(cfg: SkillTaskCfg, **content: Any) -> Scene:
         """A humanoid on a floor with this further content, see `Scene`."""
-        return Scene(robot="humanoid", control=cfg.control, timestep_s=cfg.timestep_s, **content)
+        return Scene(robot=cfg.robot, control=cfg.control, timestep_s=cfg.timestep_s, **content)
 
     @abstractmethod
     def rewards(self) -> dict[str, Tensor]:

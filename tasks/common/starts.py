@@ -20,7 +20,7 @@ STANDING = "stand"
 STANDING_STATES = 512
 CLIP_STATES = 4096
 _JOINT_NOISE_RAD = 0.03
-_CLEARANCE_M = 0.15  # height of the lowest joint of a tipped-over body: a little more than a limb's radius
+_CLEARANCE = 0.092  # height of the lowest joint of a tipped-over body, of the robot's: a bit more than a limb's radius
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class StartBank:
 
 
 def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> StartBank:
-    """The default pose with noise in the joints, soles on the floor, at rest."""
+    """The standing pose with noise in the joints, soles on the floor, at rest."""
     device = generator.device
     layout = JointLayout(robot, device)
-    qpos = robot.qpos0.to(device).repeat(STANDING_STATES, 1)
+    qpos = robot.stand_qpos.to(device).repeat(STANDING_STATES, 1)
     noise = torch.randn(STANDING_STATES, qpos.shape[1] - 7, generator=generator, device=device)
     balls = torch.zeros(qpos.shape[1] - 7, device=device)
     for joint in robot.joints:
@@ -66,7 +66,7 @@ def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> Star
     pos, quat = kinematics.forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat)
     soles = [
         rotations.rotate(quat[:, [body]], corners.to(device).unsqueeze(0)) + pos[:, [body]]
-        for body, corners in ((robot.body_names.index(name), own) for name, own in robot_soles(robot.name).items())
+        for body, corners in ((robot.body_names.index(name), own) for name, own in robot_soles(robot).items())
     ]
     lift = -torch.cat(soles, dim=1)[..., 2].amin(1)
     up = torch.stack((torch.zeros_like(lift), torch.zeros_like(lift), lift), dim=-1)
@@ -75,7 +75,7 @@ def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> Star
     state = MotionState(
         qpos[:, :3] + up, qpos[:, 3:7], still, still, joint_quat, dof_vel, pos + up.unsqueeze(1)
     )  # fmt: skip
-    frame = humanoid.style_frame(state, robot.body_index(*humanoid.KEY_BODIES).to(device))
+    frame = humanoid.style_frame(state, humanoid.key_ids(robot, device))
     return StartBank(*to_qpos_qvel(layout, state), frame.unsqueeze(1).repeat(1, frames, 1))
 
 
@@ -95,8 +95,7 @@ def clip_bank(
     ids, times = ids[slow], times[slow]
     past = torch.arange(max(frames, 1), device=ids.device) * step_s
     windows = library.state(ids.unsqueeze(1), times.unsqueeze(1) - past)
-    key_ids = library.robot.body_index(*humanoid.KEY_BODIES).to(ids.device)
-    style = humanoid.style_frame(windows, key_ids)[:, :frames]
+    style = humanoid.style_frame(windows, humanoid.key_ids(library.robot, ids.device))[:, :frames]
     return StartBank(*to_qpos_qvel(library.layout, library.state(ids, times)), style)
 
 
@@ -121,11 +120,11 @@ def fallen_bank(
     joint_quat = kinematics.joint_quat_from_qpos(layout, qpos[:, 7:])
     still = torch.zeros(count, 3, device=device)
     pos, _ = kinematics.forward(layout, still, quat, joint_quat)
-    lift = _CLEARANCE_M - pos[..., 2].amin(1)
+    lift = humanoid.sized_m(layout.robot, _CLEARANCE) - pos[..., 2].amin(1)
     root = torch.stack((qpos[:, 0], qpos[:, 1], lift), dim=-1)
     dof_vel = torch.zeros(count, layout.robot.num_dofs, device=device)
     state = MotionState(root, quat, still, still, joint_quat, dof_vel, pos + root.unsqueeze(1))
-    frame = humanoid.style_frame(state, layout.robot.body_index(*humanoid.KEY_BODIES).to(device))
+    frame = humanoid.style_frame(state, humanoid.key_ids(layout.robot, device))
     return StartBank(*to_qpos_qvel(layout, state), frame.unsqueeze(1).repeat(1, frames, 1))
 
 

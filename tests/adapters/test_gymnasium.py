@@ -81,6 +81,14 @@ def test_gymnasiums_checker_passes_without_a_warning(name, skill_file):
     env_checker.check_env(env)
 
 
+def test_the_last_step_of_a_single_environment_has_the_metrics_of_its_episode():
+    env = gymnasium.make(TAXI, device="cpu", cfg={"task": {"episode_steps": 2}}, disable_env_checker=True)
+    env.reset(seed=0)
+    assert env.step(0)[-1] == {"discount_steps": 1.0}
+    *_, truncated, info = env.step(0)
+    assert truncated and info["discount_steps"] == 1.0 and info["success_rate"] == 0.0
+
+
 def test_one_of_many_is_what_gymnasium_makes_of_one():
     ours = gymnasium.make_vec(TAXI, num_envs=1, device="cpu", cfg={"task": {"episode_steps": 5}})
     with warnings.catch_warnings():

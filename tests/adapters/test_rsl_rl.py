@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-pytest.importorskip("rsl_rl", reason='rsl_rl is not installed: pip install -e ".[rsl_rl]"')
+pytest.importorskip("rsl_rl", reason='rsl_rl is not installed: pip install -e ".[rsl-rl]"')
 
 from rsl_rl.runners import OnPolicyRunner
 
@@ -51,6 +51,28 @@ def test_the_value_of_the_last_observation_is_folded_into_the_reward():
     value = runner.alg.critic(env._groups({"clock": torch.tensor([[3.0, 0.0], [3.0, 1.0]])}))[1].item()
     torch.testing.assert_close(reward, torch.tensor([0.5, 0.5 + 0.5**LAST * value]))
     assert abs(value) > 1e-3 and "time_outs" not in extras
+
+
+def test_a_recurrent_critic_remembers_what_it_acted_on_alone():
+    """The value that is folded in is the one after the last observation; the critic has then seen each step once."""
+    recurrent = cfg(gamma=1.0)
+    recurrent["critic"] |= {"class_name": "RNNModel", "rnn_type": "gru", "rnn_hidden_dim": 4}
+    env = RslRlVecEnv(Clock())
+    torch.manual_seed(0)
+    runner = OnPolicyRunner(env, recurrent, device="cpu")
+    env.bootstrap_from(runner)
+    critic, rewards = runner.alg.critic, []
+    with torch.inference_mode():
+        for _ in range(STEPS):
+            critic(env.get_observations())
+            rewards.append(env.step(HALF)[1])
+        seen = critic.get_hidden_state().clone()
+        critic.reset()
+        for step in range(STEPS):
+            critic(env._groups({"clock": torch.tensor([[step, 0.0], [step, 1.0]])}))
+        torch.testing.assert_close(seen, critic.get_hidden_state())
+        last = critic(env._groups({"clock": torch.tensor([[STEPS, 0.0], [STEPS, 1.0]])}))[1].item()
+    assert rewards[-1][1].item() == pytest.approx(0.5 + last) and abs(last) > 1e-3
 
 
 def test_the_runner_trains_and_leaves_the_environment_usable():

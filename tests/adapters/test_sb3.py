@@ -10,6 +10,7 @@ from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
 from isaachrl.adapters.sb3 import Sb3VecEnv
+from isaachrl.errors import ConfigError
 from tests.adapters.clock import LAST, STEPS, Clock
 from tests.small_mdp import corridor
 
@@ -44,6 +45,14 @@ def test_what_the_library_adds_and_what_is_folded_make_the_discount_of_a_short_s
     taken = actions[-1].flatten().clip(-1.0, 1.0)
     np.testing.assert_allclose(rewards[-1], taken + [0.0, 0.5**LAST * value], rtol=1e-5)
     assert abs(value) > 1e-3
+
+
+def test_models_for_which_nothing_can_be_folded_are_refused():
+    env = Sb3VecEnv(Clock())
+    models = [SAC("MlpPolicy", env, buffer_size=20), A2C("MlpPolicy", VecNormalize(env), device="cpu")]
+    for model in models:
+        with pytest.raises(ConfigError, match="norm_reward=False"):
+            env.bootstrap_from(model)
 
 
 def test_ppo_trains_on_discrete_actions():

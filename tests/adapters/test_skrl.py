@@ -1,5 +1,7 @@
 """skrl steps and trains on our environments."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 pytest.importorskip("skrl", reason='skrl is not installed: pip install -e ".[skrl]"')
 
 from skrl.agents.torch.ppo import PPO, PPO_CFG
+from skrl.agents.torch.sac import SAC_CFG
 from skrl.memories.torch import RandomMemory
 from skrl.models.torch import CategoricalMixin, DeterministicMixin, GaussianMixin, Model
 from skrl.trainers.torch import SequentialTrainer
@@ -82,10 +85,12 @@ def test_the_value_of_the_last_observation_is_folded_into_the_reward():
     assert terminated.all() and truncated.tolist() == [[False], [True]] and abs(value) > 1e-3
 
 
-def test_a_second_bootstrap_is_refused():
+def test_a_second_bootstrap_and_other_agents_are_refused():
     env = SkrlEnv(Clock())
-    with pytest.raises(ConfigError, match="time_limit_bootstrap=False"):
-        env.bootstrap_from(agent(env, Gaussian, time_limit_bootstrap=True))
+    off_policy = SimpleNamespace(cfg=SAC_CFG())
+    for learner in (agent(env, Gaussian, time_limit_bootstrap=True), off_policy):
+        with pytest.raises(ConfigError, match="expected PPO or A2C.*time_limit_bootstrap=False"):
+            env.bootstrap_from(learner)
 
 
 @pytest.mark.parametrize(("inner", "policy"), [(Clock, Gaussian), (corridor, Categorical)])

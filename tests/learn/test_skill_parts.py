@@ -88,6 +88,10 @@ def test_monitor_counts_episodes_and_forgets_them_when_read() -> None:
     assert signals["episode/height"] == 7.0
     assert "episode/recovered" not in signals  # a number that the only episode does not have
     assert "episode/length" not in learner.monitor.read()
+    learner.monitor.after_step(_result(~flags), frame, learner.held.latent, flags)
+    learner.monitor.after_step(_result(flags), frame, learner.held.latent, flags)
+    signals = learner.monitor.read()
+    assert (signals["episode/length"], signals["episode/length_deterministic"]) == (2.5, 2.0)
 
 
 def _result(terminated: torch.Tensor) -> StepResult:

@@ -1,31 +1,31 @@
 import math
-from dataclasses import replace
 
 import mujoco
 import numpy as np
 import pytest
 import torch
 
-from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.kinematics import JointLayout
 from isaachrl.sim import Scene, compile_scene, describe_robot
 
-# a leg as other robots have it: frames turned at rest, joints beside their bodies' origins, a welded toe
+# a leg as other robots have it: frames turned at rest, joints beside their bodies' origins, two of them on one body,
+# coordinates that are not zero at rest, a welded toe
 LEG = """<mujoco><compiler angle="degree"/><worldbody>
   <body name="root" pos="0 0 1" quat="0.6 0 0.8 0"><freejoint/><geom size=".1"/>
     <body name="thigh" pos="0.1 -0.2 0.05" quat="0.5 0.5 -0.5 0.5">
       <joint name="hip" type="ball" pos="0.03 0.02 -0.01"/><geom size=".1"/>
       <body name="shin" pos="0 0.1 -0.4" euler="20 -30 70">
         <joint name="knee" axis="1 2 -1" pos="0.05 -0.04 0.1" range="-90 90"/><geom size=".1"/>
+        <joint name="twist" axis="0 1 3" pos="-0.02 0.03 0.05" range="-90 90" ref="25"/>
         <body name="toe" pos="0.1 0 -0.3" euler="0 45 0"><geom size=".05"/></body>
       </body></body>
     <body name="tail" pos="-0.2 0 0"><joint name="tail" axis="0 0 1" range="-30 60"/><geom size=".05"/></body></body>
 </worldbody><actuator>
   <motor name="hip_x" joint="hip" gear="1 0 0" user="-1 1"/><motor name="hip_y" joint="hip" gear="0 1 0" user="-1 1"/>
   <motor name="hip_z" joint="hip" gear="0 0 1" user="-1 1"/><motor name="knee" joint="knee" user="-1 1"/>
-  <motor name="tail" joint="tail" user="-1 1"/>
+  <motor name="twist" joint="twist" user="-1 1"/><motor name="tail" joint="tail" user="-1 1"/>
 </actuator></mujoco>"""
 
 
@@ -71,6 +71,23 @@ def test_forward_kinematics_is_mujocos_for_turned_frames_and_joints_beside_the_o
         mujoco.mj_kinematics(model, data)
         np.testing.assert_allclose(pos[i], data.xpos[ids], atol=1e-5)
         np.testing.assert_allclose(np.abs((quat[i].numpy() * data.xquat[ids]).sum(-1)), 1.0, atol=1e-5)
+
+
+def test_coordinates_dofs_and_velocities_of_the_leg_are_mujocos():
+    model = mujoco.MjModel.from_xml_string(LEG)
+    robot, data = describe_robot(model, "leg"), mujoco.MjData(model)
+    assert robot.joints[2].ref_rad == pytest.approx(math.radians(25))
+    path = random_qpos(model, 8, 2)
+    q = torch.tensor(path, dtype=torch.float64)[:, 7:]
+    joint_quat = kinematics.joint_quat_from_qpos(robot, q)
+    torch.testing.assert_close(kinematics.qpos_from_joint_quat(robot, joint_quat), q, atol=1e-6, rtol=0)
+    data.qpos[:] = path[0]
+    mujoco.mj_forward(model, data)
+    np.testing.assert_allclose(kinematics.dof_pos(robot, joint_quat)[0], data.actuator_length, atol=1e-6)
+    mujoco.mj_integratePos(model, path[0], velocity := np.random.default_rng(9).normal(size=model.nv), 0.02)
+    q = torch.tensor(np.stack([data.qpos, path[0]]))[:, 7:]
+    got = kinematics.dof_velocity(robot, kinematics.joint_quat_from_qpos(robot, q), 0.02)[0]
+    np.testing.assert_allclose(got, velocity[6:], atol=1e-5)
 
 
 def test_a_joint_beside_the_origin_carries_the_body_around_it():
@@ -138,9 +155,3 @@ def test_a_balls_velocity_is_in_the_childs_own_frame(robot):
     joint_quat[0, hip], joint_quat[1, hip] = still, rotations.multiply(spin, still)
     velocity = kinematics.dof_velocity(robot, joint_quat, dt_s=0.1)[0, robot.joints[hip].dof]
     torch.testing.assert_close(velocity, torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64), atol=1e-6, rtol=0)
-
-
-def test_two_joints_on_one_body_are_refused(robot):
-    twice = replace(robot, joints=(robot.joints[0], replace(robot.joints[1], body=robot.joints[0].body)))
-    with pytest.raises(ConfigError, match="one joint only"):
-        JointLayout(twice)

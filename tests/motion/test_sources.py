@@ -150,11 +150,16 @@ def test_a_shipped_clip_or_list_answers_to_its_name(robot):
     assert "stand" in names(clips) and max(weights) > min(weights)
 
 
-def test_a_file_at_hand_comes_before_a_shipped_name(folder, robot, monkeypatch):
+def test_a_folder_hides_a_shipped_name_only_if_it_has_clips(folder, robot, monkeypatch, caplog):
     monkeypatch.chdir(folder)
     (folder / "walk").mkdir()
+    assert names(load_motion("walk", robot)[0]) == ["walk"] and not caplog.text
+    (folder / "run.npz").rename(folder / "walk" / "run.npz")
+    assert names(load_motion("walk", robot)[0]) == ["run"]
+    assert "motion=walk is the folder" in caplog.text and "not the shipped motion" in caplog.text
+    (folder / "empty").mkdir()
     with pytest.raises(ClipError, match="holds no clips"):
-        load_motion("walk", robot)
+        load_motion("empty", robot)
 
 
 def test_a_misspelt_shipped_motion_is_answered_with_the_shipped_ones(robot, tmp_path, monkeypatch):

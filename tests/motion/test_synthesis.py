@@ -22,7 +22,7 @@ from isaachrl.motion.synthesis import (
 )
 from isaachrl.motion.synthesis.legs import leg_rotations
 from isaachrl.motion.synthesis.tables import Style
-from isaachrl.sim.compiler import ASSETS
+from isaachrl.shipped import ASSETS
 from isaachrl.sim.soles import robot_soles
 
 STRAIGHT = {"walk_slow": 0.6, "walk": 1.0, "walk_fast": 1.4, "jog": 2.2, "crouch": 0.7, "back": 0.6, "side_left": 0.35}

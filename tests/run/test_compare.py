@@ -1,6 +1,7 @@
 """Curves of several runs in one picture."""
 
 import json
+import re
 import subprocess
 import sys
 from itertools import product
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from isaachrl.errors import ConfigError
 from isaachrl.run import compare
+from isaachrl.run import main as run_main
 from isaachrl.run.compare import main, read_curve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,8 +51,14 @@ def test_missing_fields_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         read_curve(tmp_path, "a/b")
     with pytest.raises(ConfigError, match=r"never recorded x/y; \(valid: .*a/b"):
         read_curve(_run(tmp_path / "run", [1.0]), "x/y")
-    assert main(["out.png"]) == 2
-    assert "usage" in capsys.readouterr().err
+    for words in (
+        ["out.png"],
+        ["out.png", "ours=run"],
+        [str(tmp_path), "ours=run"],
+        [str(tmp_path), "x=y", "signals=a"],
+    ):
+        assert main(words) == 2
+        assert "usage" in capsys.readouterr().err
 
 
 def test_samples_can_count_for_different_settings_differently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +98,9 @@ def test_settings_are_named_by_the_fewest_keys_that_tell_them_apart() -> None:
         "task=B train.gamma=0.9": [4, 5],
         "task=B train.gamma=0.99": [6, 7],
     }
+    only_one_has_it = [{"task.name": "A", "task.x": 1}, {"task.name": "A", "task.x": 2}, {"task.name": "B"}]
+    found = compare.settings_of({Path(str(number)): keys for number, keys in enumerate(only_one_has_it)})
+    assert list(found) == ["task=A task.x=1", "task=A task.x=2", "task=B"]
     assert list(compare.settings_of({Path("0"): {"seed": 0, "a": 1}, Path("1"): {"seed": 1, "a": 1}})) == ["all"]
 
 
@@ -113,22 +126,59 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([str(tmp_path)]) == 2
     assert "has no runs; type python train.py --multirun" in capsys.readouterr().err
     _configured(tmp_path / "0", [1.0, 2.0], seed=0)
+    _configured(tmp_path / "stopped_at_once", [], seed=1)
     assert main([str(tmp_path)]) == 2
     assert "type signals=group/name" in capsys.readouterr().err
+    assert main([str(tmp_path), "signals=a/b"]) == 0
+    (tmp_path / "0" / "config.yaml").write_text("{")
+    assert main([str(tmp_path)]) == 2
+    assert "0/config.yaml is not the configuration of a run" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_multirun_makes_a_folder_for_each_run(tmp_path: Path) -> None:
-    """Two trainings in one process."""
+def test_a_multirun_makes_a_folder_for_each_run_but_the_invalid_one(tmp_path: Path) -> None:
+    """Two trainings in one process, and one that is refused."""
     words = [
         "--multirun",
         "task=TaxiFuel",
-        "seed=0,1",
+        "seed=0,-1,1",
         "max_iterations=1",
         "num_envs=4",
         f"run_dir={tmp_path / 'sweep'}",
     ]
-    subprocess.run([sys.executable, str(ROOT / "train.py"), *words], check=True, timeout=120, capture_output=True)
+    done = subprocess.run([sys.executable, str(ROOT / "train.py"), *words], timeout=120, capture_output=True, text=True)
+    assert done.returncode == 2 and "ConfigError: seed=-1: expected a number from 0" in done.stderr
+    said = "run 1 (task=TaxiFuel seed=-1 max_iterations=1 num_envs=4 run_dir="
+    assert [line.partition(said)[0] for line in done.stderr.splitlines() if said in line] == ["", "IsaacHRLError: "]
     table = compare.sweep(tmp_path / "sweep", ["reward/total"])
     assert table.splitlines()[2].startswith("| all | 2 | ")
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0", "1"]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0", "2"]
+
+
+@pytest.mark.slow
+def test_optuna_searches_for_the_best_signal(tmp_path: Path) -> None:
+    """The command of the page, shorter: each of two trials is a run, the better mean of the signal the result."""
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason='not installed: pip install -e ".[optuna]"')
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"python train\.py (--multirun hydra/sweeper=optuna [^`]+)`", page)
+    folder = tmp_path / "sweep"
+    shorter = {"hydra.sweeper.n_trials": "2", "run_dir": str(folder)}
+    words = [f"{key}={shorter.get(key, value)}" for key, value in re.findall(r"'?([\w./]+)=([^\s']+)", command)]
+    words += ["max_iterations=2", "num_envs=4", "hydra.sweeper.n_jobs=1"]
+    command_line = [sys.executable, str(ROOT / "train.py"), "--multirun", *words]
+    done = subprocess.run(command_line, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    best = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    values = [compare.final_mean(folder / str(number), "reward/total") for number in range(2)]
+    assert best["best_value"] == pytest.approx(max(values))
+    assert 0.1 <= best["best_params"]["++train.learning_rate"] <= 1.0
+
+
+def test_a_search_without_an_objective_is_refused() -> None:
+    """Before it trains anything."""
+    hydra = OmegaConf.create(
+        {"sweeper": {"_target_": "hydra_plugins.hydra_optuna_sweeper.x"}, "overrides": {"task": []}}
+    )
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError, match="type objective=NAME"):
+        patch.setattr(run_main.HydraConfig, "get", lambda: OmegaConf.merge(hydra, {"mode": "RUN"}))
+        run_main.run(OmegaConf.create({}))

@@ -33,6 +33,10 @@ REFUSED = {
     (AMP, "test=true", "mode=evaluate"): "test=true means mode=play, but mode=evaluate was typed too",
     (MAZE, "task.name=TaxiFuel"): "task.name=TaxiFuel: does not read the file of that name; type task=",
     (TAXI, "train.name=ppo"): "train.name=ppo: does not read the file of that name; type train=ppo",
+    (AMP, "mode=play", "skill=rising"): "rising is a skill of task=HumanoidRise; type task=HumanoidRise instead",
+    (AMP, "mode=play", "checkpoint=rising"): "type task=HumanoidRise instead of task=HumanoidAMP",
+    (MAZE, "mode=play", "checkpoint=rising"): "rising is a skill; for task=HumanoidHRLMaze to command it, type skill=",
+    ("task=HumanoidLocation", "test=True"): "needs a trained run: .*<time> or checkpoint=HumanoidLocation",
     # shell variables that are not set
     ("resume=",): "resume= is empty .*; type resume=PATH or leave resume= out",
     (AMP, "mode=evaluate", "checkpoint="): "checkpoint= is empty",
@@ -72,6 +76,6 @@ def test_bad_input_is_one_message_and_exit_code_2(arguments, typed, tmp_path, mo
     monkeypatch.setattr(world_bytes, "MIN_GROWTH_BYTES", 0)  # the first growth will do
     (tmp_path / "huge.txt").write_text("\n".join(["#" * 200, *["#" + 198 * "." + "#"] * 198, "#" * 200]))
     code, said = typed(*arguments)
-    assert code == 2 and len(said.splitlines()) == 1 and said.startswith("ConfigError: "), said
+    assert code == 2 and len(said.splitlines()) == 1 and re.match("(Config|Checkpoint)Error: ", said), said
     assert re.search(REFUSED[arguments], said), said
     assert [path.name for path in tmp_path.iterdir()] == ["huge.txt"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim import Scene, compile_scene
+from isaachrl.sim import Scene, compile_scene, load_robot
 from isaachrl.sim.describe import describe_robot
 
 ARM = """<mujoco><worldbody>
@@ -22,16 +22,12 @@ BALL_MOTORS = "".join(
     for a, g in zip("xyz", ("1 0 0", "0 1 0", "0 0 1"), strict=True)
 )
 
+OF_ARM = "joint 'elbow' of body 'arm'"
+
 
 def arm(joints=HINGE, motors=ONE_MOTOR, body="", root="", geom="", extra=""):
     xml = ARM.format(joints=joints, motors=motors, body=body, root=root, geom=geom, extra=extra)
     return describe_robot(mujoco.MjModel.from_xml_string(xml), "lamp")
-
-
-def test_a_motor_that_is_not_named_as_its_joint_is_refused():
-    assert arm().dof_names == ("elbow",)
-    with pytest.raises(ConfigError, match=r"motors \('elbows',\) must be named and ordered as its dofs \('elbow',\)"):
-        arm(motors=MOTOR.format("").replace('name="elbow"', 'name="elbows"'))
 
 
 def test_a_robot_without_a_free_root_is_refused():
@@ -49,42 +45,39 @@ def test_a_motor_without_user_takes_its_hinges_range():
     torch.testing.assert_close(robot.dof_range_rad, torch.tensor([[0.0, 1.0]]))
 
 
+def test_a_hinge_without_a_range_may_turn_once_and_a_balls_range_is_that_of_each_axis():
+    robot = arm(ELBOW.format('ref="30"'), '<motor name="elbow" joint="elbow"/>')
+    torch.testing.assert_close(robot.dof_range_rad, torch.tensor([[-torch.pi, torch.pi]]) + torch.pi / 6)
+    robot = arm('<joint name="elbow" type="ball" range="0 90"/>', BALL_MOTORS.replace("{}", ""))
+    torch.testing.assert_close(robot.dof_range_rad, torch.tensor([[-torch.pi / 2, torch.pi / 2]]).repeat(3, 1))
+
+
 @pytest.mark.parametrize(
     ("joints", "motors", "message"),
     [
-        (
-            ELBOW.format(""),
-            '<motor name="elbow" joint="elbow"/>',
-            "motor 'elbow' of body 'arm' has no range (user is [0.0, 0.0]);"
-            ' write user="LOW HIGH" in radians on the motor, or give its joint a range',
-        ),
-        (BALL, BALL_MOTORS.format("", "", ""), "motor 'elbow_x' of body 'arm' has no range"),
-        (BALL, BALL_MOTORS.format('user="-1 1"', 'user="1 -1"', ""), "motor 'elbow_y' of body 'arm' has no range"),
-        (
-            '<joint name="elbow" type="slide"/>',
-            MOTOR.format(""),
-            "joint 'elbow' of body 'arm' slides; write type=",
-        ),
-        (
-            ELBOW.format("") + '<joint name="twist" axis="1 0 0"/>',
-            MOTOR.format(""),
-            "joint 'twist' of body 'arm' moves a body that already has the joint 'elbow'; write one joint",
-        ),
-        (
-            ELBOW.format('ref="30"'),
-            MOTOR.format(""),
-            "joint 'elbow' of body 'arm' has ref=0.5236 rad; write ref=\"0\"",
-        ),
-        (
-            ELBOW.format(""),
-            MOTOR.format('gear="3"'),
-            "motor 'elbow' of body 'arm' must act on its joint by itself: write joint=\"elbow\" gear=\"1\"",
-        ),
+        (BALL, BALL_MOTORS.format("", "", ""), f"{OF_ARM} has no range about 'elbow_x'"),
+        (BALL, BALL_MOTORS.format('user="-1 1"', 'user="1 -1"', ""), f"{OF_ARM} has no range about 'elbow_y'"),
+        ('<joint name="elbow" type="slide"/>', MOTOR.format(""), f"{OF_ARM} slides; write type="),
     ],
-)
+)  # fmt: skip
 def test_what_a_description_cannot_hold_is_refused_by_name(joints, motors, message):
     with pytest.raises(ConfigError, match=re.escape(f"robot 'lamp': {message}")):
         arm(joints, motors)
+
+
+def test_a_loop_of_bodies_is_refused():
+    xml = ARM.format(joints=HINGE, motors=ONE_MOTOR, body="", root="", geom="", extra="")
+    loop = '<equality><connect name="rod" body1="arm" body2="root" anchor="0 0 0"/></equality></mujoco>'
+    with pytest.raises(ConfigError, match="the constraint 'rod' closes a loop of bodies.*remove <connect>"):
+        describe_robot(mujoco.MjModel.from_xml_string(xml.replace("</mujoco>", loop)), "lamp")
+
+
+def test_the_robot_is_measured_in_its_standing_pose():
+    robot = load_robot("humanoid")
+    torch.testing.assert_close(robot.stand_pos_m[0], torch.tensor([0.0, 0.0, 0.8814]))
+    assert robot.height_m == pytest.approx(0.8814 + 0.236 + 0.224 + 0.29)
+    torch.testing.assert_close(robot.stand_qpos, robot.qpos0)
+    torch.testing.assert_close(robot.stiffness[:4], torch.tensor([600.0, 600.0, 600.0, 50.0]))
 
 
 @pytest.mark.parametrize(
@@ -96,13 +89,19 @@ def test_what_a_description_cannot_hold_is_refused_by_name(joints, motors, messa
         {"joints": ELBOW.format('stiffness="1"')},
         {"joints": ELBOW.format('range="-90 90"')},
         {"joints": ELBOW.format('armature="0.01"')},
+        {"joints": ELBOW.format('ref="10"')},
+        {"joints": ELBOW.format('stiffness="0" springref="10"')},
+        {
+            "joints": HINGE + '<joint name="twist" axis="1 0 0"/>',
+            "motors": ONE_MOTOR + ONE_MOTOR.replace("elbow", "twist"),
+        },
         {"motors": MOTOR.format('ctrlrange="-1 1"')},
         {"motors": MOTOR.format("").replace('user="0 1"', 'user="0 1.1"')},
         {"geom": 'friction="0.5"'},
         {"geom": 'contype="2"'},
         {"extra": '<geom size=".01" pos="2 0 0" mass="0"/>'},
     ],
-    ids=lambda change: str(*change.values()),
+    ids=lambda change: " ".join(change.values()),
 )
 def test_the_hash_sees_whatever_changes_how_the_robot_moves(change):
     assert arm(**change).model_hash != arm().model_hash

@@ -83,7 +83,7 @@ def test_a_torque_motor_has_unit_gain_a_little_damping_and_its_limit():
 
 
 def test_an_unknown_robot_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no robot 'humanoidd' under assets/ \(there are: .*humanoid.*\)"):
+    with pytest.raises(ConfigError, match=r"no robot 'humanoidd' is shipped; did you mean humanoid\?.*robot=FILE"):
         load_robot("humanoidd")
 
 

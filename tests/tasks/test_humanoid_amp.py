@@ -16,8 +16,8 @@ from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths import rotations
 from isaachrl.motion import clip as clips
 from isaachrl.motion.library import to_qpos_qvel
+from isaachrl.shipped import ASSETS
 from isaachrl.sim import Control, load_robot
-from isaachrl.sim.compiler import ASSETS
 from tasks.common import humanoid
 from tasks.humanoid_amp import HumanoidAMP
 

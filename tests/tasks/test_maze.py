@@ -638,3 +638,15 @@ def test_the_position_is_shown_as_cells_times_the_heading():
 def test_what_a_layout_does_not_have_is_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         config.build(HumanoidHRLMazeCfg, wrong, "task")
+
+
+def test_the_page_gets_the_maze_with_a_box_for_each_inner_cell():
+    env = make(1, layout="umaze")
+    env.reset()
+    scene, data = env.task.page()
+    assert data["maze"]["rows"] == ["#####", "#...#", "###.#", "#...#", "#####"] and data["maze"]["cell_m"] == 2.5
+    assert data["target"] == env.task.goal_w[0].tolist()
+    assert len(env.sim.scene.boxes) < len(scene.boxes) == 4 + 3 * 3
+    centres = torch.tensor([box.pos_m[:2] for box in scene.boxes[4:]])
+    assert_close(centres[0], torch.tensor([-2.5, -2.5]))  # row by row, from the lowest y
+    assert_close(centres[1], torch.tensor([0.0, -2.5]))

@@ -357,9 +357,21 @@ def test_dribble_rewards_by_hand():
     env.sim.root_linvel_w[:, :2] = torch.tensor([0.0, 0.5])
     terms = env.task.rewards()
     assert_close(terms["progress"], torch.full((2,), 1.0))  # no more than commanded
-    assert_close(terms["approach"], torch.full((2,), 0.5 / math.hypot(1.0, 0.35)))
+    assert_close(terms["approach"], torch.full((2,), 0.5 / math.hypot(1.0, 0.4)))
     place(env, 0, (0.4, 0.0, 0.15))
     assert env.task.rewards()["approach"].tolist() == [0.0, 0.0], "as near as 0.05 m"
+
+
+def test_dribble_turns_the_commanded_direction_at_most_so_far():
+    env = make("Dribble", 64, turn_rad=0.5)
+    task, xy = env.task, env.sim.root_pos_w[:, :2]
+    towards_w = torch.nn.functional.normalize(env.sim.object_pos_w[:, 0, :2] - xy, dim=1)
+    before_w = task.direction_w.clone()
+    assert ((towards_w * before_w).sum(1) > math.cos(0.5001)).all(), "the first is towards the ball, turned"
+    task.new_target(torch.arange(64) < 32)
+    cosine = (task.direction_w * before_w).sum(1)
+    assert (cosine > math.cos(0.5001)).all() and cosine[:32].min() < math.cos(0.3)
+    assert torch.equal(task.direction_w[32:], before_w[32:])
 
 
 @pytest.mark.parametrize(
@@ -370,6 +382,7 @@ def test_dribble_rewards_by_hand():
         ("Location", {"distance_m": -1.0}, "task.distance_m"),
         ("Steering", {"speed_mps": [2.0, 1.0]}, r"type task.speed_mps=\[1,2\]"),
         ("Steering", {"speed_mps": [1.0, 2.0, 3.0]}, "expected two numbers"),
+        ("Steering", {"speed_mps": []}, r"type task.speed_mps=\[1,2\]"),
         ("Push", {"reached_m": 5.0}, "type task.reached_m=0.375"),
         ("Topple", {"hold_s": [1.0, 2.0]}, "leave it out"),
         ("Trajectory", {"episode_steps": 100_000}, "type task.episode_steps=18000"),

@@ -117,6 +117,83 @@ def test_the_targets_of_tasks_are_steered():
     assert steering.task.speed_mps.tolist() == [1.5, 1.5]
 
 
+def steered(name, target, **cfg):
+    """A session of a task after a step with this target."""
+    session = make(name, **cfg)
+    session.step()
+    assert list(session.controls) == list(target)
+    session.target = target
+    session.step()
+    return session
+
+
+def test_the_box_is_to_be_pushed_to_another_place():
+    session = steered("HumanoidPush", {"goal_x_m": 2.0, "goal_y_m": -3.0})
+    assert session.task.goal_w.tolist() == [[2.0, -3.0]] * 2
+    assert session.sim.mocap_pos_w[:, 0, :2].tolist() == [[2.0, -3.0]] * 2, "its marker, too"
+
+
+def test_the_ball_is_to_roll_another_way():
+    session = steered("HumanoidDribble", {"direction_deg": 90.0, "speed_mps": 0.7})
+    assert torch.allclose(session.task.direction_w, torch.tensor([0.0, 1.0]), atol=1e-6)
+    assert session.task.speed_mps.tolist() == pytest.approx([0.7, 0.7])
+
+
+def test_the_path_goes_on_with_another_speed_and_turn_rate():
+    session = make("HumanoidTrajectory")
+    session.step()
+    task = session.task
+    here = task._points_w(task._ahead_s[:1])
+    session.target = {"speed_mps": 1.0, "turn_rad_s": 0.5}
+    session.step()
+    points = task._points_w(task._ahead_s - session.env.step_s)  # the first of them is where it was steered
+    assert torch.allclose(points[:, :1], here, atol=0.02), "it goes on from where it was"
+    steps = points.diff(dim=1)
+    assert torch.allclose(steps[:, 1:].norm(dim=-1), torch.tensor(0.3), atol=0.005), "1 m/s for 0.3 s"
+    yaw = torch.atan2(steps[..., 1], steps[..., 0])
+    turned = torch.remainder(yaw[:, 2:] - yaw[:, 1:-1] + torch.pi, 2 * torch.pi) - torch.pi
+    assert torch.allclose(turned, torch.tensor(0.15), atol=0.01), "0.5 rad/s for 0.3 s"
+    session.step()
+    assert task._points_w(task._ahead_s[:1]).sub(here).norm(dim=-1).max() < 0.4, "a third of a second further"
+
+
+def test_a_pillar_is_put_up_where_the_sliders_are_moved_to():
+    session = steered("HumanoidTopple", {"pillar_x_m": 4.0, "pillar_y_m": 1.0})
+    assert torch.allclose(session.sim.object_pos_w[:, 0, :2], torch.tensor([4.0, 1.0]), atol=0.01)
+    still = torch.zeros(2, 1, 3)
+    away, lying = torch.tensor([[[8.0, 8.0, 0.3]]] * 2), torch.tensor([[[0.7071, 0.7071, 0.0, 0.0]]] * 2)
+    session.sim.place_objects(torch.ones(2, 1, dtype=torch.bool), away, lying, still, still)
+    session.step()
+    assert (session.sim.object_pos_w[:, 0, :2] > 7.0).all(), "it stays where it has got to"
+
+
+def test_a_ball_is_thrown_from_where_the_slider_is_moved_to():
+    session = steered("HumanoidDodge", {"throw_from_deg": 90.0}, hold_s=[60.0, 60.0])
+    assert session.task.thrown.tolist() == [2.0, 2.0], "the first throw begins the episode"
+    towards = session.sim.object_linvel_w[:, 1, 1]
+    assert (towards < -4.0).all(), "it flies along -y"
+    session.step()
+    assert session.task.thrown.tolist() == [2.0, 2.0]
+
+
+def test_ants_walk_to_another_target():
+    session = steered("AntMaze", {"target_x_m": 8.0, "target_y_m": 2.0})
+    assert session.task.target.tolist() == [[8.0, 2.0]] * 2
+    assert session.sim.mocap_pos_w[:, -2, :2].tolist() == [[8.0, 2.0]] * 2, "its marker, too"
+    height = steered("AntFall", {"target_x_m": 0.0, "target_y_m": 20.0}).task.target
+    assert height.tolist() == [[0.0, 20.0, 4.5]] * 2, "the height remains"
+
+
+def test_an_apple_is_put_where_the_sliders_are_moved_to():
+    session = steered("AntGather", {"apple_x_m": 5.0, "apple_y_m": -4.0})
+    assert session.task.objects[:, 0].tolist() == [[5.0, -4.0]] * 2 and session.task.there[:, 0].all()
+    first = len(session.sim.scene.boxes)
+    assert session.sim.mocap_pos_w[:, first, :2].tolist() == [[5.0, -4.0]] * 2
+    session.task.there[:, 0] = False
+    session.step()
+    assert not session.task.there[:, 0].any(), "it can be picked up"
+
+
 def test_the_goal_of_a_maze_moves_to_the_nearest_free_cell():
     session = make("HumanoidHRLMaze", layout="umaze")
     session.step()
@@ -195,3 +272,17 @@ def test_keys_of_the_window():
     keys(263)
     session.step()
     assert (session.sim.root_linvel_w[:, 1] - before[:, 1] > 0.3).all(), "the left arrow pushes along y"
+
+
+def test_what_another_thread_takes_back_within_a_step_does_no_harm(monkeypatch):
+    session = make()
+    given = {"choice": torch.zeros(session.env.action_size), "target": {}}
+
+    def once(name):
+        return property(lambda self: given.pop(name, None), lambda self, value: None)
+
+    monkeypatch.setattr(session.task, "steer", lambda values: values.keys())
+    monkeypatch.setattr(type(session), "choice", once("choice"), raising=False)
+    monkeypatch.setattr(type(session), "target", once("target"), raising=False)
+    session.step()
+    assert not given

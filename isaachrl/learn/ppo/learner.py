@@ -38,6 +38,7 @@ class PpoLearner(Learner):
 
     HEADLINE: ClassVar[tuple[str, ...]] = (
         "episode/success_rate",
+        "episode/score",
         "episode/fall_rate",
         "episode/return",
         "episode/length",

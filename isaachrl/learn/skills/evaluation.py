@@ -71,7 +71,7 @@ class SkillEvaluation:
         self.latents = clip_latents(skill, demos)
         self._soles = {
             env.sim.robot.body_names.index(name): corners.to(env.device)
-            for name, corners in robot_soles(env.sim.robot.name).items()
+            for name, corners in robot_soles(env.sim.robot).items()
         }
 
     @torch.no_grad()

@@ -51,6 +51,7 @@ class Monitor:
         of_episode = {"length": s["length"], "termination_rate": result.terminated.float()} | result.metrics
         for name, value in of_episode.items():
             self._means.count(name, value, result.done & ~value.isnan())
+        self._means.count("length_deterministic", s["length"], result.done & counted)
         s["length"] *= (~result.done).float()
         self._classify(counted & (s["age"] == SETTLE_STEPS + CLASSIFY_STEPS), latent)
 

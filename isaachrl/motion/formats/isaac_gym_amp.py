@@ -21,6 +21,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip, check_bytes, check_frames, checked_names, lengths
 from isaachrl.motion.formats import pickled
+from isaachrl.motion.source.skeleton import RawMotion
 from isaachrl.sim.robot import Robot
 
 GROUND_QUANTILE = 0.05  # share of frames in which the lowest sole corner is below the floor
@@ -31,6 +32,7 @@ class _Skeleton:
     """F frames of J nodes; rotations relative to the parent, w x y z."""
 
     names: tuple[str, ...]
+    parents: tuple[int, ...]
     local_quat: Tensor
     root_pos_w: Tensor
     fps: float
@@ -57,7 +59,8 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
             f"{path} is of a skeleton whose frames are parallel at rest; those of robot {robot.name!r} are not, or its"
             " joints are not at their bodies' origins: write the motion as a clip (.npz) instead"
         )
-    skeleton = _skeleton(_read(path), robot, path)
+    skeleton = _skeleton(_read(path), path)
+    _check_tree(skeleton.names, skeleton.parents, robot, path)
     node = {name: i for i, name in enumerate(skeleton.names)}
     picked = skeleton.local_quat[:, [node[robot.body_names[joint.body]] for joint in robot.joints]]
     joint_quat = _onto_hinges(picked, robot)
@@ -73,6 +76,27 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
         root_quat_w=root_quat.float().numpy(),
         joint_quat=joint_quat.float().numpy(),
     )
+
+
+def read(path: str | os.PathLike[str]) -> RawMotion:
+    """Read a motion of any skeleton, to be retargeted.
+
+    Raises:
+        ClipError: the file cannot be read, contains code, or is no motion.
+    """
+    path = Path(path)
+    content = _read(path)
+    skeleton = _skeleton(content, path)
+    try:
+        offset = torch.from_numpy(_array(content["skeleton_tree"]["local_translation"]).astype(np.float64))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ClipError(f"{path} has no local_translation in its skeleton_tree: {brief(error)}") from error
+    if offset.shape != (len(skeleton.names), 3):
+        raise ClipError(f"{path}: local_translation has the shape {tuple(offset.shape)}, expected a row for each node")
+    return RawMotion(
+        path.stem, "SkeletonMotion", skeleton.names, skeleton.parents, skeleton.fps, offset, skeleton.local_quat,
+        skeleton.root_pos_w, up="z", unit_m=1.0,
+    )  # fmt: skip
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -100,7 +124,7 @@ def _read_header(file: BinaryIO) -> None:
         raise ClipError(f"it is an array of {dtype}, not a pickled SkeletonMotion")
 
 
-def _skeleton(content: dict[str, Any], robot: Robot, path: Path) -> _Skeleton:
+def _skeleton(content: dict[str, Any], path: Path) -> _Skeleton:
     """The motion in the dictionary, with rotations converted to w x y z, relative to the parent."""
     try:
         tree = content["skeleton_tree"]
@@ -118,14 +142,15 @@ def _skeleton(content: dict[str, Any], robot: Robot, path: Path) -> _Skeleton:
         )
     check_frames(frames, nodes, f"{path}: ")
     parents = tuple(int(parent) for parent in parent_of)
-    _check_tree(names, parents, robot, path)
+    if any(not -1 <= parent < node for node, parent in enumerate(parents)):
+        raise ClipError(f"{path}: the parents {parents} are no tree with parents before children")
     lengths(rotation, f"{path}: rotation")
     quat = rotations.normalize(torch.from_numpy(rotation.astype(np.float64)).roll(1, dims=-1))
     if not is_local:
         inverse = rotations.conjugate(quat[:, [max(parent, 0) for parent in parents]])
         roots = torch.tensor([parent < 0 for parent in parents])[:, None]
         quat = torch.where(roots, quat, rotations.multiply(inverse, quat))
-    return _Skeleton(names, quat, torch.from_numpy(root_pos.astype(np.float64)), fps)
+    return _Skeleton(names, parents, quat, torch.from_numpy(root_pos.astype(np.float64)), fps)
 
 
 def _array(entry: Any, kinds: str = "fiu") -> NDArray[Any]:
@@ -138,8 +163,6 @@ def _array(entry: Any, kinds: str = "fiu") -> NDArray[Any]:
 
 def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], robot: Robot, path: Path) -> None:
     """Check that nodes and parents of a skeleton are the robot's."""
-    if any(not -1 <= parent < node for node, parent in enumerate(parents)):
-        raise ClipError(f"{path}: the parents {parents} are no tree with parents before children")
     theirs = {name: names[parent] if parent >= 0 else "" for name, parent in zip(names, parents, strict=True)}
     ours = {
         name: robot.body_names[parent] if parent >= 0 else ""

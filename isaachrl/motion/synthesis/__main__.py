@@ -9,8 +9,8 @@ from pathlib import Path
 
 from isaachrl.motion.checks import ClipChecks, check_clip
 from isaachrl.motion.synthesis.builtin import CLIP_NAMES, builtin_clips
+from isaachrl.shipped import ASSETS
 from isaachrl.sim import load_robot
-from isaachrl.sim.compiler import ASSETS
 from isaachrl.sim.soles import robot_soles
 
 log = logging.getLogger("isaachrl.motion.synthesis")

@@ -25,7 +25,7 @@ from isaachrl.run.recording.tables import show
 from isaachrl.run.recording.video import Film, Stage
 from isaachrl.run.storage.folder import RunFolder
 from isaachrl.sim import Robot, Scene, load_robot
-from isaachrl.sim.cameras import ChaseCamera
+from isaachrl.sim.cameras import ChaseCamera, camera_scale
 from isaachrl.sim.render import SceneRenderer
 from isaachrl.sim.soles import robot_soles
 
@@ -45,7 +45,7 @@ def view_motions(settings: Settings) -> dict[str, Any]:
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh(settings.task.name)
     video = folder.path / "motions.mp4"
     filmed = settings.run.video and _film(clips, robot, video)
-    soles = robot_soles(robot.name)
+    soles = robot_soles(robot)
     checks = {clip.name: check_clip(clip, robot, soles) for clip in clips}
     show(_table(checks))
     stills = folder.path / "motions.png"
@@ -64,7 +64,7 @@ def view_motions(settings: Settings) -> dict[str, Any]:
 def _film(clips: list[Clip], robot: Robot, path: Path) -> bool:
     """Film every clip; returns whether rendering works."""
     try:
-        stage = Stage(Scene(robot=robot.name))
+        stage = Stage(Scene(robot=robot.file))
     except RenderError as error:
         log.warning("no video: %s", error)
         return False
@@ -90,9 +90,9 @@ def _sheet(clips: list[Clip], robot: Robot) -> bytes:
     width, height = STILL_SIZE
     library = MotionLibrary(clips, robot, "cpu")
     figure = Figure(figsize=((LABEL_PX + STILLS * width) / DPI, len(clips) * height / DPI), dpi=DPI)
-    with contextlib.closing(SceneRenderer(Scene(robot=robot.name), width, height)) as renderer:
+    with contextlib.closing(SceneRenderer(Scene(robot=robot.file), width, height)) as renderer:
         for row, clip in enumerate(clips):
-            camera = ChaseCamera(distance_m=3.0, elevation_deg=-8.0, side_deg=80.0, lag=0.0)
+            camera = ChaseCamera(3.0, -8.0, side_deg=80.0, lag=0.0, size=camera_scale(robot))
             times = torch.linspace(0.0, clip.duration_s, STILLS + 1)[:-1]
             qpos, _ = to_qpos_qvel(robot, library.state(torch.full(times.shape, row), times))
             frames = [renderer.frame(pose, np.zeros((0, 3)), camera) for pose in qpos.numpy()]

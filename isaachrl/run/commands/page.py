@@ -18,20 +18,33 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-from isaachrl.envs.env import Env
+from isaachrl.envs.env import Env, innermost
+from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import IsaacHRLError, brief
 from isaachrl.files import write_atomically
+from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Exported
-from isaachrl.sim import Sim, scene_xml
+from isaachrl.sim import scene_xml
 
 SOURCES = Path(__file__).parent / "page_files"
 LEVELS = ("high_level", "low_level")
 FETCH_S = 300
+CELLS = "cells"  # a unit that names the size of a maze's cells, which the page has
 # parts of observations that page_files/observe.mjs computes: name, size, unit
 TASK_PARTS = [
     ("target_h", 2, "10 m"), ("target_direction_h", 2, ""), ("target_distance", 1, "m, in [0, 1]"),
     ("direction_h", 2, "unit vector, heading frame"), ("speed", 1, "m/s"), ("facing_h", 2, "unit vector"),
+    ("path_h", 20, "m, points 0.3 s apart, the first is now"),
+    ("box_h", 2, "3 m"), ("box_axis_h", 2, "its x axis, heading frame"), ("box_linvel_h", 2, "m/s"),
+    ("behind_h", 2, "3 m, place behind the box as seen from the goal"), ("goal_h", 2, "3 m"),
+    ("push_direction_h", 2, "unit vector from the box to the goal"),
+    ("goal_distance", 1, "3 m, from the box to the goal"),
+    ("goal_direction_h", 2, "unit vector, heading frame"), ("goal_distance", 1, "10 m"),
+    ("goal_pos_h", 2, "10 m, relative to the root, heading frame"),
+    ("wall_rays", 16, "distance to a wall, 10 m, full circle, anticlockwise from ahead"), ("map_h", 48, CELLS),
+    ("way_points_h", 4, CELLS), ("way_length", 1, "10 m"),
 ]  # fmt: skip
+TASKS = ("HumanoidLocation", "HumanoidSteering", "HumanoidTrajectory", "HumanoidPush", "HumanoidHRLMaze")
 PROPRIOCEPTION = ["root_height", "body_pos_h", "body_axis_x_h", "body_axis_z_h", "body_linvel_h", "body_angvel_h"]
 
 
@@ -96,14 +109,13 @@ def require_page(networks: list[Exported]) -> None:
     if not set(LEVELS) <= set(contracts):
         raise IsaacHRLError("target=web shows a high level over a skill, and this is none; leave target=web out")
     layout = contracts["high_level"]["layout"]
-    unknown = [part for part in layout.get("task", []) if tuple(part) not in TASK_PARTS]
+    unknown = [part for part in layout.get("task", []) if not {tuple(part), (*part[:2], CELLS)} & set(TASK_PARTS)]
     names = [name for name, _, _ in layout.get("proprioception", [])]
     if set(layout) != {"proprioception", "task"} or names != PROPRIOCEPTION or unknown:
-        known = ", ".join(name for name, _, _ in TASK_PARTS)
         lacks = ", ".join(name for name, _, _ in unknown) or ", ".join(sorted(layout))
         raise IsaacHRLError(
             f"the page of target=web cannot compute what this policy observes ({lacks}); it can for policies of"
-            f" HumanoidLocation and HumanoidSteering, which observe proprioception and of the task {known}"
+            f" {', '.join(TASKS)}"
         )
 
 
@@ -121,18 +133,21 @@ def write_page(folder: Path, name: str, networks: Path, env: Env, task_cfg: Any)
         IsaacHRLError: a package can neither be fetched nor is in the cache, or a file cannot be written.
     """
     own = folder / "policies" / name
-    for path in (folder / "vendor", own):
+    skill = folder / "skills" / skill_digest(env)[:12]  # policies share it
+    for path in (own, skill):
         path.mkdir(parents=True, exist_ok=True)
-    licences = [_unpack(package, archive, folder / "vendor") for package, archive in fetch_all()]
-    write_atomically(folder / "vendor" / "licences.txt", "\n\n".join(licences).encode())
+    _write_vendor(folder / "vendor")
     for path in SOURCES.iterdir():
         write_atomically(folder / path.name, path.read_bytes())
-    for level in LEVELS:
+    for level, place in zip(LEVELS, (own, skill), strict=True):
         for form in ("onnx", "json"):
-            write_atomically(own / f"{level}.{form}", (networks / f"{level}.{form}").read_bytes())
-    sim = next(part for part in env.parts() if isinstance(part, Sim))
-    write_atomically(own / "scene.xml", scene_xml(replace(sim.scene, rough_m=0.0)).encode())
-    start = {
+            write_atomically(place / f"{level}.{form}", (networks / f"{level}.{form}").read_bytes())
+    bottom = innermost(env)
+    assert isinstance(bottom, TaskEnv)
+    sim, (scene, data) = bottom.sim, bottom.task.page()
+    write_atomically(own / "scene.xml", scene_xml(replace(scene, rough_m=0.0)).encode())
+    start = data | {
+        "skill": skill.name,
         "qpos": sim.qpos[0].tolist(),
         "qvel": sim.qvel[0].tolist(),
         "min_height_m": dict(getattr(task_cfg, "min_height_m", {})),
@@ -183,6 +198,21 @@ def _npm_pack(package: Package, cache: Path) -> None:
         )
 
 
+def _write_vendor(folder: Path) -> None:
+    """Write the packages' files and licences, unless these are of the same packages already."""
+    licences = folder / "licences.txt"  # written last
+    text = licences.read_text(encoding="utf-8") if licences.is_file() else ""
+    if not all(_title(package) in text for package in PACKAGES):
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = [_unpack(package, archive, folder) for package, archive in fetch_all()]
+        write_atomically(licences, "\n\n".join(texts).encode())
+
+
+def _title(package: Package) -> str:
+    """Heading of a package's licence."""
+    return f"{'=' * 80}\n{package.name} {package.version}: {', '.join(package.files.values())}\n{'=' * 80}\n\n"
+
+
 def _unpack(package: Package, archive: Path, folder: Path) -> str:
     """Write a package's files into a folder; its name and the texts of its licence."""
     with tarfile.open(archive) as content:
@@ -195,8 +225,7 @@ def _unpack(package: Package, archive: Path, folder: Path) -> str:
         found = [path for path in distribution(package.python).files or [] if "LICENSE" in path.name.upper()]
         notices = [path for path in distribution(package.python).files or [] if path.name == "ThirdPartyNotices.txt"]
         texts += [Path(str(path.locate())).read_bytes() for path in (*found, *notices)]
-    title = f"{'=' * 80}\n{package.name} {package.version}: {', '.join(package.files.values())}\n{'=' * 80}\n\n"
-    return title + "\n\n".join(text.decode(errors="replace") for text in texts)
+    return _title(package) + "\n\n".join(text.decode(errors="replace") for text in texts)
 
 
 def _read(content: tarfile.TarFile, name: str) -> bytes:

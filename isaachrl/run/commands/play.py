@@ -67,7 +67,8 @@ def play(settings: Settings) -> dict[str, Any]:
         "sheet": str(folder / "play.jpg") if made else None,
     } | ({"page": str(page)} if html else {})
     if made and track != "none":
-        with Tracker(track, results, settings.plain()):
+        # the configuration of the training, whose run this may be
+        with Tracker(track, results, settings.loaded.config if settings.loaded else settings.plain()):
             pass  # at its end it takes the video
     write_summary(summary, folder / "play.json")
     return summary

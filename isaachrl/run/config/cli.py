@@ -10,11 +10,11 @@ from typing import Any
 from isaachrl.envs import registry
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.run.config.run_cfg import RunCfg
-from isaachrl.shipped import PROGRAM
+from isaachrl.shipped import PROGRAM, installing
 
 GROUPS = ("task", "train")
 TASK_MODULES = "tasks"
-_PATHS = ("checkpoint", "skill", "motion", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
+_PATHS = ("checkpoint", "skill", "motion", "robot", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
 _FLAGS = (  # of Hydra
     "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
@@ -27,7 +27,7 @@ _CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph|robot|import] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out
@@ -43,6 +43,8 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   policy=program       what the table of task=HumanoidProgram asks for, instead of a trained policy
   skill=FILE           the frozen skill of a task that commands one
   motion=FILE          the motion data of a task that imitates some
+  robot=FILE           the humanoid of a task: a shipped one, or a MJCF, URDF or YAML file; shown by mode=robot
+  source.KEY=…         what mode=import is told about a motion file: up, unit, quat, t_pose, fps, roles.ROLE, …
   tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4
@@ -145,6 +147,10 @@ def composition_error(error: Exception) -> ConfigError:
         return ConfigError(
             f"{typed} cannot be parsed: close every bracket and quote, and put a text with characters other than"
             f" letters, digits and /._-+%:@ in quotes; type {_quoted_argument(typed)}"
+        )
+    if plugin := re.search(r"Could not find 'hydra/(?:sweeper/(optuna)|launcher/(?:joblib|submitit))", first):
+        return ConfigError(
+            f"this plugin of Hydra's is not installed ({first}); type {installing(plugin[1] or 'sweeps')}"
         )
     return ConfigError(f"the configuration cannot be composed ({first}); {PROGRAM} --help lists what can be typed")
 

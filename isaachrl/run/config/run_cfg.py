@@ -12,7 +12,7 @@ DEFAULT_NUM_ENVS = 256
 # keys of the invocation, which a stored configuration does not pass on
 CALL_KEYS = (
     "mode", "tasks", "checkpoint", "resume", "run_dir", "recipe", "test", "device", "cuda_graph", "episodes", "video",
-    "policy", "help", "track", "view", "port", "target",
+    "policy", "help", "track", "view", "port", "target", "objective", "source",
 )  # fmt: skip
 
 
@@ -25,6 +25,8 @@ class Mode(Enum):
     export = "export"
     task_graph = "task_graph"
     view = "view"
+    robot = "robot"
+    vars()["import"] = "import"  # no name in Python; its module and function are `import_motions`
 
 
 class PolicyKind(Enum):
@@ -79,6 +81,8 @@ class RunCfg:
         policy: the policy in play and evaluation; `random` and `program` need no checkpoint.
         skill: shorthand of `task.skill`; for a task without a skill, of `checkpoint`, to play the skill itself.
         motion: shorthand of `task.motion`.
+        robot: shorthand of `task.robot`; the file of `mode=robot`.
+        source: what is known about the file that `mode=import` reads, see `isaachrl.motion.source.settle.SourceCfg`.
         run_dir: folder of the run; None is `runs/<task>/<time>`.
         resume: run folder to continue from its `checkpoints/last.pt`.
         save_every_s: seconds between saves of `checkpoints/last.pt`; None adapts to the time that a save takes.
@@ -90,6 +94,7 @@ class RunCfg:
             device; `none` applies none.
         track: a library that records training and video, too; see `isaachrl.run.recording.tracking`.
         target: what an export writes; see `isaachrl.run.commands.page` for `web`.
+        objective: signal that a sweeper of Hydra's makes large or small; see `isaachrl.run.main`.
         test: the same as `mode=play`.
         episodes: number of episodes of an evaluation.
         help: only list every key with its value; set by `--help`.
@@ -106,6 +111,10 @@ class RunCfg:
         "multi_gpu": "type torchrun --nproc-per-node=N before train.py, or before -m isaachrl",
         "capture_video": "a trained run is filmed, type mode=play checkpoint=RUN",
         "experiment": "type run_dir=runs/{}",
+        "force_render": "a training opens no window, type mode=view checkpoint=RUN to watch one",
+        "num_threads": "physics uses every core; type OMP_NUM_THREADS={} before the command for PyTorch's threads",
+        "num_subscenes": "worlds are spread over the cores by themselves, so leave it out",
+        "wandb_activate": "type track=wandb",
     }  # keys of Isaac Gym's programs; {} is the value
 
     task: dict[str, Any] = field(default_factory=dict)
@@ -122,6 +131,8 @@ class RunCfg:
     policy: PolicyKind = PolicyKind.trained
     skill: str | None = None
     motion: str | None = None
+    robot: str | None = None
+    source: dict[str, Any] = field(default_factory=dict)
     run_dir: str | None = None
     resume: str | None = None
     save_every_s: float | None = bounded(None, 0.0)
@@ -131,12 +142,13 @@ class RunCfg:
     recipe: str = "auto"
     track: Track = Track.none
     target: Target = Target.files
+    objective: str | None = None
     test: bool = False
     episodes: int = bounded(256, 1)
     help: bool = False
 
     def __post_init__(self) -> None:
         """Reject empty paths: an unset shell variable in `resume=$RUN` must not start a new run."""
-        for key in ("checkpoint", "skill", "motion", "run_dir", "resume"):
+        for key in ("checkpoint", "skill", "motion", "robot", "run_dir", "resume"):
             if getattr(self, key) == "":
                 raise ConfigError(f"{key}= is empty (an unset shell variable?); type {key}=PATH or leave {key}= out")

@@ -27,7 +27,7 @@ from isaachrl.run.storage.skill_file import is_skill_file, load_checkpoint_or_sk
 
 Values = dict[str, Any]
 
-SHORTHANDS = {"task": ("skill", "motion"), "train": ("max_iterations",)}  # top-level keys by their section
+SHORTHANDS = {"task": ("skill", "motion", "robot"), "train": ("max_iterations",)}  # top-level keys by their section
 _ADVICE = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 
 
@@ -152,7 +152,11 @@ def _load(run: RunCfg, mode: Mode, typed: Values) -> Checkpoint | None:
         require_trainable(loaded, source, resumed=bool(run.resume))
     task, learner = (typed.get(section, {}).get("name") for section in ("task", "train"))
     if task not in (None, loaded.task) and is_skill_file(loaded):
-        raise CheckpointError(f"{source} is a skill; for task={task} to command it, type skill={source}")
+        if "skill" in _keys_of(task):
+            raise CheckpointError(f"{source} is a skill; for task={task} to command it, type skill={source}")
+        raise CheckpointError(
+            f"{source} is a skill of task={loaded.task}; type task={loaded.task} instead of task={task}"
+        )
     loaded.require(task, learner)
     if mode is Mode.train and not run.resume and task is None and run.task.get("name") != loaded.task:
         raise CheckpointError(
@@ -287,9 +291,14 @@ def _skill_as_checkpoint(layer: Mapping[str, Any], values: Mapping[str, Any]) ->
     training = values.get("mode", "train") == Mode.train.value and not values.get("test")
     if name not in registry.names() or training or values.get("checkpoint"):
         return result
-    if "skill" not in {item.name for item in fields(registry.entry(name).cfg_type)} and result.get("skill"):
+    if "skill" not in _keys_of(name) and result.get("skill"):
         result["checkpoint"] = result.pop("skill")
     return result
+
+
+def _keys_of(task: str) -> set[str]:
+    """The keys of a task."""
+    return {item.name for item in fields(registry.entry(task).cfg_type)}
 
 
 def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:

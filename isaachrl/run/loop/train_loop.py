@@ -257,11 +257,11 @@ class Record:
 
     def __init__(self, learner: Learner, folder: RunFolder, identity: Identity) -> None:
         remaining = max(learner.max_iterations - learner.iteration, 0) * learner.samples_per_iteration
-        library = identity.config.get("track", "none")
-        self._tracker = None if library == "none" else Tracker(library, folder, identity.config)
         self._metrics = MetricsFile(folder.metrics, keep=learner.iteration)
         self._display = Display(identity.task, learner.samples + remaining, learner.samples, learner.HEADLINE)
         self._events = Events(folder.events, learner.samples)
+        library = identity.config.get("track", "none")
+        self._tracker = None if library == "none" else Tracker(library, folder, identity.config)
 
     def __enter__(self) -> Self:
         self._display.__enter__()

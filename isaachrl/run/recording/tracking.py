@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from isaachrl.errors import ConfigError
+from isaachrl.errors import ConfigError, brief
 from isaachrl.files import write_atomically
 from isaachrl.run.storage.folder import RunFolder
 from isaachrl.shipped import installing
@@ -42,19 +42,32 @@ class Tracker:
         library: `wandb` or `trackio`.
         folder: of the run.
         config: of the run.
+
+    Raises:
+        ConfigError: the library could not start, such as one with an account but no network.
     """
 
     def __init__(self, library: str, folder: RunFolder, config: Mapping[str, Any]) -> None:
-        self._library: Any = importlib.import_module(library)
         self._folder, self._own_steps, self._failed = folder, library == "wandb", False
-        options: dict[str, Any] = {"name": "/".join(folder.path.absolute().parts[-2:]), "config": dict(config)}
-        if self._own_steps:
-            offline = "WANDB_MODE" not in os.environ and not self._library.login(prompt=False)
-            options |= {"id": _run_id(folder.path), "dir": str(folder.path), "mode": "offline" if offline else None}
-            options["settings"] = self._library.Settings(console="off")  # leaves the standard output alone
-        self._run: Any = self._library.init(project=PROJECT, resume="allow", **options)
-        if self._own_steps:  # which cannot go back, as the samples of a resumed run can
-            self._run.define_metric("*", step_metric="samples")
+        try:
+            self._library: Any = importlib.import_module(library)
+            self._run = self._begin(config)
+        except Exception as error:  # foreign code fails in any way
+            offline = ", or type WANDB_MODE=offline before the command" if self._own_steps else ""
+            raise ConfigError(f"track={library} could not start ({brief(error)}); leave track= out{offline}") from error
+
+    def _begin(self, config: Mapping[str, Any]) -> Any:
+        """The library's run."""
+        name, number = "/".join(self._folder.path.absolute().parts[-2:]), _run_id(self._folder.path)
+        options: dict[str, Any] = {"project": PROJECT, "config": dict(config), "resume": "allow"}
+        if not self._own_steps:  # it knows runs by their names, which two folders can share
+            return self._library.init(name=f"{name} {number}", **options)
+        offline = "WANDB_MODE" not in os.environ and not self._library.login(prompt=False)
+        options |= {"id": number, "dir": str(self._folder.path), "mode": "offline" if offline else None}
+        options["settings"] = self._library.Settings(console="off")  # leaves the standard output alone
+        run = self._library.init(name=name, **options)
+        run.define_metric("*", step_metric="samples")  # its own steps cannot go back, as those of a resumed run can
+        return run
 
     def __enter__(self) -> Self:
         return self
@@ -89,9 +102,8 @@ class Tracker:
 
 
 def _run_id(folder: Path) -> str:
-    """The run's name at Weights & Biases, the same in all processes that work on it."""
-    path = folder / "wandb" / "id"
+    """What tells the run from others of its name, the same in all processes that work on it."""
+    path = folder / "track_id"
     if not path.exists():
-        path.parent.mkdir(exist_ok=True)
         write_atomically(path, uuid.uuid4().hex[:12].encode())
     return path.read_text(encoding="utf-8")

@@ -19,7 +19,8 @@ from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import RenderError
 from isaachrl.files import write_atomically
 from isaachrl.run.recording.stills import Stills
-from isaachrl.sim.cameras import ChaseCamera, View
+from isaachrl.sim import load_robot
+from isaachrl.sim.cameras import ChaseCamera, View, camera_scale
 from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.floor_plan import FloorPlan, Rectangle
 from isaachrl.sim.render import SceneRenderer, Source, any_thread_draws
@@ -146,11 +147,13 @@ class Stage:
     """
 
     def __init__(self, scene: Scene, overview: Rectangle | None = None) -> None:
-        model = compile_scene(scene)
+        model, size = compile_scene(scene), camera_scale(load_robot(scene.robot))
         if overview:
-            self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6)
-        else:  # further away if there are things around the body
-            self._camera = ChaseCamera(elevation_deg=-20.0, distance_m=5.5) if scene.objects else ChaseCamera()
+            self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6, size=size)
+        elif scene.objects:  # further away if there are things around the body
+            self._camera = ChaseCamera(elevation_deg=-20.0, distance_m=5.5, size=size)
+        else:
+            self._camera = ChaseCamera(size=size)
         self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
         self._painters = _painters(model)
         self.behind = 2 * len(self._painters)  # pending frames that keep all painters busy

@@ -18,7 +18,6 @@ from isaachrl.run.suite.plan import Plan, cores
 from isaachrl.run.suite.runner import RANDOM, Result, stored_result
 
 PACKAGES = ("isaachrl", "torch", "mujoco", "mujoco-warp", "rl-games", "numpy")
-BEGIN, END = "<!-- suite -->", "<!-- /suite -->"
 
 
 def collect(plan: Plan) -> dict[str, Any]:
@@ -139,8 +138,8 @@ def _sentences(results: dict[str, Any], publication: str) -> list[str]:
     return [*lines, *(["", publication] if publication else [])]
 
 
-def fill_page(page: Path, table: str) -> None:
-    """Put the table between the marks of a Markdown page.
+def fill_page(page: Path, table: str, mark: str = "suite") -> None:
+    """Put the table between the marks of a Markdown page, `<!-- suite -->` and `<!-- /suite -->`.
 
     Raises:
         ConfigError: it cannot be read or has no marks.
@@ -149,8 +148,9 @@ def fill_page(page: Path, table: str) -> None:
         text = page.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ConfigError(f"page={page} cannot be read ({error})") from error
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ConfigError(f"page={page} has no lines {BEGIN} and {END}; put them where the table belongs")
-    write_atomically(page, f"{before}{BEGIN}\n{table}{END}{after}".encode())
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ConfigError(f"page={page} has no lines {begin} and {end}; put them where the table belongs")
+    write_atomically(page, f"{before}{begin}\n{table}{end}{after}".encode())

@@ -52,6 +52,7 @@ def networks(senses=SENSES, task=TARGET, names=page.LEVELS):
 
 def test_policies_whose_observation_the_page_computes_are_accepted():
     page.require_page(networks())
+    page.require_page(networks(task=[("map_h", 48, "1 wall, 0 free, points 4 m apart"), ("way_length", 1, "10 m")]))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def test_policies_whose_observation_the_page_computes_are_accepted():
         ({"names": ("policy",)}, "a high level over a skill, and this is none"),
         ({"task": [*TARGET, ("box_h", 2, "m")]}, r"cannot compute what this policy observes \(box_h\)"),
         ({"task": [("target_h", 2, "20 m")]}, r"\(target_h\)"),  # in another unit
+        ({"task": [("map_h", 24, "1 wall, 0 free, points 4 m apart")]}, r"\(map_h\)"),  # of another size
         ({"senses": SENSES[1:]}, r"\(proprioception, task\); it can for policies of HumanoidLocation"),
     ],
 )

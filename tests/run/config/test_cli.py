@@ -201,6 +201,9 @@ def test_a_key_with_two_values_is_refused(argv):
         ("rl_device=cpu", "type device=cpu"),
         ("pipeline=gpu", "type device=cpu or device=cuda:0"),
         ("experiment=first", "type run_dir=runs/first"),
+        ("force_render=True", "type mode=view checkpoint=RUN to watch one"),
+        ("num_threads=2", "type OMP_NUM_THREADS=2 before the command for PyTorch's threads"),
+        ("wandb_activate=True", "type track=wandb"),
     ],
 )
 def test_keys_of_isaac_gym_are_answered_with_what_to_type(typed, advice):

@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 import tasks  # noqa: F401 - registers what task= selects
 from isaachrl.envs import registry
 from isaachrl.errors import CheckpointError, ConfigError
-from isaachrl.run.config.cli import hydra_arguments, typed_values
+from isaachrl.run.config.cli import composition_error, hydra_arguments, typed_values
 from isaachrl.run.config.settings import merge, resolve
 
 CFG = Path(__file__).resolve().parents[3] / "cfg"
@@ -292,3 +292,14 @@ def test_a_new_training_from_a_checkpoint_of_another_task_says_what_to_type(laun
     values = {"task": {"name": "Point2"}, "train": {"name": "greedy"}, "checkpoint": "run", "device": "cpu"}
     with pytest.raises(CheckpointError, match="run is of task=Point; .* type task=Point checkpoint=run"):
         resolve(values, {"checkpoint": "run"})
+
+
+@pytest.mark.parametrize(
+    ("plugin", "extra"),
+    [("sweeper/optuna", "optuna"), ("launcher/joblib", "sweeps"), ("launcher/submitit_slurm", "sweeps")],
+)
+def test_a_plugin_of_hydra_that_is_not_installed_names_its_extra(plugin, extra):
+    error = composition_error(
+        ValueError(f"In 'hydra/config': Could not find 'hydra/{plugin}'\n\nAvailable options: basic")
+    )
+    assert f"'hydra/{plugin}'); type pip install -e \".[{extra}]\"" in str(error)

@@ -60,7 +60,9 @@ def test_a_run_is_handed_over(library, folder):
     with Tracker(library.__name__, folder, {"seed": 1}) as tracker:
         tracker.add(64, {"a/b": 0.5})
     ((_, options),) = library.of("init")
-    assert options["name"] == "Task/now" and options["config"] == {"seed": 1} and options["resume"] == "allow"
+    number = (folder.path / "track_id").read_text()
+    assert options["name"] == ("Task/now" if library.__name__ == "wandb" else f"Task/now {number}")
+    assert options["config"] == {"seed": 1} and options["resume"] == "allow"
     (first, steps), (files, _) = library.of("log")
     assert first == ({"samples": 64, "a/b": 0.5},) and steps == ({} if library.__name__ == "wandb" else {"step": 64})
     assert files == ({"report.png": "Image"},)
@@ -88,6 +90,22 @@ def test_a_library_that_fails_does_not_end_the_training(library, folder, caplog,
             tracker.add(1, {})
             tracker.add(2, {})
     assert sum("not tracked any further: the disk is full" in message for message in caplog.messages) == 1
+
+
+def test_a_library_that_cannot_start_is_answered_with_what_to_type(library, folder):
+    library.broken = True
+    name = library.__name__
+    with pytest.raises(ConfigError, match=rf"track={name} could not start \(the disk is full\)") as failure:
+        Tracker(name, folder, {})
+    assert ("WANDB_MODE=offline" in str(failure.value)) == (name == "wandb")
+
+
+def test_two_folders_of_one_name_are_two_runs(library, tmp_path):
+    for parent in ("a", "b"):
+        Tracker(library.__name__, RunFolder(tmp_path / parent / "sweep" / "0"), {})
+    key = "id" if library.__name__ == "wandb" else "name"
+    (_, first), (_, second) = library.of("init")
+    assert first[key] != second[key]
 
 
 def test_a_missing_library_is_answered_with_the_extra(monkeypatch):
@@ -126,4 +144,5 @@ def test_trackio_itself_writes_its_database(folder, monkeypatch, tmp_path):
     (folder.path / "report.png").unlink()
     with Tracker("trackio", folder, {"seed": 1}) as tracker:
         tracker.add(64, {"a/b": 0.5})
-    assert trackio.SQLiteStorage.get_logs("isaachrl", "Task/now")[0]["a/b"] == 0.5
+    name = f"Task/now {(folder.path / 'track_id').read_text()}"
+    assert trackio.SQLiteStorage.get_logs("isaachrl", name)[0]["a/b"] == 0.5

@@ -2,6 +2,13 @@
 
 const STEEP = 0.999; // vertical component of the root's x axis at which the heading blends, as in isaachrl.maths.rotations
 const LOCATION_SCALE_M = 10;
+const GOAL_SCALE_M = 10; // of mazes
+const RAYS = 16;
+const RAY_RANGE_M = 10;
+const WINDOW_RADIUS = 3;
+const WAY_POINTS = 2;
+const BOX_SCALE_M = 3;
+const BEHIND_M = 0.65; // from the box's middle to a body that pushes
 
 /** The rotated x and z axes of a unit quaternion. */
 export function axesXZ([w, x, y, z]) {
@@ -30,20 +37,24 @@ function unit(vector, least = 1e-6) {
 
 const row = (array, index, width, start = 0) => Array.from(array.subarray(index * width + start, (index + 1) * width));
 
-/** Root, heading and bodies of MuJoCo's `MjData`; the robot's bodies are the first `count` after the world. */
+/**
+ * Root, heading and bodies of MuJoCo's `MjData`; the robot's bodies are the first `count` after the world, and an object
+ * that moves freely, if there is one, is the last body.
+ */
 export function readBodies(data, count) {
   const { xpos, xquat, cvel, subtree_com: com } = data;
-  const center = row(com, 1, 3); // `cvel` is the velocity at the robot's centre of mass
-  const bodies = Array.from({ length: count }, (_, index) => {
-    const id = index + 1;
+  const read = (id, tree) => {
+    const center = row(com, tree, 3); // `cvel` is the velocity at the centre of mass of the body's tree
     const pos = row(xpos, id, 3);
     const [p, q, r] = row(cvel, id, 6);
     const [x, y, z] = pos.map((value, i) => value - center[i]);
     const cross = [q * z - r * y, r * x - p * z, p * y - q * x];
     const linvel = row(cvel, id, 6, 3).map((value, i) => value + cross[i]);
     return { pos, axes: axesXZ(row(xquat, id, 4)), linvel, angvel: [p, q, r] };
-  });
-  return { pos: bodies[0].pos, ahead: heading(row(xquat, 1, 4)), bodies };
+  };
+  const bodies = Array.from({ length: count }, (_, index) => read(index + 1, 1));
+  const last = xpos.length / 3 - 1;
+  return { pos: bodies[0].pos, ahead: heading(row(xquat, 1, 4)), bodies, object: read(last, last) };
 }
 
 /** The proprioception, `proprioception` of tasks/common/humanoid.py. */
@@ -58,14 +69,53 @@ export function proprioception({ pos, ahead, bodies }) {
   return [pos[2], ...parts.flat().flatMap((vector) => toHeading(ahead, vector))];
 }
 
-const toTarget = ({ pos, ahead }, { target }) => toHeading(ahead, [target[0] - pos[0], target[1] - pos[1]]);
+const offset = (from, to) => [to[0] - from[0], to[1] - from[1]];
+const toTarget = ({ pos, ahead }, { target }) => toHeading(ahead, offset(pos, target));
+const scaled = (vector, scale) => vector.map((value) => value / scale);
 
-/** Parts of the group `task` by their name in the exported contract: functions of `readBodies` and the command. */
+/** Unit vector on the floor along the root's x axis, the heading of HumanoidHRLMaze. */
+const forward = ({ bodies }) => unit(bodies[0].axes[0].slice(0, 2));
+const toGoal = (root, { target }) => toHeading(forward(root), offset(root.pos, target));
+
+/** Unit vector on the floor from the object to the target. */
+const pushDirection = ({ object }, { target }) => unit(offset(object.pos, target));
+
+/** Parts of the group `task` by their name in the exported contract: functions of `readBodies`, the command and the maze. */
 export const TASK_PARTS = {
-  target_h: (root, command) => toTarget(root, command).map((value) => value / LOCATION_SCALE_M),
+  target_h: (root, command) => scaled(toTarget(root, command), LOCATION_SCALE_M),
   target_direction_h: (root, command) => unit(toTarget(root, command)),
   target_distance: (root, command) => [Math.min(Math.hypot(...toTarget(root, command)), 1)],
   direction_h: (root, { direction }) => toHeading(root.ahead, direction),
   speed: (root, { speed }) => [speed],
   facing_h: (root, { direction }) => toHeading(root.ahead, direction),
+  path_h: ({ pos, ahead }, { path }) => path.flatMap((point) => toHeading(ahead, offset(pos, point))),
+  box_h: ({ pos, ahead, object }) => scaled(toHeading(ahead, offset(pos, object.pos)), BOX_SCALE_M),
+  box_axis_h: ({ ahead, object }) => toHeading(ahead, object.axes[0].slice(0, 2)),
+  box_linvel_h: ({ ahead, object }) => toHeading(ahead, object.linvel.slice(0, 2)),
+  behind_h: (root, command) => {
+    const behind = pushDirection(root, command).map((value, i) => root.object.pos[i] - BEHIND_M * value);
+    return scaled(toHeading(root.ahead, offset(root.pos, behind)), BOX_SCALE_M);
+  },
+  goal_h: (root, command) => scaled(toTarget(root, command), BOX_SCALE_M),
+  push_direction_h: (root, command) => toHeading(root.ahead, pushDirection(root, command)),
+  // HumanoidPush and HumanoidHRLMaze have parts of this name
+  goal_distance: (root, { target }, maze) =>
+    maze
+      ? [Math.hypot(...offset(root.pos, target)) / GOAL_SCALE_M]
+      : [Math.hypot(...offset(root.object.pos, target)) / BOX_SCALE_M],
+  goal_direction_h: (root, command) => unit(toGoal(root, command)),
+  goal_pos_h: (root, command) => scaled(toGoal(root, command), GOAL_SCALE_M),
+  wall_rays: (root, command, maze) => {
+    const [cosine, sine] = forward(root);
+    return Array.from({ length: RAYS }, (_, i) => {
+      const [x, y] = [Math.cos((2 * Math.PI * i) / RAYS), Math.sin((2 * Math.PI * i) / RAYS)];
+      return maze.ray(root.pos, [cosine * x - sine * y, sine * x + cosine * y], RAY_RANGE_M) / RAY_RANGE_M;
+    });
+  },
+  map_h: (root, command, maze) => maze.around(root.pos, forward(root), WINDOW_RADIUS),
+  way_points_h: (root, { target }, maze) => {
+    const points = maze.wayPoints(root.pos, target, WAY_POINTS);
+    return points.flatMap((point) => scaled(toHeading(forward(root), offset(root.pos, point)), maze.cell_m));
+  },
+  way_length: (root, { target }, maze) => [maze.wayLeft(root.pos, target) / GOAL_SCALE_M],
 };

@@ -1,5 +1,6 @@
 // The page: keys, joystick, gamepad and clicks become the command of the high level.
 
+import { Plan } from "./plan.mjs";
 import { Simulation } from "./simulation.mjs";
 import { View } from "./view.mjs";
 
@@ -8,6 +9,7 @@ const AHEAD_M = 3; // of the body lies the target while a key is held
 const SPEEDS_MPS = [0.5, 1.5]; // commanded while no key is held, and with a key
 const MOST_STEPS = 4; // control steps per frame: a slow computer shows slow motion
 const CLICK_PX = 5;
+const DRAWN_M = 0.2; // between the points of a drawn path
 const LIE_S = 3; // after a fall, until the reset
 
 const $ = (id) => document.getElementById(id);
@@ -22,12 +24,13 @@ function steering() {
   return sources.reduce(([x, y], [dx, dy]) => [x + dx, y + dy], [0, 0]);
 }
 
-/** Applies the steering, relative to the camera. */
+/** Applies the steering, relative to the camera; of a path it is the speed and the turn rate. */
 function steer(simulation, view) {
   const [right, up] = steering();
-  const { command, root, followsPoint } = simulation;
+  const { command, root, taskParts, path } = simulation;
+  path.steer(Math.min(Math.max(up, 0), 1), Math.min(Math.max(-right, -1), 1));
   if (Math.hypot(right, up) < 0.1) {
-    if (steer.active && followsPoint) command.target = root.pos.slice(0, 2);
+    if (steer.active && taskParts.includes("target_h")) command.target = root.pos.slice(0, 2);
     if (steer.active) command.speed = SPEEDS_MPS[0];
     steer.active = false;
     return;
@@ -37,15 +40,17 @@ function steer(simulation, view) {
   const share = Math.min(Math.hypot(right, up), 1);
   command.direction = [Math.cos(angle), Math.sin(angle)];
   command.speed = SPEEDS_MPS[0] + share * (SPEEDS_MPS[1] - SPEEDS_MPS[0]);
-  command.target = command.direction.map((value, i) => root.pos[i] + AHEAD_M * share * value);
+  simulation.aim(command.direction.map((value, i) => root.pos[i] + AHEAD_M * share * value));
 }
 
-/** Makes a point on the floor the target, or the direction. */
-function aim({ command, root }, point) {
+/** Makes a point on the floor the target, the end of the path, or the direction. */
+function aim(simulation, point) {
+  const { command, root } = simulation;
   const offset = point.map((value, i) => value - root.pos[i]);
   const distance = Math.hypot(...offset);
   if (distance < 0.1) return;
-  command.target = point;
+  simulation.aim(point);
+  simulation.path.follow([point]);
   command.direction = offset.map((value) => value / distance);
   command.speed = Math.min(Math.max(distance / 2, SPEEDS_MPS[0]), 2);
 }
@@ -61,16 +66,40 @@ function listen(simulation, view) {
   addEventListener("keyup", (event) => held.delete(event.key));
   addEventListener("blur", () => held.clear());
   let pressed = null;
+  let line = null; // points of a path that is being drawn
   const canvas = $("scene");
-  canvas.addEventListener("pointerdown", (event) => (pressed = event));
+  canvas.addEventListener("pointerdown", (event) => {
+    pressed = event;
+    if ($("draw").ariaPressed !== "true") return;
+    line = [];
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const point = line && view.floorPoint(event);
+    const last = line?.at(-1) ?? [Infinity, 0];
+    if (point && Math.hypot(point[0] - last[0], point[1] - last[1]) > DRAWN_M) line.push(point);
+  });
   canvas.addEventListener("pointerup", (event) => {
+    if (line?.length) {
+      simulation.path.follow(line);
+      drawPath(view, false);
+    }
+    line = null;
     const moved = Math.hypot(event.clientX - pressed?.clientX, event.clientY - pressed?.clientY);
     const point = moved < CLICK_PX && view.floorPoint(event); // a drag turns the camera
     if (point) aim(simulation, point);
   });
+  $("draw").hidden = !simulation.followsPath;
+  $("draw").onclick = () => drawPath(view, $("draw").ariaPressed !== "true");
   $("push").onclick = () => push(simulation);
   $("reset").onclick = () => simulation.reset();
   listenToJoystick($("joystick"));
+}
+
+/** Whether a drag draws a path, rather than turns the view. */
+function drawPath(view, on) {
+  $("draw").ariaPressed = String(on);
+  view.controls.enabled = !on;
 }
 
 function listenToJoystick(element) {
@@ -92,10 +121,11 @@ function status(simulation, frame_s) {
   const time_s = simulation.steps * simulation.step_s;
   const [vx, vy] = simulation.root.bodies[0].linvel;
   const speed = `${Math.hypot(vx, vy).toFixed(1)} m/s`;
-  return `${time_s.toFixed(0)} s   ${simulation.fallen ? "fallen" : speed}   ${(1 / frame_s).toFixed(0)} frames/s`;
+  const goals = simulation.maze ? `   ${simulation.arrivals} goals reached` : "";
+  return `${time_s.toFixed(0)} s   ${simulation.fallen ? "fallen" : speed}${goals}   ${(1 / frame_s).toFixed(0)} frames/s`;
 }
 
-async function run(simulation, view) {
+async function run(simulation, view, plan) {
   let behind_s = 0;
   let last_ms = performance.now();
   let mean_s = 1 / 60;
@@ -112,9 +142,9 @@ async function run(simulation, view) {
       lying_s = simulation.fallen ? lying_s + simulation.step_s : 0;
       if (lying_s > LIE_S) simulation.reset();
     }
-    simulation.data.mocap_pos.set(simulation.marker);
-    simulation.mujoco.mj_kinematics(simulation.model, simulation.data);
-    view.draw(simulation.data, simulation.root.pos);
+    simulation.mark();
+    view.draw(simulation.data, simulation.root.pos, simulation.path.line);
+    plan?.show();
     $("status").textContent = status(simulation, mean_s);
   }
 }
@@ -134,9 +164,13 @@ async function main() {
   $("policy").onchange = (event) => (location.search = new URLSearchParams({ policy: event.target.value }));
   const simulation = await Simulation.load(read, name);
   const view = new View($("scene"), simulation.model);
+  if (simulation.maze) view.camera.position.set(-5, -3.5, 5.5);
   globalThis.simulation = simulation; // for the browser's console
   listen(simulation, view);
-  await run(simulation, view);
+  const plan = simulation.maze && new Plan($("plan"), simulation);
+  $("plan").hidden = $("clear").hidden = !plan;
+  $("clear").onclick = () => plan.clear();
+  await run(simulation, view, plan);
 }
 
 main().catch((error) => {

@@ -1,6 +1,8 @@
 // A humanoid in MuJoCo under two networks: the high level sets a latent every few control steps, the skill the motors.
 
 import { TASK_PARTS, proprioception, readBodies } from "./observe.mjs";
+import { Maze } from "./maze.mjs";
+import { Path } from "./path.mjs";
 import loadMujoco from "./vendor/mujoco.mjs";
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 
@@ -28,18 +30,20 @@ export class Simulation {
     ort.env.wasm.numThreads = 1; // more need headers that a static server does not send
     ort.env.wasm.wasmBinary = runtime;
     const self = new Simulation();
-    const file = (path) => read(`policies/${name}/${path}`);
-    const text = async (path) => new TextDecoder().decode(await file(path));
-    for (const level of ["high_level", "low_level"]) {
-      self[level] = JSON.parse(await text(`${level}.json`));
-      self[level].session = await ort.InferenceSession.create(new Uint8Array(await file(`${level}.onnx`)));
+    const text = async (path) => new TextDecoder().decode(await read(path));
+    const own = `policies/${name}`;
+    self.start = JSON.parse(await text(`${own}/start.json`));
+    for (const [level, folder] of [["high_level", own], ["low_level", `skills/${self.start.skill}`]]) {
+      self[level] = JSON.parse(await text(`${folder}/${level}.json`));
+      self[level].session = await ort.InferenceSession.create(new Uint8Array(await read(`${folder}/${level}.onnx`)));
     }
-    self.start = JSON.parse(await text("start.json"));
     self.mujoco = await loadMujoco({ wasmBinary: engine });
-    self.model = self.mujoco.MjModel.from_xml_string(await text("scene.xml"));
+    self.model = self.mujoco.MjModel.from_xml_string(await text(`${own}/scene.xml`));
     self.data = new self.mujoco.MjData(self.model);
     self.taskParts = self.high_level.layout.task.map(([part]) => part);
-    self.followsPoint = self.taskParts.includes("target_h");
+    self.maze = self.start.maze && new Maze(self.start.maze);
+    self.followsPath = self.taskParts.includes("path_h");
+    self.followsPoint = self.maze || ["target_h", "goal_h"].some((part) => self.taskParts.includes(part));
     self.step_s = self.high_level.step_s / self.high_level.inner_steps;
     self.substeps = Math.round(self.step_s / self.model.opt.timestep);
     self.begin();
@@ -54,9 +58,26 @@ export class Simulation {
   begin() {
     this.resetDue = false;
     this.mujoco.mj_resetData(this.model, this.data);
-    this.steps = this.pushSteps = 0;
-    this.setState(this.start.qpos, this.start.qvel);
-    this.command = { target: this.root.pos.slice(0, 2), direction: [...this.root.ahead], speed: 0.5 };
+    this.steps = this.pushSteps = this.arrivals = 0;
+    this.maze?.place(this.data.mocap_pos);
+    const [x, y, ...rest] = this.start.qpos;
+    this.setState([...(this.maze?.free([x, y]) ?? [x, y]), ...rest], this.start.qvel);
+    const target = this.start.target ?? this.root.pos.slice(0, 2);
+    this.command = { target, direction: [...this.root.ahead], speed: 0.5 };
+    this.path = new Path(this.root.pos, this.root.ahead, this.start.path ?? {});
+    this.command.path = this.path.points;
+    this.aim(target);
+  }
+
+  /** Call when walls were drawn or removed: moves their boxes, and the goal if there is no way to it any more. */
+  wallsMoved() {
+    this.maze.place(this.data.mocap_pos);
+    this.aim(this.command.target);
+  }
+
+  /** Makes a position on the floor the target; in a maze the nearest cell that can be reached. */
+  aim(point) {
+    this.command.target = this.maze ? this.maze.reachable(point, this.root.pos) : point;
   }
 
   setState(qpos, qvel) {
@@ -72,10 +93,9 @@ export class Simulation {
     this.root = readBodies(this.data, this.low_level.body_names.length);
   }
 
-  /** Observation groups by name. */
-  observe() {
-    const task = this.taskParts.flatMap((part) => TASK_PARTS[part](this.root, this.command));
-    return { proprioception: proprioception(this.root), task };
+  /** The observation group `task`. */
+  observeTask() {
+    return this.taskParts.flatMap((part) => TASK_PARTS[part](this.root, this.command, this.maze));
   }
 
   async evaluate(level, inputs) {
@@ -89,8 +109,9 @@ export class Simulation {
 
   /** Joint targets in rad for the present state, with a new latent when one is due. */
   async act() {
-    const obs = this.observe();
+    const obs = { proprioception: proprioception(this.root) };
     if (this.steps % this.high_level.inner_steps === 0) {
+      obs.task = this.observeTask();
       const policy_input = Object.keys(this.high_level.policy_input).flatMap((group) => obs[group]);
       this.latent = await this.evaluate("high_level", { policy_input });
     }
@@ -105,6 +126,16 @@ export class Simulation {
     for (let i = 0; i < this.substeps; i++) this.mujoco.mj_step(this.model, this.data);
     this.update();
     this.steps += 1;
+    this.path.advance(this.step_s);
+    this.command.path = this.path.points;
+    if (this.maze && !this.fallen && this.targetDistance < this.maze.goal_radius_m) {
+      this.arrivals += 1;
+      this.command.target = this.maze.anyGoal(this.root.pos);
+    }
+  }
+
+  get targetDistance() {
+    return Math.hypot(...this.command.target.map((value, i) => value - this.root.pos[i]));
   }
 
   /** Pushes the root in a direction on the floor, an angle in rad. */
@@ -113,11 +144,14 @@ export class Simulation {
     this.pushSteps = PUSH_STEPS;
   }
 
-  /** Where the marker of the command belongs. */
-  get marker() {
-    const { target, direction, speed } = this.command;
-    const at = (i) => (this.followsPoint ? target[i] : this.root.pos[i] + MARKER_M * speed * direction[i]);
-    return [at(0), at(1), MARKER_HEIGHT_M];
+  /** Shows the command: moves the markers, which follow the walls. */
+  mark() {
+    const { target, direction, speed, path } = this.command;
+    const ahead = direction.map((value, i) => this.root.pos[i] + MARKER_M * speed * value);
+    const points = this.followsPath ? path : [this.followsPoint ? target : ahead];
+    const markers = points.flatMap((point) => [...point, MARKER_HEIGHT_M]);
+    this.data.mocap_pos.set(markers, 3 * (this.maze?.boxes ?? 0));
+    this.mujoco.mj_kinematics(this.model, this.data);
   }
 
   get fallen() {

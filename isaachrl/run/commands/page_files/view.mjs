@@ -13,6 +13,7 @@ const SHAPES = {
 };
 const TILE_M = 2; // two squares of the floor
 const FLOOR_M = 120;
+const LINE_HEIGHT_M = 0.03;
 
 function floor() {
   const canvas = Object.assign(document.createElement("canvas"), { width: 2, height: 2 });
@@ -50,6 +51,9 @@ export class View {
     this.sun.shadow.mapSize.setScalar(1024);
     Object.assign(this.sun.shadow.camera, { left: -3, right: 3, top: 3, bottom: -3, far: 12 });
     this.scene.add(this.floor, this.sun, this.sun.target, new THREE.HemisphereLight("white", "#9aa0a6", 1.6));
+    this.line = new THREE.Line(new THREE.BufferGeometry(), new THREE.LineBasicMaterial({ color: "#d8503c" }));
+    this.line.frustumCulled = false;
+    this.scene.add(this.line);
     this.meshes = [];
     for (let id = 0; id < model.ngeom; id++) this.addGeom(model, id);
   }
@@ -67,8 +71,11 @@ export class View {
     this.scene.add(mesh);
   }
 
-  /** Draws a state of `MjData`; the camera follows `focus`, a position on the floor. */
-  draw(data, focus) {
+  /** Draws a state of `MjData` and a line on the floor; the camera follows `focus`, a position there. */
+  draw(data, focus, line) {
+    this.line.geometry.dispose(); // its size is fixed
+    const points = line.map(([x, y]) => new THREE.Vector3(x, y, LINE_HEIGHT_M));
+    this.line.geometry = new THREE.BufferGeometry().setFromPoints(points);
     const { geom_xpos: pos, geom_xmat: mat } = data;
     for (const [id, mesh] of this.meshes) {
       const [a, b, c, d, e, f, g, h, i] = mat.subarray(9 * id, 9 * id + 9);

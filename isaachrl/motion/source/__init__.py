@@ -1,0 +1,1 @@
+"""Motions of foreign skeletons in one shape, whatever file they come from, as retargeting takes them."""

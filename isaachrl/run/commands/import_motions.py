@@ -1,0 +1,120 @@
+"""`mode=import`: motions of foreign skeletons become clips of a robot, each with a verdict and a picture."""
+
+import dataclasses
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from isaachrl import config
+from isaachrl.errors import ClipError, ConfigError, RenderError
+from isaachrl.files import write_atomically
+from isaachrl.motion.source.read import motion_files, read_source
+from isaachrl.motion.source.settle import SourceCfg
+from isaachrl.motion.sources import LIST_SUFFIXES, motion_entries
+from isaachrl.retarget.body import RobotBody, robot_body
+from isaachrl.retarget.convert import Retargeted, load_solver, retarget
+from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, REFUSED
+from isaachrl.run.commands.results import write_summary
+from isaachrl.run.config.settings import Settings
+from isaachrl.run.recording.beside import film, strip
+from isaachrl.run.recording.tables import show
+from isaachrl.run.storage.folder import RunFolder
+from isaachrl.sim import load_robot
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+def import_motions(settings: Settings) -> Row:
+    """Import the file or the motions of the folder `motion` for the robot `robot`, into `run_dir`.
+
+    What is imitable or doubtful is written there, to be used as `motion=run_dir`; what is refused into `refused/`.
+
+    Raises:
+        ConfigError: no `motion` was typed, mink is not installed, or the robot lacks a role.
+        ClipError: a single file cannot be read, or its motion cannot be right; of a folder that is a row of the table.
+    """
+    load_solver()
+    if not (settings.typed.get("task") or {}).get("motion"):
+        raise ConfigError("mode=import needs a file or a folder: type motion=FILE")
+    cfg = config.build(SourceCfg, settings.run.source, "source")
+    files = _files(settings.task_cfg.motion)
+    name = getattr(settings.task_cfg, "robot", "humanoid")
+    body = robot_body(load_robot(name))
+    folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh("import")
+    rows: list[Row] = []
+    for number, file in enumerate(files, 1):
+        taken = {row["name"] for row in rows}
+        clip_name = file.stem if file.stem not in taken else f"{file.stem}_{file.suffix[1:]}"
+        try:
+            made = _import(file, cfg, body, clip_name)
+            rows.append(_write(made, body, folder.path, settings.run.video))
+        except ClipError as error:
+            if len(files) == 1:
+                raise
+            rows.append({"name": clip_name, "clip": None, "verdict": REFUSED, "reason": str(error)})
+        log.info("%d of %d: %s %s %s", number, len(files), file.name, rows[-1]["verdict"], rows[-1]["reason"])
+    show(_table(rows))
+    words = (IMITABLE, DOUBTFUL, REFUSED)
+    counts = {word: sum(row["verdict"] == word for row in rows) for word in words}
+    summary = rows[0] if len(files) == 1 else {"robot": name, "folder": str(folder.path), **counts, "clips": rows}
+    write_summary(summary, folder.path / "import.json")
+    return summary
+
+
+def _files(motion: str) -> list[Path]:
+    """The motion files of a path, a list, or the name of shipped motions."""
+    path = Path(motion).expanduser()
+    if path.exists() and path.suffix not in LIST_SUFFIXES:
+        return motion_files(path)
+    return [file for file, _ in motion_entries(motion)]
+
+
+def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargeted:
+    """Read and retarget a file."""
+    robot = functools.partial(load_robot, cfg.robot) if cfg.robot else lambda: body.robot
+    source = dataclasses.replace(read_source(file, cfg, robot), name=name)
+    for note in source.notes:
+        log.info("%s: %s", file.name, note)
+    return retarget(source, body, cfg.roles, cfg.clip_fps)
+
+
+def _write(made: Retargeted, body: RobotBody, folder: Path, video: bool) -> Row:
+    """Write the clip and its pictures; returns its row."""
+    place = RunFolder(folder / "refused").path if made.verdict == REFUSED else folder
+    path = place / f"{made.clip.name}.npz"
+    made.clip.save(path)
+    pictures: dict[str, str | None] = {"sheet": None, "video": None}
+    try:
+        write_atomically(path.with_suffix(".png"), strip(made, body))
+        pictures["sheet"] = str(path.with_suffix(".png"))
+        if video:
+            film(made, body, path.with_suffix(".mp4"))
+            pictures["video"] = str(path.with_suffix(".mp4"))
+    except RenderError as error:
+        log.warning("no pictures: %s", error)
+    row = {"name": made.clip.name, "clip": str(path), "verdict": made.verdict, "reason": made.reason}
+    return row | dataclasses.asdict(made.measures) | pictures | {"notes": list(made.source.notes)}
+
+
+def _table(rows: list[Row]) -> Table:
+    """A row for each motion."""
+    result = Table(title="imported")
+    result.add_column("clip", no_wrap=True)
+    heads = ("s", "verdict", "slip cm", "below floor cm", "margin rad", "rad/s", "key bodies cm", "reason")
+    for head in heads:
+        result.add_column(head, justify="left" if head in ("verdict", "reason") else "right")
+    for row in rows:
+        if row["clip"] is None:
+            result.add_row(row["name"], "", row["verdict"], *[""] * 5, row["reason"])
+            continue
+        result.add_row(
+            row["name"], f"{row['seconds']:.1f}", row["verdict"], f"{100 * row['slip_m']:.1f}",
+            f"{100 * row['penetration_m']:.1f}", f"{row['margin_rad']:.2f}", f"{row['peak_speed_rad_s']:.1f}",
+            f"{100 * row['key_body_error_m']:.1f}", row["reason"],
+        )  # fmt: skip
+    return result

@@ -1,0 +1,115 @@
+"""The verdict on clips: a captured walk is imitable, and every planted fault is caught by its measure."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from isaachrl.motion import clip as own_format
+from isaachrl.retarget.body import robot_body
+from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, LIMITS, REFUSED, measure
+from isaachrl.shipped import ASSETS
+from isaachrl.sim import load_robot
+
+CMU = sorted((ASSETS / "motions" / "cmu").glob("*.npz"))
+
+
+@pytest.fixture(scope="module")
+def body():
+    return robot_body(load_robot("humanoid"))
+
+
+@pytest.fixture(scope="module")
+def walk():
+    return own_format.load(ASSETS / "motions" / "cmu" / "cmu_walk.npz")
+
+
+@pytest.mark.parametrize("path", CMU, ids=lambda path: path.stem)
+def test_the_captured_motions_are_what_their_table_says(path, body):
+    clip = own_format.load(path)
+    measures = measure(clip, body)
+    page = (ASSETS / "motions" / "cmu" / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{clip.name}`")).split(" | ")
+    assert f"{measures.seconds:.1f}" == row[2] and row[3].startswith(measures.verdict()[0])
+    assert 100 * measures.slip_m == pytest.approx(float(row[4]), abs=0.06)
+    assert 100 * measures.penetration_m == pytest.approx(float(row[5]), abs=0.06)
+    assert math.degrees(measures.margin_rad) == pytest.approx(float(row[6]), abs=0.06)
+    assert measures.peak_speed_rad_s == pytest.approx(float(row[7]), abs=0.06)
+
+
+def moved(clip, **values):
+    """A clip whose root is moved along the axes by numbers or by one for each frame."""
+    pos = clip.root_pos_w.copy()
+    for axis, value in values.items():
+        pos[:, "xyz".index(axis)] += value
+    return dataclasses.replace(clip, root_pos_w=pos)
+
+
+def fault(name, clip):
+    """A clip with a planted fault."""
+    frames, elbow = clip.num_frames, clip.joint_names.index("left_elbow")
+    if name == "float":
+        return moved(clip, z=0.1)
+    if name == "sunk":
+        return moved(clip, z=-0.12)
+    if name == "skate":
+        return moved(clip, x=-0.9 * (clip.root_pos_w[:, 0] - clip.root_pos_w[0, 0]))
+    if name == "hangs":
+        return moved(clip, z=np.where((np.arange(frames) > 20) & (np.arange(frames) < 60), 0.3, 0.0))
+    if name == "backward":
+        parts = {key: getattr(clip, key)[::-1].copy() for key in ("root_pos_w", "root_quat_w", "joint_quat")}
+        return dataclasses.replace(clip, **parts)
+    quat, angle = clip.joint_quat.copy(), {"range": 0.8, "fast": -1.2}[name]
+    quat[40, elbow] = [math.cos(angle / 2), 0.0, math.sin(angle / 2), 0.0]
+    if name == "range":
+        quat[:, elbow] = quat[40, elbow]
+    else:
+        quat[41, elbow] = [math.cos(1.2), 0.0, math.sin(-1.2), 0.0]
+        quat[39, elbow] = [1.0, 0.0, 0.0, 0.0]
+    return dataclasses.replace(clip, joint_quat=quat)
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "verdict"),
+    [
+        ("float", "float_m", REFUSED), ("sunk", "penetration_m", REFUSED), ("skate", "slip_m", REFUSED),
+        ("hangs", "air_s", REFUSED), ("range", "beyond_range_rad", REFUSED), ("fast", "peak_speed_rad_s", DOUBTFUL),
+        ("backward", "backward_share", DOUBTFUL),
+    ],
+)  # fmt: skip
+def test_a_planted_fault_is_caught_by_its_measure(name, measured, verdict, walk, body):
+    assert measure(walk, body).verdict() == (IMITABLE, "")
+    word, reason = measure(fault(name, walk), body).verdict()
+    assert measured in reason, reason
+    assert word in (verdict, REFUSED)
+
+
+def test_bodies_in_each_other_are_measured(walk, body):
+    quat = walk.joint_quat.copy()
+    for side, sign in (("left", -1.0), ("right", 1.0)):  # legs crossed
+        hip = walk.joint_names.index(f"{side}_hip")
+        quat[:, hip] = [math.cos(0.1), sign * math.sin(0.1), 0.0, 0.0]
+    word, reason = measure(dataclasses.replace(walk, joint_quat=quat), body).verdict()
+    assert word == REFUSED and "self_collision_m" in reason
+
+
+def test_the_distance_from_targets_is_measured(walk, body):
+    head = np.tile(walk.root_pos_w.astype(np.float64), 1)
+    assert measure(walk, body, {"pelvis": head}).key_body_error_m == pytest.approx(0.0, abs=1e-6)
+    assert measure(walk, body, {"pelvis": head + [0.0, 0.3, 0.0]}).key_body_error_m == pytest.approx(0.3)
+
+
+def test_lengths_are_allowed_to_grow_with_the_robot(walk, body):
+    stand = own_format.load(ASSETS / "motions" / "stand.npz")
+    sunk = measure(moved(dataclasses.replace(stand, loop=False), z=-0.05), body)
+    assert sunk.verdict()[0] == DOUBTFUL and sunk.verdict(leg_m=3.0)[0] == IMITABLE
+    assert measure(walk, body).verdict(leg_m=0.002)[0] == REFUSED
+    assert set(LIMITS) < {field.name for field in dataclasses.fields(sunk)}
+
+
+def test_the_pivots_of_limbs_are_where_their_axes_meet():
+    ours, g1 = robot_body(load_robot("humanoid")), robot_body(load_robot("g1"))
+    assert ours.start["left_hip"] == pytest.approx(ours.pos["left_hip"], abs=1e-9), "of a ball joint its anchor"
+    assert ours.leg_m == pytest.approx(0.4215 + 0.4099) and g1.leg_m == pytest.approx(0.64, abs=0.01)
+    assert np.linalg.norm(g1.start["left_hip"] - g1.pos["left_hip"]) > 0.05, "above the last of its three bodies"
