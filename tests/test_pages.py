@@ -16,7 +16,10 @@ import isaachrl
 import tasks  # noqa: F401 - importing them registers them
 from isaachrl.envs import registry as envs
 from isaachrl.learn import registry as learners
+from isaachrl.motion.source.read import SUFFIXES
+from isaachrl.motion.source.settle import SourceCfg
 from isaachrl.motion.sources import load_motion
+from isaachrl.retarget.measures import LIMITS
 from isaachrl.run.config.learners import load_learners
 from isaachrl.run.config.settings import RunCfg
 from isaachrl.shipped import policies
@@ -180,3 +183,13 @@ def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "HierarchicalEnv" in (tmp_path / "site" / "api" / "hierarchy" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_about_motions_has_every_key_and_every_limit():
+    page = (ROOT / "docs" / "motion.md").read_text(encoding="utf-8")
+    named = {field.name for field in dataclasses.fields(SourceCfg)}
+    assert set(re.findall(r"source\.([a-z_]+)", page)) - {"read"} == named, "source.read is a module"
+    rows = re.findall(r"^\| `([a-z_]+)`: [^|]+ \| ([\d.]+) \| ([\d.]+|never) \|$", page, re.MULTILINE)
+    limits = {name: (float(low), float(high.replace("never", "inf"))) for name, low, high in rows}
+    assert limits == LIMITS
+    assert set(SUFFIXES) <= set(re.findall(r"`(\.[a-z]+)`", page))
