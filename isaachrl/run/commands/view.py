@@ -1,5 +1,6 @@
 """The command `mode=view`: a live viewer of a policy, or of the motions that a task imitates."""
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -58,8 +59,8 @@ def chosen_view(kind: ViewKind) -> ViewKind:
             "view=native needs a display, and there is none here (DISPLAY and WAYLAND_DISPLAY are empty); type view=web"
             " for a page in the browser"
         )
-    if kind is ViewKind.auto:
-        return ViewKind.native if display else ViewKind.web
+    if kind is ViewKind.auto:  # on macOS only MuJoCo's launcher mjpython can open a window
+        return ViewKind.native if display and sys.platform != "darwin" else ViewKind.web
     return kind
 
 

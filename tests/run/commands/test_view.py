@@ -19,9 +19,12 @@ def display(monkeypatch):
     return set_display
 
 
-def test_a_window_where_there_is_a_display(display):
+def test_a_window_where_there_is_a_display(display, monkeypatch):
     display(True)
+    monkeypatch.setattr(view.sys, "platform", "linux")
     assert view.chosen_view(ViewKind.auto) is ViewKind.native and view.chosen_view(ViewKind.web) is ViewKind.web
+    monkeypatch.setattr(view.sys, "platform", "darwin")
+    assert view.chosen_view(ViewKind.auto) is ViewKind.web, "Python itself opens no window there"
     display(False)
     assert view.chosen_view(ViewKind.auto) is ViewKind.web
 
