@@ -68,7 +68,7 @@ def describe_robot(model: mujoco.MjModel, robot: RobotFile | str) -> Robot:
     pose = Pose.of(model, stand)
     roles = find_roles(model, pose.data, ids, file.roles, name)
     soles = find_soles(model, pose.data, roles)
-    floor_m = pose.floor_m(soles)
+    floor_m = pose.floor_m(soles, ids)
     return Robot(
         name=name,
         body_names=tuple(model.body(b).name for b in ids),
@@ -87,7 +87,7 @@ def describe_robot(model: mujoco.MjModel, robot: RobotFile | str) -> Robot:
         has_motor_ranges=all(any(motor.user[:2]) for motor in motors),
         stand_qpos=torch.tensor(stand).float(),
         stand_pos_m=torch.tensor(pose.data.xpos[ids] - [0.0, 0.0, floor_m]).float(),
-        height_m=pose.top_m(ids) - floor_m,
+        height_m=pose.extent_m(ids)[1] - floor_m,
         roles=roles,
         soles=soles,
     )

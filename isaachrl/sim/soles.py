@@ -45,23 +45,23 @@ class Pose:
         mujoco.mj_comPos(model, data)
         return cls(model, data)
 
-    def floor_m(self, soles: dict[str, Tensor]) -> float:
-        """Height of the lowest point of the soles; without soles 0."""
-        data = self.data
-        heights = [
-            (data.body(name).xpos + own.double().numpy() @ data.body(name).xmat.reshape(3, 3).T)[:, 2].min()
-            for name, own in soles.items()
-        ]
-        return float(min(heights, default=0.0))
+    def floor_m(self, soles: dict[str, Tensor], ids: list[int]) -> float:
+        """Height of the lowest point of the soles, or without soles of these bodies."""
+        heights = []
+        for name, own in soles.items():
+            body = self.data.body(name)
+            heights.append((body.xpos + own.double().numpy() @ body.xmat.reshape(3, 3).T)[:, 2].min())
+        return float(min(heights)) if heights else self.extent_m(ids)[0]
 
-    def top_m(self, ids: list[int]) -> float:
-        """Height of the highest corner of the boxes around the geoms of these bodies."""
-        heights = [0.0]
+    def extent_m(self, ids: list[int]) -> tuple[float, float]:
+        """Heights of the lowest and the highest corner of the boxes around the geoms of these bodies."""
+        heights: list[float] = []
         for g in np.flatnonzero(np.isin(self.model.geom_bodyid, ids)):
             centre, half = self.model.geom_aabb[g, :3], self.model.geom_aabb[g, 3:]
             up = self.data.geom_xmat[g].reshape(3, 3)[2]
-            heights.append(float(self.data.geom_xpos[g, 2] + up @ centre + np.abs(up) @ half))
-        return max(heights)
+            middle, reach = float(self.data.geom_xpos[g, 2] + up @ centre), float(np.abs(up) @ half)
+            heights += [middle - reach, middle + reach]
+        return min(heights, default=0.0), max(heights, default=0.0)
 
 
 def find_soles(model: mujoco.MjModel, data: mujoco.MjData, roles: Roles) -> dict[str, Tensor]:

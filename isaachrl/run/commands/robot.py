@@ -132,7 +132,7 @@ def stand_up(robot: Robot, scene: Scene) -> Standing:
     qpos[2] = robot.stand_pos_m[0, 2]
     sim.reset(torch.ones(1, dtype=torch.bool), qpos.unsqueeze(0), torch.zeros_like(sim.qvel))
     sim.ctrl.copy_(dof_pos(robot, joint_quat_from_qpos(robot, qpos[7:])))
-    up, height = rotations.axis_z(sim.root_quat_w).clone(), float(qpos[2])
+    up, height = rotations.axis_z(sim.root_quat_w).clone(), max(float(qpos[2]), 0.01)
     frames, lowest, tilt, diverged = [sim.qpos[0].clone()], 1.0, 0.0, False
     for _ in range(round(STAND_S / FRAME_S)):
         sim.step(max(1, round(FRAME_S / scene.timestep_s)))
@@ -165,7 +165,7 @@ def advice(robot: Robot, standing: Standing) -> list[str]:
         lines.append("some motors have no largest torque; write forcerange on them, or motors: {effort: N}")
     if standing.diverged:
         lines.append("the physics diverged; a smaller task.timestep_s, softer motors or more armature help")
-    elif not standing.stood:
+    elif robot.soles and not standing.stood:
         lines.append(_why_it_falls(robot))
     return lines
 

@@ -105,6 +105,15 @@ def test_advice_tells_a_bad_pose_from_soft_ankles_and_a_robot_that_faces_backwar
     )
 
 
+def test_a_robot_without_feet_stands_on_its_lowest_point(tmp_path):
+    arm = '<body pos="0 .5 0"><joint axis="1 0 0" actuatorfrcrange="-1 1"/><geom size=".05"/></body>'
+    body = f'<body name="base"><freejoint/><geom size=".2"/>{arm}</body>'
+    (tmp_path / "ball.xml").write_text(f"<mujoco><worldbody>{body}</worldbody></mujoco>")
+    robot = load_robot(str(tmp_path / "ball.xml"))
+    assert robot.stand_pos_m[0, 2] == pytest.approx(0.2) and robot.height_m == pytest.approx(0.4)
+    assert stand_up(robot, Scene(robot.file)).height_share <= 1.0
+
+
 def test_a_robot_is_drawn_from_two_sides(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STILL_SIZE", (60, 80))
     if show(tmp_path, "t1")["picture"] is None:
