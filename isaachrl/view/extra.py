@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from isaachrl.errors import ConfigError
+from isaachrl.files import WINDOWS
 from isaachrl.shipped import installing
 
 HOST = "127.0.0.1"
@@ -51,7 +52,8 @@ def serve(port: int, title: str) -> Any:
     """
     package = viser()
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not WINDOWS:  # where this option would bind a port that is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:

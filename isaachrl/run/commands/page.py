@@ -174,7 +174,10 @@ def fetch(package: Package) -> Path:
     if not path.is_file():
         _npm_pack(package, cache)
     if hashlib.sha256(path.read_bytes()).hexdigest() != package.sha256:
-        raise IsaacHRLError(f"{path} is not {package.name} {package.version}, by its hash; delete it and try again")
+        path.unlink()
+        raise IsaacHRLError(
+            f"{path} was not {package.name} {package.version}, by its hash, and is deleted; type the same again"
+        )
     return path
 
 
@@ -185,7 +188,7 @@ def _npm_pack(package: Package, cache: Path) -> None:
     if npm is None:
         raise IsaacHRLError(f"target=web fetches {package.name} with npm, which is missing; install Node.js, {where}")
     cache.mkdir(parents=True, exist_ok=True)
-    command = [npm, "pack", "--silent", f"{package.name}@{package.version}"]
+    command = [npm, "pack", "--silent", "--ignore-scripts", f"{package.name}@{package.version}"]
     try:
         done = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=FETCH_S)
         reason = "" if done.returncode == 0 else done.stderr or done.stdout or f"exit code {done.returncode}"

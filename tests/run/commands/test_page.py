@@ -82,12 +82,12 @@ def test_a_package_is_fetched_once(package, tmp_path):
     own, _ = package
     path = page.fetch(own)
     assert page.fetch(own) == path == tmp_path / "cache" / "isaachrl" / "npm" / "some-thing-1.2.0.tgz"
-    assert (tmp_path / "calls").read_text() == "pack --silent @some/thing@1.2.0\n"
+    assert (tmp_path / "calls").read_text() == "pack --silent --ignore-scripts @some/thing@1.2.0\n"
 
 
 def test_another_content_is_refused(package, tmp_path):
     (tmp_path / "made.tgz").write_bytes(archive(LICENSE=b"other"))
-    with pytest.raises(IsaacHRLError, match=r"thing-1.2.0.tgz is not @some/thing 1.2.0, by its hash; delete it"):
+    with pytest.raises(IsaacHRLError, match=r"thing-1.2.0.tgz was not @some/thing 1.2.0, by its hash, and is deleted"):
         page.fetch(package[0])
 
 
