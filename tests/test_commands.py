@@ -32,6 +32,8 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"python -m isaachrl\.motion\.synthesis": "tests/motion/test_synthesis.py",
     r"python -m isaachrl\.motion\.synthesis\.rising .*": "tests/motion/test_rising.py",
     r"torchrun .*": "tests/learn/test_distributed.py",
+    r"python -m isaachrl\.isaacgym( .*)?|cd IsaacGymEnvs/.*": "tests/compat/test_upstream.py",
+    r"ISAACGYMENVS=PATH .*": "needs copies of other repositories",
     r"make bench": "tests/test_bench.py",
     r"make demo": "takes minutes; tests/run/config/test_cli.py has its options, tests/run its commands",
     r"make page": "tests/test_shipped_page.py",

@@ -41,7 +41,7 @@ def test_what_lies_in_the_working_folder_comes_first(tmp_path):
 
 @pytest.mark.parametrize(("find", "error"), [(find_checkpoint, CheckpointError), (skill_path, SkillError)])
 def test_an_unknown_name_is_answered_with_the_nearest(find, error):
-    with pytest.raises(error, match=r"mzaes.*shipped \w+; did you mean mazes or umaze\? \(valid: HumanoidLocation, "):
+    with pytest.raises(error, match=r"mzaes.*shipped \w+; did you mean mazes or umaze\? \(valid: HumanoidDodge, "):
         find("mzaes" if find is skill_path else Path("mzaes"))
     with pytest.raises(error, match=r"runs/mazes[^(]*shipped \w+$|runs/mazes.*<time>\).* shipped file$"):
         find("runs/mazes" if find is skill_path else Path("runs/mazes"))

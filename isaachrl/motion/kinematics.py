@@ -58,10 +58,10 @@ class JointLayout:
         self.hinge_joint = self._indices(hinges)
         self.hinge_qpos = self._indices([robot.joints[j].qpos.start for j in hinges])
         self.hinge_axis = torch.tensor([robot.joints[j].axis for j in hinges], device=self.device).reshape(-1, 3)
-        refs = torch.tensor([robot.joints[j].ref_rad for j in hinges], device=self.device)
-        self.ref_rad = refs if refs.any() else None
+        refs = [robot.joints[j].ref_rad for j in hinges]
+        self.ref_rad = torch.tensor(refs, device=self.device) if any(refs) else None
         self.dof_ref_rad = torch.zeros(robot.num_dofs, device=self.device)
-        self.dof_ref_rad[[robot.joints[j].dof.start for j in hinges]] = refs
+        self.dof_ref_rad[[robot.joints[j].dof.start for j in hinges]] = torch.tensor(refs, device=self.device)
         self.quat_source = self._indices(source)
         self.quat_factor = torch.tensor(factor, device=self.device)
         self.qpos_source = self._indices(back)
