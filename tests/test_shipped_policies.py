@@ -35,8 +35,8 @@ def test_a_policy_file_is_small_and_named_as_its_task(path):
 def test_policies_do_their_task(path, seed, reached):
     """Score of a control step in the first seconds of 32 episodes; `docs/results/suite.md` has whole ones.
 
-    Ten seeds: Dodge 0.40 to 0.54, Dribble 0.48 to 0.52, Location 0.47 to 0.60, Push 0.40 to 0.51, Steering 0.78 to 0.86,
-    Topple 0.39 to 0.43, Trajectory 0.92 to 0.97; the bounds leave a margin of 0.07 and more.
+    Ten seeds: Dodge 0.40 to 0.54, Dribble 0.48 to 0.52, Location 0.47 to 0.60, Push 0.40 to 0.51, Steering 0.78 to
+    0.86, Topple 0.39 to 0.43, Trajectory 0.92 to 0.97; the bounds leave a margin of 0.07 and more.
     """
     steps, least = BOUNDS[path.stem]
     env, policy = isaachrl.load(path, 32, "mujoco", "cpu", seed, cfg={"task": {"episode_steps": steps}})
