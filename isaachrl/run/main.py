@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> float | None:
         composed["run_dir"] = f"{composed['run_dir']}/{HydraConfig.get().job.num}"  # each run has its own folder
     import_tasks(composed.get("tasks") or ())  # again, since a launcher of Hydra's may run this in a new process
     objective = composed.get("objective")
-    if "optuna" in str(HydraConfig.get().get("sweeper")) and not objective:
+    if "optuna" in str(getattr(HydraConfig.get(), "sweeper", "")) and not objective:
         raise ConfigError("hydra/sweeper=optuna needs the signal to improve: type objective=NAME, as in metrics.jsonl")
     result = dispatch.run({str(key): value for key, value in composed.items()}, [str(word) for word in overrides])
     return compare.final_mean(result, objective) if objective and isinstance(result, Path) else None
