@@ -110,6 +110,7 @@ def test_several_processes_are_refused_before_the_library_looks_for_them(library
 
 def test_minibatches_have_at_most_their_size():
     assert [RslRlCfg(horizon=8, minibatch=rows).minibatches(32) for rows in (64, 100, 1000)] == [4, 3, 1]
+    assert RslRlCfg(horizon=3, minibatch=1).minibatches(3) == 4, "of two rows or three, whose variance is known"
     with pytest.raises(ConfigError, match=r"unknown key train\.max_learning_rate"):
         config.build(RslRlCfg, {"max_learning_rate": 0.1}, "train")
     assert config.build(SkrlCfg, {"max_learning_rate": 0.1}, "train").max_learning_rate == 0.1

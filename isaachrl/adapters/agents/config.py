@@ -13,7 +13,7 @@ class LibraryPpoCfg:
         max_iterations: length of the training; an iteration is one rollout and its epochs.
         horizon: steps of each environment in a rollout.
         epochs: passes over a rollout.
-        minibatch: maximum number of rows of a minibatch.
+        minibatch: maximum number of rows of a minibatch, which has two at least.
         hidden: widths of the hidden layers of the policy and of the value network.
         gamma, lam: discount of one step; lambda of GAE.
         clip: range of the probability ratio and of the value's change.
@@ -45,8 +45,9 @@ class LibraryPpoCfg:
     normalize_obs: bool = True
 
     def minibatches(self, num_envs: int) -> int:
-        """Number of minibatches of an epoch."""
-        return -(-self.horizon * num_envs // self.minibatch)
+        """Number of minibatches of an epoch; each has two rows or more, since the libraries take variances of them."""
+        rows = self.horizon * num_envs
+        return max(min(-(-rows // self.minibatch), rows // 2), 1)
 
 
 @dataclass
