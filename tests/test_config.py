@@ -143,6 +143,8 @@ def cfg_types():
         "flat_pg",
         "actor_critic",
         "subgoals",
+        "rsl_rl",
+        "skrl",
     )
     yield from ((f"train.{name}", learner_entry(name).cfg_type) for name in (*names, "value_iteration"))
 

@@ -14,7 +14,7 @@ import torch
 
 import isaachrl
 from isaachrl.errors import IsaacHRLError
-from isaachrl.learn.ppo.networks import exports
+from isaachrl.learn.networks import exports
 from isaachrl.run.commands import page
 from isaachrl.run.commands.export import export_network
 from tests.browser import browser, open_page

@@ -6,13 +6,14 @@ others. After `env.bootstrap_from(runner)` the value of the last observation, ti
 into the reward instead (also in logged returns), and `time_outs` are left out.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from isaachrl.adapters.shared import imports, last_values
-from isaachrl.envs.env import Env, Obs
+from isaachrl.envs.env import Env, Obs, StepResult
 from isaachrl.errors import ConfigError
 
 with imports("rsl_rl"):
@@ -23,13 +24,17 @@ with imports("rsl_rl"):
 class RslRlVecEnv(VecEnv):
     """An `Env` as rsl_rl's `VecEnv`; all tensors stay on the device. Its observation groups are those of `Env`, and
     `policy`, which is `Env.policy_input`.
+
+    Args:
+        env: the environment.
+        on_step: called with the result of each step.
     """
 
-    def __init__(self, env: Env) -> None:
+    def __init__(self, env: Env, on_step: Callable[[StepResult], None] | None = None) -> None:
         self.env, self.cfg, self.device = env, {"task": env.name}, env.device
         self.num_envs, self.num_actions, self.max_episode_length = env.num_envs, env.action_size, env.episode_steps
         self._lengths = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
-        self._obs, self._runner = env.reset(), cast(Any, None)
+        self._obs, self._runner, self._on_step = env.reset(), cast(Any, None), on_step
 
     @property
     def episode_length_buf(self) -> Tensor:
@@ -66,7 +71,18 @@ class RslRlVecEnv(VecEnv):
                 reward = reward + last * self._runner.alg.gamma**result.discount_steps
             self._lengths = (self._lengths + 1).masked_fill(result.done, 0)
             self._obs = result.obs
+            if self._on_step is not None:
+                self._on_step(result)
         return self._groups(result.obs), reward, result.done, extras
+
+    def state_dict(self) -> dict[str, Any]:
+        """The present observations and lengths of episodes, which are not part of `Env.state_dict`."""
+        return {"obs": self._obs, "lengths": self._lengths}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self._obs = {name: group.to(self.device) for name, group in state["obs"].items()}
+        self._lengths = state["lengths"].to(self.device)
 
     def _value(self, obs: Obs) -> Tensor:
         critic = self._runner.alg.critic

@@ -7,12 +7,13 @@ PPO and A2C, folds the value of the last observation, times `gamma ** discount_s
 returns), and such an episode counts as terminated, too.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from isaachrl.adapters.shared import action_tensor, imports, last_values, spaces
-from isaachrl.envs.env import Env
+from isaachrl.envs.env import Env, StepResult
 from isaachrl.errors import ConfigError
 
 with imports("skrl"):
@@ -21,11 +22,16 @@ with imports("skrl"):
 
 
 class SkrlEnv(Wrapper):
-    """An `Env` as skrl's `Wrapper`; all tensors stay on the device. The observation is `Env.policy_input`."""
+    """An `Env` as skrl's `Wrapper`; all tensors stay on the device. The observation is `Env.policy_input`.
 
-    def __init__(self, env: Env) -> None:
+    Args:
+        env: the environment.
+        on_step: called with the result of each step.
+    """
+
+    def __init__(self, env: Env, on_step: Callable[[StepResult], None] | None = None) -> None:
         super().__init__(env)
-        self.env, self._spaces = env, spaces(env)
+        self.env, self._spaces, self._on_step = env, spaces(env), on_step
         self._agent: Any = None
 
     def bootstrap_from(self, agent: Any) -> None:
@@ -57,6 +63,8 @@ class SkrlEnv(Wrapper):
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]:
         """Observations `(N, ·)`; rewards, terminations and truncations `(N, 1)`; no info."""
         result = self.env.step(action_tensor(self.env, actions))
+        if self._on_step is not None:
+            self._on_step(result)
         reward, terminated = result.reward, result.terminated
         if self._agent is not None:
             last = last_values(self.env, result, self._value)

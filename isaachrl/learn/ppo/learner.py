@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, Obs
+from isaachrl.envs.env import Env
 from isaachrl.errors import CheckpointError
 from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
+from isaachrl.learn.networks import ModulePolicy, exports
 from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.agent import make_agent, pool_normalizers, state_value
 from isaachrl.learn.ppo.config import PpoCfg
-from isaachrl.learn.ppo.networks import exports
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn.policy_mean import PolicyMean
 from isaachrl.schema import state_mismatch
@@ -94,7 +94,7 @@ class PpoLearner(Learner):
 
     def policy(self) -> Policy:
         """See `Learner.policy`: a copy of the present policy's mean."""
-        return _MeanPolicy(PolicyMean(self.agent.model.state_dict()).to(self.env.device), self.env)
+        return ModulePolicy(PolicyMean(self.agent.model.state_dict()).to(self.env.device), self.env)
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the policy, or the levels of a hierarchy and their fusion."""
@@ -150,20 +150,6 @@ class PpoLearner(Learner):
         _check_shapes(own, stored)
         self.agent.model.load_state_dict(stored)
         self.iteration, self.samples = state["iteration"], state["samples"]
-
-
-class _MeanPolicy:
-    """The deterministic controller; it has no state."""
-
-    def __init__(self, module: PolicyMean, env: Env) -> None:
-        self.module, self.env = module, env
-
-    def act(self, obs: Obs) -> Tensor:
-        """See `Policy.act`."""
-        return self.module(self.env.policy_input(obs))
-
-    def restart(self, mask: Tensor) -> None:
-        """See `Policy.restart`."""
 
 
 def _plain(value: Any) -> Any:

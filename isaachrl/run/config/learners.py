@@ -2,7 +2,7 @@
 
 import importlib
 
-FAMILIES = ("skills", "ppo", "goals", "task_graph", "subgoals")
+FAMILIES = ("skills", "ppo", "goals", "task_graph", "subgoals", "libraries")
 
 
 def load_learners() -> None:

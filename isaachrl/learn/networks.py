@@ -1,20 +1,33 @@
-"""The networks to export of a trained policy: plain modules without rl_games."""
+"""What a policy that is one network acts with and exports: plain modules without the library that trained it."""
 
 import copy
 from typing import Any
 
 from torch import Tensor, nn
 
-from isaachrl.envs.env import Env
+from isaachrl.envs.env import Env, Obs
 from isaachrl.hierarchy.hierarchical_env import CONTROLLER_GROUP, HierarchicalEnv
 from isaachrl.hierarchy.rescue import commanded_skill
 from isaachrl.learn.learner import Exported
 from isaachrl.maths.vectors import on_sphere
-from isaachrl.nn.policy_mean import PolicyMean
+
+
+class ModulePolicy:
+    """The deterministic controller of a network from policy input to action; it has no state."""
+
+    def __init__(self, module: nn.Module, env: Env) -> None:
+        self.module, self.env = module, env
+
+    def act(self, obs: Obs) -> Tensor:
+        """See `Policy.act`."""
+        return self.module(self.env.policy_input(obs))
+
+    def restart(self, mask: Tensor) -> None:
+        """See `Policy.restart`."""
 
 
 class LatentPolicy(nn.Module):
-    """A policy whose action is projected on the unit sphere: the latent of a skill."""
+    """A policy whose action is clamped and projected on the unit sphere, as by `HierarchicalEnv`: the latent."""
 
     def __init__(self, policy: nn.Module) -> None:
         super().__init__()
@@ -22,7 +35,7 @@ class LatentPolicy(nn.Module):
 
     def forward(self, policy_input: Tensor) -> Tensor:
         """Latent `(n, d)` of observations `(n, ·)`."""
-        return on_sphere(self.policy(policy_input))
+        return on_sphere(self.policy(policy_input).clamp(-1.0, 1.0))
 
 
 class FusedPolicy(nn.Module):
@@ -43,7 +56,7 @@ class FusedPolicy(nn.Module):
         return self.low(policy_input[:, self.start : self.stop], self.high(policy_input))
 
 
-def exports(policy: PolicyMean, env: Env) -> list[Exported]:
+def exports(policy: nn.Module, env: Env) -> list[Exported]:
     """The networks to export: `policy`, or of a hierarchy `high_level` and, with a skill, `low_level` and `fused`."""
     obs = {group: values[:1].detach().cpu().clone() for group, values in env.observe().items()}
     policy_input = env.policy_input(obs)
