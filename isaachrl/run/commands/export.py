@@ -1,5 +1,7 @@
 """The command `mode=export`: networks as TorchScript and ONNX, each with a contract as JSON.
 
+For a robot with position motors, `motor_torques` computes the torques of its motors from the joint targets.
+
 With `target=web` it also writes `web/`, the page of `isaachrl.run.commands.page`.
 
 It also writes `weights.pt`, a small checkpoint of the policy alone: to play, evaluate and export, and to start
@@ -18,8 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.envs.env import Env, innermost
+from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
+from isaachrl.hierarchy.motor_torques import MotorTorques, motor_contract
 from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
@@ -29,6 +34,7 @@ from isaachrl.run.config.run_cfg import CALL_KEYS, Target
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.checkpoint import Checkpoint, save_checkpoint
 from isaachrl.shipped import installing
+from isaachrl.sim import Control
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +68,7 @@ def export(settings: Settings) -> dict[str, Any]:
     names = [exported.name for exported in networks]
     if len(set(names)) < len(names):
         raise IsaacHRLError(f"two networks have the same name, of {', '.join(names)}; rename subtasks")
-    for exported in networks:
+    for exported in [*networks, *motor_networks(learner.env)]:
         differences |= export_network(exported, folder)
         log.info("%s: the inputs and the output of this network", folder / f"{exported.name}.json")
     rescue = getattr(settings.task_cfg, "rescue", "none")
@@ -88,6 +94,18 @@ def weights_checkpoint(settings: Settings, learner: Learner) -> Checkpoint:
         random_state={},
         others=[],
     )
+
+
+def motor_networks(env: Env) -> list[Exported]:
+    """The position motors of a robot as a module from joint targets to torques; none for other motors and tasks."""
+    bottom = innermost(env)
+    if not isinstance(bottom, TaskEnv) or bottom.action_contract.get("control") != Control.position.value:
+        return []
+    sim = bottom.sim
+    inputs = {"joint_targets": sim.ctrl, "joint_pos": sim.joint_pos, "joint_vel": sim.joint_vel}
+    example = {name: values[:1].detach().cpu().clone() for name, values in inputs.items()}
+    contract = motor_contract(sim.robot, sim.scene.timestep_s)
+    return [Exported("motor_torques", MotorTorques(sim.robot), example, "torques", contract)]
 
 
 def require_packages() -> None:
