@@ -231,7 +231,8 @@ class _Writer:
 
     def text(self, text: str, x: float, **style: Any) -> None:
         """A text at `x` in the present line."""
-        self.figure.text(x / WIDTH_IN, 1.0 - self.y / self.height, text, va="center", **{"color": TEXT} | style)
+        look: dict[str, Any] = {"color": TEXT, "va": "center"} | style
+        self.figure.text(x / WIDTH_IN, 1.0 - self.y / self.height, text, None, **look)
 
     def row(self, cells: Sequence[str], columns: Sequence[float], size: float = 9, **style: Any) -> None:
         """Texts at these places, then the next line."""

@@ -38,7 +38,8 @@ def card(settings: Settings) -> dict[str, Any]:
         raise ConfigError("mode=card shows a skill; type task=HumanoidAMP mode=card skill=FILE")
     log.info("measuring in %d worlds, some minutes on two cores; num_envs=128 is rougher and faster", num_envs)
     evaluation = RecordedEvaluation(learner)
-    measures = measure(evaluation) | {"recovery_rate": recovery_rate(settings, learner, max(num_envs // 4, 1))}
+    measures = measure(evaluation)
+    measures["recovery_rate"] = recovery_rate(settings, learner, max(num_envs // 4, 1))
     verdict, findings = compare(measures)
     pictures = {}
     try:
