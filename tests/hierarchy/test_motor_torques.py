@@ -1,5 +1,6 @@
 """The exported motors give the torques of the engine's own motors."""
 
+import importlib.util
 import json
 import math
 
@@ -7,9 +8,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import isaachrl
+import tasks
 from isaachrl.hierarchy.motor_torques import MotorTorques, motor_contract
+from isaachrl.learn.learner import Exported
+from isaachrl.run.commands.export import export_network, motor_networks
 from isaachrl.sim import Control, Scene, load_robot, make_sim
 
+assert tasks
 CPU = torch.device("cpu")
 ENGINES = ["mujoco", "mujoco_warp"]
 
@@ -86,10 +92,23 @@ def test_the_contract_says_what_goes_in_and_how_to_use_it():
     assert contract["effort_range"][knee] == [-100.0, 100.0] and "implicitly" in contract["use"]
 
 
-def test_only_position_motors_are_exported():
-    import isaachrl
-    from isaachrl.run.commands.export import motor_networks
+@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the extra export")
+def test_the_exported_file_has_the_engines_torques(tmp_path):
+    import onnxruntime
 
+    sim = moving("mujoco", worlds=3)
+    inputs = {"joint_targets": sim.ctrl, "joint_pos": sim.joint_pos, "joint_vel": sim.joint_vel}
+    example = {name: values[:1].clone() for name, values in inputs.items()}
+    exported = Exported("motor_torques", MotorTorques(sim.robot), example, "torques", {})
+    assert max(export_network(exported, tmp_path).values()) < 1e-5
+    session = onnxruntime.InferenceSession(str(tmp_path / "motor_torques.onnx"))
+    (torques,) = session.run(None, {name: values.numpy().copy() for name, values in inputs.items()})
+    sim.motor_torque  # noqa: B018
+    sim.step(1)
+    assert_close(sim.motor_torque, torch.from_numpy(torques), atol=2e-3, rtol=1e-4)
+
+
+def test_only_position_motors_are_exported():
     cfg = {"task": {"motion": "walk"}}
     (exported,) = motor_networks(isaachrl.make("HumanoidAMP", 2, cfg=cfg))
     sizes = {name: tuple(values.shape) for name, values in exported.inputs.items()}

@@ -48,7 +48,7 @@ def export(settings: Settings) -> dict[str, Any]:
     """Write the learner's networks and `weights.pt` into `export/` of the run's folder.
 
     Returns:
-        Maximum absolute difference of outputs between PyTorch and each exported file, by file name.
+        Largest difference of outputs between PyTorch and each exported file by file name, see `_compare`.
 
     Raises:
         IsaacHRLError: a package is missing, a network cannot be exported, or its outputs differ.
@@ -123,7 +123,7 @@ def export_network(exported: Exported, folder: Path) -> dict[str, float]:
     """Write a network as `<name>.pt` and `<name>.onnx`, and its contract as `<name>.json`.
 
     Returns:
-        Maximum absolute difference of outputs on random inputs, by file name.
+        Largest difference of outputs on random inputs by file name, see `_compare`.
 
     Raises:
         IsaacHRLError: a difference is too large.
@@ -181,7 +181,10 @@ def _to_onnx(module: torch.nn.Module, example: dict[str, Tensor], output: str) -
 def _compare(
     module: torch.nn.Module, traced: torch.jit.ScriptModule, onnx: bytes, example: dict[str, Tensor]
 ) -> dict[str, float]:
-    """Maximum absolute difference of outputs of each form from the network, on random inputs."""
+    """Largest difference of each form's outputs from the network's, on random inputs.
+
+    Outputs above 1, such as torques, count relative to the largest.
+    """
     import onnxruntime
 
     generator = torch.Generator().manual_seed(0)
@@ -195,4 +198,5 @@ def _compare(
         script = traced(*inputs.values())
     (result,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     outputs = {"pt": script, "onnx": torch.as_tensor(result)}
-    return {form: float((output - expected).abs().max()) for form, output in outputs.items()}
+    size = float(expected.abs().max().clamp_min(1.0))
+    return {form: float((output - expected).abs().max()) / size for form, output in outputs.items()}
