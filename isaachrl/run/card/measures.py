@@ -1,12 +1,13 @@
 """The measures of a card: what each command leads to, and how the body bears changes of command and pushes."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from isaachrl.envs.disturbance import GRAVITY_MPS2, Disturbance, DisturbanceCfg
+from isaachrl.envs.disturbance import GRAVITY_MPS2, Disturbance
 from isaachrl.envs.task_env import TaskEnv
 from isaachrl.learn.skills.evaluation import SETTLE_S, RolloutStats, SkillEvaluation
 from isaachrl.learn.skills.learner import SkillsLearner
@@ -150,7 +151,9 @@ def falls(learner: SkillsLearner) -> dict[str, float]:
     found: dict[str, float] = {"changing_commands": _fall_rate(learner)}
     given = env.disturbance
     for share in PUSHES:
-        env.disturbance = Disturbance(DisturbanceCfg(push=share), env.sim, env.step_s, env.generator)
+        # masses, friction and gains have been scaled
+        cfg = replace(env.task.cfg.disturb, push=share, mass=0.0, friction=0.0, gains=0.0)
+        env.disturbance = Disturbance(cfg, env.sim, env.step_s, env.generator, env.action_size, env.obs_layout)
         found[f"push_{share:g}"] = _fall_rate(learner)
         env.sim.push(torch.zeros_like(env.disturbance.force_w))
     env.disturbance = given

@@ -40,8 +40,8 @@ def of_clip(evaluation: RecordedEvaluation, name: str) -> Tensor:
     index = library.names.index(clip)
     segments = sum(other.partition("#")[0] == clip for other in names)
     begin = int(number or 0) * float(library.durations_s[index]) / segments
-    times = begin + torch.arange(STILLS) * EVERY * evaluation.env.step_s
-    state = library.state(torch.full(times.shape, index, device=library.durations_s.device), times)
+    times = begin + torch.arange(STILLS, device=evaluation.env.device) * EVERY * evaluation.env.step_s
+    state = library.state(torch.full(times.shape, index, device=times.device), times)
     return to_qpos_qvel(library.layout, state)[0].cpu()
 
 

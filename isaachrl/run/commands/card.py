@@ -36,6 +36,11 @@ def card(settings: Settings) -> dict[str, Any]:
     learner = trained_learner(settings, num_envs, settings.evaluation_seed)
     if not isinstance(learner, SkillsLearner):
         raise ConfigError("mode=card shows a skill; type task=HumanoidAMP mode=card skill=FILE")
+    if settings.task_cfg.disturb.push > 0:
+        raise ConfigError(
+            f"task.disturb.push={settings.task_cfg.disturb.push:g}: a card has pushes of its own; type"
+            " task.disturb.push=0"
+        )
     log.info("measuring in %d worlds, some minutes on two cores; num_envs=128 is rougher and faster", num_envs)
     evaluation = RecordedEvaluation(learner)
     measures = measure(evaluation)

@@ -55,6 +55,11 @@ def test_other_policies_have_no_card(launch):
         launch(mode="card", checkpoint="run")
 
 
+def test_a_card_pushes_by_itself(resolved):
+    with pytest.raises(ConfigError, match=r"task\.disturb\.push=0\.3: a card has pushes of its own"):
+        dispatch.dispatch(resolved(task={"disturb": {"push": 0.3}}))
+
+
 def test_an_untrained_body_does_not_get_up(resolved, monkeypatch):
     monkeypatch.setattr(command, "RISE_S", 0.2)
     monkeypatch.setattr(command, "STAND_S", 0.1)
