@@ -72,24 +72,27 @@ def test_a_resumed_run_is_pushed_on_as_before():
     assert torch.equal(forces_over_time(one, 30), forces_over_time(two, 30))
 
 
-def test_each_world_keeps_its_own_mass_and_friction():
-    env = make(64, mass=0.2, friction=0.5)
-    model = env.sim.model
-    share = env.sim.model_field("body_mass")[:, 1:].sum(1) / model.body_mass[1:].sum()
-    assert torch.allclose(share.float(), env.disturbance.scale["body_mass"], atol=1e-5)
-    assert 0.8 <= share.min() < 0.83 and 1.17 < share.max() <= 1.2
-    inertia = env.sim.model_field("body_inertia")[:, 1, 0] / model.body_inertia[1, 0]
-    assert torch.allclose(inertia, share)
-    friction = env.sim.model_field("geom_friction")
-    sliding = friction[:, 0, 0] / model.geom_friction[0, 0]
-    assert 0.5 <= sliding.min() < 0.55 and 1.45 < sliding.max() <= 1.5
-    assert torch.equal(friction, make(64, mass=0.2, friction=0.5).sim.model_field("geom_friction")), "not by the seed"
-    assert (friction[:, 0, 1] == model.geom_friction[0, 1]).all(), "only sliding friction differs"
-
-
 def needs(engine):
     if engine == "mujoco_warp":
         pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+
+
+@pytest.mark.parametrize("engine", ["mujoco", "mujoco_warp"])
+def test_each_world_keeps_its_own_mass_and_friction(engine):
+    needs(engine)
+    cfg, sims = DisturbanceCfg(mass=0.2, friction=0.5), [make_sim(Scene(), 64, of, CPU) for of in (engine, "mujoco")]
+    one, other = (Disturbance(cfg, sim, 1 / 30, torch.Generator().manual_seed(0)) for sim in sims)
+    assert torch.equal(one.scale["geom_friction"], other.scale["geom_friction"]), "not by the seed"
+    sim, model = sims[0], sims[0].model
+    share = sim.model_field("body_mass")[:, 1:].sum(1) / model.body_mass[1:].sum()
+    assert torch.allclose(share.float(), one.scale["body_mass"], atol=1e-5)
+    assert 0.8 <= share.min() < 0.83 and 1.17 < share.max() <= 1.2
+    inertia = sim.model_field("body_inertia")[:, 1, 0] / model.body_inertia[1, 0]
+    assert torch.allclose(inertia, share)
+    friction = sim.model_field("geom_friction")
+    sliding = friction[:, 0, 0] / model.geom_friction[0, 0]
+    assert 0.5 <= sliding.min() < 0.55 and 1.45 < sliding.max() <= 1.5
+    assert torch.allclose(friction[:, 0, 1].double(), torch.tensor(model.geom_friction[0, 1])), "only sliding differs"
 
 
 @pytest.mark.parametrize("engine", ["mujoco", "mujoco_warp"])
