@@ -72,10 +72,12 @@ def measure(evaluation: RecordedEvaluation) -> dict[str, Any]:
     report = evaluation.report(learner.source.draw)
     motions = _with_clip_speeds(learner, report["clips"])
     several = evaluation.has_latents and len(motions) > 1
+    if not evaluation.has_latents:  # no command that a motion could follow
+        motions = {name: motion | {"recall": None} for name, motion in motions.items()}
     return {
         "recall": _mean([motion["recall"] for motion in motions.values()]) if several else None,
         "clip_recall": report["clip_recall"] if several else None,
-        "coverage": report["coverage"],
+        "coverage": report["coverage"] if evaluation.has_latents else None,
         "command_information": command_information(evaluation) if several else None,
         "response_s": report["latent_response_s"] if several else None,
         "speed_error": speed_error(motions) if several or len(motions) == 1 else None,

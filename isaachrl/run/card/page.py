@@ -56,9 +56,9 @@ class Card:
     strips: Mapping[str, np.ndarray]
 
 
-def shown(value: float | None, form: str = ".2f") -> str:
+def shown(value: float | None, form: str = ".2f", unit: str = "") -> str:
     """A number for a reader; a dash for None."""
-    return "–" if value is None else format(value, form).replace("-0.00", "0.00")
+    return "–" if value is None else format(value, form).replace("-0.00", "0.00") + unit
 
 
 def tiles(measures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -68,10 +68,10 @@ def tiles(measures: Mapping[str, Any]) -> list[tuple[str, str]]:
         (shown(measures["recall"]), "recall, mean over motions"),
         (shown(measures["coverage"]), "coverage of the motions by random latents"),
         (shown(measures["command_information"]), "of the command seen in the motion"),
-        (shown(measures["response_s"], ".2f") + " s", "until half of a change of command"),
+        (shown(measures["response_s"], unit=" s"), "until half of a change of command"),
         (shown(measures["speed_error"], ".0%"), "off the clips' speeds and turn rates"),
-        (shown(measures["foot_slip_mps"]) + " m/s", "foot slip"),
-        (shown(measures["power_w"], ".0f") + " W", "mechanical power"),
+        (shown(measures["foot_slip_mps"], unit=" m/s"), "foot slip"),
+        (shown(measures["power_w"], ".0f", " W"), "mechanical power"),
         (shown(found["changing_commands"], ".1%"), "fall in 10 s of changing commands"),
         (shown(found["push_0.3"], ".0%"), "fall, pushed with up to 30 % of the weight"),
         (shown(found["push_0.5"], ".0%"), "fall, pushed with up to 50 % of the weight"),
@@ -95,7 +95,7 @@ def push_rows(push: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
     for share in ("0.3", "0.5"):
         found = push[f"push_{share}"]
-        recovery = f"{shown(found['recovery_s'])} s until it walks on"
+        recovery = shown(found["recovery_s"], unit=" s until it walks on")
         rows.append((f"half a second with {float(share):.0%} of the weight", f"{found['falls']:.0%} fall", recovery))
     return rows
 

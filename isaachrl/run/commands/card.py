@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from isaachrl.envs.registry import World
-from isaachrl.envs.task_env import TaskEnv
+from isaachrl.envs.task_env import TaskEnv, evaluation_cfg
 from isaachrl.errors import ConfigError, RenderError
 from isaachrl.files import write_atomically
 from isaachrl.hierarchy.skill import Skill
@@ -69,10 +69,9 @@ def recovery_rate(settings: Settings, learner: SkillsLearner, num_envs: int) -> 
     fallen = getattr(settings.task_cfg, "fallen", None)
     if fallen is None:
         return None
-    steps = round((RISE_S + STAND_S) / settings.task_cfg.step_s)
-    cfg = replace(
-        settings.task_cfg, episode_steps=steps, fallen=replace(fallen, share=1.0, rise_s=RISE_S, up_s=STAND_S)
-    )
+    own = evaluation_cfg(settings.task_cfg)
+    steps = round((RISE_S + STAND_S) / own.step_s)
+    cfg = replace(own, episode_steps=steps, fallen=replace(fallen, share=1.0, rise_s=RISE_S, up_s=STAND_S))
     generator = torch.Generator(device=settings.device).manual_seed(settings.evaluation_seed)
     env = settings.task.make(cfg, World(num_envs, settings.run.sim, settings.device, generator), "off")
     assert isinstance(env, TaskEnv)

@@ -87,7 +87,8 @@ def test_a_skill_without_latents_is_measured_without_commands(monkeypatch):
     for name in ("SETTLE_S", "MEASURE_S", "RESPONSE_LIMIT_S"):
         monkeypatch.setattr(skill_evaluation, name, 0.1)
     found = measures.measure(evaluation)
-    assert found["recall"] is found["command_information"] is found["response_s"] is None
+    assert found["recall"] is found["command_information"] is found["response_s"] is found["coverage"] is None
+    assert found["motions"]["jog"]["recall"] is None
     assert found["motions"]["jog"]["clip_speed_mps"] == pytest.approx(2.2, abs=0.3)
 
 

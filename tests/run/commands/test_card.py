@@ -63,6 +63,9 @@ def test_a_card_pushes_by_itself(resolved):
 def test_an_untrained_body_does_not_get_up(resolved, monkeypatch):
     monkeypatch.setattr(command, "RISE_S", 0.2)
     monkeypatch.setattr(command, "STAND_S", 0.1)
-    made = resolved()
-    learner = command.trained_learner(made, 2, 0)
-    assert command.recovery_rate(made, learner, 2) == 0.0
+    envs, run = [], command.run_episodes
+    monkeypatch.setattr(command, "run_episodes", lambda env, *more: envs.append(env) or run(env, *more))
+    made = resolved(task={"track_within_m": 0.5})
+    assert command.recovery_rate(made, command.trained_learner(made, 2, 0), 2) == 0.0
+    cfg = envs[0].task.cfg
+    assert cfg.fallen.share == 1.0 and cfg.track_within_m == 0.0, "a body may rise in its own way"
