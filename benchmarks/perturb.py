@@ -27,7 +27,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 import isaachrl
 import tasks  # noqa: F401 - registers the tasks
@@ -40,17 +39,21 @@ from isaachrl.hierarchy.build import NO_SKILL, skill_path
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.maths import rotations
+from isaachrl.run.card.impulses import (
+    AVERAGE_S,
+    DIRECTIONS,
+    PUSH_STEPS,
+    Impulses,
+    Outcome,
+    Watch,
+    j80,
+    unlike_others,
+    velocity_h,
+)  # fmt: skip
 from isaachrl.run.storage.metrics import jsonable
-from tasks.common.draws import direction
-from tasks.common.frames import heading_frame
 
 USAGE = "python benchmarks/perturb.py OUT.json [key=value …]"
-DIRECTIONS = {"from the back": 0.0, "from the right": 90.0, "from the front": 180.0, "from the left": -90.0}  # degrees
-PUSH_STEPS = 3  # control steps, a tenth of a second
 FIRST_PUSH, LAST_PUSH = 45, 75  # control step of the push: the phase of the gait is random
-AVERAGE_S = 0.5  # time constant of the mean velocity
-LIKE_OTHERS_MPS = 0.3
-BORNE = 0.8
 
 
 @dataclass
@@ -104,94 +107,6 @@ def parse(words: Sequence[str]) -> tuple[Path, Options]:
     return Path(path), config.build(Options, dict(change.split("=", 1) for change in changes))
 
 
-def j80(impulses: Sequence[float], success: Sequence[float]) -> float | None:
-    """The impulse above which the success first falls below 80 %, linear between the tested ones; None if never.
-
-    0 if the first impulse above 0 fails and the success without an impulse is below 80 % too.
-    """
-    for i in range(1, len(success)):
-        low, high = success[i], success[i - 1]
-        if low < BORNE:
-            share = (high - BORNE) / (high - low) if high >= BORNE else 0.0
-            return impulses[i - 1] + share * (impulses[i] - impulses[i - 1])
-    return None
-
-
-@dataclass
-class Impulses:
-    """Impulses on the roots of N bodies.
-
-    Args:
-        angle_rad: `(N,)` direction, from the body's heading to the left.
-        force_n: `(N,)` force.
-        begin: `(N,)` first control step.
-    """
-
-    angle_rad: Tensor
-    force_n: Tensor
-    begin: Tensor
-
-    def force_w(self, step: int, yaw_rad: Tensor) -> Tensor:
-        """Forces `(N, 3)` in a control step, N, on bodies with headings `yaw_rad (N,)`."""
-        pushed = (step >= self.begin) & (step < self.begin + PUSH_STEPS)
-        force = (self.force_n * pushed).unsqueeze(1)
-        return torch.nn.functional.pad(force * direction(self.angle_rad + yaw_rad), (0, 1))
-
-
-@dataclass
-class Outcome:
-    """Results by direction, impulse and body.
-
-    Args:
-        success: `(D, J, B)` bool.
-        recovery_s: `(D, J, B)` s; nan without success, and for bodies still unlike the others at the end.
-        change_h: `(D, J, B, 2)` change of the velocity during the impulse, m/s, heading frame.
-    """
-
-    success: Tensor
-    recovery_s: Tensor
-    change_h: Tensor
-
-
-class Watch:
-    """What happens to N bodies in the control steps `0 … steps - 1` from the start of their impulse on.
-
-    Attributes:
-        fell: `(N,)` bool, was below a height limit.
-        fallen: `(N,)` bool, had not recovered in the last step.
-        odd_steps: `(N,)` steps until the body was like the others for good.
-        change_h: `(N, 2)` change of the velocity during the impulse, m/s.
-    """
-
-    def __init__(self, n: int, steps: int, device: torch.device) -> None:
-        self.steps = steps
-        self.fell, self.fallen = torch.zeros(2, n, dtype=torch.bool, device=device).unbind()
-        self.odd_steps = torch.zeros(n, dtype=torch.long, device=device)
-        self._before_h, self.change_h = torch.zeros(2, n, 2, device=device).unbind()
-
-    def update(self, after: Tensor, low: Tensor, fallen: Tensor, odd: Tensor, velocity_h: Tensor) -> None:
-        """Take in the control step `after (N,)`, counted from the start of the impulse on.
-
-        Args:
-            after: long; below 0 before the impulse.
-            low, fallen, odd: `(N,)` bool: below a height limit; fallen and not yet recovered; unlike the others.
-            velocity_h: `(N, 2)` m/s.
-        """
-        watched = (after >= 0) & (after < self.steps)
-        self.fell = self.fell | (low & watched)
-        self.fallen = torch.where(watched, fallen, self.fallen)
-        self.odd_steps = torch.where(watched & odd, after + 1, self.odd_steps)
-        self._before_h = torch.where((after < 0).unsqueeze(1), velocity_h, self._before_h)
-        self.change_h = torch.where((after == PUSH_STEPS - 1).unsqueeze(1), velocity_h - self._before_h, self.change_h)
-
-    def outcome(self, shape: tuple[int, int, int], step_s: float, has_rescue: bool) -> Outcome:
-        """The results, of `step_s` seconds per control step."""
-        success = (self.fallen if has_rescue else self.fell).logical_not()
-        recovered = success & (self.odd_steps < self.steps)
-        recovery_s = torch.where(recovered, self.odd_steps * step_s, torch.nan)
-        return Outcome(success.view(shape), recovery_s.view(shape), self.change_h.view(*shape, 2))
-
-
 def make(options: Options, num_envs: int) -> HierarchicalEnv:
     """Bodies that walk on an open floor, commanded at every control step; nothing ends their episode."""
     cfg = {
@@ -212,12 +127,6 @@ def plan(options: Options, shape: tuple[int, int, int], step_s: float, device: t
     return Impulses(angle, impulse / (PUSH_STEPS * step_s), begin)
 
 
-def unlike_others(mean_h: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """`(N,)` bool: the mean velocity `(N, 2)` is not that of the bodies without an impulse, which have J = 0."""
-    others_h = mean_h.view(*shape, 2)[:, 0].mean((0, 1))
-    return (mean_h - others_h).norm(dim=-1) > LIKE_OTHERS_MPS
-
-
 @torch.no_grad()
 def push(options: Options) -> Outcome:
     """Push the bodies of a batch, each in its direction with its impulse."""
@@ -231,10 +140,10 @@ def push(options: Options) -> Outcome:
     for step in range(LAST_PUSH - 1 + watch.steps):
         sim.push(impulses.force_w(step, rotations.heading(sim.root_quat_w)))
         env.advance(latent)
-        velocity_h = heading_frame(sim).vectors(sim.root_linvel_w[:, :2])
-        mean_h = torch.lerp(mean_h, velocity_h, step_s / AVERAGE_S)
+        now_h = velocity_h(sim)
+        mean_h = torch.lerp(mean_h, now_h, step_s / AVERAGE_S)
         odd = unlike_others(mean_h, shape) | task.fallen
-        watch.update(step - impulses.begin, task.is_low(), task.fallen, odd, velocity_h)
+        watch.update(step - impulses.begin, task.is_low(), task.fallen, odd, now_h)
     return watch.outcome(shape, step_s, options.rescue != NO_SKILL)
 
 

@@ -38,7 +38,9 @@ class TaskEnv(Env):
         self.action_size, self.episode_steps = task.action_size, task.cfg.limit_steps
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         disturb = task.cfg.disturb
-        self.disturbance = Disturbance(disturb, sim, task.cfg.step_s, generator) if disturb.active else None
+        self.disturbance: Disturbance | None = None
+        if disturb.active:
+            self.disturbance = Disturbance(disturb, sim, task.cfg.step_s, generator, task.action_size, task.obs_layout)
         obs = self.reset()  # first, since reward terms are computed from a state
         self._weights = self._reward_weights()
         self._check_tensors(obs)
@@ -57,9 +59,11 @@ class TaskEnv(Env):
 
     def _advance(self, action: Tensor, observe: Callable[[], Obs]) -> StepResult:
         invalid = invalid_actions(action)
-        self.task.apply(action.masked_fill(invalid.unsqueeze(-1), 0.0))
+        action = action.masked_fill(invalid.unsqueeze(-1), 0.0)
         if self.disturbance is not None:
+            action = self.disturbance.delayed(action)
             self.disturbance.before_physics()
+        self.task.apply(action)
         self.sim.step(self.task.cfg.substeps)
         self.sim.diverged.logical_or_(invalid)
         self.progress += 1
@@ -71,7 +75,7 @@ class TaskEnv(Env):
         terminated = self.task.terminated() | self.sim.diverged
         truncated = (self.progress >= self.episode_steps) & ~terminated
         self.task.after_reward(unweighted)
-        obs = observe()
+        obs = self._sensed(observe())
         return StepResult(
             obs=obs,
             reward=reward,
@@ -92,7 +96,7 @@ class TaskEnv(Env):
                 self.disturbance.reset(mask)
             self.progress.masked_fill_(mask, 0)
             self.task.ended.masked_fill_(mask, False)
-            return self.task.observe()
+            return self._sensed(self.task.observe())
 
     def stagger(self, generator: torch.Generator, multiple: int = 1) -> None:
         """See `Env.stagger`."""
@@ -104,12 +108,16 @@ class TaskEnv(Env):
     def observe(self) -> Obs:
         """See `Env.observe`."""
         with limit_threads(self.num_envs, self.device):
-            return self.task.observe()
+            return self._sensed(self.task.observe())
 
     def observe_within(self) -> Obs:
         """See `Env.observe_within`."""
         with limit_threads(self.num_envs, self.device):
-            return self.task.observe_within()
+            return self._sensed(self.task.observe_within())
+
+    def _sensed(self, obs: Obs) -> Obs:
+        """What the sensors say of an observation."""
+        return obs if self.disturbance is None else self.disturbance.sense(obs)
 
     def parts(self) -> list[object]:
         """See `Env.parts`."""
@@ -145,14 +153,16 @@ class TaskEnv(Env):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
         own = self.state_dict()
-        if isinstance(state, Mapping) and not (own["disturbance"] and state.get("disturbance")):
-            own["disturbance"] = state.get("disturbance")  # a resumed run may switch disturbances on or off
+        stored = state.get("disturbance") if isinstance(state, Mapping) else None
+        same = isinstance(stored, Mapping) and stored.keys() == own["disturbance"].keys()
+        if isinstance(stored, Mapping) and not same:
+            own["disturbance"] = stored  # a resumed run may switch disturbances on or off
         check_state(state, own)
         self.sim.load_state_dict(state["sim"])
         self.task.load_state_dict(state["task"])
         self.progress.copy_(state["progress"])
         self.task.ended.copy_(state["ended"])
-        if self.disturbance is not None and state["disturbance"]:
+        if self.disturbance is not None and same:
             self.disturbance.load_state_dict(state["disturbance"])
         self.generator.set_state(state["generator"].cpu())
 

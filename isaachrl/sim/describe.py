@@ -84,6 +84,8 @@ def describe_robot(model: mujoco.MjModel, robot: RobotFile | str) -> Robot:
         model_hash=_hash(model, ids, [roots[0], *moving]),
         file=file.given,
         stiffness=torch.tensor([motor.stiffness for motor in motors]).float(),
+        damping=torch.tensor([motor.damping for motor in motors]).float(),
+        effort_range=torch.tensor([motor.effort for motor in motors]).float().view(-1, 2),
         has_motor_ranges=all(any(motor.user[:2]) for motor in motors),
         stand_qpos=torch.tensor(stand).float(),
         stand_pos_m=torch.tensor(pose.data.xpos[ids] - [0.0, 0.0, floor_m]).float(),

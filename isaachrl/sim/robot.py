@@ -54,7 +54,8 @@ class Robot:
         mass_kg: total mass.
         model_hash: hash of all that determines how the robot moves; a skill is tied to it.
         file: what finds the robot again, see `robot_file.find_robot`.
-        stiffness: `(D,)` of the position motors, N m/rad; 0 for torque motors.
+        stiffness, damping: `(D,)` of the position motors, N m/rad and N m s/rad; 0 for torque motors.
+        effort_range: `(D, 2)` lowest and highest torque of each motor, N m; infinite without a limit.
         has_motor_ranges: all motors have a range of their own, beside that of their joints.
         stand_qpos: `(nq,)` coordinates of the standing pose, its height as in the file.
         stand_pos_m: `(B, 3)` positions of the bodies in it, the soles at height 0.
@@ -77,6 +78,8 @@ class Robot:
     model_hash: str
     file: str
     stiffness: Tensor
+    damping: Tensor
+    effort_range: Tensor
     has_motor_ranges: bool
     stand_qpos: Tensor
     stand_pos_m: Tensor

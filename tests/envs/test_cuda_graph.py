@@ -90,8 +90,8 @@ def test_changes_between_replays_are_seen_by_the_next_replay(on_warp, outside):
         assert_same(env.step(action), plain.step(action))
 
 
-def test_pushes_go_on_in_replays(on_warp):
-    disturb = {"push": 0.3, "push_s": 0.1, "push_every_s": 0.2}
+def test_pushes_delays_and_noise_go_on_in_replays(on_warp):
+    disturb = {"push": 0.3, "push_s": 0.1, "push_every_s": 0.2, "delay_steps": 2, "noise": 1.0, "gains": 0.1}
 
     def build():
         task = {"motion": "walk", "disturb": disturb}

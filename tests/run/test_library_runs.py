@@ -59,7 +59,7 @@ def test_a_policy_over_a_skill_is_evaluated_played_and_exported(run, no_report, 
     written = []
     monkeypatch.setattr(export, "export_network", lambda network, folder: written.append(network.name) or {})
     run(task, mode="export", checkpoint="run")
-    assert written == ["high_level", "low_level", "fused"]
+    assert written == ["high_level", "low_level", "fused", "motor_torques"]
     means = [
         run(task, mode="evaluate", checkpoint=one, episodes=4)["return_mean"]
         for one in ("run", "run/export/weights.pt")

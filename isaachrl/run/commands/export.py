@@ -1,5 +1,7 @@
 """The command `mode=export`: networks as TorchScript and ONNX, each with a contract as JSON.
 
+For a robot with position motors, `motor_torques` computes the torques of its motors from the joint targets.
+
 With `target=web` it also writes `web/`, the page of `isaachrl.run.commands.page`.
 
 It also writes `weights.pt`, a small checkpoint of the policy alone: to play, evaluate and export, and to start
@@ -18,8 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isaachrl.envs.env import Env, innermost
+from isaachrl.envs.task_env import TaskEnv
 from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
+from isaachrl.hierarchy.motor_torques import MotorTorques, motor_contract
 from isaachrl.hierarchy.rescue import skill_digest
 from isaachrl.learn.learner import Exported, Learner
 from isaachrl.run.build import trained_learner
@@ -29,6 +34,7 @@ from isaachrl.run.config.run_cfg import CALL_KEYS, Target
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.storage.checkpoint import Checkpoint, save_checkpoint
 from isaachrl.shipped import installing
+from isaachrl.sim import Control
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +48,7 @@ def export(settings: Settings) -> dict[str, Any]:
     """Write the learner's networks and `weights.pt` into `export/` of the run's folder.
 
     Returns:
-        Maximum absolute difference of outputs between PyTorch and each exported file, by file name.
+        Largest difference of outputs between PyTorch and each exported file by file name, see `_compare`.
 
     Raises:
         IsaacHRLError: a package is missing, a network cannot be exported, or its outputs differ.
@@ -62,7 +68,7 @@ def export(settings: Settings) -> dict[str, Any]:
     names = [exported.name for exported in networks]
     if len(set(names)) < len(names):
         raise IsaacHRLError(f"two networks have the same name, of {', '.join(names)}; rename subtasks")
-    for exported in networks:
+    for exported in [*networks, *motor_networks(learner.env)]:
         differences |= export_network(exported, folder)
         log.info("%s: the inputs and the output of this network", folder / f"{exported.name}.json")
     rescue = getattr(settings.task_cfg, "rescue", "none")
@@ -90,6 +96,18 @@ def weights_checkpoint(settings: Settings, learner: Learner) -> Checkpoint:
     )
 
 
+def motor_networks(env: Env) -> list[Exported]:
+    """The position motors of a robot as a module from joint targets to torques; none for other motors and tasks."""
+    bottom = innermost(env)
+    if not isinstance(bottom, TaskEnv) or bottom.action_contract.get("control") != Control.position.value:
+        return []
+    sim = bottom.sim
+    inputs = {"joint_targets": sim.ctrl, "joint_pos": sim.joint_pos, "joint_vel": sim.joint_vel}
+    example = {name: values[:1].detach().cpu().clone() for name, values in inputs.items()}
+    contract = motor_contract(sim.robot, sim.scene.timestep_s)
+    return [Exported("motor_torques", MotorTorques(sim.robot), example, "torques", contract)]
+
+
 def require_packages() -> None:
     """Check that the packages for exporting are installed.
 
@@ -105,7 +123,7 @@ def export_network(exported: Exported, folder: Path) -> dict[str, float]:
     """Write a network as `<name>.pt` and `<name>.onnx`, and its contract as `<name>.json`.
 
     Returns:
-        Maximum absolute difference of outputs on random inputs, by file name.
+        Largest difference of outputs on random inputs by file name, see `_compare`.
 
     Raises:
         IsaacHRLError: a difference is too large.
@@ -163,7 +181,10 @@ def _to_onnx(module: torch.nn.Module, example: dict[str, Tensor], output: str) -
 def _compare(
     module: torch.nn.Module, traced: torch.jit.ScriptModule, onnx: bytes, example: dict[str, Tensor]
 ) -> dict[str, float]:
-    """Maximum absolute difference of outputs of each form from the network, on random inputs."""
+    """Largest difference of each form's outputs from the network's, on random inputs.
+
+    Outputs above 1, such as torques, count relative to the largest.
+    """
     import onnxruntime
 
     generator = torch.Generator().manual_seed(0)
@@ -177,4 +198,5 @@ def _compare(
         script = traced(*inputs.values())
     (result,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     outputs = {"pt": script, "onnx": torch.as_tensor(result)}
-    return {form: float((output - expected).abs().max()) for form, output in outputs.items()}
+    size = float(expected.abs().max().clamp_min(1.0))
+    return {form: float((output - expected).abs().max()) / size for form, output in outputs.items()}

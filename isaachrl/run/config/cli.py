@@ -27,7 +27,7 @@ _CONFIG_DIR = ("--config-dir", "-cd")
 _HELP = ("--help", "-h")
 _TASK_KEYS = ("task", "checkpoint", "resume")  # keys that determine the task
 _USAGE = """\
-{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|export|task_graph|robot|import] [key=value …]
+{program} task=NAME [train=NAME] [mode=train|play|view|evaluate|card|export|task_graph|robot|import] [key=value …]
 
 task: {tasks}
 train: {learners}; the task's own when left out

@@ -22,6 +22,7 @@ class Mode(Enum):
     train = "train"
     play = "play"
     evaluate = "evaluate"
+    card = "card"
     export = "export"
     task_graph = "task_graph"
     view = "view"
