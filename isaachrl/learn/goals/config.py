@@ -225,6 +225,8 @@ class GoalsCfg:
         warmup_uniform: uniformly random actions and goals meanwhile; else those of the untrained networks, with noise.
         replay_steps: capacity of the replay, in steps.
         checkpoint_replay: store the replay in `last.pt`, so that a resumed run continues bit for bit.
+        threads: 1, or 2 to update the worker on a thread of its own: meanwhile the other one acts and updates the manager
+            with the worker, and from the replay, of the last meta step. As deterministic. For one manager; on a GPU 1.
         eval_every: iterations between two evaluations; 0 for none.
         eval_episodes: episodes of each evaluation.
         precision: of the hidden layers' products in updates; `auto` uses bfloat16 where the device is fast at it.
@@ -258,6 +260,7 @@ class GoalsCfg:
     warmup_uniform: bool = False
     replay_steps: int = 200_000
     checkpoint_replay: bool = True
+    threads: int = bounded(1, 1, 2)
     eval_every: int = bounded(100, 0)
     eval_episodes: int = bounded(150, 1, 100_000)
     precision: Precision = Precision.float32
@@ -278,6 +281,12 @@ class GoalsCfg:
                 f"train.correction={self.correction.value} and train.connection.mode={self.connection.mode.value} are"
                 f" for one manager, not for train.meta_periods={self.meta_periods}; type train=hrl, or"
                 " train.correction=none train.connection.mode=none"
+            )
+        if self.threads > 1 and (len(self.meta_periods) != 1 or self.steps_per_iteration % self.periods[0]):
+            raise ConfigError(
+                f"train.threads={self.threads} is for one manager and iterations of whole meta steps, not for"
+                f" train.meta_periods={self.meta_periods} and train.steps_per_iteration={self.steps_per_iteration};"
+                " type train.threads=1"
             )
         if not self.meta_periods and (self.flips.penalty > 0 or self.goal_resampling > 0):
             raise ConfigError(

@@ -44,11 +44,10 @@ class SegmentReplay:
         capacity: C, segments.
         sizes: of a segment.
         device: of the tensors.
-        generator: of the draws.
     """
 
-    def __init__(self, capacity: int, sizes: Sizes, device: torch.device, generator: torch.Generator) -> None:
-        self.capacity, self.sizes, self.generator = capacity, sizes, generator
+    def __init__(self, capacity: int, sizes: Sizes, device: torch.device) -> None:
+        self.capacity, self.sizes = capacity, sizes
         shapes = {
             "states": (sizes.steps + 1, sizes.state), "actions": (sizes.decisions, sizes.action),
             "rewards": (sizes.steps,), "flipped": (sizes.steps,), "goal": (sizes.goal,), "next_goal": (sizes.goal,),
@@ -66,9 +65,23 @@ class SegmentReplay:
         self.stamp = torch.full((capacity + 1,), -1, dtype=torch.long, device=device)
         self.written = torch.zeros((), dtype=torch.long, device=device)
         self._pushes = 0
+        self._held: list[dict[str, Tensor]] | None = None
+
+    def hold(self) -> None:
+        """Store nothing until `release`, so that other threads can read meanwhile."""
+        self._held = []
+
+    def release(self) -> None:
+        """Store what was pushed since `hold`, in that order."""
+        held, self._held = self._held or [], None
+        for fields in held:
+            self.push(**fields)
 
     def push(self, keep: Tensor, **fields: Tensor) -> None:
-        """Store the segments `(N, …)` of `keep (N,)`."""
+        """Store the segments `(N, …)` of `keep (N,)`, after `hold` only at the next `release`."""
+        if self._held is not None:
+            self._held.append({name: values.clone() for name, values in ({"keep": keep} | fields).items()})
+            return
         order = self.written + keep.cumsum(0) - 1
         rows = torch.where(keep, order % self.capacity, self.capacity)
         for name, values in fields.items():
@@ -77,7 +90,7 @@ class SegmentReplay:
         self.written = self.written + keep.sum()
         self._pushes += 1
 
-    def draw_rows(self, count: int) -> Tensor:
+    def draw_rows(self, count: int, generator: torch.Generator) -> Tensor:
         """Uniformly drawn rows `(count,)`.
 
         Raises:
@@ -86,7 +99,7 @@ class SegmentReplay:
         if self._pushes == 0:
             raise IsaacHRLError("the replay is empty: act for at least one meta period before the first update")
         filled = self.written.clamp(max=self.capacity)
-        share = torch.rand(count, generator=self.generator, device=self.stamp.device, dtype=torch.float64)
+        share = torch.rand(count, generator=generator, device=self.stamp.device, dtype=torch.float64)
         return (share * filled).long().clamp(max=self.capacity - 1)
 
     def take(self, rows: Tensor, *names: str) -> list[Tensor]:

@@ -4,7 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,19 @@ class ActorCritic(ABC):
     @abstractmethod
     def policy_loss(self, batch: Batch, means: Means) -> tuple[Tensor, Tensor]:
         """Actions `(B, A)` of the current actor and their loss `(B,)`."""
+
+    def snapshot(self) -> Self:
+        """A level with copies of the networks that act and judge; `follow` brings them up to date."""
+        other = copy.copy(self)
+        other.actor, other.critics = (copy.deepcopy(part).requires_grad_(False) for part in (self.actor, self.critics))
+        return other
+
+    @torch.no_grad()
+    def follow(self, level: Self) -> None:
+        """Take over the present weights of a level whose `snapshot` this is."""
+        for own, source in ((self.actor, level.actor), (self.critics, level.critics)):
+            for parameter, present in zip(own.parameters(), source.parameters(), strict=True):
+                parameter.copy_(present)
 
     def anneal_learning_rates(self, progress: float) -> None:
         """Set the learning rates for a share `progress` in [0, 1] of training."""

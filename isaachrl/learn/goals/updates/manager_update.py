@@ -47,7 +47,7 @@ class ManagerUpdate(TopUpdate):
     def prepare(self) -> None:
         """Correct one batch for the pool, once each meta step."""
         if self.pool is not None:
-            rows = self.replay.draw_rows(self.cfg.manager.batch)
+            rows = self.replay.draw_rows(self.cfg.manager.batch, self.generator)
             self.pool.put(rows, self.corrected(rows))
 
     def draw(self) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class ManagerUpdate(TopUpdate):
         if self.pool is not None:
             rows, goal = self.pool.draw(self.cfg.manager.batch, self.generator)
         else:
-            rows = self.replay.draw_rows(self.cfg.manager.batch)
+            rows = self.replay.draw_rows(self.cfg.manager.batch, self.generator)
             goal = self.corrected(rows)
         return rows, goal / self.levels.goal_limits
 

@@ -53,7 +53,7 @@ class TopUpdate:
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Segments `(B,)` and the actions in [-1, 1] `(B, A)` to learn with."""
-        rows = self.replay.draw_rows(self.level.cfg.batch)
+        rows = self.replay.draw_rows(self.level.cfg.batch, self.generator)
         (actions,) = self.replay.take(rows, "actions")
         return rows, actions[:, 0]
 
