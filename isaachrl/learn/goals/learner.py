@@ -9,6 +9,7 @@ from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import goal_task
 from isaachrl.learn.goals.evaluator import Evaluator
 from isaachrl.learn.goals.experience.collector import Collector
+from isaachrl.learn.goals.experience.places import EpisodePlaces
 from isaachrl.learn.goals.experience.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.exports import exports
 from isaachrl.learn.goals.levels import Levels
@@ -35,6 +36,7 @@ class GoalsLearner(Learner):
         collector: acts and stores segments.
         replays: `replays[i]` holds the segments of the manager at level i + 1 (the worker is level 0); without
             managers, a single replay holds single steps.
+        places: that environments reached, if targets of the top level need what followed a segment.
         trainers: of all levels, from the worker up.
         top_update: the update of the top level, which the last trainer runs.
         steps: taken by every environment.
@@ -59,10 +61,11 @@ class GoalsLearner(Learner):
         self.worker_generator = self._worker_generator()
         self.levels = Levels(env, cfg, self.generator, self.worker_generator)
         self.replays = self._replays()
+        self.places = self._places() if cfg.linked else None
         make_top = TopUpdate if self.levels.flat else ManagerUpdate
-        self.top_update = make_top(cfg, self.levels, self.replays[-1], goal_task(env), self.generator)
+        self.top_update = make_top(cfg, self.levels, self.replays[-1], goal_task(env), self.generator, self.places)
         self.trainers = self._trainers()
-        self.collector = Collector(env, cfg, self.levels, self.replays, self.generator)
+        self.collector = Collector(env, cfg, self.levels, self.replays, self.generator, self.places)
         self.evaluator = Evaluator(
             env, cfg.eval_episodes, seed, lambda twin: GoalPolicy(twin, cfg, self.levels, show_goal=False)
         )
@@ -88,10 +91,17 @@ class GoalsLearner(Learner):
         replays = []
         for steps, stride, action_size in zip(periods, strides, action_sizes, strict=True):
             context = env.obs_sizes.get("context", 0)
-            sizes = Sizes(steps, env.obs_sizes["state"], action_size, goal_size, context, stride)
+            linked = cfg.linked and steps == periods[-1]
+            sizes = Sizes(steps, env.obs_sizes["state"], action_size, goal_size, context, stride, linked)
             capacity = max(cfg.replay_steps // steps, env.num_envs)
-            replays.append(SegmentReplay(capacity, sizes, env.device))
+            replays.append(SegmentReplay(capacity, sizes, env.device, cfg.recent_share))
         return replays
+
+    def _places(self) -> EpisodePlaces:
+        """The places of the steps that the replay holds, and of a segment more."""
+        env, replay = self.env, self.replays[-1]
+        steps = (replay.capacity // env.num_envs + 2) * replay.sizes.steps
+        return EpisodePlaces(steps, env.num_envs, replay.sizes.context, env.episode_steps, env.device)
 
     def _trainers(self) -> list[LevelTrainer]:
         """The trainers: a lower level learns from the segments of the manager above it, the top level from its own."""
@@ -113,6 +123,7 @@ class GoalsLearner(Learner):
         cfg = self.cfg
         for level in self.levels.all:
             level.anneal_learning_rates(self.iteration / cfg.max_iterations)
+        self.top_update.anneal(self.iteration / cfg.max_iterations)
         count = cfg.periods[0] if self._two_threads else cfg.steps_per_iteration
         for _ in range(cfg.steps_per_iteration // count):
             self.levels.refresh()
@@ -181,6 +192,8 @@ class GoalsLearner(Learner):
             "steps": self.steps,
         }
         replays = {"replays": [replay.state_dict() for replay in self.replays]} if self.cfg.checkpoint_replay else {}
+        if replays and self.places is not None:
+            replays["places"] = self.places.state_dict()
         draws = {"worker_generator": self.worker_generator.get_state()} if self._two_threads else {}
         return state | replays | draws
 
@@ -201,6 +214,8 @@ class GoalsLearner(Learner):
         if with_replay:
             for replay, stored in zip(self.replays, state["replays"], strict=True):
                 replay.load_state_dict(stored)
+            if self.places is not None:
+                self.places.load_state_dict(state["places"])
         else:
             self._update_after = self.steps + self.cfg.warmup_steps
         # a manager's update may hold row numbers of its replay (`RelabelledPool`): invalid without the stored replay

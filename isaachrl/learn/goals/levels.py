@@ -31,7 +31,7 @@ class Levels:
 
     Attributes:
         all: the levels; `worker` is the first, `top` the last.
-        acting: the same as they act and as others see them: the worker's `snapshot` if it learns on a thread of its own.
+        acting: the same as others see them: with the worker's `snapshot` if it learns on a thread of its own.
         names: `worker`, `middle_1` and so on, `manager`; `policy` where there is one level.
         flat: there is one level, conditioned on the context.
         goal_limits: `(d,)` half ranges of the goal.

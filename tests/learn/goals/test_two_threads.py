@@ -7,7 +7,8 @@ import torch
 
 from isaachrl import config
 from isaachrl.errors import ConfigError
-from isaachrl.learn.goals import GoalsCfg, learner as learner_module
+from isaachrl.learn.goals import GoalsCfg
+from isaachrl.learn.goals import learner as learner_module
 from tests.learn.goals.plane import SMALL, SOFT, Plane, equal, goes_on_alike, make_learner, weights
 
 TWO = {"threads": 2, "stagger": True, "pool_sets": 2}
