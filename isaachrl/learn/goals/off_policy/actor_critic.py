@@ -99,7 +99,7 @@ class ActorCritic(ABC):
         """Actions `(B, A)` of the current actor and their loss `(B,)`."""
 
     def snapshot(self) -> Self:
-        """A level with copies of the networks that act and judge; `follow` brings them up to date."""
+        """A level with copies of the networks that others see; `follow` brings them up to date."""
         other = copy.copy(self)
         other.actor, other.critics = (copy.deepcopy(part).requires_grad_(False) for part in (self.actor, self.critics))
         return other
