@@ -49,7 +49,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "fast_targets": ("train.manager.target_rate=0.1",),
     "no_targets": ("train.manager.target_rate=1",),
     "histogram": (
-        *both("critic.bins=101"), "train.worker.critic.value_limit=40", "train.manager.critic.value_limit=10",
+        *both("critic.bins=101"), "train.worker.critic.value_limit=40", "train.manager.critic.value_limit=15",
     ),
     "decay": both("weight_decay=0.1"),
     "period": ("train.meta_periods=[20]", "train.steps_per_iteration=20", "train.manager.discount=0.96"),
