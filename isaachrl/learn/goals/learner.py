@@ -180,7 +180,7 @@ class GoalsLearner(Learner):
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`."""
-        state = {
+        state: dict[str, Any] = {
             "levels": self.levels.state_dict(),
             "collector": self.collector.state_dict(),
             "top_update": self.top_update.state_dict(),
@@ -191,11 +191,12 @@ class GoalsLearner(Learner):
             "samples": self.samples,
             "steps": self.steps,
         }
-        replays = {"replays": [replay.state_dict() for replay in self.replays]} if self.cfg.checkpoint_replay else {}
-        if replays and self.places is not None:
-            replays["places"] = self.places.state_dict()
-        draws = {"worker_generator": self.worker_generator.get_state()} if self._two_threads else {}
-        return state | replays | draws
+        if self._two_threads:
+            state["worker_generator"] = self.worker_generator.get_state()
+        if self.cfg.checkpoint_replay:
+            state["replays"] = [replay.state_dict() for replay in self.replays]
+            state |= {} if self.places is None else {"places": self.places.state_dict()}
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up before the next update.

@@ -38,12 +38,6 @@ def test_two_levels_learn_to_reach_places(algorithm, seed, reached):
 
 
 @pytest.mark.learn
-def test_two_levels_that_learn_on_a_thread_each_learn_to_reach_places(seed, reached):
-    """Ten seeds: 0.98 to 1.00, median 1.00; the bound leaves a margin of 0.18."""
-    reached(learned(seed, 300, threads=2), 0.8)
-
-
-@pytest.mark.learn
 def test_two_levels_that_are_connected_learn_to_reach_places(seed, reached):
     """Ten seeds: 0.84 to 1.00, median 1.00; the bound leaves a margin of 0.24."""
     reached(learned(seed, 400, connection={"mode": "paper", "weight": 0.005}, **NO_CORRECTION), 0.6)
