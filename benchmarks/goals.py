@@ -110,7 +110,7 @@ def rate(work: Callable[[], object], units: int) -> float:
 def measure(options: Options) -> dict[str, Any]:
     """The figures by name."""
     exact, mixed = (make_learner(options, precision) for precision in ("float32", "auto"))
-    rows = exact.replays[0].draw_rows(options.batch)
+    rows = exact.replays[0].draw_rows(options.batch, exact.generator)
     few = rows[:PLAIN_TUPLES]
     works: dict[str, tuple[Callable[[], object], int]] = {
         "relabel_float32": (lambda: correct(exact, rows), options.batch),

@@ -46,6 +46,8 @@ class AntCourseCfg(TaskCfg):
         course: the course.
         targets: how targets are chosen, see `Targets`.
         wide: train on targets from all over the course, the published variant with many targets.
+        free_targets: draw training targets where the ant can get to: from that part of the region which is in free
+            cells, or under a block that can be pushed away, and not below the ground.
         integrator: `rk4` is the published one; `euler` is four times as fast.
         asset: how movable blocks are modelled, see `Asset`.
         observe_blocks: add the coordinates of movable blocks to the state; published agents do not observe them.
@@ -56,6 +58,7 @@ class AntCourseCfg(TaskCfg):
     course: Course = Course.maze
     targets: Targets = Targets.auto
     wide: bool = False
+    free_targets: bool = False
     integrator: Integrator = Integrator.euler
     asset: Asset = Asset.paper
     observe_blocks: bool = False
@@ -69,6 +72,11 @@ class AntCourseCfg(TaskCfg):
         super().__post_init__()
         if self.observe_blocks and not courses.blocks(PLANS[self.course], self.asset):
             raise ConfigError(f"task.observe_blocks=true: the course {self.course.value} has no block to push")
+        plan = PLANS[self.course]
+        if self.free_targets and not self.wide and plan.low == plan.high:
+            raise ConfigError(
+                f"task.free_targets=true: the course {self.course.value} has one target; type task.wide=true for many"
+            )
 
     def for_evaluation(self) -> Self:
         """The same with the evaluation points, unless targets were chosen."""
@@ -100,6 +108,11 @@ class AntCourse(Task[AntCourseCfg]):
         self._low = torch.tensor(self.plan.wide_low if cfg.wide else self.plan.low, device=device)
         self._high = torch.tensor(self.plan.wide_high if cfg.wide else self.plan.high, device=device)
         self.position_size = self._low.shape[0]
+        if cfg.free_targets:
+            self._regions = torch.tensor(
+                courses.free_regions(self.plan, self._low.tolist(), self._high.tolist()), device=device
+            )
+            self._areas = (self._regions[:, 1, :2] - self._regions[:, 0, :2]).prod(-1).cumsum(0)
         self._extra = sim.qpos.shape[1] - ant.NUM_COORDINATES if cfg.observe_blocks else 0
         self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)
         self.state_scale = torch.tensor(ant.STATE_SCALE + self._extra * (10.0,), device=device)
@@ -159,7 +172,12 @@ class AntCourse(Task[AntCourseCfg]):
     def draw_contexts(self, count: int, generator: torch.Generator) -> Tensor:
         """`(count, 2 | 3)` targets from the training distribution."""
         share = torch.rand(count, self.position_size, generator=generator, device=self.sim.device)
-        return self._low + (self._high - self._low) * share
+        if not self.cfg.free_targets:
+            return self._low + (self._high - self._low) * share
+        # a region by its area, then a place in it
+        area = torch.rand(count, generator=generator, device=self.sim.device) * self._areas[-1]
+        low, high = self._regions[torch.searchsorted(self._areas, area).clamp(max=len(self._areas) - 1)].unbind(1)
+        return low + (high - low) * share
 
     def flipped(self) -> Tensor:
         """`(N,)` bool, see `ant.flipped`."""

@@ -125,14 +125,14 @@ class ShipSteering(Env):
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s are clamped to the limits of the ship."""
         invalid = invalid_actions(action)
-        desired = action[:, :1].T.masked_fill(invalid, 0.0)
+        desired = torch.where(invalid, 0.0, action[:, :1].T)  # much faster on the CPU than `masked_fill`
         path, slope = self._sail(desired.clamp(*self.action_extent))
         self.progress = self.progress + 1
         passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
         outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
         terminated = passed | outside | invalid
         # three rows: the step itself, the gate, and the edge of the sea
-        events = torch.stack((self._always, passed, outside)).float().masked_fill(invalid, 0.0)
+        events = (torch.stack((self._always, passed, outside)) & ~invalid).float()
         terms = self._rewards * events
         _, goal, out = events.unbind(0)
         obs = self.observe()
@@ -178,7 +178,7 @@ class ShipSteering(Env):
         self.check_mask(mask)
         share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
         self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
-        self.progress = self.progress.masked_fill(mask, 0)
+        self.progress = torch.where(mask, 0, self.progress)
         return self.observe()
 
     def observe(self) -> Obs:

@@ -32,7 +32,7 @@ def test_require_memory_passes_or_names_needed_and_free_bytes(monkeypatch):
     ("make", "message"),
     [
         (
-            lambda: SegmentReplay(10**9, Sizes(10, 30, 8, 15, 2), CPU, torch.Generator()),
+            lambda: SegmentReplay(10**9, Sizes(10, 30, 8, 15, 2), CPU),
             "train.replay_steps: .* segments",
         ),
         (lambda: Replay(10**9, 200, 16, 0.1, CPU), "train.discriminator.replay_size=1000000000"),

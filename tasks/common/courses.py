@@ -4,6 +4,7 @@ The ant starts at the origin. The centre of row i and column j is at x = (j - st
 cell: y grows downwards in the drawing. Sizes are as in Nachum et al. (2018): cells of 8 m, blocks half as high.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -137,6 +138,18 @@ def boxes(plan: Plan) -> tuple[Box, ...]:
             size = (0.5 * (right - left + 1) * plan.cell_m, 0.5 * (last - first + 1) * plan.cell_m, half)
             result.append(Box(f"{kind}_{number}", size, (x, y, z), rgba))
     return tuple(result)
+
+
+def free_regions(plan: Plan, low: list[float], high: list[float]) -> list[tuple[list[float], list[float]]]:
+    """The parts (lowest, highest coordinates) of a region that lie outside of walls and chasms and above the ground."""
+    half, result = 0.5 * plan.cell_m, []
+    for first, last, left, right in merged(plan.rows, ".sXY"):
+        (x_from, y_from), (x_to, y_to) = plan.centre_m(first, left), plan.centre_m(last, right)
+        lowest = [max(pair) for pair in zip((x_from - half, y_from - half, plan.floor_m), low, strict=False)]
+        highest = [min(pair) for pair in zip((x_to + half, y_to + half, math.inf), high, strict=False)]
+        if lowest[0] < highest[0] and lowest[1] < highest[1]:
+            result.append((lowest, highest))
+    return result
 
 
 def blocks(plan: Plan, asset: Asset) -> tuple[Block, ...]:

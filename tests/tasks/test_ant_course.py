@@ -175,6 +175,33 @@ def test_wide_targets_fill_the_course_and_evaluation_stays_at_its_point():
     assert make("AntPush", num_envs=1, wide=True, targets="evaluation").task.target.tolist() == [[0.0, 19.0]]
 
 
+def test_free_regions_are_the_cells_without_walls():
+    plan = PLANS[Course.maze]
+    found = courses.free_regions(plan, [-2.0, -4.0], [20.0, 20.0])
+    assert sorted(found) == [([-2, -4], [20, 4]), ([-2, 12], [20, 20]), ([12, 4], [20, 12])]
+    fall = courses.free_regions(PLANS[Course.fall], [-4.0, -4.0, 0.0], [12.0, 28.0, 5.0])
+    assert sorted(fall) == [([-4, -4, 4], [12, 12, 5]), ([-4, 20, 4], [12, 28, 5])], (
+        "not over the chasm or in the ground"
+    )
+
+
+@pytest.mark.parametrize(("name", "cells"), [("AntMaze", 7), ("AntPush", 6), ("AntFall", 6)])
+def test_free_targets_fill_the_cells_that_can_be_reached_evenly(name, cells):
+    task = make(name, num_envs=1, wide=True, free_targets=True).task
+    targets = task.draw_contexts(7000, torch.Generator().manual_seed(0))
+    found, counts = (targets[:, :2] / 8.0).round().unique(dim=0, return_counts=True)
+    marks = [(i, j) for i, row in enumerate(task.plan.rows) for j, mark in enumerate(row) if mark in ".sXY"]
+    assert sorted(map(tuple, (8.0 * found).tolist())) == sorted(task.plan.centre_m(i, j) for i, j in marks)
+    assert len(found) == cells and (counts / 7000 - 1 / cells).abs().max() < 0.02
+    if targets.shape[1] > 2:
+        assert 4.0 <= targets[:, 2].min() < 4.1 and 4.9 < targets[:, 2].max() <= 5.0
+
+
+def test_free_targets_need_a_region():
+    with pytest.raises(ConfigError, match=r"task\.wide=true"):
+        make("AntPush", free_targets=True)
+
+
 @pytest.mark.parametrize(
     ("name", "share"),
     # AntPush: rows of y from -4, 4 and 12 m on, each four cells of 8 m long, have 2, 1 and 3 of wall; AntFall has none

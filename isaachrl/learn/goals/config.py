@@ -6,7 +6,7 @@ from enum import Enum
 from itertools import accumulate
 from typing import ClassVar
 
-from isaachrl.config import bounded, layers, positive
+from isaachrl.config import MAX_WIDTH, bounded, layers, positive
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.goals import WorkerReward
 from isaachrl.nn import Precision
@@ -82,15 +82,22 @@ class CriticCfg:
     """The critics and their targets.
 
     Args:
+        hidden: widths of the hidden layers; empty for those of the actor.
         layer_norm: normalise hidden layers, without learned scale.
         huber: Huber loss, linear beyond an error of 1, as in HIRO's code; else squared. A linear loss tends to the
             median of the return, which leaves out rare and costly events such as falling over.
         target_noise: standard deviation of target policy smoothing (TD3), in the units of `ExplorationCfg.low`.
+        bins: above 0, critics are histograms of so many bins, trained by cross-entropy in place of `huber`, see
+            `Histogram`.
+        value_limit: half range of the histograms, in units of the scaled reward; larger values are clipped.
     """
 
+    hidden: list[int] = bounded([], 1, MAX_WIDTH)
     layer_norm: bool = False
     huber: bool = True
     target_noise: float = bounded(0.2, 0.0)
+    bins: int = bounded(0, 0, 10_000)
+    value_limit: float = positive(100.0)
 
 
 @dataclass
@@ -112,12 +119,13 @@ class LevelCfg:
 
     Args:
         algorithm: see `Algorithm`.
-        hidden: widths of the hidden layers of actor and critics.
+        hidden: widths of the hidden layers; `critic.hidden` those of the critics if they differ.
         actor_learning_rate, critic_learning_rate: of Adam.
         learning_rate_end: factor of both rates at the end of training; they fall linearly.
         discount: of one step of this level.
         reward_scale: factor of the reward.
-        target_rate: tau of the target networks, which move every `policy_delay` updates.
+        target_rate: tau of the target networks, which move every `policy_delay` updates; 1 for no target networks.
+        weight_decay: of AdamW, per unit of the learning rate; on all weights of actor and critics.
         ema_rate: above 0, evaluation, play and export use an exponential moving average of the actor, which moves by
             this share at each of the actor's updates. Successive actors differ more than they improve.
         policy_delay: critic updates per update of actor and target networks.
@@ -148,6 +156,7 @@ class LevelCfg:
     discount: float = bounded(0.99, 0.0, 1.0)
     reward_scale: float = 1.0
     target_rate: float = positive(0.005, 1.0)
+    weight_decay: float = bounded(0.0, 0.0, 100.0)
     ema_rate: float = bounded(0.0, 0.0, 0.9999)
     policy_delay: int = bounded(2, 1)
     batch: int = bounded(100, 1, 65_536)
@@ -188,6 +197,19 @@ class FlipsCfg:
     reset_steps: int = bounded(0, 0)
 
 
+@dataclass
+class NStepCfg:
+    """Targets of the top level over several of its decisions, without correction for the later ones being off-policy.
+
+    Args:
+        decisions: over which rewards are summed before the bootstrap, at first; fewer where an episode ends.
+        until: share of training until which they have become one, in equal parts.
+    """
+
+    decisions: int = bounded(1, 1, 100)
+    until: float = positive(1.0, 1.0)
+
+
 def manager_defaults() -> LevelCfg:
     """The published manager: as the worker, with a tenth of the reward."""
     return LevelCfg(reward_scale=0.1)
@@ -217,6 +239,10 @@ class GoalsCfg:
         goal_resampling: share of a worker's batch whose goals are resampled uniformly; reward and next goal follow.
         target_resampling: share of the top level's batch whose targets are resampled; the reward follows. No effect in
             tasks without targets.
+        future_share: of those resampled targets, the share that are places reached later in the same episode, drawn
+            uniformly ("future" of Andrychowicz et al. 2017).
+        recent_share: of a batch, the share drawn from the newest tenth of the replay alone.
+        n_step: see `NStepCfg`.
         centre_reward: subtract the running mean from the top level's reward. No effect in tasks that terminate
             episodes: there a constant would change the optimal policy.
         flips: see `FlipsCfg`.
@@ -225,6 +251,9 @@ class GoalsCfg:
         warmup_uniform: uniformly random actions and goals meanwhile; else those of the untrained networks, with noise.
         replay_steps: capacity of the replay, in steps.
         checkpoint_replay: store the replay in `last.pt`, so that a resumed run continues bit for bit.
+        threads: 1, or 2 to update the worker on a thread of its own. Meanwhile the other one acts and updates the
+            manager with the worker of the last meta step, and both draw from the replay of then: as deterministic as
+            one. For one manager; on a GPU it is one.
         eval_every: iterations between two evaluations; 0 for none.
         eval_episodes: episodes of each evaluation.
         precision: of the hidden layers' products in updates; `auto` uses bfloat16 where the device is fast at it.
@@ -251,6 +280,9 @@ class GoalsCfg:
     boundary: Boundary = Boundary.manager
     goal_resampling: float = bounded(0.0, 0.0, 1.0)
     target_resampling: float = bounded(0.0, 0.0, 1.0)
+    future_share: float = bounded(0.0, 0.0, 1.0)
+    recent_share: float = bounded(0.0, 0.0, 1.0)
+    n_step: NStepCfg = field(default_factory=NStepCfg)
     centre_reward: bool = False
     flips: FlipsCfg = field(default_factory=FlipsCfg)
     stagger: bool = False
@@ -258,6 +290,7 @@ class GoalsCfg:
     warmup_uniform: bool = False
     replay_steps: int = 200_000
     checkpoint_replay: bool = True
+    threads: int = bounded(1, 1, 2)
     eval_every: int = bounded(100, 0)
     eval_episodes: int = bounded(150, 1, 100_000)
     precision: Precision = Precision.float32
@@ -279,11 +312,22 @@ class GoalsCfg:
                 f" for one manager, not for train.meta_periods={self.meta_periods}; type train=hrl, or"
                 " train.correction=none train.connection.mode=none"
             )
+        if self.threads > 1 and (len(self.meta_periods) != 1 or self.steps_per_iteration % self.periods[0]):
+            raise ConfigError(
+                f"train.threads={self.threads} is for one manager and iterations of whole meta steps, not for"
+                f" train.meta_periods={self.meta_periods} and train.steps_per_iteration={self.steps_per_iteration};"
+                " type train.threads=1"
+            )
         if not self.meta_periods and (self.flips.penalty > 0 or self.goal_resampling > 0):
             raise ConfigError(
                 f"train.flips.penalty={self.flips.penalty} and train.goal_resampling={self.goal_resampling} are for"
                 " workers with a manager, not for train.meta_periods=[]; type 0 for both"
             )
+
+    @property
+    def linked(self) -> bool:
+        """Whether the top level needs to know what followed a segment."""
+        return self.n_step.decisions > 1 or (self.future_share > 0 and self.target_resampling > 0)
 
     @property
     def periods(self) -> list[int]:

@@ -27,16 +27,18 @@ class Levels:
         env: the environment.
         cfg: of the learner.
         generator: of the noise in updates.
+        worker_generator: of that in the worker's.
 
     Attributes:
         all: the levels; `worker` is the first, `top` the last.
+        acting: the same as others see them: with the worker's `snapshot` if it learns on a thread of its own.
         names: `worker`, `middle_1` and so on, `manager`; `policy` where there is one level.
         flat: there is one level, conditioned on the context.
         goal_limits: `(d,)` half ranges of the goal.
         action_limits: `(A,)` half ranges of the worker's action.
     """
 
-    def __init__(self, env: Env, cfg: GoalsCfg, generator: torch.Generator) -> None:
+    def __init__(self, env: Env, cfg: GoalsCfg, generator: torch.Generator, worker_generator: torch.Generator) -> None:
         task = goal_task(env)
         self.flat = not cfg.meta_periods
         if not self.flat:
@@ -50,10 +52,17 @@ class Levels:
         for number, level in enumerate(level_cfgs):
             size = self.inputs.lower_size if number < len(level_cfgs) - 1 else self.inputs.top_size
             limits = self.goal_limits if number > 0 else self.action_limits
-            self.all.append(ALGORITHMS[level.algorithm](size, limits, physical, level, rounding, generator))
+            draws = generator if number > 0 else worker_generator
+            self.all.append(ALGORITHMS[level.algorithm](size, limits, physical, level, rounding, draws))
         self.worker, self.top = self.all[0], self.all[-1]
+        self.acting = [self.worker.snapshot(), *self.all[1:]] if worker_generator is not generator else self.all
         middle = [f"middle_{number}" for number in range(1, len(self.all) - 1)]
         self.names = ["policy"] if self.flat else ["worker", *middle, "manager"]
+
+    def refresh(self) -> None:
+        """Let the acting worker follow the learning one, where they differ."""
+        if self.acting[0] is not self.worker:
+            self.acting[0].follow(self.worker)
 
     def features(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
         """Input features `(…, F)` of level `number`."""
@@ -63,7 +72,7 @@ class Levels:
 
     def mean_action(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
         """Action in [-1, 1] without noise: `(…, A)` of the worker, `(…, d)` of managers."""
-        return self.all[number].actor(self.features(number, state, goal_or_context))
+        return self.acting[number].actor(self.features(number, state, goal_or_context))
 
     def ema_action(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
         """The same by the averaged actor, for evaluation, play and export."""
@@ -71,11 +80,11 @@ class Levels:
 
     def sample_action(self, number: int, state: Tensor, goal_or_context: Tensor, generator: torch.Generator) -> Tensor:
         """The same as in training: drawn from SAC's policy, or TD3's action before exploration noise."""
-        return self.all[number].sample_action(self.features(number, state, goal_or_context), generator)
+        return self.acting[number].sample_action(self.features(number, state, goal_or_context), generator)
 
     def worker_value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
         """Value `(…)` by the worker's first critic."""
-        return self.worker.critics.q1(self.inputs.worker(state, goal), action)
+        return self.acting[0].critics.q1(self.inputs.worker(state, goal), action)
 
     def state_dict(self) -> dict[str, Any]:
         """All levels, by name."""

@@ -9,6 +9,7 @@ from isaachrl.envs import Env, Obs, StepResult
 from isaachrl.envs.statistics import EpisodeStatistics, Means
 from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import context_of, goal_task
+from isaachrl.learn.goals.experience.places import EpisodePlaces
 from isaachrl.learn.goals.experience.replay import SegmentReplay
 from isaachrl.learn.goals.experience.segments import OpenSegments
 from isaachrl.learn.goals.levels import Levels
@@ -29,6 +30,7 @@ class Collector:
         levels: the networks.
         replays: for the segments of each manager, from the lowest up.
         generator: of the exploration.
+        places: gets the places of all steps, if targets are drawn from them.
 
     Attributes:
         obs: the present observation.
@@ -38,15 +40,22 @@ class Collector:
     """
 
     def __init__(
-        self, env: Env, cfg: GoalsCfg, levels: Levels, replays: list[SegmentReplay], generator: torch.Generator
+        self,
+        env: Env,
+        cfg: GoalsCfg,
+        levels: Levels,
+        replays: list[SegmentReplay],
+        generator: torch.Generator,
+        places: EpisodePlaces | None = None,
     ) -> None:
-        self.env, self.cfg, self.levels, self.generator = env, cfg, levels, generator
+        self.env, self.cfg, self.levels, self.generator, self.places = env, cfg, levels, generator, places
         self.task = goal_task(env)
         n, device = env.num_envs, env.device
         limits = [levels.action_limits] + [levels.goal_limits] * (len(levels.all) - 1)
         pairs = zip(levels.all, limits, strict=True)
         self.explorations = [Exploration(level.cfg, bounds, n, generator) for level, bounds in pairs]
         self.segments = [OpenSegments(n, replay) for replay in replays]
+        self.numbers = torch.arange(n, device=device)
         self.all_envs = torch.ones(n, dtype=torch.bool, device=device)
         self.steps_on_back = torch.zeros(n, dtype=torch.long, device=device)
         self.first_end = self._first_ends()
@@ -80,6 +89,8 @@ class Collector:
         self.episodes.add(result, ended)
         self._reset(result, cut)
         self._store(result, ended)
+        if self.places is not None:
+            self.places.add(result.terminal_obs["state"], ended)
 
     def _act(self) -> Tensor:
         """The worker's action `(N, A)` with exploration."""
@@ -133,7 +144,9 @@ class Collector:
             # after the end of an episode the new goal belongs to the next one
             next_goal = torch.where(ended.unsqueeze(1), old_goals[number], segments.goal)
             last = {"next_goal": next_goal, "context": context, "terminal": result.terminated}
-            segments.replay.push(over[number] & finite, **fields[number], **last)
+            if self.places is not None and segments.replay.sizes.linked:
+                last |= {"env": self.numbers, "step": self.places.written.expand_as(self.numbers)}
+            segments.replay.push(over[number] & finite, ended, **fields[number], **last)
 
     def _set_goals(self, masks: list[Tensor]) -> None:
         """Begin segments at the present observation, from the top level down, where each manager's mask `(N,)` says."""

@@ -11,12 +11,15 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.state import Stateful
 from isaachrl.memory import require_memory
 
+RECENT = 0.1  # of what is stored, the newest part
+
 
 @dataclass(frozen=True)
 class Sizes:
     """Sizes of a segment: steps, and entries of state, action, goal and context (0 for none).
 
-    `stride` is the number of steps between two actions of the level that follows the goal.
+    `stride` is the number of steps between two actions of the level that follows the goal; `linked`: segments know
+    their successor.
     """
 
     steps: int
@@ -25,6 +28,7 @@ class Sizes:
     goal: int
     context: int
     stride: int = 1
+    linked: bool = False
 
     @property
     def decisions(self) -> int:
@@ -38,23 +42,26 @@ class SegmentReplay:
     Fields, by name: `states (C, c + 1, S)`, `actions (C, c / stride, A)` of the level that follows the goal,
     `rewards (C, c)`, `flipped (C, c)` (on the back after the step), `goal (C, d)` at the first state,
     `next_goal (C, d)` at the last, `context (C, k)`, `length (C,)` in steps, `terminal (C,)` whether the episode
-    terminated at the last state.
+    terminated at the last state. If `linked` also `env (C,)`, `step (C,)`, where `EpisodePlaces` has its end,
+    and `following (C,)`, the row of the next segment of the same episode, `capacity` without one.
 
     Args:
         capacity: C, segments.
         sizes: of a segment.
         device: of the tensors.
-        generator: of the draws.
+        recent_share: of the draws, from the newest `RECENT` of the segments alone.
     """
 
-    def __init__(self, capacity: int, sizes: Sizes, device: torch.device, generator: torch.Generator) -> None:
-        self.capacity, self.sizes, self.generator = capacity, sizes, generator
+    def __init__(self, capacity: int, sizes: Sizes, device: torch.device, recent_share: float = 0.0) -> None:
+        self.capacity, self.sizes, self.recent_share = capacity, sizes, recent_share
         shapes = {
             "states": (sizes.steps + 1, sizes.state), "actions": (sizes.decisions, sizes.action),
             "rewards": (sizes.steps,), "flipped": (sizes.steps,), "goal": (sizes.goal,), "next_goal": (sizes.goal,),
             "context": (sizes.context,), "length": (), "terminal": (),
         }  # fmt: skip
-        dtypes = {"flipped": torch.bool, "length": torch.long, "terminal": torch.bool}
+        links = ("env", "step", "following") if sizes.linked else ()
+        shapes |= dict.fromkeys(links, ())
+        dtypes = {"flipped": torch.bool, "terminal": torch.bool} | dict.fromkeys(("length", *links), torch.long)
         row_bytes = sum(math.prod(shape) * dtypes.get(name, torch.float32).itemsize for name, shape in shapes.items())
         what = f"train.replay_steps: a replay of {capacity} segments of {sizes.steps} steps"
         require_memory(capacity * row_bytes, device, what, "type a smaller train.replay_steps")
@@ -66,19 +73,50 @@ class SegmentReplay:
         self.stamp = torch.full((capacity + 1,), -1, dtype=torch.long, device=device)
         self.written = torch.zeros((), dtype=torch.long, device=device)
         self._pushes = 0
+        self._last = torch.full((0,), -1, device=device)  # `(N,)` number of each environment's segment before, or -1
+        self._held: list[dict[str, Tensor]] | None = None
 
-    def push(self, keep: Tensor, **fields: Tensor) -> None:
-        """Store the segments `(N, …)` of `keep (N,)`."""
+    def hold(self) -> None:
+        """Store nothing until `release`, so that other threads can read meanwhile."""
+        self._held = []
+
+    def release(self) -> None:
+        """Store what was pushed since `hold`, in that order."""
+        held, self._held = self._held or [], None
+        for fields in held:
+            self.push(**fields)
+
+    def push(self, keep: Tensor, ended: Tensor, **fields: Tensor) -> None:
+        """Store the segments `(N, …)` of `keep (N,)`, after `hold` only at the next `release`.
+
+        `ended (N,)`: the episode has ended, so that the environment's next segment does not follow this one.
+        """
+        if self._held is not None:
+            fields |= {"keep": keep, "ended": ended}
+            self._held.append({name: values.clone() for name, values in fields.items()})
+            return
         order = self.written + keep.cumsum(0) - 1
         rows = torch.where(keep, order % self.capacity, self.capacity)
         for name, values in fields.items():
             self.data[name].index_copy_(0, rows, values)
         self.stamp.index_copy_(0, rows, order)
+        if self.sizes.linked:
+            self._link(keep, ended, rows, order)
         self.written = self.written + keep.sum()
         self._pushes += 1
 
-    def draw_rows(self, count: int) -> Tensor:
-        """Uniformly drawn rows `(count,)`.
+    def _link(self, keep: Tensor, ended: Tensor, rows: Tensor, order: Tensor) -> None:
+        """Let the segments before follow those that were just stored in `rows (N,)` as numbers `order (N,)`."""
+        last = self._last if len(self._last) else torch.full_like(rows, -1)
+        before = last % self.capacity
+        linked = keep & (last >= 0) & (self.stamp.index_select(0, before) == last)
+        following = self.data["following"]
+        following.index_fill_(0, rows, self.capacity)
+        following.index_copy_(0, torch.where(linked, before, self.capacity), rows)
+        self._last = torch.where(keep, order, last).masked_fill(ended, -1)
+
+    def draw_rows(self, count: int, generator: torch.Generator) -> Tensor:
+        """Uniformly drawn rows `(count,)`, or `recent_share` of them from the newest.
 
         Raises:
             IsaacHRLError: nothing has been stored yet.
@@ -86,8 +124,13 @@ class SegmentReplay:
         if self._pushes == 0:
             raise IsaacHRLError("the replay is empty: act for at least one meta period before the first update")
         filled = self.written.clamp(max=self.capacity)
-        share = torch.rand(count, generator=self.generator, device=self.stamp.device, dtype=torch.float64)
-        return (share * filled).long().clamp(max=self.capacity - 1)
+        share = torch.rand(count, generator=generator, device=self.stamp.device, dtype=torch.float64)
+        rows = (share * filled).long().clamp(max=self.capacity - 1)
+        if self.recent_share == 0:
+            return rows
+        back = (share * (RECENT * filled).clamp_min(1.0)).long()
+        recent = torch.rand(count, generator=generator, device=rows.device) < self.recent_share
+        return torch.where(recent, (self.written - 1 - back) % self.capacity, rows)
 
     def take(self, rows: Tensor, *names: str) -> list[Tensor]:
         """Fields of the segments `rows (B,)`."""
@@ -107,7 +150,8 @@ class SegmentReplay:
         """The filled rows."""
         filled = min(int(self.written), self.capacity)
         data = {name: values[:filled].clone() for name, values in self.data.items()}
-        return {"data": data, "stamp": self.stamp[:filled].clone(), "written": int(self.written)}
+        state = {"data": data, "stamp": self.stamp[:filled].clone(), "written": int(self.written)}
+        return state | ({"last": self._last.clone()} if self.sizes.linked else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
@@ -117,6 +161,8 @@ class SegmentReplay:
         self.stamp[:filled] = state["stamp"].to(self.stamp.device)
         self.written.fill_(state["written"])
         self._pushes = int(state["written"] > 0)
+        if self.sizes.linked:
+            self._last = state["last"].to(self.stamp.device, copy=True)
 
 
 class RelabelledPool(Stateful):

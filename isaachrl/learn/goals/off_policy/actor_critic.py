@@ -4,11 +4,10 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isaachrl.envs.statistics import Means
 from isaachrl.learn.goals.config import LevelCfg
@@ -73,12 +72,14 @@ class ActorCritic(ABC):
         self.ema_actor = copy.deepcopy(self.actor).requires_grad_(False) if cfg.ema_rate > 0 else self.actor
         self.critics = TwinCritic(features, units, cfg, rounding).to(limits.device)
         sources = self.target_sources()
-        self.targets = nn.ModuleList([copy.deepcopy(source) for source in sources]).requires_grad_(False)
+        # without target networks, these are the networks themselves
+        copies = sources if cfg.target_rate == 1.0 else [copy.deepcopy(part).requires_grad_(False) for part in sources]
+        self.targets = nn.ModuleList(copies)
         self._source_parameters = [parameter for source in sources for parameter in source.parameters()]
         self._actor_parameters = list(self.actor.parameters())
         self._critic_parameters = list(self.critics.parameters())
-        self.actor_optimizer = torch.optim.Adam(self._actor_parameters, lr=cfg.actor_learning_rate, fused=True)
-        self.critic_optimizer = torch.optim.Adam(self._critic_parameters, lr=cfg.critic_learning_rate, fused=True)
+        self.actor_optimizer = _adam(self._actor_parameters, cfg.actor_learning_rate, cfg.weight_decay)
+        self.critic_optimizer = _adam(self._critic_parameters, cfg.critic_learning_rate, cfg.weight_decay)
         self.updates = 0
 
     @abstractmethod
@@ -96,6 +97,19 @@ class ActorCritic(ABC):
     @abstractmethod
     def policy_loss(self, batch: Batch, means: Means) -> tuple[Tensor, Tensor]:
         """Actions `(B, A)` of the current actor and their loss `(B,)`."""
+
+    def snapshot(self) -> Self:
+        """A level with copies of the networks that others see; `follow` brings them up to date."""
+        other = copy.copy(self)
+        other.actor, other.critics = (copy.deepcopy(part).requires_grad_(False) for part in (self.actor, self.critics))
+        return other
+
+    @torch.no_grad()
+    def follow(self, level: Self) -> None:
+        """Take over the present weights of a level whose `snapshot` this is."""
+        for own, source in ((self.actor, level.actor), (self.critics, level.critics)):
+            for parameter, present in zip(own.parameters(), source.parameters(), strict=True):
+                parameter.copy_(present)
 
     def anneal_learning_rates(self, progress: float) -> None:
         """Set the learning rates for a share `progress` in [0, 1] of training."""
@@ -119,9 +133,7 @@ class ActorCritic(ABC):
         """
         total = batch.weight.sum().clamp_min(1.0)
         target = self.target(batch)
-        q1, q2 = self.critics(batch.features, batch.action)
-        loss_of = functional.huber_loss if self.cfg.critic.huber else functional.mse_loss
-        error = loss_of(q1, target, reduction="none") + loss_of(q2, target, reduction="none")
+        error, q1 = self.critics.loss(batch.features, batch.action, target)
         loss = (error * batch.weight).sum() / total
         gradient_step(self.critic_optimizer, loss, self._critic_parameters)
         means.add(critic_loss=loss, q=(q1 * batch.weight).sum() / total)
@@ -138,8 +150,9 @@ class ActorCritic(ABC):
         loss = (loss * batch.weight).sum() / total
         gradient_step(self.actor_optimizer, loss, self._actor_parameters)
         with torch.no_grad():
-            for target, source in zip(self.targets.parameters(), self._source_parameters, strict=True):
-                target.lerp_(source, self.cfg.target_rate)
+            if self.cfg.target_rate < 1.0:
+                for target, source in zip(self.targets.parameters(), self._source_parameters, strict=True):
+                    target.lerp_(source, self.cfg.target_rate)
             if self.ema_actor is not self.actor:
                 for average, source in zip(self.ema_actor.parameters(), self._actor_parameters, strict=True):
                     average.lerp_(source, self.cfg.ema_rate)
@@ -170,6 +183,13 @@ class ActorCritic(ABC):
         self.actor.load_state_dict(state["actor"])
         self.critics.load_state_dict(state["critics"])
         self.targets.load_state_dict(state["targets"])
+
+
+def _adam(parameters: list[nn.Parameter], rate: float, decay: float) -> torch.optim.Optimizer:
+    """Adam, or AdamW if there is a weight decay."""
+    if decay == 0:
+        return torch.optim.Adam(parameters, lr=rate, fused=True)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
 def noise_unit(cfg: LevelCfg, limits: Tensor) -> Tensor:

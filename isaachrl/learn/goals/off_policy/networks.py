@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isaachrl.learn.goals.config import LevelCfg
+from isaachrl.learn.goals.off_policy.histogram import Histogram
 from isaachrl.nn import Precision, Rounding
 
 LAST_LAYER_RANGE = 0.003
@@ -95,16 +96,33 @@ class Critic(nn.Module):
         actions = len(units)
         self.register_buffer("units", units.clone())
         self.late_action_input, self.layer_norm, self.rounding = cfg.hiro_details, cfg.critic.layer_norm, rounding
-        sizes = [features + actions, *cfg.hidden]
-        late = [actions if cfg.hiro_details and i == 1 else 0 for i in range(len(cfg.hidden))]
+        hidden = cfg.critic.hidden or cfg.hidden
+        sizes = [features + actions, *hidden]
+        late = [actions if cfg.hiro_details and i == 1 else 0 for i in range(len(hidden))]
         pairs = zip(sizes[:-1], sizes[1:], late, strict=True)
         self.hidden = nn.ModuleList(nn.Linear(a + more, b) for a, b, more in pairs)
-        self.last = nn.Linear(sizes[-1], 1)
+        self.huber = cfg.critic.huber
+        self.histogram = Histogram(cfg.critic.bins, cfg.critic.value_limit) if cfg.critic.bins else None
+        self.last = nn.Linear(sizes[-1], cfg.critic.bins or 1)
         if cfg.small_last_layer:
             _initialize_small(self.hidden, self.last)
 
     def forward(self, features: Tensor, action: Tensor) -> Tensor:
         """Values `(…)`."""
+        output = self._output(features, action)
+        return output.squeeze(-1) if self.histogram is None else self.histogram.mean(output)
+
+    def loss(self, features: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss `(B,)` of the regression to targets `(B,)`, and values `(B,)`."""
+        output = self._output(features, action)
+        if self.histogram is not None:
+            return self.histogram.loss(output, target), self.histogram.mean(output)
+        value = output.squeeze(-1)
+        loss_of = functional.huber_loss if self.huber else functional.mse_loss
+        return loss_of(value, target, reduction="none"), value
+
+    def _output(self, features: Tensor, action: Tensor) -> Tensor:
+        """Values `(…, 1)`, or logits `(…, bins)` of histograms."""
         scaled = action * self.units
         x = torch.cat((features, scaled), dim=-1)
         with self.rounding.everything():
@@ -113,7 +131,7 @@ class Critic(nn.Module):
                     x = torch.cat((x, scaled.to(x.dtype)), dim=-1)
                 x = layer(x)
                 x = functional.relu(functional.layer_norm(x, x.shape[-1:]) if self.layer_norm else x)
-        return self.last(x.float()).squeeze(-1)
+        return self.last(x.float())
 
 
 class TwinCritic(nn.Module):
@@ -126,6 +144,11 @@ class TwinCritic(nn.Module):
     def forward(self, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Both values `(…)`."""
         return self.q1(features, action), self.q2(features, action)
+
+    def loss(self, features: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of both losses `(B,)`, and the first values `(B,)`; see `Critic.loss`."""
+        (loss, value), (other, _) = (critic.loss(features, action, target) for critic in (self.q1, self.q2))
+        return loss + other, value
 
 
 def exact_copy(network: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from isaachrl.learn.goals.config import Connection, Correction, GoalsCfg
 from isaachrl.learn.goals.contract import GoalTask
+from isaachrl.learn.goals.experience.places import EpisodePlaces
 from isaachrl.learn.goals.experience.replay import RelabelledPool, SegmentReplay
 from isaachrl.learn.goals.goals import CANDIDATE_CHANGE, CANDIDATE_ORIGINAL, relabel
 from isaachrl.learn.goals.levels import Levels
@@ -21,7 +22,7 @@ class ManagerUpdate(TopUpdate):
     """Updates of the top manager, whose action is the goal of a segment.
 
     Args:
-        cfg, levels, replay, task, generator: see `TopUpdate`.
+        cfg, levels, replay, task, generator, places: see `TopUpdate`.
 
     Attributes:
         pool: batches with corrected goals, if `pool_sets` are kept.
@@ -29,9 +30,15 @@ class ManagerUpdate(TopUpdate):
     """
 
     def __init__(
-        self, cfg: GoalsCfg, levels: Levels, replay: SegmentReplay, task: GoalTask, generator: torch.Generator
+        self,
+        cfg: GoalsCfg,
+        levels: Levels,
+        replay: SegmentReplay,
+        task: GoalTask,
+        generator: torch.Generator,
+        places: EpisodePlaces | None = None,
     ) -> None:
-        super().__init__(cfg, levels, replay, task, generator)
+        super().__init__(cfg, levels, replay, task, generator, places)
         device = generator.device
         # a generator of its own, so that the connection changes no other draw
         self.own_generator = torch.Generator(device=device).manual_seed(
@@ -47,7 +54,7 @@ class ManagerUpdate(TopUpdate):
     def prepare(self) -> None:
         """Correct one batch for the pool, once each meta step."""
         if self.pool is not None:
-            rows = self.replay.draw_rows(self.cfg.manager.batch)
+            rows = self.replay.draw_rows(self.cfg.manager.batch, self.generator)
             self.pool.put(rows, self.corrected(rows))
 
     def draw(self) -> tuple[Tensor, Tensor]:
@@ -55,7 +62,7 @@ class ManagerUpdate(TopUpdate):
         if self.pool is not None:
             rows, goal = self.pool.draw(self.cfg.manager.batch, self.generator)
         else:
-            rows = self.replay.draw_rows(self.cfg.manager.batch)
+            rows = self.replay.draw_rows(self.cfg.manager.batch, self.generator)
             goal = self.corrected(rows)
         return rows, goal / self.levels.goal_limits
 

@@ -40,7 +40,7 @@ class WorkerUpdate:
     def batch(self) -> Batch:
         """Transitions drawn uniformly over the decisions of all segments; a segment's last one may be cut short."""
         cfg, replay, stride = self.cfg, self.replay, self.replay.sizes.stride
-        rows = replay.draw_rows(self.level.cfg.batch)
+        rows = replay.draw_rows(self.level.cfg.batch, self.generator)
         decision = torch.randint(replay.sizes.decisions, rows.shape, generator=self.generator, device=rows.device)
         goal, length, next_goal, terminal = replay.take(rows, "goal", "length", "next_goal", "terminal")
         begin = decision * stride

@@ -113,6 +113,32 @@ def test_rows_of_weight_zero_do_not_change_the_update():
         assert torch.equal(a, b)
 
 
+def test_without_target_networks_the_targets_are_the_present_networks():
+    td3 = make(target_rate=1.0)
+    constant(td3.critics.q1, 5.0), constant(td3.critics.q2, 3.0)
+    assert_close(td3.target(batch()), torch.tensor([2.7, 3.7, 4.7, 5.7]))
+    td3.update(batch(), Means())
+    changed = torch.minimum(*td3.critics(torch.zeros(1, 3), torch.zeros(1, 2)))
+    assert changed != 3.0 and torch.equal(torch.minimum(*td3.targets[1](torch.zeros(1, 3), torch.zeros(1, 2))), changed)
+
+
+def test_weight_decay_is_added_to_the_step_of_adam():
+    plain, decayed = make(), make(weight_decay=0.5)
+    decayed.load_weights(plain.weights())
+    before = [parameter.detach().clone() for parameter in plain.critics.parameters()]
+    for td3 in (plain, decayed):
+        td3.generator.manual_seed(7)
+        td3.update(batch(), Means())
+    for old, one, other in zip(before, plain.critics.parameters(), decayed.critics.parameters(), strict=True):
+        assert_close(other - one, -plain.cfg.critic_learning_rate * 0.5 * old, rtol=1e-3, atol=1e-7)
+
+
+def test_critics_may_have_other_widths_than_the_actor():
+    td3 = make(critic=CriticCfg(hidden=[16, 4, 12]))
+    assert [layer.out_features for layer in td3.actor.hidden] == [8, 8]
+    assert [layer.out_features for layer in td3.critics.q2.hidden] == [16, 4, 12]
+
+
 def test_critics_see_actions_in_their_own_units_and_twice():
     torch.manual_seed(0)
     critic = Critic(3, LIMITS, LevelCfg(hidden=[8, 8]), PLAIN)
