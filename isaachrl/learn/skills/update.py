@@ -80,6 +80,10 @@ class PolicyUpdate:
             diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), explores, count)
             signals.add({"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
+        if "taught" in rows:
+            apart = 0.5 * ((mean - rows["taught"]) / math.exp(self.log_std)).square().sum(-1)
+            signals.add({"loss/teacher": losses.masked_mean(apart, rows["rising"].float())})
+            policy_loss = policy_loss + cfg.rising.teacher_weight * (apart * rows["rising"]).mean()
         with self._rounding.everything():
             value = self.critic(rows["obs"], rows["latent"]).float()
         value_loss = (value - rows["target"]).square().mean()
@@ -91,6 +95,8 @@ class PolicyUpdate:
         self.optimizer.step()
         with torch.no_grad():
             kl = 0.5 * ((mean - rows["mean"]) / math.exp(self.log_std)).square().sum(-1)
+            if "taught" in rows:  # what is taught may change fast
+                kl = kl * ~rows["rising"]
             signals.add({"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
 
     def anneal(self, iteration: int) -> None:
