@@ -22,6 +22,7 @@ from .common import humanoid, starts
 START_STATES = 8192  # size of the bank of start states
 LYING = 0.184  # a humanoid with all bodies below this share of its height is lying: 0.3 m for the shipped one
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
+LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 TRACK = 0.1226  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e, of the height: 0.2 m
 
 
@@ -252,6 +253,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             return torch.zeros(self.action_size, device=self.sim.device)
         joint_quat = joint_quat_from_qpos(self.library.layout, self._bank_qpos[:START_STATES, 7:])
         pose = dof_pos(self.library.layout, joint_quat).mean(0)
+        return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
+
+    def clip_action(self) -> Tensor:
+        """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
+        times = self.start_time_s + self._steps * self.cfg.step_s + LEAD_S
+        pose = dof_pos(self.library.layout, self.library.state(self.start_clip, times).joint_quat)
         return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
 
     def apply(self, action: Tensor) -> None:

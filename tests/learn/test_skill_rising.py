@@ -69,3 +69,12 @@ def test_teachers_take_no_latents_and_need_the_mode(tmp_path: Path) -> None:
         make_learner("motion", rising={"teacher": "rising"})
     with pytest.raises(ConfigError, match="leaves no motion to command"):
         make_learner("motion", motion="rise_front", rising={"separate": True})
+
+
+def test_arms_learn_the_targets_that_lead_them_along_the_clip() -> None:
+    learner = make_learner(
+        "motion", num_envs=32, motion="wave", arm_imitation=1.0, latent={"size": 4, "match_start": 1.0}
+    )
+    learner.skill.actor.initialize_output(torch.zeros(28))  # arms that do not wave
+    first, *_, last = (learner.iterate()["loss/arms"] for _ in range(12))
+    assert last < 0.95 * first

@@ -11,6 +11,7 @@ from torch.nn import functional
 from isaachrl.envs import TaskEnv
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
+from isaachrl.learn.skills.contract import arm_dofs
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths import rotations
 from isaachrl.motion.checks import CONTACT_M
@@ -23,7 +24,6 @@ RISE_S = 5.0
 RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
 SMOOTHING_S = 0.5  # about half a stride
 MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
-ARMS = ("shoulder", "elbow")  # parts of the names of the arms' degrees of freedom
 _DIFFERENT = 0.3  # m/s or rad/s by which two motions must differ to time the change between them
 
 
@@ -159,8 +159,8 @@ class SkillEvaluation:
 
     def _arms(self, square: Tensor) -> Tensor:
         """`RolloutStats.arm_rad_s (n,)` from mean squares `(n, S)` of style frames."""
-        first, names = self._column("dof_vel"), self.env.sim.robot.dof_names
-        columns = [first + i for i, name in enumerate(names) if any(part in name for part in ARMS)]
+        first = self._column("dof_vel")
+        columns = [first + index for index in arm_dofs(self.env.sim.robot.dof_names)]
         return square[:, columns].mean(-1).sqrt()
 
     def roll_out(self, latent: Tensor) -> RolloutStats:

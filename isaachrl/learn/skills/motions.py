@@ -40,6 +40,10 @@ class ImitationTask(Protocol):
         """Put every body on the floor, as at the begin of an episode."""
         ...
 
+    def clip_action(self) -> Tensor:
+        """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
+        ...
+
     def mean_action(self) -> Tensor:
         """The action `(A,)` whose target is the clips' mean pose, to initialise a policy."""
         ...

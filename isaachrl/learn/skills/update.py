@@ -11,6 +11,7 @@ from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn import collectives
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.config import SkillsCfg
+from isaachrl.learn.skills.contract import arm_dofs
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.latent_source import LatentSource
 from isaachrl.nn import Rounding
@@ -59,6 +60,7 @@ class PolicyUpdate:
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, source: LatentSource) -> None:
         self.cfg, self.skill, self.critic, self.source = cfg, skill, critic, source
         self.log_std = cfg.log_std
+        self._arms = arm_dofs(skill.contract.dof_names)
         self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
@@ -80,6 +82,10 @@ class PolicyUpdate:
             diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), explores, count)
             signals.add({"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
+        if "clip_action" in rows:
+            apart = 0.5 * ((mean - rows["clip_action"])[:, self._arms] / math.exp(self.log_std)).square().sum(-1)
+            signals.add({"loss/arms": losses.masked_mean(apart, rows["matched"].float())})
+            policy_loss = policy_loss + cfg.arm_imitation * (apart * rows["matched"]).mean()
         if "taught" in rows:
             apart = 0.5 * ((mean - rows["taught"]) / math.exp(self.log_std)).square().sum(-1)
             signals.add({"loss/teacher": losses.masked_mean(apart, rows["rising"].float())})
