@@ -38,7 +38,7 @@ class RolloutStats:
         up: never fell.
         slip_mps: mean horizontal speed of the soles' corners that touch the floor.
         power_w: mean of the motors' mechanical power, each motor's without its sign.
-        arm_rad_s: root mean square of the speeds of the arms' joints.
+        arm_rad_s: root mean square of the speeds of the arms' joints; 0 if none is named shoulder, elbow or wrist.
     """
 
     motion: Tensor
@@ -161,7 +161,7 @@ class SkillEvaluation:
         """`RolloutStats.arm_rad_s (n,)` from mean squares `(n, S)` of style frames."""
         first = self._column("dof_vel")
         columns = [first + index for index in arm_dofs(self.env.sim.robot.dof_names)]
-        return square[:, columns].mean(-1).sqrt()
+        return square[:, columns].mean(-1).sqrt() if columns else torch.zeros_like(square[:, 0])
 
     def roll_out(self, latent: Tensor) -> RolloutStats:
         """Hold latents `(N, d)` from random starts, let them settle, and measure."""
