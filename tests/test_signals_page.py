@@ -34,7 +34,6 @@ LEARNERS = {
     "skills-versatile": lambda: small_skill(
         "motion",
         motion="versatile",
-        arm_imitation=0.1,
         reward={"task_at_start": 1.0},
         rising={"separate": True},
         latent={"size": 8, "prioritize": 1.0},

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import isaachrl
+from isaachrl import config
 from isaachrl.errors import ConfigError
-from isaachrl.learn.skills import SkillsLearner
+from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.update import Signals
-from tests.small_learner import make_learner
+from tests.small_learner import SMALL, make_learner
 from tests.tiny_skill import make_tiny_skill
 
 
@@ -71,10 +73,24 @@ def test_teachers_take_no_latents_and_need_the_mode(tmp_path: Path) -> None:
         make_learner("motion", motion="rise_front", rising={"separate": True})
 
 
-def test_arms_learn_the_targets_that_lead_them_along_the_clip() -> None:
-    learner = make_learner(
-        "motion", num_envs=32, motion="wave", arm_imitation=1.0, latent={"size": 4, "match_start": 1.0}
-    )
-    learner.skill.actor.initialize_output(torch.zeros(28))  # arms that do not wave
-    first, *_, last = (learner.iterate()["loss/arms"] for _ in range(12))
+def test_actions_become_those_that_lead_the_joints_along_the_clip() -> None:
+    env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "wave", "reward": {"track": 1.0}}})
+    values = SMALL | {"clip_imitation": 1.0, "latent": {"size": 4, "match_start": 1.0}}
+    learner = SkillsLearner(env, config.build(SkillsCfg, values), 0)
+    learner.skill.actor.initialize_output(torch.zeros(28))  # a body that does not wave
+    first, *_, last = (learner.iterate()["loss/clip"] for _ in range(12))
     assert last < 0.95 * first
+    with pytest.raises(ConfigError, match="type task.reward.track=1"):
+        make_learner("motion", clip_imitation=1.0)
+
+
+def test_imitation_of_the_clip_ends_as_the_noise_does() -> None:
+    learner = make_learner("motion", clip_imitation=0.0, anneal_from=0.2, anneal_to=0.4, max_iterations=100)
+    update = learner.policy_update
+    update.cfg.clip_imitation = 2.0
+    rows = {"clip_action": torch.zeros(1, 28), "tracks": torch.ones(1)}
+    weights = []
+    for iteration in (0, 30, 50):
+        update.anneal(iteration)
+        weights.append(update._imitation(rows, torch.zeros(1, 28))["clip"][0])
+    assert weights == pytest.approx([2.0, 1.0, 0.0])

@@ -155,9 +155,10 @@ class SkillsCfg:
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
-        arm_imitation: (`motion`) weight of the KL divergence of the arms' actions from the targets that lead the arms
-            along the clip, while the first command of an episode lasts and is the motion that it began in. Arms bear
-            little load, so these targets are nearly right, and noise need not find gestures.
+        clip_imitation: (`motion`) weight of the KL divergence of actions from those whose targets lead the joints along
+            the clip, while the first command of an episode lasts and is the motion that it began in, as far as the
+            body tracks that clip. Such targets alone keep a body up for a second: noise need not find the motion,
+            only how to go on. Reduced to 0 as the noise is.
         exploration_mix: (`ase`) a few environments act without noise, see `explore_probability`.
         checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
@@ -187,7 +188,7 @@ class SkillsCfg:
     diversity: float = bounded(0.01, 0.0)
     diversity_in_std: bool = False
     encoder_weight: float = bounded(1.0, 0.0)
-    arm_imitation: float = bounded(0.0, 0.0)
+    clip_imitation: float = bounded(0.0, 0.0)
     exploration_mix: bool = False
     precision: Precision = Precision.auto
     checkpoint_replay: bool = True

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _ROW_FIELDS = (
     "obs", "latent", "action", "log_prob", "mean", "advantage", "target", "explores", "window", "style_latent",
-    "rising", "matched",
+    "rising",
 )  # fmt: skip
 
 
@@ -67,7 +67,12 @@ class SkillsLearner(Learner):
         self.task = imitation_task(env)
         device = env.device
         self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
-        self._imitates_arms = cfg.arm_imitation > 0 and cfg.latents is LatentKind.motion
+        self._imitates_clips = cfg.clip_imitation > 0 and cfg.latents is LatentKind.motion
+        self._track_weight = self.task.cfg.reward.get("track", 0.0)
+        if self._imitates_clips and not self._track_weight > 0:
+            raise ConfigError(
+                "train.clip_imitation needs the tracking error; type task.reward.track=1, or another weight"
+            )
         self._rises = cfg.rising.separate and cfg.latents is LatentKind.motion
         self.demos = Demonstrations(
             self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator, self._rises
@@ -111,8 +116,8 @@ class SkillsLearner(Learner):
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
             "style_latent": (d,), "rising": (), "matched": (),
         }  # fmt: skip
-        if self._imitates_arms:
-            fields["clip_action"] = (self.env.action_size,)
+        if self._imitates_clips:
+            fields |= {"clip_action": (self.env.action_size,), "tracks": ()}
         flags = ("terminated", "truncated", "diverged", "rising", "matched")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n)
@@ -189,8 +194,7 @@ class SkillsLearner(Learner):
         explores = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.explore_probability
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         value = self.critic(normalized, self.held.latent)
-        if self._imitates_arms:
-            self.rollout.put(step, clip_action=self.task.clip_action())
+        clip_action = self.task.clip_action() if self._imitates_clips else None
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
@@ -214,6 +218,8 @@ class SkillsLearner(Learner):
             truncated=result.truncated,
             diverged=result.diverged,
         )
+        if clip_action is not None:
+            self.rollout.put(step, clip_action=clip_action, tracks=result.terms["track"] / self._track_weight)
         self._observe_episodes(result, window)
         self.obs = result.obs
 
@@ -318,9 +324,12 @@ class SkillsLearner(Learner):
         """The rollout as rows, with observations normalised as the policy saw them."""
         rows = self.rollout.rows()
         chosen = {name: rows[name] for name in _ROW_FIELDS}
-        if self._imitates_arms:
-            chosen["clip_action"] = rows["clip_action"]
+        chosen["free"] = torch.ones_like(rows["explores"])  # rows in which nothing is imitated
+        if self._imitates_clips:
+            chosen |= {"clip_action": rows["clip_action"], "tracks": rows["tracks"] * rows["matched"]}
+            chosen["free"] *= ~rows["matched"]
         if self.teacher is not None:
+            chosen["free"] *= ~rows["rising"]
             chosen["taught"] = self.teacher.act(chosen["obs"], chosen["latent"][:, :0]).clamp(-1.0, 1.0)
         chosen["obs"] = self.skill.obs_norm(chosen["obs"])
         return chosen

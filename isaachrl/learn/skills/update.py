@@ -11,7 +11,6 @@ from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn import collectives
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.config import SkillsCfg
-from isaachrl.learn.skills.contract import arm_dofs
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.latent_source import LatentSource
 from isaachrl.nn import Rounding
@@ -60,7 +59,7 @@ class PolicyUpdate:
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, source: LatentSource) -> None:
         self.cfg, self.skill, self.critic, self.source = cfg, skill, critic, source
         self.log_std = cfg.log_std
-        self._arms = arm_dofs(skill.contract.dof_names)
+        self._annealed = 0.0
         self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
@@ -82,14 +81,9 @@ class PolicyUpdate:
             diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), explores, count)
             signals.add({"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
-        if "clip_action" in rows:
-            apart = 0.5 * ((mean - rows["clip_action"])[:, self._arms] / math.exp(self.log_std)).square().sum(-1)
-            signals.add({"loss/arms": losses.masked_mean(apart, rows["matched"].float())})
-            policy_loss = policy_loss + cfg.arm_imitation * (apart * rows["matched"]).mean()
-        if "taught" in rows:
-            apart = 0.5 * ((mean - rows["taught"]) / math.exp(self.log_std)).square().sum(-1)
-            signals.add({"loss/teacher": losses.masked_mean(apart, rows["rising"].float())})
-            policy_loss = policy_loss + cfg.rising.teacher_weight * (apart * rows["rising"]).mean()
+        for name, (weight, divergence, share) in self._imitation(rows, mean).items():
+            signals.add({f"loss/{name}": losses.masked_mean(divergence, share)})
+            policy_loss = policy_loss + weight * (divergence * share).mean()
         with self._rounding.everything():
             value = self.critic(rows["obs"], rows["latent"]).float()
         value_loss = (value - rows["target"]).square().mean()
@@ -101,15 +95,33 @@ class PolicyUpdate:
         self.optimizer.step()
         with torch.no_grad():
             kl = 0.5 * ((mean - rows["mean"]) / math.exp(self.log_std)).square().sum(-1)
-            if "taught" in rows:  # what is taught may change fast
-                kl = kl * ~rows["rising"]
-            signals.add({"loss/policy": policy_loss, "loss/value": value_loss, "policy/kl": kl.mean()})
+            signals.add(
+                {
+                    "loss/policy": policy_loss,
+                    "loss/value": value_loss,
+                    "policy/kl": losses.masked_mean(kl, rows["free"]),
+                }
+            )
+
+    def _imitation(self, rows: dict[str, Tensor], mean: Tensor) -> dict[str, tuple[float, Tensor, Tensor]]:
+        """By what is imitated: weight, KL divergence of each row `(n,)`, and how much each row counts `(n,)`."""
+        cfg, targets = self.cfg, {}
+        if "taught" in rows:
+            targets["teacher"] = (cfg.rising.teacher_weight, rows["taught"], rows["rising"].float())
+        if "clip_action" in rows:
+            targets["clip"] = (cfg.clip_imitation * (1.0 - self._annealed), rows["clip_action"], rows["tracks"])
+        variance = math.exp(2.0 * self.log_std)
+        return {
+            name: (weight, 0.5 * (mean - action).square().sum(-1) / variance, share)
+            for name, (weight, action, share) in targets.items()
+        }
 
     def anneal(self, iteration: int) -> None:
         """Set the policy's standard deviation for an iteration."""
         cfg = self.cfg
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
-        self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
+        self._annealed = min(max(share, 0.0), 1.0)
+        self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * self._annealed
 
     def adapt_learning_rate(self, kl: float) -> None:
         """KL-adaptive learning rate: smaller above 1.5 times the target KL, larger below the target / 1.5."""
