@@ -94,3 +94,31 @@ def test_imitation_of_the_clip_ends_as_the_noise_does() -> None:
         update.anneal(iteration)
         weights.append(update._imitation(rows, torch.zeros(1, 28))["clip"][0])
     assert weights == pytest.approx([2.0, 1.0, 0.0])
+
+
+def test_first_iterations_may_only_imitate() -> None:
+    learner = make_learner(
+        "motion", imitation_iterations=2, rising={"separate": True, "teacher": "rising"}, learning_rate=2e-4
+    )
+    update, rates, imitates = learner.policy_update, [], []
+    for iteration in range(4):
+        update.anneal(iteration)
+        rates.append(update.learning_rate)
+        imitates.append(update._imitates)
+        update.adapt_learning_rate(0.0 if iteration < 3 else 0.02)  # would raise it
+    assert rates == pytest.approx([1e-3, 1e-3, 2e-4, 2.4e-4]) and imitates == [1.0, 1.0, 0.0, 0.0]
+    with torch.no_grad():
+        for step in range(4):
+            learner._step(step)
+        rows, signals = learner._rows(), Signals.empty()
+    rows["advantage"].normal_()
+    rows["rising"].fill_(False)  # nothing to imitate
+    before = [weight.clone() for weight in learner.skill.actor.parameters()]
+    update._imitates = 1.0
+    update.step(rows, signals)
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.skill.actor.parameters(), strict=True))
+    update._imitates = 0.0
+    update.step(rows, signals)
+    assert not all(torch.equal(a, b) for a, b in zip(before, learner.skill.actor.parameters(), strict=True))
+    with pytest.raises(ConfigError, match="there is nothing to imitate"):
+        make_learner("motion", imitation_iterations=2)

@@ -159,6 +159,8 @@ class SkillsCfg:
             the clip, while the first command of an episode lasts and is the motion that it began in, as far as the
             body tracks that clip. Such targets alone keep a body up for a second: noise need not find the motion,
             only how to go on. Reduced to 0 as the noise is.
+        imitation_iterations: (`motion`) first iterations, in which the policy only imitates (`clip_imitation`,
+            `rising.teacher`), at a higher learning rate than a KL divergence of small noise would allow.
         exploration_mix: (`ase`) a few environments act without noise, see `explore_probability`.
         checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
@@ -189,6 +191,7 @@ class SkillsCfg:
     diversity_in_std: bool = False
     encoder_weight: float = bounded(1.0, 0.0)
     clip_imitation: float = bounded(0.0, 0.0)
+    imitation_iterations: int = bounded(0, 0)
     exploration_mix: bool = False
     precision: Precision = Precision.auto
     checkpoint_replay: bool = True
@@ -203,4 +206,9 @@ class SkillsCfg:
             raise ConfigError(
                 f"train.anneal_from={self.anneal_from} must be below train.anneal_to={self.anneal_to}; lower it or"
                 " raise the other"
+            )
+        if self.imitation_iterations and not (self.clip_imitation or self.rising.teacher):
+            raise ConfigError(
+                f"train.imitation_iterations={self.imitation_iterations}: there is nothing to imitate; type"
+                " train.clip_imitation=0.03, or train.imitation_iterations=0"
             )

@@ -15,6 +15,7 @@ from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.latent_source import LatentSource
 from isaachrl.nn import Rounding
 
+IMITATION_LEARNING_RATE = 1e-3
 _LEARNING_RATES = (1e-5, 1e-3)  # bounds of the KL-adaptive learning rate
 
 
@@ -59,7 +60,7 @@ class PolicyUpdate:
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, source: LatentSource) -> None:
         self.cfg, self.skill, self.critic, self.source = cfg, skill, critic, source
         self.log_std = cfg.log_std
-        self._annealed = 0.0
+        self._annealed = self._imitates = 0.0
         self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
@@ -76,6 +77,7 @@ class PolicyUpdate:
         explores = rows["explores"]
         count = collectives.mean(explores.sum())
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
+        surrogate = (1.0 - self._imitates) * surrogate
         policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), explores, count)
         if diverse:
             diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), explores, count)
@@ -117,19 +119,25 @@ class PolicyUpdate:
         }
 
     def anneal(self, iteration: int) -> None:
-        """Set the policy's standard deviation for an iteration."""
+        """Set the policy's standard deviation for an iteration, and whether it only imitates."""
         cfg = self.cfg
+        if iteration <= cfg.imitation_iterations > 0:
+            self._imitates = float(iteration < cfg.imitation_iterations)
+            self._set_learning_rate(IMITATION_LEARNING_RATE if self._imitates else cfg.learning_rate)
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
         self._annealed = min(max(share, 0.0), 1.0)
         self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * self._annealed
 
     def adapt_learning_rate(self, kl: float) -> None:
         """KL-adaptive learning rate: smaller above 1.5 times the target KL, larger below the target / 1.5."""
-        if self.cfg.target_kl <= 0:
+        if self.cfg.target_kl <= 0 or self._imitates:
             return
         factor = 1 / 1.2 if kl > 1.5 * self.cfg.target_kl else 1.2 if kl < self.cfg.target_kl / 1.5 else 1.0
+        self._set_learning_rate(min(max(self.learning_rate * factor, _LEARNING_RATES[0]), _LEARNING_RATES[1]))
+
+    def _set_learning_rate(self, value: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = min(max(group["lr"] * factor, _LEARNING_RATES[0]), _LEARNING_RATES[1])
+            group["lr"] = value
 
     @property
     def learning_rate(self) -> float:
