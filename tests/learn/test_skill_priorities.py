@@ -13,13 +13,13 @@ def rows(*values: float) -> torch.Tensor:
 
 def test_motions_that_earn_little_get_more_weight() -> None:
     priorities = Priorities(rows(0.5, 0.25, 0.25), torch.eye(3), factor=2.0)
-    assert priorities.weights().tolist() == [0.5, 0.25, 0.25]  # nothing is known yet
+    assert priorities.shares().tolist() == [0.5, 0.25, 0.25]  # nothing is known yet
     latent = torch.eye(3)[[0, 0, 1, 1, 2]]
     counted = torch.ones(5, dtype=torch.bool)
     priorities.update(latent, rows(1.0, 1.0, 0.5, 0.5, 0.0), torch.zeros(5), counted)
     assert priorities.means().tolist() == [1.0, 0.5, 0.0]
     # 0.5, 0.25 * (1 + 2 * 0.5), 0.25 * (1 + 2)
-    assert priorities.weights().tolist() == pytest.approx([0.5 / 1.75, 0.5 / 1.75, 0.75 / 1.75])
+    assert priorities.shares().tolist() == pytest.approx([0.5 / 1.75, 0.5 / 1.75, 0.75 / 1.75])
 
 
 def test_a_fall_counts_as_a_second_without_reward() -> None:

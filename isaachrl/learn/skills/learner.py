@@ -294,7 +294,7 @@ class SkillsLearner(Learner):
 
     def _practise(self, priorities: Priorities) -> None:
         """Command motions, and begin episodes in them, as often as the priorities say."""
-        given, commanded, weights = self.task.library.weights, self.demos.commanded, priorities.weights()
+        given, commanded, weights = self.task.library.weights, self.demos.commanded, priorities.shares()
         of_clips = torch.zeros_like(given).index_add_(0, self.demos.clips, weights)
         self.source.weights.copy_(weights)
         assert self.task.start_weights is not None

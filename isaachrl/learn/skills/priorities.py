@@ -42,7 +42,7 @@ class Priorities(Stateful):
         """Mean reward `(S,)` of each motion."""
         return self.earned / self.steps.clamp_min(1.0)
 
-    def weights(self) -> Tensor:
+    def shares(self) -> Tensor:
         """`(S,)`, summing to one."""
         mean = self.means()
         lack = (1.0 - mean / mean.max().clamp_min(1e-6)).clamp(0.0, 1.0)
