@@ -210,5 +210,5 @@ class SkillsCfg:
         if self.imitation_iterations and not (self.clip_imitation or self.rising.teacher):
             raise ConfigError(
                 f"train.imitation_iterations={self.imitation_iterations}: there is nothing to imitate; type"
-                " train.clip_imitation=0.03, or train.imitation_iterations=0"
+                " train.clip_imitation=0.015, or train.imitation_iterations=0"
             )
