@@ -11,6 +11,7 @@ from isaachrl.config import bounded
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
+from isaachrl.maths.sampling import draw_categories
 from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
@@ -21,6 +22,7 @@ from .common import humanoid, starts
 START_STATES = 8192  # size of the bank of start states
 LYING = 0.184  # a humanoid with all bodies below this share of its height is lying: 0.3 m for the shipped one
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
+LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 TRACK = 0.1226  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e, of the height: 0.2 m
 
 
@@ -115,6 +117,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
         recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
         recovery_enabled: whether some episodes begin on the floor.
+        lying_clips: `(C,)` bool: clips in which the body lies on the floor at some time.
+        start_weights: `(C,)` share of each clip among the start states; None for those of the library.
     """
 
     STATE = (
@@ -150,6 +154,11 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.action_offset, self.action_scale = self.action_map.offset, self.action_map.scale
         self.action_contract = self.action_map.contract
         self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
+        # a body has not got up before it stands, however low it may bend later
+        standing = humanoid.sized_to_robot(cfg.robot, humanoid.MIN_HEIGHT_M)
+        upright = {name: max(height, standing.get(name, height)) for name, height in cfg.min_height_m.items()}
+        self._is_down = humanoid.FallDetector(robot, upright, device)
+        self.start_weights: Tensor | None = None
         # the windows of the start states, then the present ones, so that a reset is one look-up
         rows = START_STATES * (2 if cfg.fallen.share > 0 else 1)
         self._windows = torch.zeros(rows + n, cfg.style_frames, self.style_size, device=device)
@@ -175,7 +184,13 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         ids = self.library.sample_clips(START_STATES, self.generator)
         times = self.library.sample_times(ids, self.generator, self.window_s)
         state = self.library.state(ids, times)
-        self._bank_is_low = self._is_low.low(state.body_pos_w)
+        lying = state.body_pos_w[..., 2].amax(1) < humanoid.sized_m(self.sim.robot, LYING)
+        self._bank_order = ids.argsort(stable=True)
+        self._bank_counts = torch.bincount(ids, minlength=self.library.num_clips)
+        self._bank_first = self._bank_counts.cumsum(0) - self._bank_counts
+        self.lying_clips = torch.bincount(ids[lying], minlength=self.library.num_clips) > 0
+        rises = self._is_down.low(state.body_pos_w) & self.lying_clips[ids]
+        self._bank_is_low = self._is_low.low(state.body_pos_w) | rises
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
@@ -240,6 +255,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         pose = dof_pos(self.library.layout, joint_quat).mean(0)
         return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
 
+    def clip_action(self) -> Tensor:
+        """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
+        times = self.start_time_s + self._steps * self.cfg.step_s + LEAD_S
+        pose = dof_pos(self.library.layout, self.library.state(self.start_clip, times).joint_quat)
+        return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
+
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
         self.sim.ctrl.copy_(self.action_map(action))
@@ -254,7 +275,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
         if self.recovery_enabled:
-            self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_low(self.sim), 0.0)
+            self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_down(self.sim), 0.0)
             self.recovering &= self._upright_steps * self.cfg.step_s < self.cfg.fallen.up_s
         if self.cfg.tracks:
             times = self.start_time_s + self._steps * self.cfg.step_s
@@ -279,7 +300,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     def reset(self, mask: Tensor) -> None:
         """See `Task.reset`."""
-        pick = torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
+        pick = self._pick_starts(mask)
         if self.cfg.fallen.share > 0:
             started_fallen = (
                 torch.rand(mask.shape, generator=self.generator, device=mask.device) < self.cfg.fallen.share
@@ -296,6 +317,31 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.start_time_s = torch.where(mask, self._bank_time.index_select(0, pick), self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)
         self._steps.masked_fill_(mask, 0.0)
+
+    def _pick_starts(self, mask: Tensor) -> Tensor:
+        """A row `(N,)` of the start states of clips, for each environment."""
+        if self.start_weights is None:
+            return torch.randint(START_STATES, mask.shape, generator=self.generator, device=mask.device)
+        clip = draw_categories(self.start_weights.expand(len(mask), -1), self.generator)
+        share = torch.rand(mask.shape, generator=self.generator, device=mask.device)
+        row = self._bank_first[clip] + (share * self._bank_counts[clip]).long()
+        return self._bank_order[row.clamp_max(START_STATES - 1)]
+
+    def tip_over(self) -> None:
+        """Begin an episode on the floor in every environment, as `fallen` episodes begin, whatever their share is."""
+        standing = (~self._bank_is_low[:START_STATES]).nonzero()[:, 0]
+        n, fallen = self.sim.num_envs, self.cfg.fallen
+        pick = torch.randint(len(standing), (n,), generator=self.generator, device=standing.device)
+        tilt_rad = (math.radians(fallen.least_tilt_deg), math.radians(fallen.most_tilt_deg))
+        qpos = self._bank_qpos[standing[pick]]
+        bank = starts.fallen_bank(self.library.layout, qpos, self.cfg.style_frames, tilt_rad, self.generator)
+        everywhere = torch.ones(n, dtype=torch.bool, device=standing.device)
+        self.sim.reset(everywhere, bank.qpos, bank.qvel)
+        self.history.copy_(bank.style)
+        self.recovery_enabled = True
+        self.started_fallen, self.recovering = everywhere, everywhere.clone()
+        for counter in (self._upright_steps, self._distance, self._steps):
+            counter.zero_()
 
     def observe(self) -> Obs:
         """See `Task.observe`."""

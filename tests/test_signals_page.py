@@ -31,6 +31,13 @@ def goals(**changes):
 LEARNERS = {
     "skills-ase": lambda: small_skill("ase"),
     "skills-motion": lambda: small_skill("motion", deterministic_share=0.5),
+    "skills-versatile": lambda: small_skill(
+        "motion",
+        motion="versatile",
+        reward={"task_at_start": 1.0},
+        rising={"separate": True},
+        latent={"size": 8, "prioritize": 1.0},
+    ),
     "hiro": lambda: goals(eval_every=1, eval_episodes=2),
     "hrl_cg": lambda: goals(correction="none", connection={"mode": "paper", "target": 0.1}),
     "sac": lambda: goals(worker={"algorithm": "sac"}, manager={"algorithm": "sac"}),
@@ -52,8 +59,8 @@ def explained(name: str) -> bool:
     group, _, rest = name.partition("/")
     if group in ("episode", "eval"):  # measures stand alone there
         return name in EXPLAINED or rest in EXPLAINED or f"episode/{rest}" in EXPLAINED
-    if group == "reward":
-        return "reward/NAME" in EXPLAINED
+    if group in ("reward", "motion"):
+        return f"{group}/NAME" in EXPLAINED
     if group in ("worker", "manager", "policy") and {f"worker/{rest}", rest} & EXPLAINED:
         return True  # levels have their signals in common
     return name in EXPLAINED or name.replace("low/", "meta/") in EXPLAINED

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ MAX_LIST_BYTES = 1_000_000  # more than ten thousand clips
 MAX_LIST_DEPTH = 3  # clips: [{file: …}]
 MAX_TEXT = 1000  # characters of a path or number
 MAX_WEIGHT = 1e9
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip of a list: the file, its weight, and the part of the clip from `start_s` until `end_s`."""
+
+    file: Path
+    weight: float = 1.0
+    start_s: float = 0.0
+    end_s: float = math.inf
 
 
 class _ListLoader(yaml.SafeLoader):
@@ -62,7 +73,8 @@ def load_motion(
     Args:
         spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), unless a folder
             of that name has clips; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights; or a
-            YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply `walk.npz: 2.0`, paths relative to the YAML.
+            YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply `walk.npz: 2.0`, paths relative to the YAML;
+            `start_s` and `end_s` in an entry take a part of the clip.
         robot: the clips' robot.
         soles: sole corners by body name for the vertical shift of `.npy` clips; by default those of the robot's asset.
 
@@ -72,14 +84,15 @@ def load_motion(
     """
     try:
         entries = motion_entries(str(spec))
-        _check_names([file for file, _ in entries], spec)
-        return [_load_clip(file, robot, soles) for file, _ in entries], [weight for _, weight in entries]
+        _check_names([entry.file for entry in entries], spec)
+        clips = [_part(_load_clip(entry.file, robot, soles), entry) for entry in entries]
+        return clips, [entry.weight for entry in entries]
     except OSError as error:
         raise ClipError(f"motion {brief(spec)} cannot be read: {error.strerror or error}") from error
 
 
-def motion_entries(spec: str) -> list[tuple[Path, float]]:
-    """The files that `load_motion` reads for a `spec`, with their weights.
+def motion_entries(spec: str) -> list[Entry]:
+    """What `load_motion` reads for a `spec`.
 
     Raises:
         ClipError: there are none.
@@ -93,13 +106,13 @@ def motion_entries(spec: str) -> list[tuple[Path, float]]:
     if builtin and not path.is_dir():
         raise ClipError(f"the built-in motions are missing: there is no folder {path}")
     if path.is_dir():
-        return [(entry, 1.0) for entry in _clips_in(path)]
+        return [Entry(file) for file in _clips_in(path)]
     if path.name == spec and not path.suffix and not path.exists():  # probably the name of a shipped motion
         require_assets()
         shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]
         raise ClipError(f"there is no motion {spec!r}, shipped or as a file{nearest(spec, shipped)}")
     _check_exists(path)
-    return _read_list(path) if path.suffix in LIST_SUFFIXES else [(path, 1.0)]
+    return _read_list(path) if path.suffix in LIST_SUFFIXES else [Entry(path)]
 
 
 def _check_names(files: list[Path], spec: str | Path) -> None:
@@ -156,8 +169,22 @@ def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> 
     raise ClipError(f"{path}: no motion format has the suffix {path.suffix!r} (known: {known}, or a folder of clips)")
 
 
-def _read_list(path: Path) -> list[tuple[Path, float]]:
-    """Files and weights of a YAML, in order."""
+def _part(clip: Clip, entry: Entry) -> Clip:
+    """The part of a clip that an entry asks for; a part does not loop."""
+    if entry.start_s <= 0 and entry.end_s >= clip.duration_s:
+        return clip
+    part = slice(round(entry.start_s * clip.fps), round(min(entry.end_s, clip.duration_s) * clip.fps) + 1)
+    arrays = {name: getattr(clip, name)[part] for name in ("root_pos_w", "root_quat_w", "joint_quat")}
+    if len(arrays["root_pos_w"]) < 2:
+        raise ClipError(
+            f"{entry.file}: nothing is left from start_s={entry.start_s:g} until end_s={entry.end_s:g} of its"
+            f" {clip.duration_s:.2f} s"
+        )
+    return replace(clip, loop=False, **arrays)
+
+
+def _read_list(path: Path) -> list[Entry]:
+    """The entries of a YAML, in order."""
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
             raise ValueError(f"it is larger than {MAX_LIST_BYTES} bytes")
@@ -165,31 +192,32 @@ def _read_list(path: Path) -> list[tuple[Path, float]]:
     except Exception as error:
         raise ClipError(f"{path} cannot be read as YAML: {brief(error)}") from error
     clips = content.get("clips") if isinstance(content, dict) and set(content) == {"clips"} else content
-    pairs = [(file, weight) for file, weight in clips.items()] if isinstance(clips, dict) else _pairs(clips, path)
-    if not pairs:
+    if isinstance(clips, dict):
+        clips = [{"file": file, "weight": weight} for file, weight in clips.items()]
+    entries = [_entry(entry, path) for entry in (clips if isinstance(clips, list) else [clips] if clips else [])]
+    if not entries:
         raise ClipError(f"{path} names no clips; write  clips: [{{file: walk.npz, weight: 2.0}}]")
-    odd = [file for file, _ in pairs if not isinstance(file, str) or not file.isprintable()]
-    if odd:
-        raise ClipError(f"{path}: {brief(repr(odd[0]))} is no name of a file")
-    return [(path.parent / file, _weight(weight, file, path)) for file, weight in pairs]
+    return entries
 
 
-def _pairs(clips: Any, path: Path) -> list[tuple[Any, Any]]:
-    """File and weight of each entry in the long form; the default weight is 1."""
-    for entry in clips if isinstance(clips, list) else [clips]:
-        if not isinstance(entry, dict) or "file" not in entry or not set(entry) <= {"file", "weight"}:
-            raise ClipError(
-                f"{path}: {brief(repr(entry))} is no entry of a motion list; write  {{file: walk.npz, weight: 2.0}}"
-            )
-    return [(entry["file"], entry.get("weight", 1.0)) for entry in clips]
+def _entry(entry: Any, path: Path) -> Entry:
+    """One entry of a list; the default weight is 1."""
+    if not isinstance(entry, dict) or "file" not in entry or not set(entry) <= {"file", "weight", "start_s", "end_s"}:
+        raise ClipError(
+            f"{path}: {brief(repr(entry))} is no entry of a motion list; write  {{file: walk.npz, weight: 2.0}}"
+        )
+    file, numbers = entry["file"], {name: value for name, value in entry.items() if name != "file"}
+    if not isinstance(file, str) or not file.isprintable():
+        raise ClipError(f"{path}: {brief(repr(file))} is no name of a file")
+    return Entry(path.parent / file, **{name: _number(value, name, file, path) for name, value in numbers.items()})
 
 
-def _weight(value: Any, file: str, path: Path) -> float:
-    """A weight as a number."""
+def _number(value: Any, name: str, file: str, path: Path) -> float:
+    """A weight or a time as a number."""
     try:
-        weight = float(value)  # YAML reads 1e-3 as a string
+        number = float(value)  # YAML reads 1e-3 as a string
     except (TypeError, ValueError, OverflowError):
-        weight = math.nan
-    if isinstance(value, bool) or not 0.0 <= weight <= MAX_WEIGHT:
-        raise ClipError(f"{path}: the weight of {file} must be a number of at least 0, got {brief(repr(value))}")
-    return weight
+        number = math.nan
+    if isinstance(value, bool) or not 0.0 <= number <= MAX_WEIGHT:
+        raise ClipError(f"{path}: the {name} of {file} must be a number of at least 0, got {brief(repr(value))}")
+    return number

@@ -19,6 +19,8 @@ class MotionEmbedding(nn.Module):
         features: `(S, F)` mean and standard deviation of each segment's style frames, see `style_features`.
         scale: `(F,)` divisor of the features in distances.
         latent_size: d.
+        kernel_width: of the kernel, in mean squared distances between segments. A narrow kernel keeps similar motions
+            apart where a few others are far from all.
 
     Attributes:
         prototypes: `(S, d)` unit vectors.
@@ -31,13 +33,13 @@ class MotionEmbedding(nn.Module):
     kernel_mean: Tensor
     projection: Tensor
 
-    def __init__(self, features: Tensor, scale: Tensor, latent_size: int) -> None:
+    def __init__(self, features: Tensor, scale: Tensor, latent_size: int, kernel_width: float = 1.0) -> None:
         super().__init__()
         segments = len(features)
         self.register_buffer("features", features)
         self.register_buffer("scale", scale)
         squared = self._squared_distance(features)
-        width = squared.sum() / max(segments * (segments - 1), 1)
+        width = kernel_width * squared.sum() / max(segments * (segments - 1), 1)
         self.register_buffer("width", width.clamp_min(_TINY))
         kernel = torch.exp(-squared / self.width)
         self.register_buffer("kernel_mean", kernel.mean(0))

@@ -130,3 +130,28 @@ def test_fewer_environments_than_motions_ask_for_fewer(monkeypatch):
     result = evaluation.report(learner.source.draw)
     assert list(result["clips"]) == list(learner.demos.names[:3])
     assert result["clip_recall"] == 1.0
+
+
+def test_what_clips_do_is_said_beside_what_bodies_do(monkeypatch):
+    evaluation, learner = make_evaluation(num_envs=11)
+    replay_clips(evaluation, learner, monkeypatch)
+    clips = evaluation._by_clip(evaluation.roll_out(evaluation.latents), torch.arange(11))
+    for name, clip in clips.items():
+        for measure in ("speed_mps", "turn_rate_rad_s"):
+            assert clip[measure] == pytest.approx(clip[f"clip_{measure}"], abs=0.15), name
+        assert clip["arm_rad_s"] == pytest.approx(clip["clip_arm_rad_s"], rel=0.15, abs=0.02), name
+    assert clips["jog"]["clip_speed_mps"] == pytest.approx(2.2, abs=0.05)
+    assert clips["stand"]["arm_rad_s"] < 0.05 < clips["walk"]["arm_rad_s"] < clips["jog"]["arm_rad_s"]
+
+
+def test_recovery_is_the_share_that_got_up_from_the_floor(monkeypatch):
+    evaluation, learner = make_evaluation(num_envs=4)
+    env, seen = evaluation.env, []
+
+    def advance(action):
+        seen.append(learner.task.recovering.clone())
+        learner.task.recovering[len(seen) % 2] = False  # two of four get up
+
+    monkeypatch.setattr(env, "advance", advance)
+    assert evaluation._recovery(evaluation.latents[:4]) == 0.5
+    assert seen[0].all() and len(seen) == 150  # five seconds

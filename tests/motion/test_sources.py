@@ -168,3 +168,23 @@ def test_a_misspelt_shipped_motion_is_answered_with_the_shipped_ones(robot, tmp_
     with pytest.raises(ClipError, match=r"no motion 'wlk'.*did you mean walk") as error:
         load_motion("wlk", robot)
     assert "wulk" not in str(error.value) and "locomotion" in str(error.value)
+
+
+def test_a_list_takes_parts_of_clips(folder, robot, make_clip):
+    make_clip([[0, 0, 1 + 0.01 * frame] for frame in range(61)]).save(folder / "walk.npz")
+    whole = load_motion(folder / "walk.npz", robot)[0][0]
+    (folder / "set.yaml").write_text(f"clips: [{{file: walk.npz, start_s: {10 / whole.fps}, end_s: {20 / whole.fps}}}]")
+    (part,), weights = load_motion(folder / "set.yaml", robot)
+    assert weights == [1.0] and part.num_frames == 11 and not part.loop and part.name == "walk"
+    np.testing.assert_array_equal(part.root_pos_w, whole.root_pos_w[10:21])
+    (folder / "set.yaml").write_text("clips: [{file: walk.npz, start_s: 99}]")
+    with pytest.raises(ClipError, match="nothing is left from start_s=99 until end_s=inf"):
+        load_motion(folder / "set.yaml", robot)
+    (folder / "set.yaml").write_text("clips: [{file: walk.npz, end_s: -1}]")
+    with pytest.raises(ClipError, match="the end_s of walk.npz must be a number of at least 0"):
+        load_motion(folder / "set.yaml", robot)
+
+
+def test_the_versatile_list_has_twenty_motions(robot):
+    clips, _ = load_motion("versatile", robot)
+    assert len({clip.name.removesuffix("_left").removesuffix("_right").split("rise_")[0] for clip in clips}) == 20

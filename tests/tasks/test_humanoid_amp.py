@@ -15,6 +15,7 @@ from isaachrl.errors import ClipError, ConfigError
 from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths import rotations
 from isaachrl.motion import clip as clips
+from isaachrl.motion.kinematics import dof_pos
 from isaachrl.motion.library import to_qpos_qvel
 from isaachrl.shipped import ASSETS
 from isaachrl.sim import Control, load_robot
@@ -331,3 +332,49 @@ def test_who_has_lost_the_clip_starts_again_but_not_in_an_evaluation() -> None:
 def test_a_height_limit_of_no_body_is_refused():
     with pytest.raises(ConfigError, match=r"task\.min_height_m\.hed: there is no such body; did you mean head"):
         make(2, motion="walk", min_height_m={"hed": 0.5})
+
+
+def test_clip_actions_lead_the_joints_along_the_clip() -> None:
+    env = make(16, motion="wave")
+    task, sim = amp(env), env.sim
+    elbow = sim.robot.dof_names.index("right_elbow")
+    for _ in range(6):
+        env.advance(task.clip_action())
+    times = task.start_time_s + 6 * task.cfg.step_s
+    wanted = dof_pos(task.library.layout, task.library.state(task.start_clip, times).joint_quat)[:, elbow]
+    reached = sim.qpos[:, 7:][:, sim.robot.joints[sim.robot.joint_names.index("right_elbow")].qpos].squeeze(-1)
+    assert wanted.std() > 0.2  # it swings
+    assert (reached - wanted).abs().mean() < 0.3 * (wanted - wanted.mean()).abs().mean()
+
+
+def test_a_body_that_is_tipped_over_has_not_got_up() -> None:
+    env = make(8, motion="walks")
+    task = amp(env)
+    assert not task.recovery_enabled
+    task.tip_over()
+    assert task.recovering.all() and (env.sim.body_pos_w[..., 2].amax(1) < 0.9).all()
+    for _ in range(40):
+        result = env.advance(torch.zeros(8, 28))
+    assert task.recovering.all() and not result.terminated.any()  # it may lie for a time
+
+
+def test_starts_are_drawn_from_clips_by_their_weights() -> None:
+    env = make(64, motion="locomotion")
+    task = amp(env)
+    task.start_weights = torch.zeros(task.library.num_clips)
+    task.start_weights[[2, 5]] = torch.tensor([1.0, 3.0])
+    drawn = []
+    for _ in range(8):
+        env.reset()
+        drawn.append(task.start_clip.clone())
+    clip = torch.cat(drawn)
+    assert set(clip.tolist()) == {2, 5}
+    assert (clip == 5).float().mean().item() == pytest.approx(0.75, abs=0.08)
+
+
+def test_a_bend_below_the_standing_height_is_neither_a_fall_nor_a_rise() -> None:
+    low = {"pelvis": 0.4, "head": 0.6}
+    env = make(64, motion=str(ASSETS / "motions" / "cmu" / "cmu_bend_and_rise.npz"), min_height_m=low)
+    task, head = amp(env), env.sim.robot.body_names.index("head")
+    assert env.sim.body_pos_w[:, head, 2].min() < 0.8
+    assert not task.recovering.any() and not task.terminated().any() and not task.lying_clips.any()

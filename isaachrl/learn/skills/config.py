@@ -23,6 +23,9 @@ class LatentCfg:
         temperature: (`motion`) demonstrations for a latent are drawn from the segments with probability
             softmax(cosine / temperature).
         segment_s: (`motion`) clips longer than this are cut into segments of about this length.
+        kernel_width: (`motion`) of the kernel of the prototypes, see `MotionEmbedding`.
+        prioritize: (`motion`) how much more often motions are commanded, and begun in, that earn little; see
+            `Priorities`. 0 for the weights of the clips.
     """
 
     size: int = bounded(16, 2, 1024)
@@ -33,6 +36,8 @@ class LatentCfg:
     match_start: float = 0.8
     temperature: float = positive(0.05)
     segment_s: float = positive(12.0)
+    kernel_width: float = positive(1.0)
+    prioritize: float = bounded(0.0, 0.0, 100.0)
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
@@ -87,6 +92,8 @@ class RewardCfg:
         encoder: (`ase`) of `max(cosine of encoding and latent, 0)`.
         velocity: (`motion`) of moving and turning as fast as the commanded motion, see `VelocityReward`.
         task: of the environment's own reward.
+        task_at_start: (`motion`) of the environment's own reward while the first command of an episode lasts and is the
+            motion that it began in; there `task.reward.track` compares the body with that very moment of the clip.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity"}
@@ -95,6 +102,30 @@ class RewardCfg:
     encoder: float = 0.5
     velocity: float = 0.5
     task: float = 0.0
+    task_at_start: float = bounded(0.0, 0.0)
+
+
+@dataclass
+class RisingCfg:
+    """Getting up inside a skill that is commanded (`motion` latents), with episodes that begin on the floor.
+
+    Args:
+        separate: clips that begin on the floor are no commands. Instead, until a body that began on the floor has got
+            up, its windows are compared with these clips, whatever the command, and there is no velocity reward.
+        task_reward: in that time, weight of the environment's own reward.
+        teacher: in that time, the policy also learns to act as this skill, one without latents (Schmitt et al. 2018).
+        teacher_weight: of the mean KL divergence from the teacher.
+    """
+
+    separate: bool = False
+    task_reward: float = bounded(0.0, 0.0)
+    teacher: str | None = None
+    teacher_weight: float = bounded(0.08, 0.0)
+
+    def __post_init__(self) -> None:
+        """Validate what ranges cannot express."""
+        if not self.separate and (self.task_reward or self.teacher):
+            raise ConfigError("train.rising.task_reward and teacher are for train.rising.separate=true; add it")
 
 
 @dataclass
@@ -124,6 +155,12 @@ class SkillsCfg:
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
+        clip_imitation: (`motion`) weight of the KL divergence of actions from those whose targets lead the joints along
+            the clip, while the first command of an episode lasts and is the motion that it began in, as far as the
+            body tracks that clip. Such targets alone keep a body up for a second: noise need not find the motion,
+            only how to go on. Reduced to 0 as the noise is.
+        imitation_iterations: (`motion`) first iterations, in which the policy only imitates (`clip_imitation`,
+            `rising.teacher`), at a higher learning rate than a KL divergence of small noise would allow.
         exploration_mix: (`ase`) a few environments act without noise, see `explore_probability`.
         checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
@@ -153,12 +190,15 @@ class SkillsCfg:
     diversity: float = bounded(0.01, 0.0)
     diversity_in_std: bool = False
     encoder_weight: float = bounded(1.0, 0.0)
+    clip_imitation: float = bounded(0.0, 0.0)
+    imitation_iterations: int = bounded(0, 0)
     exploration_mix: bool = False
     precision: Precision = Precision.auto
     checkpoint_replay: bool = True
     latent: LatentCfg = field(default_factory=LatentCfg)
     discriminator: DiscriminatorCfg = field(default_factory=DiscriminatorCfg)
     reward: RewardCfg = field(default_factory=RewardCfg)
+    rising: RisingCfg = field(default_factory=RisingCfg)
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
@@ -166,4 +206,9 @@ class SkillsCfg:
             raise ConfigError(
                 f"train.anneal_from={self.anneal_from} must be below train.anneal_to={self.anneal_to}; lower it or"
                 " raise the other"
+            )
+        if self.imitation_iterations and not (self.clip_imitation or self.rising.teacher):
+            raise ConfigError(
+                f"train.imitation_iterations={self.imitation_iterations}: there is nothing to imitate; type"
+                " train.clip_imitation=0.015, or train.imitation_iterations=0"
             )

@@ -7,6 +7,13 @@ from isaachrl.hierarchy.skill import SkillContract
 from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.motions import ImitationTask
 
+ARMS = ("shoulder", "elbow", "wrist")  # parts of the names of the arms' degrees of freedom
+
+
+def arm_dofs(names: Sequence[str]) -> list[int]:
+    """Indices of the arms' degrees of freedom."""
+    return [index for index, name in enumerate(names) if any(part in name for part in ARMS)]
+
 
 def make_contract(
     env: Env, task: ImitationTask, cfg: SkillsCfg, motions: Sequence[str], latent_size: int

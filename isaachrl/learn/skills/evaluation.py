@@ -11,6 +11,7 @@ from torch.nn import functional
 from isaachrl.envs import TaskEnv
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
+from isaachrl.learn.skills.contract import arm_dofs
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths import rotations
 from isaachrl.motion.checks import CONTACT_M
@@ -19,6 +20,7 @@ from isaachrl.sim.soles import robot_soles
 
 SETTLE_S = 2.0
 MEASURE_S = 5.0
+RISE_S = 5.0
 RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
 SMOOTHING_S = 0.5  # about half a stride
 MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
@@ -36,6 +38,7 @@ class RolloutStats:
         up: never fell.
         slip_mps: mean horizontal speed of the soles' corners that touch the floor.
         power_w: mean of the motors' mechanical power, each motor's without its sign.
+        arm_rad_s: root mean square of the speeds of the arms' joints; 0 if none is named shoulder, elbow or wrist.
     """
 
     motion: Tensor
@@ -44,6 +47,7 @@ class RolloutStats:
     up: Tensor
     slip_mps: Tensor
     power_w: Tensor
+    arm_rad_s: Tensor
 
 
 @torch.no_grad()
@@ -84,9 +88,11 @@ class SkillEvaluation:
         Returns:
             `clip_recall`: share of motions that most of the rollouts under their latent that stayed up are nearest to;
             `clips`: per motion its own `recall`, the motion `nearest` to most rollouts, mean `speed_mps`,
-            `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, and `fall_rate`;
+            `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, `arm_rad_s` (see `RolloutStats`), and `fall_rate`; with
+            the same of the clip itself as `clip_speed_mps`, `clip_turn_rate_rad_s` and `clip_arm_rad_s`;
             `coverage`: share of motions that at least 1 % of random latents lead to;
             `speed_range_mps`, `turn_range_rad_s`: smallest and largest mean over motions and random latents;
+            `recovery_rate`: share of bodies, tipped over under a motion's latent, that have got up within 5 s;
             `latent_response_s`: median time from a change of latent to a velocity nearer the new motion's than the
             old one's, over pairs of motions that differ in velocity; None where there are none.
         """
@@ -108,12 +114,14 @@ class SkillEvaluation:
             "coverage": float((shares >= MIN_SHARE).float().mean()),
             **ranges,
             "latent_response_s": self._response(clips),
+            "recovery_rate": self._recovery(self.latents[commanded]),
             "clips": clips,
         }
 
     def _by_clip(self, stats: RolloutStats, commanded: Tensor) -> dict[str, Any]:
         """Means over the rollouts of each commanded motion `(N,)` that stayed up; None where none did."""
         clips: dict[str, Any] = {}
+        of_clips = self._clip_measures()
         for segment, name in enumerate(self.names):
             own = commanded == segment
             if not bool(own.any()):
@@ -126,14 +134,34 @@ class SkillEvaluation:
                 "turn_rate_rad_s": stats.turn_rate_rad_s,
                 "foot_slip_mps": stats.slip_mps,
                 "power_w": stats.power_w,
+                "arm_rad_s": stats.arm_rad_s,
             }
             clips[name] = {
                 "recall": float(votes[segment]) / max(count, 1),
                 "nearest": self.names[int(votes.argmax())] if count else None,
                 **{key: float(values[standing].mean()) if count else None for key, values in measures.items()},
+                **{f"clip_{key}": float(values[segment]) for key, values in of_clips.items()},
                 "fall_rate": 1.0 - count / int(own.sum()),
             }
         return clips
+
+    def _clip_measures(self) -> dict[str, Tensor]:
+        """Mean forward speed, turn rate and speed of the arms, `(S,)` each, of the clips."""
+        mean, deviation = self.skill.embedding.features.chunk(2, dim=-1)
+        forward, turn = self._column("root_linvel_h"), self._column("root_angvel_h") + 2
+        arms = self._arms(mean.square() + deviation.square())
+        return {"speed_mps": mean[:, forward], "turn_rate_rad_s": mean[:, turn], "arm_rad_s": arms}
+
+    def _column(self, part: str) -> int:
+        """First column of a part of the style frame."""
+        names = [name for name, _, _ in self.task.style_layout]
+        return sum(size for _, size, _ in self.task.style_layout[: names.index(part)])
+
+    def _arms(self, square: Tensor) -> Tensor:
+        """`RolloutStats.arm_rad_s (n,)` from mean squares `(n, S)` of style frames."""
+        first = self._column("dof_vel")
+        columns = [first + index for index in arm_dofs(self.env.sim.robot.dof_names)]
+        return square[:, columns].mean(-1).sqrt() if columns else torch.zeros_like(square[:, 0])
 
     def roll_out(self, latent: Tensor) -> RolloutStats:
         """Hold latents `(N, d)` from random starts, let them settle, and measure."""
@@ -155,8 +183,17 @@ class SkillEvaluation:
             sums += torch.stack((*self._velocity(), *self._slip(), self._power()))
         motion = self.skill.embedding.nearest(style_features(frames[0] / measured, frames[1] / measured))
         speed, turn, slipped, touching, power = sums
-        slip = slipped / touching.clamp_min(1.0)
-        return RolloutStats(motion, speed / measured, turn / measured, up, slip, power / measured)
+        slip, arms = slipped / touching.clamp_min(1.0), self._arms(frames[1] / measured)
+        return RolloutStats(motion, speed / measured, turn / measured, up, slip, power / measured, arms)
+
+    def _recovery(self, latent: Tensor) -> float:
+        """Share of bodies that begin on the floor, under latents `(N, d)`, and have got up within `RISE_S`."""
+        env, task = self.env, self.task
+        env.reset()
+        task.tip_over()
+        for _ in range(round(RISE_S / env.task.cfg.step_s)):
+            env.advance(self.skill.act(env.observe()["proprioception"], latent))
+        return float((~task.recovering).float().mean())
 
     def _velocity(self) -> tuple[Tensor, Tensor]:
         """Forward speed and turn rate, `(N,)` each."""

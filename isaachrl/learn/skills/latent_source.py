@@ -20,6 +20,7 @@ class LatentSource:
     Attributes:
         size: d; 0 without latents.
         embedding: of the motion segments; with kinds other than `motion` only the signals use it.
+        weights: `(S,)` how often each segment's prototype is drawn.
     """
 
     def __init__(
@@ -28,7 +29,8 @@ class LatentSource:
         self.kind, self.cfg, self.demos = kind, cfg, demos
         self._generator, self._device = generator, device
         self.size = 0 if kind is LatentKind.none else cfg.size
-        self.embedding = MotionEmbedding(demos.features, demos.scale, max(self.size, 2)).to(device)
+        self.weights = demos.weights.clone()
+        self.embedding = MotionEmbedding(demos.features, demos.scale, max(self.size, 2), cfg.kernel_width).to(device)
 
     def draw(self, n: int) -> Tensor:
         """New latents `(n, d)`; prototypes are drawn by their segments' weights."""
@@ -36,20 +38,26 @@ class LatentSource:
         if self.kind is not LatentKind.motion:
             return sphere
         prototypes = self.embedding.prototypes
-        pick = draw_categories(self.demos.weights.expand(2 * n, -1), self._generator).view(2, n)
+        pick = draw_categories(self.weights.expand(2 * n, -1), self._generator).view(2, n)
         one, other = prototypes[pick[0]], prototypes[pick[1]]
         blend, choice = self._uniform(n, 1), self._uniform(n, 1)
         between = functional.normalize((1 - blend) * one + blend * other + 1e-6 * sphere, dim=-1)
         arc = choice < self.cfg.at_clip + self.cfg.between_clips
         return torch.where(choice < self.cfg.at_clip, one, torch.where(arc, between, sphere))
 
-    def draw_at_start(self, start_segments: Tensor) -> Tensor:
-        """Latents `(n, d)` for new episodes that begin in the given motion segments `(n,)`."""
+    def draw_at_start(self, start_segments: Tensor, commanded: Tensor) -> tuple[Tensor, Tensor]:
+        """For new episodes that begin in motion segments `(n,)`, or (not `commanded`) in none.
+
+        Returns:
+            latent: `(n, d)`.
+            matched: `(n,)` bool: it is the segment's.
+        """
         drawn = self.draw(len(start_segments))
         if self.kind is not LatentKind.motion:
-            return drawn
-        match = self._uniform(len(start_segments), 1) < self.cfg.match_start
-        return torch.where(match, self.embedding.prototypes[start_segments], drawn)
+            return drawn, torch.zeros_like(commanded)
+        match = self._uniform(len(start_segments), 1).squeeze(-1) < self.cfg.match_start
+        match &= commanded
+        return torch.where(match.unsqueeze(-1), self.embedding.prototypes[start_segments], drawn), match
 
     def draw_hold(self, n: int) -> Tensor:
         """Number of steps `(n,)` that a new latent is held for.
@@ -64,13 +72,17 @@ class LatentSource:
         """A demonstration window for each row of `latent (n, d)`.
 
         With `motion`, of a segment whose prototype is near the latent, so that demonstrated and imitated windows come
-        with the same latents; otherwise of any segment by its weight.
+        with the same latents; otherwise of any segment by its weight. The latent zero stands for getting up.
         """
         if self.kind is LatentKind.motion:
             shares = self.embedding.segment_probabilities(latent, self.cfg.temperature)
         else:
             shares = self.demos.weights.expand(len(latent), -1)
-        return self.demos.draw(draw_categories(shares, self._generator), self._generator)
+        drawn = self.demos.draw(draw_categories(shares, self._generator), self._generator)
+        if self.demos.rising is None:
+            return drawn
+        rising = self.demos.draw_rising(len(latent), self._generator)
+        return torch.where(latent.any(-1, keepdim=True), drawn, rising)
 
     def _normal(self, n: int, d: int) -> Tensor:
         return torch.randn(n, d, generator=self._generator, device=self._device)
@@ -90,20 +102,23 @@ class HeldLatents(Stateful):
     Attributes:
         latent: `(N, d)`.
         hold: `(N,)` control steps until the next one.
+        matched: `(N,)` bool: it is the first of its episode, and that of the motion that the episode began in.
     """
 
-    STATE: ClassVar = ("latent", "hold")
+    STATE: ClassVar = ("latent", "hold", "matched")
 
     def __init__(self, source: LatentSource, task: ImitationTask, num_envs: int) -> None:
         self._source, self._task = source, task
         device = source.embedding.prototypes.device
         self.latent = torch.zeros(num_envs, source.size, device=device)
         self.hold = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.matched = torch.zeros(num_envs, dtype=torch.bool, device=device)
 
     def restart(self, mask: Tensor) -> None:
         """New latents for the episodes of `mask (N,)`, which just began."""
         segments = self._source.demos.segment_of(self._task.start_clip, self._task.start_time_s)
-        self._set(mask, self._source.draw_at_start(segments))
+        commanded = self._source.demos.commanded[self._task.start_clip] & ~self._task.recovering
+        self._set(mask, *self._source.draw_at_start(segments, commanded))
 
     def count_step(self) -> None:
         """Count a control step."""
@@ -112,9 +127,10 @@ class HeldLatents(Stateful):
     def renew(self) -> Tensor:
         """Draw new latents where the hold time is over; returns that mask `(N,)`."""
         expired = self.hold <= 0
-        self._set(expired, self._source.draw(len(expired)))
+        self._set(expired, self._source.draw(len(expired)), torch.zeros_like(expired))
         return expired
 
-    def _set(self, mask: Tensor, latent: Tensor) -> None:
+    def _set(self, mask: Tensor, latent: Tensor, matched: Tensor) -> None:
+        self.matched = torch.where(mask, matched, self.matched)
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
         self.hold = torch.where(mask, self._source.draw_hold(len(mask)), self.hold)

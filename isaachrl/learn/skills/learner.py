@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import logging
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env, Obs, StepResult, TaskEnv
+from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill, check_match
 from isaachrl.learn import collectives, distributed
@@ -25,13 +27,20 @@ from isaachrl.learn.skills.latent_source import HeldLatents, LatentSource
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
 from isaachrl.learn.skills.policy import SkillPolicy
+from isaachrl.learn.skills.priorities import Priorities
 from isaachrl.learn.skills.update import PolicyUpdate, Signals
 from isaachrl.learn.skills.velocity import VelocityReward
+from isaachrl.learn.skills.warm_start import with_latents_of
 from isaachrl.maths.returns import generalized_advantages
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn import RunningNorm
 
-_ROW_FIELDS = ("obs", "latent", "action", "log_prob", "mean", "advantage", "target", "explores", "window")
+log = logging.getLogger(__name__)
+
+_ROW_FIELDS = (
+    "obs", "latent", "action", "log_prob", "mean", "advantage", "target", "explores", "window", "style_latent",
+    "rising",
+)  # fmt: skip
 
 
 class SkillsLearner(Learner):
@@ -58,11 +67,24 @@ class SkillsLearner(Learner):
         self.task = imitation_task(env)
         device = env.device
         self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
-        self.demos = Demonstrations(self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator)
+        self._imitates_clips = cfg.clip_imitation > 0 and cfg.latents is LatentKind.motion
+        self._track_weight = self.task.cfg.reward.get("track", 0.0)
+        if self._imitates_clips and not self._track_weight > 0:
+            raise ConfigError(
+                "train.clip_imitation needs the tracking error; type task.reward.track=1, or another weight"
+            )
+        self._rises = cfg.rising.separate and cfg.latents is LatentKind.motion
+        self.demos = Demonstrations(
+            self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator, self._rises
+        )
         self.source = LatentSource(cfg.latents, cfg.latent, self.demos, self.generator, device)
         self.velocity_reward: VelocityReward | None = None
         if cfg.latents is LatentKind.motion and cfg.reward.velocity > 0:
             self.velocity_reward = VelocityReward(self.task, self.source.embedding, cfg.latent.temperature)
+        self.priorities: Priorities | None = None
+        if cfg.latents is LatentKind.motion and cfg.latent.prioritize > 0:
+            self.priorities = Priorities(self.demos.weights, self.source.embedding.prototypes, cfg.latent.prioritize)
+            self.task.start_weights = self.task.library.weights.clone()
         torch.manual_seed(sub_seed(seed, Stream.weights))
         self.skill = Skill(make_contract(env, self.task, cfg, self.demos.names, self.source.size)).to(device)
         self.skill.embedding = self.source.embedding
@@ -72,6 +94,7 @@ class SkillsLearner(Learner):
         self.critic = Critic(env.obs_sizes["proprioception"], self.source.size, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
         self._has_critic = True  # False if the weights were loaded from a skill file, which has no critic
+        self.teacher = self._load_teacher()
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.source)
         self.discriminator = DiscriminatorTrainer(cfg, self.skill, self.source, self.generator)
         collectives.copy_from_first(self.skill, self.critic)
@@ -91,8 +114,12 @@ class SkillsLearner(Learner):
             "latent": (d,), "action": (self.env.action_size,), "mean": (self.env.action_size,),
             "log_prob": (), "value": (), "next_value": (), "task_reward": (), "explores": (),
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
+            "style_latent": (d,), "rising": (), "matched": (),
         }  # fmt: skip
-        self.rollout = Rollout(self.cfg.horizon, n, fields, ("terminated", "truncated", "diverged"), device)
+        if self._imitates_clips:
+            fields |= {"clip_action": (self.env.action_size,), "tracks": ()}
+        flags = ("terminated", "truncated", "diverged", "rising", "matched")
+        self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
         probability = (
@@ -103,6 +130,16 @@ class SkillsLearner(Learner):
         self.deterministic = torch.arange(n, device=device) >= n - int(n * self.cfg.deterministic_share)
         self._any_deterministic = int(n * self.cfg.deterministic_share) > 0
         self.explore_probability = probability.masked_fill(self.deterministic, -1.0)
+
+    def _load_teacher(self) -> Skill | None:
+        """The skill that the policy learns getting up from."""
+        if not (self._rises and self.cfg.rising.teacher):
+            return None
+        teacher = Skill.load(self.cfg.rising.teacher, self.env.device)
+        teacher.check_same_robot(self.skill)
+        if teacher.latent_size:
+            raise ConfigError(f"train.rising.teacher={self.cfg.rising.teacher}: expected a skill without latents")
+        return teacher
 
     @property
     def samples_per_iteration(self) -> int:
@@ -131,6 +168,7 @@ class SkillsLearner(Learner):
             task=self.env.name, motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
             substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
             samples=self.samples, iterations=self.iteration, seed=self.seed,
+            min_height_m=dict(self.task.cfg.min_height_m), rising_separate=self._rises,
         )  # fmt: skip
 
     def _learn(self, signals: Signals) -> None:
@@ -144,7 +182,7 @@ class SkillsLearner(Learner):
                 # `data[chosen]` gives the same and takes seven times as long
                 batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
                 self.policy_update.step(batch, signals)
-                self.discriminator.learn(batch["window"], batch["latent"], signals)
+                self.discriminator.learn(batch["window"], batch["style_latent"], signals)
         self._after_update(rows)
 
     def _step(self, step: int) -> None:
@@ -156,6 +194,8 @@ class SkillsLearner(Learner):
         explores = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.explore_probability
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         value = self.critic(normalized, self.held.latent)
+        clip_action = self.task.clip_action() if self._imitates_clips else None
+        rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
         window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])
@@ -165,6 +205,9 @@ class SkillsLearner(Learner):
             next_obs=result.terminal_obs["proprioception"],
             window=window,
             latent=self.held.latent,
+            style_latent=self.held.latent.masked_fill(rising.unsqueeze(-1), 0.0),
+            rising=rising,
+            matched=self.held.matched,
             action=action,
             mean=mean,
             log_prob=losses.gaussian_log_prob(action, mean, self.policy_update.log_std),
@@ -175,6 +218,8 @@ class SkillsLearner(Learner):
             truncated=result.truncated,
             diverged=result.diverged,
         )
+        if clip_action is not None:
+            self.rollout.put(step, clip_action=clip_action, tracks=result.terms["track"] / self._track_weight)
         self._observe_episodes(result, window)
         self.obs = result.obs
 
@@ -185,12 +230,15 @@ class SkillsLearner(Learner):
         self.held.count_step()
         self.held.restart(result.done)
         renewed = self.held.renew()
-        self.monitor.restart(result.done | renewed)
+        # while a body gets up, it does not do what is commanded
+        self.monitor.restart(result.done | renewed | self.task.recovering if self._rises else result.done | renewed)
 
     def _finish_rollout(self, signals: Signals) -> None:
         """Compute rewards, next values, advantages and value targets of the whole rollout."""
         data, cfg = self.rollout, self.cfg
         reward = self._reward(signals)
+        if self.priorities is not None:
+            self._prioritize(self.priorities, reward, signals)
         data["next_value"].copy_(self._next_values())
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)
@@ -210,12 +258,15 @@ class SkillsLearner(Learner):
         The reward of a step in which the world diverged is 0.
         """
         data, weights = self.rollout, self.cfg.reward
-        style, encoder = self.discriminator.rewards(data["window"], data["latent"])
+        style, encoder = self.discriminator.rewards(data["window"], data["style_latent"])
         reward = weights.style * style + weights.task * data["task_reward"]
         signals.add({"reward/style": style.mean()})
         if self._any_deterministic:
             deterministic = self.deterministic.float().expand_as(style)
             signals.add({"reward/style_deterministic": losses.masked_mean(style, deterministic)})
+        if weights.task_at_start:
+            reward = reward + weights.task_at_start * data["task_reward"] * data["matched"]
+            signals.add({"reward/task_at_start": losses.masked_mean(data["task_reward"], data["matched"].float())})
         if weights.task:
             signals.add({"reward/task": data["task_reward"].mean()})
         if encoder is not None:
@@ -223,9 +274,31 @@ class SkillsLearner(Learner):
             signals.add({"reward/encoder": encoder.mean()})
         if self.velocity_reward is not None:
             velocity = self.velocity_reward(data["window"].flatten(0, 1), data["latent"].flatten(0, 1)).view_as(style)
+            velocity = velocity.masked_fill(data["rising"], 0.0)
             reward = reward + weights.velocity * velocity
             signals.add({"reward/velocity": velocity.mean()})
+        if self._rises:
+            reward = reward + self.cfg.rising.task_reward * data["task_reward"] * data["rising"]
+            for name, term in (("style", style), ("task", data["task_reward"])):
+                signals.add({f"reward/{name}_rising": losses.masked_mean(term, data["rising"].float())})
         return reward.masked_fill(data["diverged"], 0.0)
+
+    def _prioritize(self, priorities: Priorities, reward: Tensor, signals: Signals) -> None:
+        """Find how often each motion is practised from now on."""
+        data = self.rollout
+        rows = (data["latent"], reward, data["terminated"], ~data["rising"])
+        priorities.update(*(values.flatten(0, 1) for values in rows))
+        self._practise(priorities)
+        named = zip(self.demos.names, priorities.means().unbind(), strict=True)
+        signals.add({f"motion/{name}": mean for name, mean in named})
+
+    def _practise(self, priorities: Priorities) -> None:
+        """Command motions, and begin episodes in them, as often as the priorities say."""
+        given, commanded, weights = self.task.library.weights, self.demos.commanded, priorities.shares()
+        of_clips = torch.zeros_like(given).index_add_(0, self.demos.clips, weights)
+        self.source.weights.copy_(weights)
+        assert self.task.start_weights is not None
+        self.task.start_weights.copy_(torch.where(commanded, (given * commanded).sum() * of_clips, given))
 
     def _next_values(self) -> Tensor:
         """Values `(T, N)` after each step: 0 after a termination, of the last observation after a truncation.
@@ -251,12 +324,19 @@ class SkillsLearner(Learner):
         """The rollout as rows, with observations normalised as the policy saw them."""
         rows = self.rollout.rows()
         chosen = {name: rows[name] for name in _ROW_FIELDS}
+        chosen["free"] = torch.ones_like(rows["explores"])  # rows in which nothing is imitated
+        if self._imitates_clips:
+            chosen |= {"clip_action": rows["clip_action"], "tracks": rows["tracks"] * rows["matched"]}
+            chosen["free"] *= ~rows["matched"]
+        if self.teacher is not None:
+            chosen["free"] *= ~rows["rising"]
+            chosen["taught"] = self.teacher.act(chosen["obs"], chosen["latent"][:, :0]).clamp(-1.0, 1.0)
         chosen["obs"] = self.skill.obs_norm(chosen["obs"])
         return chosen
 
     def _after_update(self, rows: dict[str, Tensor]) -> None:
         """Add this rollout to the normalisers and the replay buffer, once all of its updates are done."""
-        self.discriminator.store(rows["window"], rows["latent"])
+        self.discriminator.store(rows["window"], rows["style_latent"])
         collectives.update_norm(self.skill.obs_norm, self.rollout["obs"])
 
     def policy(self) -> Policy:
@@ -301,11 +381,13 @@ class SkillsLearner(Learner):
             "demo_windows": self.demos.windows.clone(),
             "generator": self.generator.get_state(),
         }
+        if self.priorities is not None:
+            state["priorities"] = self.priorities.state_dict()
         return state | {"replay": self.discriminator.replay.state_dict()} if self.cfg.checkpoint_replay else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up from the next rollout on."""
-        self.load_weights(state)
+        self._load(state)
         self.policy_update.optimizer.load_state_dict(state["policy_optimizer"])
         self.discriminator.optimizer.load_state_dict(state["style_optimizer"])
         if "replay" in state:
@@ -313,8 +395,20 @@ class SkillsLearner(Learner):
         self.monitor.load_state_dict(state["monitor"])
         self.held.load_state_dict(state)
         self.demos.windows = state["demo_windows"].to(self.env.device, copy=True)
+        if self.priorities is not None and "priorities" in state:
+            self.priorities.load_state_dict(state["priorities"])
+            self._practise(self.priorities)
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()
+
+    def _is_of_other_motions(self, state: dict[str, Any]) -> bool:
+        """Whether weights belong to `motion` latents of other motions than this training's."""
+        theirs = state.get("contract", {})
+        return (
+            self.cfg.latents is LatentKind.motion
+            and theirs.get("latents") == self.cfg.latents.value
+            and (theirs["motions"], theirs["latent_size"]) != (self.skill.contract.motions, self.source.size)
+        )
 
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
@@ -324,7 +418,15 @@ class SkillsLearner(Learner):
         return weights | {"iteration": self.iteration, "samples": self.samples}
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_weights`."""
+        """See `Learner.load_weights`. A skill of other motions takes this training's latents from now on."""
+        if self._is_of_other_motions(state):
+            log.warning("the weights are of a skill of other motions or another latent size: its latents are mapped")
+            state = with_latents_of(state, self.skill.embedding)
+            state["contract"] = state["contract"] | {"motions": self.skill.contract.motions}
+        self._load(state)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        """Load the weights of a skill of the same motions."""
         weights = state["skill"]
         if "contract" in state:
             of_task = dataclasses.asdict(self.skill.contract)

@@ -28,9 +28,20 @@ class ImitationTask(Protocol):
     window_s: float
     start_clip: Tensor
     start_time_s: Tensor
+    start_weights: Tensor | None
+    lying_clips: Tensor
+    recovering: Tensor
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
+        ...
+
+    def tip_over(self) -> None:
+        """Put every body on the floor, as at the begin of an episode."""
+        ...
+
+    def clip_action(self) -> Tensor:
+        """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
         ...
 
     def mean_action(self) -> Tensor:
@@ -58,21 +69,36 @@ class Demonstrations:
         windows: K.
         segment_s: clips longer than this are cut into segments of about this length.
         generator: source of randomness.
+        rising_apart: clips that begin or end on the floor are no segments.
 
     Attributes:
         names: of the segments: the clip's name, with a running number where it was cut.
+        commanded: `(C,)` which clips have segments.
         windows: `(S, K, W * style_size)`.
+        rising: `(R, W * style_size)` windows of the clips that are no segments; None without any.
+        clips: `(S,)` clip of each segment.
         weights: `(S,)` share of each segment, summing to one.
         features: `(S, 2 * style_size)` mean and standard deviation of the newest frames.
         scale: `(2 * style_size,)` divisor of the features in distances, see `_scale`.
     """
 
-    def __init__(self, task: ImitationTask, windows: int, segment_s: float, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        task: ImitationTask,
+        windows: int,
+        segment_s: float,
+        generator: torch.Generator,
+        rising_apart: bool = False,
+    ) -> None:
         library = task.library
+        apart = task.lying_clips if rising_apart else torch.zeros_like(library.loops)
+        if bool(apart.all()):
+            raise ConfigError("train.rising.separate=true leaves no motion to command: all clips lie on the floor")
         self._size = task.style_size
         durations = library.durations_s
         counts = (durations / segment_s).ceil().clamp_min(1).long()
         self._lengths = durations / counts
+        counts = counts.masked_fill(apart, 0)
         self._counts, self._first = counts, counts.cumsum(0) - counts
         clip = torch.repeat_interleave(torch.arange(library.num_clips, device=durations.device), counts)
         index = torch.arange(len(clip), device=clip.device) - self._first[clip]
@@ -80,7 +106,9 @@ class Demonstrations:
             library.names[c] if counts[c] == 1 else f"{library.names[c]}#{i}"
             for c, i in zip(clip.tolist(), index.tolist(), strict=True)
         )
+        self.clips, self.commanded = clip, ~apart
         self.weights = library.weights[clip] / counts[clip]
+        self.weights = self.weights / self.weights.sum()
         drawn = torch.rand(len(clip), windows, generator=generator, device=clip.device)
         length = self._lengths[clip]
         # a window cannot reach back beyond the beginning of a clip that does not loop
@@ -89,14 +117,24 @@ class Demonstrations:
         times = begin.unsqueeze(1) + drawn * (length - margin).unsqueeze(1)
         ids = clip.unsqueeze(1).expand(-1, windows)
         self.windows = torch.stack([task.style_windows(i, t) for i, t in zip(ids, times, strict=True)])
+        self.rising: Tensor | None = None
+        if bool(apart.any()):
+            ids = apart.nonzero()[:, 0].repeat_interleave(windows)
+            self.rising = task.style_windows(ids, library.sample_times(ids, generator, task.window_s))
         frames = self.windows[..., : self._size]
         self.features = style_features(frames.mean(1), frames.square().mean(1))
         self.scale = _scale(frames.flatten(0, 1).std(0), [size for _, size, _ in task.style_layout])
 
     def segment_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
-        """Index `(n,)` of the segment at a time of a clip."""
+        """Index `(n,)` of the segment at a time of a clip; for clips without segments (`commanded`), any."""
         index = torch.minimum((times_s / self._lengths[clip_ids]).long(), self._counts[clip_ids] - 1)
-        return self._first[clip_ids] + index.clamp_min(0)
+        return (self._first[clip_ids] + index.clamp_min(0)).clamp_max(len(self.names) - 1)
+
+    def draw_rising(self, n: int, generator: torch.Generator) -> Tensor:
+        """Random windows `(n, W * style_size)` of `rising`."""
+        assert self.rising is not None
+        row = torch.randint(len(self.rising), (n,), generator=generator, device=self.rising.device)
+        return self.rising.index_select(0, row)
 
     def draw(self, segments: Tensor, generator: torch.Generator) -> Tensor:
         """One random window `(n, W * style_size)` of each segment of `segments (n,)`."""

@@ -11,7 +11,7 @@ from isaachrl.errors import ClipError, nearest
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.synthesis import body, timeline
 from isaachrl.motion.synthesis.engine import synthesise
-from isaachrl.motion.synthesis.numerics import smooth
+from isaachrl.motion.synthesis.numerics import quaternion, smooth, turn_x, turn_y, turn_z
 from isaachrl.motion.synthesis.skeleton import BodyModel, body_model
 from isaachrl.motion.synthesis.tables import Style
 from isaachrl.sim.inertia import load_robot_body
@@ -22,6 +22,7 @@ Maker = Callable[[str, BodyModel], Clip]
 
 LOOP_STRIDES = 4
 STAND_S = 8.0
+WAVES = 9  # in that time
 SIDES = (("right", "left"), ("left", "right"))
 
 _TURN = {
@@ -31,6 +32,8 @@ _TURN = {
 }  # fmt: skip
 _FAST_TURN = _TURN | {"cadence": 132, "duty": 0.60, "width": 0.22, "toe_out": 8}
 _WALK_TURN = {"cadence": 114, "width": 0.19}
+_SHARP_TURN = {"cadence": 132, "width": 0.20, "duty": 0.62, "toe_out": 8}
+_ABOUT_TURN = _SHARP_TURN | {"cadence": 150, "width": 0.22}
 _JOG_CURVE = {"width": 0.13, "pelvis_list": 2.5}
 _SIDE = {
     "cadence": 96, "strike_pitch": 0.5, "push_pitch": 14, "width": 0.32, "duty": 0.66, "bob": 0.008, "height": 0.838,
@@ -128,6 +131,28 @@ def _stand(name: str, model: BodyModel) -> Clip:
     return synthesise(name, line, model, body.idle(line.t_s, STAND_S, seed=1), loop=True)
 
 
+def _wave(name: str, model: BodyModel) -> Clip:
+    """Standing and waving with the right arm: the forearm points up and swings from side to side, in its own plane."""
+    clip, joints = _stand(name, model), []
+    swing = 2.0 * np.pi * WAVES * np.linspace(0.0, 1.0, clip.num_frames)
+    upper = turn_x(np.radians(-75.0 + 4.0 * np.cos(swing))) @ turn_z(np.radians(-75.0 + 0.0 * swing))
+    lower = turn_y(-np.radians(95.0 + 28.0 * np.cos(swing + 0.4)))
+    moved = {"right_shoulder": quaternion(upper), "right_elbow": quaternion(lower)}
+    for index, joint in enumerate(clip.joint_names):
+        joints.append(moved.get(joint, clip.joint_quat[:, index]))
+    return replace(clip, joint_quat=np.stack(joints, axis=1).astype(np.float32))
+
+
+def _about_turn(name: str, model: BodyModel) -> Clip:
+    """Half a turn to the left within 1.5 s, out of a walk and into one."""
+
+    def velocity(t_s: Floats) -> Floats:
+        turning = smooth((t_s - 0.1) / 0.4) - smooth((t_s - 1.2) / 0.4)  # its integral is 1.1 s
+        return np.stack((0.8 - 0.65 * turning, np.zeros_like(t_s), np.pi / 1.1 * turning), axis=1)
+
+    return synthesise(name, timeline.transition(Style(_ABOUT_TURN), velocity, 1.7), model)
+
+
 def _change(speed: Callable[[Floats], Floats], seconds: float, **standing_s: float) -> Maker:
     """A clip without loop, at a forward speed in m/s over time; `standing_s` as in `timeline.transition`."""
 
@@ -153,6 +178,12 @@ _MAKERS: dict[str, Maker] = {
     "fast_turn_right": _mirror_of("fast_turn_left"),
     "walk_turn_left": _gait(0.85, turn=1.6, style=Style(_WALK_TURN)),
     "walk_turn_right": _mirror_of("walk_turn_left"),
+    "sharp_left": _gait(0.8, turn=2.0, style=Style(_SHARP_TURN)),
+    "sharp_right": _mirror_of("sharp_left"),
+    "about_left": _about_turn,
+    "about_right": _mirror_of("about_left"),
+    "run": _gait(2.8),
+    "wave": _wave,
     "jog_curve_left": _gait(2.0, turn=0.8, style=Style(_JOG_CURVE)),
     "jog_curve_right": _mirror_of("jog_curve_left"),
     "side_left": _gait(0.0, left=0.35, style=Style(_SIDE)),

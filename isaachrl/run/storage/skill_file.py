@@ -32,13 +32,15 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     contract = skill.contract
     training: dict[str, Any] = TRAINED_ON | contract.training
     task = {"motion": training["motion"], "style_frames": contract.style_frames, "control": contract.control}
-    task |= {key: training[key] for key in ("substeps", "timestep_s") if key in training}
+    task |= {key: training[key] for key in ("substeps", "timestep_s", "min_height_m") if key in training}
     train: dict[str, Any] = {
         "latents": contract.latents,
         "hidden": contract.actor_hidden,
         "latent_hidden": contract.latent_hidden,
         "discriminator": {"hidden": contract.discriminator_hidden, "loss": contract.discriminator_loss},
     }
+    if training.get("rising_separate"):
+        train["rising"] = {"separate": True}
     if contract.latent_size:
         train["latent"] = {"size": contract.latent_size}
         train["latent"] |= {key: training[key] for key in ("segment_s",) if key in training}

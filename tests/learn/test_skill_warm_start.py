@@ -1,0 +1,46 @@
+"""Trainings that begin with a skill of other motions."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from isaachrl.errors import SkillError
+from isaachrl.learn.skills import SkillsLearner
+from tests.small_learner import make_learner
+
+
+def outputs(learner: SkillsLearner, motion: str) -> tuple[Tensor, Tensor, Tensor]:
+    """What actor, discriminator and critic make of a motion's prototype."""
+    skill, latent = learner.skill, learner.skill.prototype_of(motion)[None]
+    assert skill.actor.style is not None
+    window, proprioception = torch.zeros(1, skill.contract.window_size), torch.zeros(1, 223)
+    return skill.actor.style(latent), skill.discriminator.logit(window, latent), learner.critic(proprioception, latent)
+
+
+def test_motions_that_both_know_are_done_as_before() -> None:
+    old = make_learner("motion", latent={"size": 6})
+    new = make_learner("motion", latent={"size": 12, "kernel_width": 0.5})
+    new.load_weights(old.weights())
+    for motion in ("stand", "jog", "turn_left"):
+        for ours, theirs in zip(outputs(new, motion), outputs(old, motion), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-3)
+    assert not torch.allclose(outputs(new, "stand")[0], outputs(new, "jog")[0], atol=0.05)
+
+
+def test_new_motions_begin_like_those_that_they_resemble() -> None:
+    old, new = make_learner("motion", motion="walks"), make_learner("motion", motion="gaits", latent={"size": 14})
+    new.load_weights(old.weights())
+    assert len(new.demos.names) == 15 and new.skill.contract.motions == list(new.demos.names)
+    for side, other in (("left", "right"), ("right", "left")):
+        turn, own, opposite = (
+            outputs(new, f"turn_{side}")[0],
+            outputs(old, f"tight_{side}")[0],
+            outputs(old, f"tight_{other}")[0],
+        )
+        assert (turn - own).norm() < (turn - opposite).norm()
+    new.iterate()
+
+
+def test_an_exact_continuation_needs_the_same_motions() -> None:
+    with pytest.raises(SkillError, match="its list of motions is"):
+        make_learner("motion", motion="walks").load_state_dict(make_learner("motion").state_dict())
