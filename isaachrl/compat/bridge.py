@@ -6,7 +6,7 @@ their own step, or where they leave that to their agent, through `reset_done` or
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,10 +228,10 @@ class IsaacGymEnv(Env):
         return torch.zeros(self.num_envs, self.action_size, device=self.device)
 
     def _read(self, returned: Any) -> Tensor:
-        """The observation that a step returned, a tuple with the observation or a dict first, or that it left behind."""
+        """The observation: first of what a step returned, perhaps in a dict, or what it left behind."""
         obs = returned[0] if isinstance(returned, tuple) else self.isaac_task.obs_buf
         obs = obs["obs"] if isinstance(obs, Mapping) else obs
-        return obs.detach().to(self.device, torch.float32, copy=True).view(self.num_envs, self.obs_sizes["obs"])
+        return obs.detach().to(torch.float32, copy=True).view(self.num_envs, self.obs_sizes["obs"])
 
     def _counter(self) -> Tensor | None:
         """`(N,)` steps of the present episodes, if the task counts them."""
@@ -248,13 +248,13 @@ class IsaacGymEnv(Env):
             valid = action.masked_fill(invalid.unsqueeze(-1), 0.0).clamp(-1.0, 1.0)
             obs = self._read(task.step(self._scale * valid))
             diverged = (self._worlds.num_diverged > before) | invalid
-            done = task.reset_buf.to(self.device).bool()
+            done = task.reset_buf.bool()
             terminated, truncated = self._ends(done, diverged)
             counter = self._counter()
             begun = torch.zeros_like(done) if counter is None else done & (counter == 0)
             terminal = torch.where(begun.unsqueeze(-1), self._obs, obs)
             self._obs = obs
-            reward = torch.where(diverged, 0.0, task.rew_buf.detach().to(self.device, torch.float32))
+            reward = torch.where(diverged, 0.0, task.rew_buf.detach().float())
             metrics = self._metrics() | {"diverged": diverged.float()}
             one = torch.ones_like(reward)
         # `terminal` twice: whoever resets gets the new observation from `reset_where`
@@ -266,27 +266,28 @@ class IsaacGymEnv(Env):
         """Which episodes are terminated, and which are out of time, by the task's `extras`."""
         extras, nothing = self.isaac_task.extras, torch.zeros_like(done)
         if "terminate" in extras:  # of AMP and ASE
-            out_of_time = done & ~extras["terminate"].to(self.device).bool()
+            out_of_time = done & ~extras["terminate"].bool()
         else:
-            out_of_time = done & extras.get("time_outs", nothing).to(self.device).bool()
+            out_of_time = done & extras.get("time_outs", nothing).bool()
         return (done & ~out_of_time) | diverged, out_of_time & ~diverged
 
     def _metrics(self) -> dict[str, Tensor]:
         """Numbers among the task's `extras`, for all environments."""
         extras = self.isaac_task.extras
-        found = {**extras, **(extras.get("episode") or {})}
-        return {
-            str(name): torch.as_tensor(value, dtype=torch.float32, device=self.device).expand(self.num_envs)
-            for name, value in found.items()
-            if isinstance(value, int | float) or (isinstance(value, Tensor) and value.ndim == 0)
-        }
+        found: dict[str, Tensor] = {}
+        for name, value in {**extras, **(extras.get("episode") or {})}.items():
+            if isinstance(value, Tensor) and value.ndim == 0:
+                found[str(name)] = value.float().expand(self.num_envs)
+            elif isinstance(value, int | float):
+                found[str(name)] = torch.full((self.num_envs,), float(value), device=self.device)
+        return found
 
     @torch.no_grad()
     def reset_where(self, mask: Tensor) -> Obs:
         """See `Env.reset_where`; tasks that reset themselves do so in the next step."""
         self.check_mask(mask)
         task = self.isaac_task
-        task.reset_buf.masked_fill_(mask.to(task.reset_buf.device), 1)
+        task.reset_buf.masked_fill_(mask, 1)
         if not self._resets:
             with limit_threads(self.num_envs, self.device):
                 done = hasattr(task, "reset_done")
@@ -335,9 +336,18 @@ class IsaacGymEnv(Env):
 def resets_itself(task: Any) -> bool:
     """Whether a task's own step begins new episodes: it or what it calls before and after the physics names a reset."""
     methods = ("step", "pre_physics_step", "post_physics_step")
-    codes = [getattr(vars(cls).get(name), "__code__", None) for cls in type(task).__mro__ for name in methods]
-    called = {name for code in codes if code for name in code.co_names if name.lstrip("_").startswith("reset")}
-    return any(callable(getattr(task, name, None)) for name in called)
+    used = {name for method in methods for name in _names_in(type(task), method)}
+    return any(name.lstrip("_").startswith("reset") and callable(getattr(task, name, None)) for name in used)
+
+
+def _names_in(cls: type, method: str) -> Iterator[str]:
+    """Names that a method uses, and those of the methods that it overrides if it calls them."""
+    for base in cls.__mro__:
+        code = getattr(inspect.unwrap(vars(base)[method]), "__code__", None) if method in vars(base) else None
+        if code is not None:
+            yield from code.co_names
+            if "super" not in code.co_names:
+                return
 
 
 def _takes_ids(method: Any) -> bool:

@@ -24,7 +24,12 @@ _ALIASES: dict[str, Any] = {
     "float": float, "int": int, "object": object, "str": str, "complex": complex, "float_": np.float64,
     "product": np.prod, "alltrue": np.all, "sometrue": np.any,
 }  # fmt: skip
-_STAND_INS = ("pysdf", "urdfpy", "tkinter", "ray")  # imported by all of IsaacGymEnvs and by rl_games 1.1, used nowhere here
+_STAND_INS = (
+    "pysdf",
+    "urdfpy",
+    "tkinter",
+    "ray",
+)  # imported by all of IsaacGymEnvs and by rl_games 1.1, used nowhere here
 
 
 def install(engine: str = "auto") -> None:

@@ -219,7 +219,7 @@ def innermost(env: Env) -> Env:
 
 
 def has_bodies(env: Env) -> bool:
-    """Whether an innermost environment has worlds to show: `sim`, with a `scene`, `qpos`, `mocap_pos_w`, `push`, …"""
+    """Whether an innermost environment has worlds to show, in an attribute `sim`."""
     return getattr(env, "sim", None) is not None
 
 

@@ -16,7 +16,19 @@ GROUPS = ("task", "train")
 TASK_MODULES = "tasks"
 ISAAC_GYM = "isaacgym."  # begins the names of tasks in files of Isaac Gym's users
 _ISAAC_GYM_FILE = "task=isaacgym:"
-_PATHS = ("checkpoint", "skill", "motion", "robot", "start_motion", "run_dir", "resume", "rescue", "layout", "program", "cfg")
+_PATHS = (
+    "checkpoint",
+    "skill",
+    "motion",
+    "robot",
+    "start_motion",
+    "run_dir",
+    "resume",
+    "rescue",
+    "layout",
+    "program",
+    "cfg",
+)
 _FLAGS = (  # of Hydra
     "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
