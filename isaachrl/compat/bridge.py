@@ -257,7 +257,7 @@ class IsaacGymEnv(Env):
             reward = torch.where(diverged, 0.0, task.rew_buf.detach().float())
             metrics = self._metrics() | {"diverged": diverged.float()}
             one = torch.ones_like(reward)
-        # `terminal` twice: whoever resets gets the new observation from `reset_where`
+        # `terminal` twice: the new observation comes from `reset_where`
         return StepResult(
             {"obs": terminal}, reward, terminated, truncated, {"obs": terminal}, {}, metrics, discount_steps=one
         )
