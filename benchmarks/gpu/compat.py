@@ -70,8 +70,8 @@ class Worlds:
             env = self.gym.create_env(self.sim, gymapi.Vec3(), corner, 64)
             self.gym.create_actor(env, asset, gymapi.Transform(gymapi.Vec3(0.0, 0.0, height_m)), "actor", i, 1)
         self.gym.prepare_sim(self.sim)
-        self.root = gymtorch.wrap_tensor(self.gym.acquire_actor_root_state_tensor(self.sim))
-        self.dof = gymtorch.wrap_tensor(self.gym.acquire_dof_state_tensor(self.sim))
+        self.root: Any = gymtorch.wrap_tensor(self.gym.acquire_actor_root_state_tensor(self.sim))
+        self.dof: Any = gymtorch.wrap_tensor(self.gym.acquire_dof_state_tensor(self.sim))
         self.num_dofs = len(self.dof) // count
         self._root0, self._dof0 = self.root.clone(), self.dof.clone()
         self._odd = torch.arange(1, count, 2, device=device, dtype=torch.int32)
@@ -103,7 +103,8 @@ def against_cpu_engine(report: Report, task: str, worlds: Worlds) -> None:
     """The same efforts and resets on both engines, which begin in the same state."""
     reference = Worlds(task, min(worlds.count, 64), torch.device("cpu"), "mujoco")
     rows = slice(reference.count)
-    first = largest_difference(worlds.step()[rows], reference.step())
+    found, expected = worlds.step()[rows], reference.step()
+    first = float((found.cpu() - expected).abs().max())
     for number in range(1, STEPS):
         if number == STEPS // 2:
             worlds.reset_odd()
@@ -115,11 +116,6 @@ def against_cpu_engine(report: Report, task: str, worlds: Worlds) -> None:
     report.check(f"{task}/cpu_engine_agrees", float(difference.median()) < NEAR_CPU, float(difference.median()))
     moved = float((found - found[:1]).abs().max())
     report.check(f"{task}/moved", moved > 1e-2, moved)
-
-
-def largest_difference(one: Tensor, other: Tensor) -> float:
-    """Maximum absolute difference."""
-    return float((one.cpu() - other.cpu()).abs().max())
 
 
 def on_the_device(report: Report, task: str, worlds: Worlds, device: torch.device) -> None:
