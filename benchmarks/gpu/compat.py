@@ -12,6 +12,7 @@ from gpu.options import Options
 from gpu.report import Report
 from isaachrl.compat.install import install
 from isaachrl.compat.isaacgym import gymapi, gymtorch
+from isaachrl.compat.isaacgym.enums import SimType, UpAxis
 from isaachrl.envs.registry import choose_device
 from isaachrl.sim.cuda_graph import host_waits
 
@@ -54,9 +55,9 @@ class Worlds:
         install(engine)
         self.gym, self.count = gymapi.acquire_gym(), count
         params = gymapi.SimParams()
-        params.substeps, params.up_axis, params.gravity = 2, gymapi.UP_AXIS_Z, gymapi.Vec3(0.0, 0.0, -9.81)
+        params.substeps, params.up_axis, params.gravity = 2, UpAxis.UP_AXIS_Z, gymapi.Vec3(0.0, 0.0, -9.81)
         params.use_gpu_pipeline = device.type == "cuda"
-        self.sim = self.gym.create_sim(device.index or 0, -1, gymapi.SIM_PHYSX, params)
+        self.sim = self.gym.create_sim(device.index or 0, -1, SimType.SIM_PHYSX, params)
         ground = gymapi.PlaneParams()
         ground.normal = gymapi.Vec3(0.0, 0.0, 1.0)
         self.gym.add_ground(self.sim, ground)
