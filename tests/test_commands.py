@@ -33,6 +33,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"python -m isaachrl\.motion\.synthesis\.rising .*": "tests/motion/test_rising.py",
     r"torchrun .*": "tests/learn/test_distributed.py",
     r"python -m isaachrl\.isaacgym( .*)?|cd IsaacGymEnvs/.*": "tests/compat/test_upstream.py",
+    r"python train\.py task=isaacgym:.*": "tests/compat/test_upstream.py",
     r"ISAACGYMENVS=PATH .*": "needs copies of other repositories",
     r"make bench": "tests/test_bench.py",
     r"make demo": "takes minutes; tests/run/config/test_cli.py has its options, tests/run its commands",
@@ -57,7 +58,8 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
 
 def commands_of(text):
     """The commands in a page's blocks and between backticks, each on one line, without comments."""
-    blocks = "".join(re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    blocks = "".join(block for language, block in found if language in ("", "bash", "sh", "console"))
     typed = re.sub(r"\s{2,}#.*", "", blocks.replace("\\\n", " ")).splitlines()
     typed += re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
     lines = [" ".join(line.split()) for line in typed]

@@ -39,7 +39,7 @@ def discover() -> None:
         try:
             point.load()
         except Exception as error:  # foreign code fails in any way
-            log.warning("the tasks of %s (%s) are left out: %s", point.name, point.value, _reason(error))
+            log.warning("the tasks of %s (%s) are left out: %s", point.name, point.value, failure(error))
 
 
 def import_tasks(modules: Iterable[str] | str) -> None:
@@ -61,7 +61,7 @@ def import_tasks(modules: Iterable[str] | str) -> None:
             importlib.import_module(name)
         except Exception as error:  # foreign code fails in any way
             missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
-            raise ConfigError(_unknown(name) if missing else f"tasks={name}: {_reason(error)}") from error
+            raise ConfigError(_unknown(name) if missing else f"tasks={name}: {failure(error)}") from error
 
 
 def _unknown(name: str) -> str:
@@ -73,7 +73,7 @@ def _unknown(name: str) -> str:
     )
 
 
-def _reason(error: Exception) -> str:
-    """What failed in foreign code, and where."""
+def failure(error: Exception) -> str:
+    """What failed in foreign code, and where, for a message."""
     *_, place = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__}: {brief(error)} ({place.filename}, line {place.lineno})"

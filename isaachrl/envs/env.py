@@ -218,6 +218,11 @@ def innermost(env: Env) -> Env:
     return env
 
 
+def has_bodies(env: Env) -> bool:
+    """Whether an innermost environment has worlds to show, in an attribute `sim`."""
+    return getattr(env, "sim", None) is not None
+
+
 def observable(env: Env) -> Any:
     """The environment around the innermost one, whose `observer` is called after each of its steps; None if flat."""
     parent: Env | None = None

@@ -140,6 +140,9 @@ def entry(name: str) -> Entry:
     if name not in _ENTRIES:
         discover()
     if name not in _ENTRIES:
+        if name.startswith("isaacgym."):
+            class_name = name.removeprefix("isaacgym.")
+            raise ConfigError(f"the task {name} is the class of a file: type task=isaacgym:PATH.py:{class_name}, too")
         raise ConfigError(
             f"unknown task {name!r}{nearest(name, _ENTRIES)}; for one of your own type tasks=MODULE, or import the"
             " module that registers it"

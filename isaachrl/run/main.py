@@ -25,6 +25,8 @@ def offer_tasks() -> None:
     """Tell Hydra what `task=` can select: the registered tasks; files in `cfg/task/` may add variants."""
     for name in registry.names():
         ConfigStore.instance().store(name, {"name": name}, group="task")
+        if name.startswith(cli.ISAAC_GYM):  # which have no file of a learner
+            ConfigStore.instance().store(name, {"defaults": ["ppo", "_self_"]}, group="train")
 
 
 discover()
@@ -85,6 +87,7 @@ def start() -> None:
         sys.stdout.write(f"isaachrl {isaachrl.__version__}\n")
         return
     import_tasks(cli.task_modules(sys.argv[1:]))
+    sys.argv[1:] = cli.register_isaac_gym(sys.argv[1:])
     offer_tasks()
     sys.argv[1:] = cli.hydra_arguments(cli.show_help(sys.argv[1:], CFG), CFG)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors and prints nothing

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+import mujoco
 import numpy as np
 import torch
 
@@ -33,6 +34,9 @@ class View:
     def view(self, root_pos_w: np.ndarray, root_quat_w: np.ndarray, aspect: float) -> "View":
         """See `Camera.view`."""
         return self
+
+    def restart(self) -> None:
+        """See `ChaseCamera.restart`: nothing to do."""
 
 
 def camera_scale(robot: Robot) -> float:
@@ -91,3 +95,19 @@ class ChaseCamera:
         self._azimuth += (1 - self.lag) * 0.5 * upright * turn
         self._point = target + 0.5 * self.lag * (self._point - target)
         return View(self._point, self.distance_m, math.degrees(self._azimuth) + self.side_deg, self.elevation_deg)
+
+
+def model_camera(model: mujoco.MjModel) -> ChaseCamera | View:
+    """A camera for a model of any bodies: it follows the first one if that floats, else it shows all of them."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    floats = model.njnt > 0 and model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE
+    body = model.geom_bodyid
+    shown = np.flatnonzero((model.body_rootid[body] == model.jnt_bodyid[0]) if floats else body > 0)
+    reach = model.geom_rbound[shown, None]
+    low, high = data.geom_xpos[shown] - reach, data.geom_xpos[shown] + reach
+    low, high = (low.min(0), high.max(0)) if len(shown) else (np.zeros(3), np.ones(3))
+    size = float(np.linalg.norm(high - low))
+    if floats:
+        return ChaseCamera(1.6 * size, -20.0, height_m=0.3 * size, size=1.0)
+    return View((low + high) / 2, 0.8 * size, 135.0, -20.0)

@@ -30,6 +30,14 @@ _SHAPES = {
 }
 
 
+Source = mujoco.MjModel | Scene
+
+
+def model_of(source: Source) -> mujoco.MjModel:
+    """A model of the caller's own: of a scene, or a copy."""
+    return compile_scene(source) if isinstance(source, Scene) else copy.copy(source)
+
+
 def compile_scene(scene: Scene) -> mujoco.MjModel:
     """Compile a scene to a MuJoCo model of the caller's own; see `scene_spec`."""
     return copy.copy(_compiled(scene, find_robot(scene.robot)))

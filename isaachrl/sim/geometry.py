@@ -7,9 +7,8 @@ import numpy as np
 import torch
 
 from isaachrl.maths import rotations
-from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.compiler import Source, model_of
 from isaachrl.sim.robot_spec import HIDDEN_GROUP
-from isaachrl.sim.scene import Scene
 
 _SHAPES = {
     mujoco.mjtGeom.mjGEOM_SPHERE: "sphere",
@@ -48,8 +47,8 @@ class Geometry:
         floor: vertices and faces of a rough floor; None for an even one.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self._model = compile_scene(scene)
+    def __init__(self, scene: Source) -> None:
+        self._model = model_of(scene)
         self._data = mujoco.MjData(self._model)
         model = self._model
         drawn = [g for g in range(model.ngeom) if self._is_drawn(g)]

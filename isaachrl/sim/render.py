@@ -1,6 +1,5 @@
 """Offscreen rendering of a scene."""
 
-import copy
 import os
 
 import mujoco
@@ -8,10 +7,9 @@ import numpy as np
 
 from isaachrl.errors import RenderError
 from isaachrl.sim.cameras import Camera, View
-from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.compiler import Source, model_of
 from isaachrl.sim.ground import Rays, floor_and_sky
 from isaachrl.sim.headless import VARIABLE
-from isaachrl.sim.scene import Scene
 from isaachrl.sim.shadows import SUN, Shade, body_shade, box_shade, capsules, object_geoms
 
 INSTALL = (
@@ -29,9 +27,6 @@ DEFAULT_RGBA = (0.5, 0.5, 0.5, 1.0)  # MuJoCo's default: only geoms of exactly t
 LEVEL_M = 0.004  # tolerance for pixels to belong to a horizontal plane
 STAND_M = 0.1  # least height of a box that the robot may stand on
 SEGMENT_M, SEGMENT_RGBA = 0.015, np.array([0.15, 0.45, 0.3, 1.0], np.float32)  # radius and colour of a segment
-
-
-Source = mujoco.MjModel | Scene
 
 
 def any_thread_draws() -> bool:
@@ -54,7 +49,7 @@ class SceneRenderer:
     """
 
     def __init__(self, source: Source, width: int = 640, height: int = 480) -> None:
-        self.model = compile_scene(source) if isinstance(source, Scene) else copy.copy(source)
+        self.model = model_of(source)
         self.width, self.height = width, height
         self._prepare()
         self._data = mujoco.MjData(self.model)

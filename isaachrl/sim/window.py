@@ -10,8 +10,7 @@ import mujoco
 import numpy as np
 
 from isaachrl.errors import RenderError
-from isaachrl.sim.compiler import compile_scene
-from isaachrl.sim.scene import Scene
+from isaachrl.sim.compiler import Source, model_of
 
 AMBIENT, DIFFUSE = 0.4, 0.5  # light from the camera: scenes have no lamps
 CLOSING_S = 3.0
@@ -33,10 +32,10 @@ class Window:
         RenderError: no window can be opened.
     """
 
-    def __init__(self, scene: Scene, on_key: Callable[[int], None]) -> None:
+    def __init__(self, scene: Source, on_key: Callable[[int], None]) -> None:
         import mujoco.viewer  # needs GLFW, which not every machine has
 
-        self._model = compile_scene(scene)
+        self._model = model_of(scene)
         self._data = mujoco.MjData(self._model)
         headlight = self._model.vis.headlight
         headlight.ambient[:], headlight.diffuse[:] = AMBIENT, DIFFUSE

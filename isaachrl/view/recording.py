@@ -3,8 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from isaachrl.envs.env import Env, innermost, observable
-from isaachrl.envs.task_env import TaskEnv
+from isaachrl.envs.env import Env, has_bodies, innermost, observable
 from isaachrl.errors import RenderError
 from isaachrl.sim.geometry import Geometry
 from isaachrl.view.bodies import Bodies, side_by_side
@@ -30,8 +29,8 @@ class PageRecorder:
     """
 
     def __init__(self, env: Env, every: int, fps: Fraction, limit: int) -> None:
-        bottom = innermost(env)
-        if not isinstance(bottom, TaskEnv):
+        bottom: Any = innermost(env)
+        if not has_bodies(bottom):
             raise RenderError("this task has no bodies to record; without view=html its pictures are filmed")
         self._sim, self._every, self._frame_s, self._limit = bottom.sim, every, 1.0 / float(fps), limit
         self._server = serve(0, env.name)
@@ -49,7 +48,8 @@ class PageRecorder:
         if self._step % self._every == 0 and self.frames < self._limit:
             qpos = self._sim.qpos[:1].cpu().numpy()
             self._bodies.move(qpos, self._sim.mocap_pos_w[:1].cpu().numpy(), self._offset)
-            self._bodies.root.position = (-float(qpos[0, 0]), -float(qpos[0, 1]), 0.0)
+            x, y, _ = self._sim.root_pos_w[0].tolist()
+            self._bodies.root.position = (-x, -y, 0.0)
             self._serializer.insert_sleep(self._frame_s)
             self.frames += 1
         self._step += 1

@@ -8,8 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from isaachrl.envs.env import Env, StepResult, innermost, observable
-from isaachrl.envs.task_env import TaskEnv
+from isaachrl.envs.env import Env, StepResult, has_bodies, innermost, observable
 from isaachrl.errors import ConfigError
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.learner import Policy
@@ -43,7 +42,7 @@ class Session:
         policy: acts on its observations.
 
     Attributes:
-        sim, task: of the innermost environment.
+        sim, task: of the innermost environment; without a task of this project None.
         choices: what can be commanded by name, each an action `(A,)`: the motions of a skill, or options.
         choice: action `(A,)` that replaces the policy's (for a skill: its latent); None lets the policy act.
         controls: ranges of the task's target by name, see `Task.controls`.
@@ -61,15 +60,15 @@ class Session:
     """
 
     def __init__(self, env: Env, policy: Policy) -> None:
-        bottom = innermost(env)
-        if not isinstance(bottom, TaskEnv):
+        bottom: Any = innermost(env)
+        if not has_bodies(bottom):
             raise ConfigError(
                 f"task={env.name} has no bodies, so there is nothing to view; type mode=play, which films what it has"
             )
         self.env, self.policy, self._bottom = env, policy, bottom
-        self.sim, self.task = bottom.sim, bottom.task
+        self.sim, self.task = bottom.sim, getattr(bottom, "task", None)
         self.choices = dict(_choices(env, policy))
-        self.controls = self.task.controls()
+        self.controls = {} if self.task is None else self.task.controls()
         self.choice: Tensor | None = None
         self.target: dict[str, float] | None = None
         self.paused, self.speed = False, 1.0
@@ -124,7 +123,7 @@ class Session:
             self._reset_asked = False
             self.env.reset()
             self.policy.restart(torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device))
-        if (target := self.target) is not None:  # read once: another thread may remove it
+        if self.task is not None and (target := self.target) is not None:  # read once: another thread may remove it
             self.task.steer(target)
         action = self._act()
         self._begin_push()
@@ -152,8 +151,8 @@ class Session:
             force, self._push_n = self._push_n, None
             force_w = torch.tensor([*force, 0.0], device=self.sim.device).expand(self.sim.num_envs, 3)
             self._steps_left = max(round(PUSH_S / self._bottom.step_s), 1)
-            if self._bottom.disturbance is not None:
-                self._bottom.disturbance.push(force_w, self._steps_left)
+            if (disturbance := getattr(self._bottom, "disturbance", None)) is not None:
+                disturbance.push(force_w, self._steps_left)
             self.sim.push(force_w)
 
     def _after_control_step(self) -> None:

@@ -80,7 +80,7 @@ class WebView:
         with self.server.atomic():
             self.bodies.move(qpos, mocap, offset)
             if self.gui["follow"].value:
-                x, y = qpos[world, :2] + offset[world]
+                x, y = sim.root_pos_w[world, :2].cpu().numpy() + offset[world]
                 self.bodies.root.position = (-x, -y, 0.0)
         if now - self._plotted >= PLOT_S:
             self._plotted = now
@@ -183,7 +183,7 @@ class WebView:
 
 def _width_of_walls_m(sim: Sim) -> float:
     """Side of the square that the boxes cover in world 0, with a margin; 0 without boxes."""
-    boxes = sim.scene.boxes
+    boxes = getattr(sim.scene, "boxes", ())
     at = sim.mocap_pos_w[0, : len(boxes)].cpu().numpy()
     reach = [abs(at[i, k]) + box.half_size_m[k] for i, box in enumerate(boxes) if at[i, 2] > -1 for k in range(2)]
     return 2.0 * float(max(reach)) + 1.0 if reach else 0.0

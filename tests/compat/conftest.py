@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
+from isaachrl.compat import bridge
 from isaachrl.compat.isaacgym.settings import SETTINGS
+from isaachrl.envs import registry
 
 
 @pytest.fixture(autouse=True)
@@ -12,7 +14,10 @@ def clean(monkeypatch):
     before = set(sys.modules)
     monkeypatch.setattr(SETTINGS, "engine", "auto")
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(registry, "_ENTRIES", {**registry._ENTRIES})
+    monkeypatch.setattr(bridge, "_SOURCES", {})
+    monkeypatch.setattr(bridge, "_CLASSES", {})
     yield
     for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("isaacgym", "pysdf", "urdfpy", "tkinter"):
+        if name.split(".")[0] in ("isaacgym", "pysdf", "urdfpy", "tkinter", "ray"):
             del sys.modules[name]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import isaachrl
+from isaachrl.isaacgym import register_task
 from tests.compat import upstream
 
 
@@ -92,3 +94,46 @@ def test_tasks_of_legged_gym_run(name, terrain):
         assert task.feet_indices.tolist() == [4, 8, 12, 16]
         names = [body for body in task.gym.get_actor_rigid_body_names(task.envs[0], 0) if body.endswith("foot")]
         assert names == ["FL_foot", "FR_foot", "RL_foot", "RR_foot"]
+
+
+def steps_as_environment(source, **task):
+    """Episodes of a task through `isaachrl.make`."""
+    env = isaachrl.make(register_task(source, task.get("cfg")), 8, device="cpu", cfg={"task": task})
+    obs = env.reset()["obs"]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(30):
+        result = env.step(2.0 * torch.rand(8, env.action_size, generator=generator) - 1.0)
+        assert torch.isfinite(result.obs["obs"]).all() and not (result.terminated & result.truncated).any()
+    assert not torch.equal(obs, result.obs["obs"]) and env.step_s > 0
+    return env
+
+
+@needs_gym_envs
+@pytest.mark.parametrize(
+    ("name", "resets", "step_s"),
+    [("Cartpole", True, 0.0166), ("Ant", True, 0.0166), ("HumanoidAMP", False, 0.0333), ("AllegroHand", True, 0.0333)],
+)
+def test_tasks_of_isaacgymenvs_are_environments(name, resets, step_s, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    upstream.package("isaacgymenvs.tasks", GYM_ENVS / "isaacgymenvs/tasks")  # which imports them all
+    env = steps_as_environment(f"{GYM_ENVS}/isaacgymenvs/tasks/{upstream.GYM_MODULES[name]}.py:{name}")
+    assert env._resets is resets and env.step_s == pytest.approx(step_s, rel=0.01)
+
+
+@needs_legged
+def test_a_task_of_legged_gym_is_an_environment():
+    cfg = f"{LEGGED}/legged_gym/envs/a1/a1_config.py:A1RoughCfg"
+    changes = {"terrain": {"mesh_type": "plane", "measure_heights": False}, "env": {"num_observations": 48}}
+    env = steps_as_environment(f"{LEGGED}/legged_gym/envs/base/legged_robot.py:LeggedRobot", cfg=cfg, set=changes)
+    assert env._resets and env.step_s == pytest.approx(0.02) and env.episode_steps == 1000
+
+
+@needs_ase
+def test_a_task_of_ase_is_an_environment(monkeypatch):
+    monkeypatch.chdir(ASE)  # its assets are named from there
+    clip = f"{ASE}/ase/data/motions/reallusion_sword_shield/RL_Avatar_Idle_Ready_Motion.npy"
+    env = steps_as_environment(
+        f"{ASE}/ase/env/tasks/humanoid_heading.py:HumanoidHeading", set={"env": {"motion_file": clip}},
+        cfg=f"{ASE}/ase/data/cfg/humanoid_sword_shield_heading.yaml",
+    )  # fmt: skip
+    assert not env._resets and env.obs_sizes == {"obs": 258}

@@ -14,7 +14,21 @@ from isaachrl.shipped import PROGRAM, installing
 
 GROUPS = ("task", "train")
 TASK_MODULES = "tasks"
-_PATHS = ("checkpoint", "skill", "motion", "robot", "start_motion", "run_dir", "resume", "rescue", "layout", "program")
+ISAAC_GYM = "isaacgym."  # begins the names of tasks in files of Isaac Gym's users
+_ISAAC_GYM_FILE = "task=isaacgym:"
+_PATHS = (
+    "checkpoint",
+    "skill",
+    "motion",
+    "robot",
+    "start_motion",
+    "run_dir",
+    "resume",
+    "rescue",
+    "layout",
+    "program",
+    "cfg",
+)
 _FLAGS = (  # of Hydra
     "--hydra-help", "--resolve", "--run", "-r", "--multirun", "-m",
     "--shell-completion", "-sc",
@@ -45,6 +59,7 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   motion=FILE          the motion data of a task that imitates some
   robot=FILE           the humanoid of a task: a shipped one, or a MJCF, URDF or YAML file; shown by mode=robot
   source.KEY=…         what mode=import is told about a motion file: up, unit, quat, t_pose, fps, roles.ROLE, …
+  task=isaacgym:PATH.py:Class   a task written for Isaac Gym, with its own configuration task.cfg=PATH.yaml
   tasks=MODULE         a Python module that registers tasks of your own; several with commas
   episodes=N           how many episodes mode=evaluate counts
   video=true|false     whether mode=play writes play.mp4
@@ -116,6 +131,23 @@ def task_modules(argv: Sequence[str]) -> list[str]:
     pairs = (argument.lstrip("+").partition("=") for argument in argv)
     typed = ",".join(value.strip("[] ") for key, _, value in pairs if key == TASK_MODULES)
     return [name for name in re.split(r"[\s,]+", typed) if name]
+
+
+def register_isaac_gym(argv: Sequence[str]) -> list[str]:
+    """The arguments with the name of the task, which is registered, in place of `task=isaacgym:PATH.py:Class`.
+
+    Raises:
+        ConfigError: there is no such file or class, or it is no task.
+    """
+    cfg = next((argument.partition("=")[2] for argument in argv if argument.startswith("task.cfg=")), None)
+    result = []
+    for argument in argv:
+        if argument.startswith(_ISAAC_GYM_FILE):
+            from isaachrl.isaacgym import register_task  # only then: its engine takes a second
+
+            argument = f"task={register_task(argument.removeprefix(_ISAAC_GYM_FILE), cfg)}"
+        result.append(argument)
+    return result
 
 
 def _check_repeated(overrides: Sequence[str]) -> None:
@@ -253,5 +285,5 @@ def _check_learner_file(argv: Sequence[str], folders: Sequence[Path]) -> None:
         return
     names = _names(folders, "train")
     for name in typed.get("task", "").split(","):
-        if name and name not in names:
+        if name and name not in names and not name.startswith(ISAAC_GYM):
             raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")

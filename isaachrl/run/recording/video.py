@@ -14,16 +14,15 @@ from typing import Any, Self
 import imageio_ffmpeg
 import numpy as np
 
-from isaachrl.envs.env import Env, innermost, observable
-from isaachrl.envs.task_env import TaskEnv
+from isaachrl.envs.env import Env, has_bodies, innermost, observable
 from isaachrl.errors import RenderError
 from isaachrl.files import write_atomically
 from isaachrl.run.recording.stills import Stills
 from isaachrl.sim import load_robot
-from isaachrl.sim.cameras import ChaseCamera, View, camera_scale
-from isaachrl.sim.compiler import compile_scene
+from isaachrl.sim.cameras import ChaseCamera, View, camera_scale, model_camera
+from isaachrl.sim.compiler import Source, model_of
 from isaachrl.sim.floor_plan import FloorPlan, Rectangle
-from isaachrl.sim.render import SceneRenderer, Source, any_thread_draws
+from isaachrl.sim.render import SceneRenderer, any_thread_draws
 from isaachrl.sim.scene import Scene
 
 log = logging.getLogger(__name__)
@@ -139,21 +138,16 @@ class Stage:
     """Renders the robot from behind and, with `overview`, a map with its path on the right.
 
     Args:
-        scene: the scene.
+        scene: the scene, or a model of any bodies.
         overview: x min, x max, y min, y max of the map, metres.
 
     Raises:
         RenderError: no OpenGL works here.
     """
 
-    def __init__(self, scene: Scene, overview: Rectangle | None = None) -> None:
-        model, size = compile_scene(scene), camera_scale(load_robot(scene.robot))
-        if overview:
-            self._camera = ChaseCamera(elevation_deg=-32.0, distance_m=4.6, size=size)
-        elif scene.objects:  # further away if there are things around the body
-            self._camera = ChaseCamera(elevation_deg=-20.0, distance_m=5.5, size=size)
-        else:
-            self._camera = ChaseCamera(size=size)
+    def __init__(self, scene: Source, overview: Rectangle | None = None) -> None:
+        model = model_of(scene)
+        self._camera = _scene_camera(scene, overview) if isinstance(scene, Scene) else model_camera(model)
         self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
         self._painters = _painters(model)
         self.behind = 2 * len(self._painters)  # pending frames that keep all painters busy
@@ -184,6 +178,16 @@ class Stage:
         """Free the renderers."""
         for painter in self._painters:
             painter.close()
+
+
+def _scene_camera(scene: Scene, overview: Rectangle | None) -> ChaseCamera:
+    """A camera behind the robot of a scene."""
+    size = camera_scale(load_robot(scene.robot))
+    if overview:
+        return ChaseCamera(elevation_deg=-32.0, distance_m=4.6, size=size)
+    if scene.objects:  # further away if there are things around the body
+        return ChaseCamera(elevation_deg=-20.0, distance_m=5.5, size=size)
+    return ChaseCamera(size=size)
 
 
 class Film:
@@ -270,12 +274,12 @@ class Recorder:
     """
 
     def __init__(self, env: Env, path: Path, limit: int) -> None:
-        bottom = innermost(env)
-        if not isinstance(bottom, TaskEnv):
+        bottom: Any = innermost(env)
+        if not has_bodies(bottom):
             raise RenderError("this task has no body to film; video=false says so beforehand")
         self._sim = bottom.sim
-        overview = getattr(bottom.task, "overview", None)
-        self._every, fps = frame_rate(bottom.task.cfg.step_s)
+        overview = getattr(getattr(bottom, "task", None), "overview", None)
+        self._every, fps = frame_rate(bottom.step_s)
         self.stills = Stills()
         self._film = Film(Stage(bottom.sim.scene, overview() if overview else None), path, fps, limit, self.stills)
         self.writer = self._film.writer

@@ -79,6 +79,11 @@ class WarpWorlds(Worlds):
                 self._graphs[name] = _capture(work)
             wp.capture_launch(self._graphs[name])
 
+    @property
+    def captured(self) -> set[str]:
+        """Names of what runs as a CUDA graph by now."""
+        return {name for name, graph in self._graphs.items() if graph is not None}
+
     def field(self, name: str) -> Tensor:
         """See `Worlds.field`."""
         if name not in self._fields:
