@@ -6,6 +6,7 @@ A wheel has all of them inside the package `isaachrl`; an editable installation 
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -29,7 +30,7 @@ def description() -> str:
     return re.sub(r"\[([^]]*)\]\((?!https:)[^)]*\)", r"\1", text)
 
 
-readme = {"long_description": description(), "long_description_content_type": "text/markdown"}
+readme: dict[str, Any] = {"long_description": description(), "long_description_content_type": "text/markdown"}
 library, tasks = find_packages(include=["isaachrl*"]), find_packages(include=["tasks*"])
 if "editable_wheel" in sys.argv:
     setup(packages=library + tasks, **readme)
