@@ -153,11 +153,11 @@ def test_the_humanoid_does_its_task_and_can_be_pushed_and_reset(checked):
     folder, printed, _ = checked
     assert not printed["fell"]
     if folder.name == "HumanoidDodge":
-        assert printed["text"].endswith(" hits"), "0 or 1 in 10 s"
+        assert printed["text"].startswith("hits: "), "0 or 1 in 10 s"
     elif folder.name == "HumanoidDribble":
         assert printed["object"]["along_m"] > 1.0, "20 s for a ball that first lies somewhere else"
     elif folder.name == "HumanoidTopple":
-        assert int(printed["text"].split()[0]) >= 1, "10 s for pillars at most 6 m away"
+        assert int(printed["text"].split()[-1]) >= 1, "10 s for pillars at most 6 m away"
     elif folder.name == "HumanoidHRLMaze":
         assert printed["arrivals"] == 1, "20 s for at most 25 cells"
     elif folder.name == "HumanoidPush":

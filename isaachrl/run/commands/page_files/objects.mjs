@@ -31,7 +31,7 @@ export class Pillar {
   }
 
   get text() {
-    return `${this.count} pillars toppled`;
+    return `pillars toppled: ${this.count}`;
   }
 }
 
@@ -70,6 +70,6 @@ export class Balls {
   }
 
   get text() {
-    return `${this.count} hits`;
+    return `hits: ${this.count}`;
   }
 }
