@@ -249,3 +249,12 @@ def test_a_path_is_drawn_in_a_browser(opened):
     steps = opened.evaluate("simulation.steps")
     opened.wait_for_function(f"simulation.steps > {steps} + 10")
     assert opened.evaluate("simulation.path.point") != start
+
+
+@pytest.mark.parametrize("checked", ["HumanoidDodge"], indirect=True)
+def test_a_click_throws_a_ball_in_a_browser(opened):
+    opened.evaluate("simulation.moving.wait_s = Infinity")
+    assert opened.evaluate("simulation.command.newest") == 0
+    opened.mouse.click(160, 190)
+    opened.wait_for_function("simulation.command.newest === 1 && simulation.moving.wait_s <= 4")
+    assert "hits: " in opened.text_content("#status")
