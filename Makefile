@@ -11,7 +11,8 @@ demo: $(STAMP)
 
 # a static folder in which shipped policies are steered in the browser: python -m http.server -d runs/page/web
 page: $(STAMP)
-	for name in HumanoidLocation HumanoidPush HumanoidSteering HumanoidTrajectory mazes; do \
+	for name in HumanoidDodge HumanoidDribble HumanoidLocation HumanoidPush HumanoidSteering HumanoidTopple \
+		HumanoidTrajectory mazes; do \
 		$(BIN)/python train.py mode=export target=web checkpoint=$$name run_dir=runs/page || exit 1; \
 	done
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -113,6 +114,11 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
             self._steered = dict(values)
             angle = torch.full_like(self.thrown, math.radians(values["throw_from_deg"]))
             self._throw(torch.ones_like(self.fallen), angle)
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        given = {name: getattr(self.cfg, name) for name in ("speed_mps", "distance_m", "hold_s")}
+        return self.sim.scene, {"throws": given | {"body": self._torso, "release_m": RELEASE_M}}
 
     def update(self) -> None:
         """See `SkillTask.update`."""

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,6 +106,10 @@ class HumanoidDribble(SkillTask[HumanoidDribbleCfg]):
         """See `Task.steer`."""
         self.direction_w = draws.direction(torch.full_like(self.steps, math.radians(values["direction_deg"])))
         self.speed_mps = torch.full_like(self.steps, values["speed_mps"])
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`; it has a marker for the command."""
+        return replace(self.sim.scene, markers=("command",)), {"speed_mps": self.cfg.speed_mps}
 
     def update(self) -> None:
         """See `SkillTask.update`."""

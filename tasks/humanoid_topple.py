@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -122,6 +123,11 @@ class HumanoidTopple(SkillTask[HumanoidToppleCfg]):
             self._steered = dict(values)
             place_w = self.sim.root_pos_w.new_tensor([*values.values()]).repeat(self.sim.num_envs, 1)
             self._put_up(torch.ones_like(self.fallen), place_w)
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        given = {"distance_m": self.cfg.distance_m, "rest_s": self.cfg.rest_s}
+        return self.sim.scene, {"pillar": given | {"half_height_m": HALF_SIZE_M[2], "toppled": TOPPLED}}
 
     def update(self) -> None:
         """See `SkillTask.update`."""

@@ -10,7 +10,10 @@ const { Simulation } = await import(pathToFileURL(resolve(page, "simulation.mjs"
 const { TASK_PARTS, proprioception } = await import(pathToFileURL(resolve(page, "observe.mjs")));
 const read = async (path) => Uint8Array.from(await readFile(resolve(page, path))).buffer;
 const simulation = await Simulation.load(read, policy);
-const { maze } = simulation;
+const { maze, moving } = simulation;
+if (moving) moving.wait_s = Infinity; // until the reset: it does nothing by itself
+let seed = 1;
+Math.random = () => (seed = (16807 * seed) % 2147483647) / 2147483647;
 
 const results = [];
 for (const { qpos, qvel, command, rows, advance } of JSON.parse(await readFile(states))) {
@@ -30,7 +33,7 @@ for (const { qpos, qvel, command, rows, advance } of JSON.parse(await readFile(s
 maze?.setRows(simulation.start.maze.rows);
 simulation.reset();
 await simulation.step();
-const { object, pos: start } = simulation.root;
+const { objects, pos: start } = simulation.root;
 const goal = [...simulation.command.target];
 const far = (pos) => Math.hypot(...goal.map((value, i) => value - pos[i]));
 if (!simulation.start.target) {
@@ -39,6 +42,7 @@ if (!simulation.start.target) {
 simulation.path.steer(0.6, 0);
 let fell = false;
 let off_path_m = 0;
+const began = process.cpuUsage();
 for (let step = 1; step < Number(steps) && !simulation.arrivals; step++) {
   await simulation.step();
   fell ||= simulation.fallen;
@@ -46,10 +50,13 @@ for (let step = 1; step < Number(steps) && !simulation.arrivals; step++) {
     off_path_m = Math.max(off_path_m, Math.hypot(...simulation.path.point.map((x, i) => x - simulation.root.pos[i])));
   }
 }
-const { arrivals, root } = simulation;
+const { user, system } = process.cpuUsage(began); // in µs
+const step_ms = (user + system) / 1000 / (simulation.steps - 1);
+const { arrivals, root, text } = simulation;
 const walked_m = Math.hypot(root.pos[0] - start[0], root.pos[1] - start[1]);
 const walk = { walked_m, fell, arrivals, off_path_m };
-const box = { before_m: far(object.pos), after_m: far(root.object.pos) };
+const [before_w, after_w] = [objects, root.objects].map(([object]) => object?.pos ?? [0, 0]);
+const object = { before_m: far(before_w), after_m: far(after_w), along_m: after_w[0] - before_w[0] };
 
 const sideways = () => simulation.root.bodies[0].linvel[1];
 const before = sideways();
@@ -61,4 +68,4 @@ simulation.reset();
 await simulation.step();
 const { steps: steps_after_reset } = simulation;
 const parts = Object.keys(TASK_PARTS);
-process.stdout.write(JSON.stringify({ parts, results, ...walk, box, pushed_mps, steps_after_reset }));
+process.stdout.write(JSON.stringify({ parts, results, ...walk, object, text, step_ms, pushed_mps, steps_after_reset }));

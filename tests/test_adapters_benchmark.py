@@ -1,7 +1,9 @@
 """The comparison of libraries: what is recorded, and libraries that are missing."""
 
+import dataclasses
 import json
 
+import pytest
 import torch
 
 from benchmarks import adapters
@@ -24,3 +26,24 @@ def test_rollouts_are_recorded_and_missing_libraries_left_out(tmp_path, monkeypa
     lines = [json.loads(line) for line in (tmp_path / "sb3" / "metrics.jsonl").read_text().splitlines()]
     assert [line["samples"] for line in lines] == [64, 128, 192, 256, 320, 384]
     assert (tmp_path / "curves.png").exists() and "skrl is left out: not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["rl_games", "rsl_rl", "skrl"])
+def test_the_learners_train_with_the_hyper_parameters_of_all(tmp_path, monkeypatch, library):
+    pytest.importorskip(library, reason="not installed")
+    configurations = []
+    entry = adapters.learner_entry
+
+    def seen(name):
+        found = entry(name)
+        build = found.build
+        return dataclasses.replace(
+            found, build=lambda env, cfg, seed: configurations.append(cfg) or build(env, cfg, seed)
+        )
+
+    monkeypatch.setattr(adapters, "learner_entry", seen)
+    monkeypatch.setattr(adapters, "make", lambda task, num_envs, seed: Clock(num_envs))
+    result = adapters.main([str(tmp_path), f"only={library}", "iterations=1", "num_envs=4"])
+    assert list(result["reward"]) == [library]
+    (cfg,) = configurations
+    assert (cfg.horizon, cfg.minibatch, cfg.gamma, cfg.kl_target, cfg.learn_std) == (32, 32, 0.97, 0.0, True)

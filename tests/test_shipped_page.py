@@ -17,20 +17,24 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.networks import exports
 from isaachrl.run.commands import page
 from isaachrl.run.commands.export import export_network
+from tasks.humanoid_dodge import BALLS
 from tests.browser import browser, open_page
 
 NODE = shutil.which("node")
 CHECK = Path(__file__).parent / "page_check.mjs"
 POLICIES = {
+    "HumanoidDodge": "assets/policies/HumanoidDodge.pt",
+    "HumanoidDribble": "assets/policies/HumanoidDribble.pt",
     "HumanoidHRLMaze": "assets/skills/mazes.pt",
     "HumanoidLocation": "assets/policies/HumanoidLocation.pt",
     "HumanoidPush": "assets/policies/HumanoidPush.pt",
     "HumanoidSteering": "assets/policies/HumanoidSteering.pt",
+    "HumanoidTopple": "assets/policies/HumanoidTopple.pt",
     "HumanoidTrajectory": "assets/policies/HumanoidTrajectory.pt",
 }
 WORLDS, MOMENTS, ADVANCED = 8, 40, 3
 STEPS = 300
-SLOW = ("HumanoidHRLMaze", "HumanoidPush")  # tasks that take longer than that many steps
+SLOW = ("HumanoidDribble", "HumanoidHRLMaze", "HumanoidPush")  # tasks that take longer than that many steps
 EDGE_M = 1e-5  # from where a ray or a point of the map crosses into another cell
 TOLERANCE = 1e-4
 LARGEST_BYTES = 15_000_000
@@ -45,8 +49,12 @@ def command(task, world):
     """The command of a world and its maze, as the page has them."""
     if hasattr(task, "path"):
         return {"command": {"path": task._points_w(task._ahead_s)[world].tolist()}}
+    if hasattr(task, "thrown"):
+        return {"command": {"newest": int(task.thrown[world] - 1) % BALLS}}
     if hasattr(task, "direction_w"):
         return {"command": {"direction": task.direction_w[world].tolist(), "speed": float(task.speed_mps[world])}}
+    if not hasattr(task, "goal_w") and not hasattr(task, "target_w"):
+        return {"command": {}}
     walls = task.bank.walls[task.maze_id[world]].tolist() if hasattr(task, "bank") else []
     target = (task.goal_w if hasattr(task, "goal_w") else task.target_w)[world].tolist()
     return {"command": {"target": target}, "rows": ["".join(".#"[wall] for wall in row) for row in walls]}
@@ -144,10 +152,16 @@ def test_the_humanoid_does_its_task_and_can_be_pushed_and_reset(checked):
     """WebAssembly computes the same on every processor: only the start differs in last bits."""
     folder, printed, _ = checked
     assert not printed["fell"]
-    if folder.name == "HumanoidHRLMaze":
+    if folder.name == "HumanoidDodge":
+        assert printed["text"].startswith("hits: "), "0 or 1 in 10 s"
+    elif folder.name == "HumanoidDribble":
+        assert printed["object"]["along_m"] > 1.0, "20 s for a ball that first lies somewhere else"
+    elif folder.name == "HumanoidTopple":
+        assert int(printed["text"].split()[-1]) >= 1, "10 s for pillars at most 6 m away"
+    elif folder.name == "HumanoidHRLMaze":
         assert printed["arrivals"] == 1, "20 s for at most 25 cells"
     elif folder.name == "HumanoidPush":
-        assert printed["box"]["after_m"] < printed["box"]["before_m"] - 1.0
+        assert printed["object"]["after_m"] < printed["object"]["before_m"] - 1.0
     elif folder.name == "HumanoidTrajectory":
         assert printed["walked_m"] > 8.0 and printed["off_path_m"] < 1.0, "10 s at 1.1 m/s"
     else:
@@ -235,3 +249,12 @@ def test_a_path_is_drawn_in_a_browser(opened):
     steps = opened.evaluate("simulation.steps")
     opened.wait_for_function(f"simulation.steps > {steps} + 10")
     assert opened.evaluate("simulation.path.point") != start
+
+
+@pytest.mark.parametrize("checked", ["HumanoidDodge"], indirect=True)
+def test_a_click_throws_a_ball_in_a_browser(opened):
+    opened.evaluate("simulation.moving.wait_s = Infinity")
+    assert opened.evaluate("simulation.command.newest") == 0
+    opened.mouse.click(160, 190)
+    opened.wait_for_function("simulation.command.newest === 1 && simulation.moving.wait_s <= 4")
+    assert "hits: " in opened.text_content("#status")

@@ -84,6 +84,15 @@ def test_the_wheel_is_small_and_has_all_files_inside_the_package(wheel):
     assert {name for name in names if "dist-info" not in name} == expected - {"isaachrl/tasks.py"}
 
 
+def test_the_description_links_to_nothing_that_an_index_lacks(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    head, text = metadata.split("\n\n", 1)
+    assert "Description-Content-Type: text/markdown" in head
+    assert text.startswith("# isaachrl\n") and "ten minutes to a walking" in text and "](" not in text
+    assert text.count("```") == (ROOT / "README.md").read_text(encoding="utf-8").count("```")
+
+
 def test_a_task_of_the_users_own_runs_on_a_shipped_skill(program, installed, tmp_path):
     (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
     keys = ["tasks=mine", "task=Mine", "train=ppo", "skill=humanoid", "policy=random", "episodes=1", "num_envs=1"]

@@ -10,6 +10,7 @@ tell it from the others. Writes `sweep.md`, `sweep.json` and `sweep.png` into th
 
 import io
 import json
+import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -127,7 +128,8 @@ def sweep(folder: Path, signals: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: there are no runs, or one has no such signal.
     """
-    found = sorted(path.parent for path in folder.rglob(METRICS) if (path.parent / CONFIG).is_file())
+    found = (path.parent for path in folder.rglob(METRICS) if (path.parent / CONFIG).is_file())
+    found = sorted(found, key=_by_number)
     runs = [run for run in found if read_metrics(run / METRICS)]  # others were stopped in their first iteration
     if not runs:
         raise ConfigError(f"{folder} has no runs; type {PROGRAM} --multirun run_dir={folder} … to make some")
@@ -144,6 +146,11 @@ def sweep(folder: Path, signals: Sequence[str] = ()) -> str:
     write_atomically(folder / "sweep.json", (json.dumps(jsonable(rows), indent=1) + "\n").encode())
     write_atomically(folder / "sweep.png", compare(settings, signals))
     return table
+
+
+def _by_number(path: Path) -> list[str | int]:
+    """A sort key after which 10 follows 9."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.as_posix())]
 
 
 def settings_of(configurations: Mapping[Path, Mapping[str, Any]]) -> dict[str, list[Path]]:

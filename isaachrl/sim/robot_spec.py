@@ -93,14 +93,24 @@ def _keep_robot(spec: mujoco.MjSpec, robot: str) -> None:
                 " remove it"
             )
         spec.delete(body)
-    geoms = {geom.name for geom in spec.geoms if geom.name}
-    for pair in list(spec.pairs):
-        if pair.geomname1 not in geoms or pair.geomname2 not in geoms:
-            spec.delete(pair)
+    _drop_pairs(spec)
     _drop_looks(spec)
     for kind in (spec.bodies[1:], spec.joints):
         for i, element in enumerate(kind):
             element.name = element.name or f"unnamed_{i}"
+
+
+def _drop_pairs(spec: mujoco.MjSpec) -> None:
+    """Remove the pairs with geoms around the robot; its own geom, often a sole, collides with any floor instead."""
+    geoms = {geom.name: geom for geom in spec.geoms if geom.name}
+    for pair in list(spec.pairs):
+        own = [geoms[name] for name in (pair.geomname1, pair.geomname2) if name in geoms]
+        if len(own) == 2:
+            continue
+        for geom in own:
+            geom.contype |= 1
+            geom.condim, geom.friction = pair.condim, pair.friction[[0, 2, 3]]
+        spec.delete(pair)
 
 
 def _moves(body: mujoco.MjsBody) -> bool:

@@ -53,7 +53,15 @@ class MotionView:
         except ConfigError:
             self._soles = {}
         self.server = serve(port, "motions")
-        self._bodies = Bodies(self.server.scene, Geometry(Scene(robot=robot.file)), 1)
+        try:
+            self._fill()
+        except BaseException:
+            self.server.stop()
+            raise
+
+    def _fill(self) -> None:
+        """Add the body, the marks on its soles, and the elements."""
+        self._bodies = Bodies(self.server.scene, Geometry(Scene(robot=self._robot.file)), 1)
         self.server.initial_camera.position, self.server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
         self.touching = np.zeros(sum(len(corners) for corners in self._soles.values()), bool)
         self._dots: Any = self._add_dots() if self._soles else None

@@ -82,6 +82,7 @@ class Session:
         self.time_s, self.episodes, self._steps_left = 0.0, 0, 0
         self._reset_asked, self._steps_asked = True, 0
         self._push_n: tuple[float, float] | None = None
+        self._force_w = torch.zeros(self.sim.num_envs, 3, device=self.sim.device)
         self._due = self._last = time.monotonic()
         self._parent = observable(env)
         if self._parent is not None:
@@ -122,7 +123,9 @@ class Session:
         if self._reset_asked:
             self._reset_asked = False
             self.env.reset()
-            self.policy.restart(torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device))
+            everywhere = torch.ones(self.env.num_envs, dtype=torch.bool, device=self.env.device)
+            self.policy.restart(everywhere)
+            self._end_push(everywhere)
         if self.task is not None and (target := self.target) is not None:  # read once: another thread may remove it
             self.task.steer(target)
         action = self._act()
@@ -134,6 +137,7 @@ class Session:
         self.episodes += int(result.done[0])
         self.env.reset_where(result.done)
         self.policy.restart(result.done)
+        self._end_push(result.done)
         return result
 
     def _act(self) -> Tensor:
@@ -149,18 +153,24 @@ class Session:
         """Begin a push that was asked for."""
         if self._push_n is not None:
             force, self._push_n = self._push_n, None
-            force_w = torch.tensor([*force, 0.0], device=self.sim.device).expand(self.sim.num_envs, 3)
+            self._force_w = torch.tensor([*force, 0.0], device=self.sim.device).repeat(self.sim.num_envs, 1)
             self._steps_left = max(round(PUSH_S / self._bottom.step_s), 1)
             if (disturbance := getattr(self._bottom, "disturbance", None)) is not None:
-                disturbance.push(force_w, self._steps_left)
-            self.sim.push(force_w)
+                disturbance.push(self._force_w, self._steps_left)
+            self.sim.push(self._force_w)
+
+    def _end_push(self, mask: Tensor) -> None:
+        """End a push in the worlds of `mask (N,)`, whose episodes ended."""
+        if self._steps_left:
+            self._force_w = self._force_w.masked_fill(mask.unsqueeze(-1), 0.0)
+            self.sim.push(self._force_w)
 
     def _after_control_step(self) -> None:
         """End a push, show the state, and wait until it is due."""
         if self._steps_left:
             self._steps_left -= 1
             if not self._steps_left:
-                self.sim.push(torch.zeros(self.sim.num_envs, 3, device=self.sim.device))
+                self.sim.push(torch.zeros_like(self._force_w))
         self.time_s += self._bottom.step_s
         self.on_frame()
         now = time.monotonic()

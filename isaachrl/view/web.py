@@ -44,7 +44,15 @@ class WebView:
 
     def __init__(self, session: Session, port: int, title: str) -> None:
         self.session, self.server = session, serve(port, title)
-        sim = session.sim
+        try:
+            self._fill(session.sim)
+        except BaseException:
+            self.server.stop()
+            raise
+        session.on_frame = self.draw
+
+    def _fill(self, sim: Sim) -> None:
+        """Add bodies and elements."""
         self.bodies = Bodies(self.server.scene, Geometry(sim.scene), sim.num_envs)
         self.server.initial_camera.position, self.server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
         self.gui: dict[str, Any] = {}
@@ -56,7 +64,6 @@ class WebView:
         self._add_looks()
         folder = self.server.gui.add_folder("plots of world 1")
         self._terms, self._actions = (Plot(self.server.gui, folder, name) for name in ("reward terms", "command"))
-        session.on_frame = self.draw
 
     @property
     def url(self) -> str:

@@ -122,6 +122,14 @@ def test_a_sweep_is_a_table_and_a_picture(tmp_path: Path, capsys: pytest.Capture
     assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_runs_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in (2, 10, 1):
+        _configured(tmp_path / str(number), [1.0, 2.0], seed=0, train={"gamma": number / 100})
+    compare.sweep(tmp_path, ["a/b"])
+    found = json.loads((tmp_path / "sweep.json").read_text())
+    assert [runs[0]["run"] for runs in found.values()] == ["1", "2", "10"]
+
+
 def test_what_a_folder_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "has no runs; type python train.py --multirun" in capsys.readouterr().err

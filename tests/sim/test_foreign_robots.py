@@ -69,6 +69,12 @@ ROBOTS = {
         limbs("Hip_Yaw_{L}", "Shank_{L}", "{left_}foot_link", "{A}3", "{left_}hand_link")
         | {"pelvis": "Waist", "torso": "Trunk", "head": "H2"},
     ),
+    "apollo": (
+        (*MENAGERIE, "apptronik_apollo/scene.xml"), 32,
+        limbs("{l_}hip_fe_link", "{l_}knee_fe_link", "{l_}foot_link", "{l_}shoulder_fe_link", "{l_}elbow_fe_link",
+              "{l_}wrist_pitch_link")
+        | {"pelvis": "base_link", "torso": "torso_link", "head": "neck_pitch_link"},
+    ),
     "op3": (
         (*MENAGERIE, "robotis_op3/op3.xml"), 20,
         limbs("{l_}hip_pitch_link", "{l_}knee_link", "{l_}ank_roll_link", "{l_}sho_roll_link", "{l_}el_link")

@@ -51,6 +51,16 @@ def test_what_stands_around_a_robot_is_left_out(tmp_path):
     assert ray.item() == pytest.approx(4.9), "the ray passes through the base and ends at the wall"
 
 
+def test_a_pair_with_a_floor_lets_the_robots_geom_collide(tmp_path):
+    file = lamp(tmp_path)
+    pair = '<pair geom1="floor" geom2="base" condim="6" friction="2 2 .01 .001 .001"/>'
+    text = LAMP.format(root=FREE, more="").replace('<pair geom1="floor" geom2="base"/>', pair)
+    write(tmp_path / "lamp.xml", text.replace('name="base" size', 'name="base" contype="0" conaffinity="0" size'))
+    base = compile_scene(Scene(file)).geom("base")
+    assert (base.contype, base.conaffinity, base.condim) == (1, 0, 6)
+    assert base.friction.tolist() == [2.0, 0.01, 0.001]
+
+
 def test_a_robot_of_which_nothing_would_be_drawn_is_drawn(tmp_path):
     file = lamp(tmp_path)
     write(tmp_path / "lamp.xml", LAMP.format(root=FREE, more="").replace('group="1"', 'group="4"'))

@@ -69,6 +69,20 @@ def test_a_push_changes_the_momentum_and_ends(disturbed):
     assert (gained[True] - gained[False] < 0.25).all(), "the push is over"
 
 
+@pytest.mark.parametrize("ended", ["asked", "terminated"])
+def test_a_push_ends_with_the_episode(ended):
+    session = make(skill="none", episode_steps=2 if ended == "terminated" else 100)
+    session.step()
+    session.push(50.0, SIDEWAYS)
+    session.step()
+    if ended == "asked":
+        assert session.sim._force[:, 1].tolist() == pytest.approx([50.0 / PUSH_S] * 2)
+        session.reset()
+        session.step()
+    assert session._steps_left, "the push would go on"
+    assert not session.sim._force.any()
+
+
 def test_steps_follow_the_hierarchy_and_the_episode():
     session, frames = make(episode_steps=10), []
     session.on_frame = lambda: frames.append(session.time_s)

@@ -11,9 +11,12 @@ import torch
 import isaachrl
 import tasks
 from isaachrl.errors import ConfigError
+from isaachrl.motion.sources import load_motion
 from isaachrl.run.commands import play as playing
+from isaachrl.sim import load_robot
 from isaachrl.view import extra
 from isaachrl.view.bodies import shape_mesh, side_by_side
+from isaachrl.view.motions import MotionView
 from isaachrl.view.session import Session
 from isaachrl.view.web import WebView
 
@@ -134,6 +137,27 @@ def test_a_port_that_is_taken_is_refused():
         port = other.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"port={port} cannot be used .*type port={port + 1}, or port=0"):
             extra.serve(port, "taken")
+
+
+def test_a_page_that_fails_frees_its_port(monkeypatch):
+    pytest.importorskip("viser", reason="the extra view is not installed")
+    stopped = []
+
+    class Server:
+        """Has no scene."""
+
+        def stop(self):
+            stopped.append(self)
+
+    monkeypatch.setattr("isaachrl.view.web.serve", lambda port, title: Server())
+    monkeypatch.setattr("isaachrl.view.motions.serve", lambda port, title: Server())
+    robot = load_robot("humanoid")
+    session = Session(isaachrl.make("HumanoidLocation", num_envs=1, cfg={"task": {"skill": "none"}}, seed=0), None)
+    with pytest.raises(AttributeError, match="scene"):
+        WebView(session, 0, "a page")
+    with pytest.raises(AttributeError, match="scene"):
+        MotionView(load_motion("stand", robot)[0], robot, 0)
+    assert len(stopped) == 2
 
 
 def test_without_the_extra_it_says_which(monkeypatch):

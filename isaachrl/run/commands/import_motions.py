@@ -48,16 +48,17 @@ def import_motions(settings: Settings) -> Row:
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh("import")
     rows: list[Row] = []
     for number, file in enumerate(files, 1):
-        taken = {row["name"] for row in rows}
+        taken, heading = {row["name"] for row in rows}, f"{number} of {len(files)}: {file.name}"
         clip_name = file.stem if file.stem not in taken else f"{file.stem}_{file.suffix[1:]}"
         try:
             made = _import(file, cfg, body, clip_name)
+            log.info("%s: %s %s", heading, made.verdict, made.reason)  # before the pictures, which may take minutes
             rows.append(_write(made, body, folder.path, settings.run.video))
         except ClipError as error:
             if len(files) == 1:
                 raise
             rows.append({"name": clip_name, "clip": None, "verdict": REFUSED, "reason": str(error)})
-        log.info("%d of %d: %s %s %s", number, len(files), file.name, rows[-1]["verdict"], rows[-1]["reason"])
+            log.info("%s: %s %s", heading, REFUSED, error)
     show(_table(rows))
     words = (IMITABLE, DOUBTFUL, REFUSED)
     counts = {word: sum(row["verdict"] == word for row in rows) for word in words}

@@ -35,6 +35,12 @@ TASK_PARTS = [
     ("target_h", 2, "10 m"), ("target_direction_h", 2, ""), ("target_distance", 1, "m, in [0, 1]"),
     ("direction_h", 2, "unit vector, heading frame"), ("speed", 1, "m/s"), ("facing_h", 2, "unit vector"),
     ("path_h", 20, "m, points 0.3 s apart, the first is now"),
+    ("direction_h", 2, "unit vector"), ("pillar_h", 2, "5 m"),
+    ("pillar_direction_h", 2, "unit vector, heading frame"), ("pillar_distance", 1, "m, at most 1"),
+    ("pillar_up", 3, "its axis: ahead, left, up"), ("pillar_linvel_h", 2, "m/s"),
+    ("ball_pos_h", 6, "5 m, relative to the root, heading frame, newest ball first"),
+    ("ball_linvel_h", 6, "m/s, heading frame, newest ball first"), ("ball_linvel_h", 3, "m/s"),
+    ("ball_h", 3, "3 m, relative to the root, heading frame"),
     ("box_h", 2, "3 m"), ("box_axis_h", 2, "its x axis, heading frame"), ("box_linvel_h", 2, "m/s"),
     ("behind_h", 2, "3 m, place behind the box as seen from the goal"), ("goal_h", 2, "3 m"),
     ("push_direction_h", 2, "unit vector from the box to the goal"),
@@ -44,7 +50,10 @@ TASK_PARTS = [
     ("wall_rays", 16, "distance to a wall, 10 m, full circle, anticlockwise from ahead"), ("map_h", 48, CELLS),
     ("way_points_h", 4, CELLS), ("way_length", 1, "10 m"),
 ]  # fmt: skip
-TASKS = ("HumanoidLocation", "HumanoidSteering", "HumanoidTrajectory", "HumanoidPush", "HumanoidHRLMaze")
+TASKS = (
+    "HumanoidLocation", "HumanoidSteering", "HumanoidTrajectory", "HumanoidTopple", "HumanoidDodge", "HumanoidPush",
+    "HumanoidDribble", "HumanoidHRLMaze",
+)  # fmt: skip
 PROPRIOCEPTION = ["root_height", "body_pos_h", "body_axis_x_h", "body_axis_z_h", "body_linvel_h", "body_angvel_h"]
 
 
@@ -148,6 +157,7 @@ def write_page(folder: Path, name: str, networks: Path, env: Env, task_cfg: Any)
     write_atomically(own / "scene.xml", scene_xml(replace(scene, rough_m=0.0)).encode())
     start = data | {
         "skill": skill.name,
+        "objects": len(scene.objects),
         "qpos": sim.qpos[0].tolist(),
         "qvel": sim.qvel[0].tolist(),
         "min_height_m": dict(getattr(task_cfg, "min_height_m", {})),

@@ -156,7 +156,10 @@ def advice(robot: Robot, standing: Standing) -> list[str]:
     for foot in (robot.roles[role] for role in FEET if role in robot.roles):
         points = robot.soles.get(foot)
         if points is None:
-            lines.append(f"the foot {foot} has no geom that collides with the floor (contype=1): it has no sole")
+            lines.append(
+                f'the foot {foot} has no geom that collides with the floor, so it has no sole; write contype="1" in a'
+                " geom of it, or give the scene file if that has a <pair> of the foot with its floor"
+            )
         elif float((points.amax(0) + points.amin(0))[0]) < 0:
             lines.append(
                 f"the sole of {foot} is behind its ankle; the robot must face along x, its left on the side of y"

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 HEIGHT, WIDTH = 480, 640
 MAX_FPS = 30
 MAX_PAINTERS = 4
+TOLD_FRAMES = 300  # drawn by software they take a minute
 
 Picture = Future[np.ndarray]
 
@@ -75,6 +76,8 @@ class VideoWriter:
         except OSError as error:
             raise RenderError(f"the video {self.path} could not be written ({error}); type video=false") from error
         self.frames += 1
+        if self.frames % TOLD_FRAMES == 0:
+            log.info("%d frames drawn", self.frames)
 
     def __enter__(self) -> Self:
         return self

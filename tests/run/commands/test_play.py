@@ -293,6 +293,15 @@ def test_a_film_is_in_its_folder_once_it_is_complete_so_that_a_killed_process_le
         VideoWriter(tmp_path / "run" / "a.mp4", (64, 64), 30)
 
 
+def test_a_long_film_tells_how_far_it_is(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(record, "TOLD_FRAMES", 2)
+    caplog.set_level("INFO")
+    with VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
+        for _ in range(5):
+            writer.add(np.zeros((64, 64, 3), np.uint8))
+    assert [text for text in caplog.messages if "drawn" in text] == ["2 frames drawn", "4 frames drawn"]
+
+
 def test_a_film_that_breaks_off_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
         writer.add(np.zeros((64, 64, 3), np.uint8))

@@ -9,6 +9,9 @@ const WINDOW_RADIUS = 3;
 const WAY_POINTS = 2;
 const BOX_SCALE_M = 3;
 const BEHIND_M = 0.65; // from the box's middle to a body that pushes
+const PILLAR_SCALE_M = 5;
+const THROWN_SCALE_M = 5;
+const DRIBBLED_SCALE_M = 3;
 
 /** The rotated x and z axes of a unit quaternion. */
 export function axesXZ([w, x, y, z]) {
@@ -38,10 +41,10 @@ function unit(vector, least = 1e-6) {
 const row = (array, index, width, start = 0) => Array.from(array.subarray(index * width + start, (index + 1) * width));
 
 /**
- * Root, heading and bodies of MuJoCo's `MjData`; the robot's bodies are the first `count` after the world, and an object
- * that moves freely, if there is one, is the last body.
+ * Root, heading and bodies of MuJoCo's `MjData`; the robot's bodies are the first `count` after the world, the `free`
+ * objects that move freely the last ones.
  */
-export function readBodies(data, count) {
+export function readBodies(data, count, free) {
   const { xpos, xquat, cvel, subtree_com: com } = data;
   const read = (id, tree) => {
     const center = row(com, tree, 3); // `cvel` is the velocity at the centre of mass of the body's tree
@@ -53,8 +56,9 @@ export function readBodies(data, count) {
     return { pos, axes: axesXZ(row(xquat, id, 4)), linvel, angvel: [p, q, r] };
   };
   const bodies = Array.from({ length: count }, (_, index) => read(index + 1, 1));
-  const last = xpos.length / 3 - 1;
-  return { pos: bodies[0].pos, ahead: heading(row(xquat, 1, 4)), bodies, object: read(last, last) };
+  const first = xpos.length / 3 - free;
+  const objects = Array.from({ length: free }, (_, index) => read(first + index, first + index));
+  return { pos: bodies[0].pos, ahead: heading(row(xquat, 1, 4)), bodies, objects };
 }
 
 /** The proprioception, `proprioception` of tasks/common/humanoid.py. */
@@ -70,6 +74,7 @@ export function proprioception({ pos, ahead, bodies }) {
 }
 
 const offset = (from, to) => [to[0] - from[0], to[1] - from[1]];
+const offset3 = (from, to) => [...offset(from, to), to[2] - from[2]];
 const toTarget = ({ pos, ahead }, { target }) => toHeading(ahead, offset(pos, target));
 const scaled = (vector, scale) => vector.map((value) => value / scale);
 
@@ -78,7 +83,12 @@ const forward = ({ bodies }) => unit(bodies[0].axes[0].slice(0, 2));
 const toGoal = (root, { target }) => toHeading(forward(root), offset(root.pos, target));
 
 /** Unit vector on the floor from the object to the target. */
-const pushDirection = ({ object }, { target }) => unit(offset(object.pos, target));
+const pushDirection = ({ objects: [box] }, { target }) => unit(offset(box.pos, target));
+
+const toPillar = ({ pos, ahead, objects: [pillar] }) => toHeading(ahead, offset(pos, pillar.pos));
+
+/** The objects in the order in which they were thrown, the newest first. */
+const newestFirst = (objects, newest) => objects.map((_, i) => objects.at((newest - i) % objects.length));
 
 /** Parts of the group `task` by their name in the exported contract: functions of `readBodies`, the command and the maze. */
 export const TASK_PARTS = {
@@ -89,11 +99,22 @@ export const TASK_PARTS = {
   speed: (root, { speed }) => [speed],
   facing_h: (root, { direction }) => toHeading(root.ahead, direction),
   path_h: ({ pos, ahead }, { path }) => path.flatMap((point) => toHeading(ahead, offset(pos, point))),
-  box_h: ({ pos, ahead, object }) => scaled(toHeading(ahead, offset(pos, object.pos)), BOX_SCALE_M),
-  box_axis_h: ({ ahead, object }) => toHeading(ahead, object.axes[0].slice(0, 2)),
-  box_linvel_h: ({ ahead, object }) => toHeading(ahead, object.linvel.slice(0, 2)),
+  pillar_h: (root) => scaled(toPillar(root), PILLAR_SCALE_M),
+  pillar_direction_h: (root) => unit(toPillar(root)),
+  pillar_distance: (root) => [Math.min(Math.hypot(...toPillar(root)), 1)],
+  pillar_up: ({ ahead, objects: [pillar] }) => toHeading(ahead, pillar.axes[1]),
+  pillar_linvel_h: ({ ahead, objects: [pillar] }) => toHeading(ahead, pillar.linvel.slice(0, 2)),
+  ball_pos_h: ({ pos, ahead, objects }, { newest }) =>
+    newestFirst(objects, newest).flatMap((ball) => scaled(toHeading(ahead, offset3(pos, ball.pos)), THROWN_SCALE_M)),
+  // of HumanoidDodge and of HumanoidDribble, which has one ball
+  ball_linvel_h: ({ ahead, objects }, { newest }) =>
+    newestFirst(objects, newest).flatMap((ball) => toHeading(ahead, ball.linvel)),
+  ball_h: ({ pos, ahead, objects: [ball] }) => scaled(toHeading(ahead, offset3(pos, ball.pos)), DRIBBLED_SCALE_M),
+  box_h: ({ pos, ahead, objects: [box] }) => scaled(toHeading(ahead, offset(pos, box.pos)), BOX_SCALE_M),
+  box_axis_h: ({ ahead, objects: [box] }) => toHeading(ahead, box.axes[0].slice(0, 2)),
+  box_linvel_h: ({ ahead, objects: [box] }) => toHeading(ahead, box.linvel.slice(0, 2)),
   behind_h: (root, command) => {
-    const behind = pushDirection(root, command).map((value, i) => root.object.pos[i] - BEHIND_M * value);
+    const behind = pushDirection(root, command).map((value, i) => root.objects[0].pos[i] - BEHIND_M * value);
     return scaled(toHeading(root.ahead, offset(root.pos, behind)), BOX_SCALE_M);
   },
   goal_h: (root, command) => scaled(toTarget(root, command), BOX_SCALE_M),
@@ -102,7 +123,7 @@ export const TASK_PARTS = {
   goal_distance: (root, { target }, maze) =>
     maze
       ? [Math.hypot(...offset(root.pos, target)) / GOAL_SCALE_M]
-      : [Math.hypot(...offset(root.object.pos, target)) / BOX_SCALE_M],
+      : [Math.hypot(...offset(root.objects[0].pos, target)) / BOX_SCALE_M],
   goal_direction_h: (root, command) => unit(toGoal(root, command)),
   goal_pos_h: (root, command) => scaled(toGoal(root, command), GOAL_SCALE_M),
   wall_rays: (root, command, maze) => {

@@ -6,7 +6,6 @@ import { View } from "./view.mjs";
 
 const KEYS = { ArrowUp: [0, 1], ArrowDown: [0, -1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 const AHEAD_M = 3; // of the body lies the target while a key is held
-const SPEEDS_MPS = [0.5, 1.5]; // commanded while no key is held, and with a key
 const MOST_STEPS = 4; // control steps per frame: a slow computer shows slow motion
 const CLICK_PX = 5;
 const DRAWN_M = 0.2; // between the points of a drawn path
@@ -27,11 +26,11 @@ function steering() {
 /** Applies the steering, relative to the camera; of a path it is the speed and the turn rate. */
 function steer(simulation, view) {
   const [right, up] = steering();
-  const { command, root, taskParts, path } = simulation;
+  const { command, root, taskParts, path, speeds } = simulation;
   path.steer(Math.min(Math.max(up, 0), 1), Math.min(Math.max(-right, -1), 1));
   if (Math.hypot(right, up) < 0.1) {
     if (steer.active && taskParts.includes("target_h")) command.target = root.pos.slice(0, 2);
-    if (steer.active) command.speed = SPEEDS_MPS[0];
+    if (steer.active) command.speed = speeds[0];
     steer.active = false;
     return;
   }
@@ -39,20 +38,21 @@ function steer(simulation, view) {
   const angle = view.yaw + Math.atan2(-right, up);
   const share = Math.min(Math.hypot(right, up), 1);
   command.direction = [Math.cos(angle), Math.sin(angle)];
-  command.speed = SPEEDS_MPS[0] + share * (SPEEDS_MPS[1] - SPEEDS_MPS[0]);
+  command.speed = speeds[0] + share * (speeds[1] - speeds[0]);
   simulation.aim(command.direction.map((value, i) => root.pos[i] + AHEAD_M * share * value));
 }
 
-/** Makes a point on the floor the target, the end of the path, or the direction. */
+/** Makes a point on the floor the target, the end of the path, the direction, or the place of an object. */
 function aim(simulation, point) {
-  const { command, root } = simulation;
-  const offset = point.map((value, i) => value - root.pos[i]);
+  const { command, commanded, speeds, moving } = simulation;
+  moving?.aim(simulation, point);
+  const offset = point.map((value, i) => value - commanded[i]);
   const distance = Math.hypot(...offset);
   if (distance < 0.1) return;
   simulation.aim(point);
   simulation.path.follow([point]);
   command.direction = offset.map((value) => value / distance);
-  command.speed = Math.min(Math.max(distance / 2, SPEEDS_MPS[0]), 2);
+  command.speed = Math.min(Math.max(distance / 2, speeds[0]), speeds[1]);
 }
 
 function listen(simulation, view) {
@@ -121,8 +121,8 @@ function status(simulation, frame_s) {
   const time_s = simulation.steps * simulation.step_s;
   const [vx, vy] = simulation.root.bodies[0].linvel;
   const speed = `${Math.hypot(vx, vy).toFixed(1)} m/s`;
-  const goals = simulation.maze ? `   ${simulation.arrivals} goals reached` : "";
-  return `${time_s.toFixed(0)} s   ${simulation.fallen ? "fallen" : speed}${goals}   ${(1 / frame_s).toFixed(0)} frames/s`;
+  const parts = [`${time_s.toFixed(0)} s`, simulation.fallen ? "fallen" : speed, simulation.text];
+  return [...parts.filter(Boolean), `${(1 / frame_s).toFixed(0)} frames/s`].join("   ");
 }
 
 async function run(simulation, view, plan) {

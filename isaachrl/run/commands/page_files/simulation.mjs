@@ -2,12 +2,14 @@
 
 import { TASK_PARTS, proprioception, readBodies } from "./observe.mjs";
 import { Maze } from "./maze.mjs";
+import { Balls, Pillar } from "./objects.mjs";
 import { Path } from "./path.mjs";
 import loadMujoco from "./vendor/mujoco.mjs";
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 
 const MARKER_HEIGHT_M = 0.1;
 const MARKER_M = 1.5; // distance of the marker per m/s of a commanded velocity
+const SPEEDS_MPS = [0.5, 1.5]; // commanded while nothing is steered, and at most, unless the task has others
 const PUSH_N = 400;
 const PUSH_STEPS = 3; // 40 N s in all, which most walking bodies bear
 
@@ -44,6 +46,7 @@ export class Simulation {
     self.maze = self.start.maze && new Maze(self.start.maze);
     self.followsPath = self.taskParts.includes("path_h");
     self.followsPoint = self.maze || ["target_h", "goal_h"].some((part) => self.taskParts.includes(part));
+    self.speeds = self.start.speed_mps ?? SPEEDS_MPS;
     self.step_s = self.high_level.step_s / self.high_level.inner_steps;
     self.substeps = Math.round(self.step_s / self.model.opt.timestep);
     self.begin();
@@ -59,11 +62,13 @@ export class Simulation {
     this.resetDue = false;
     this.mujoco.mj_resetData(this.model, this.data);
     this.steps = this.pushSteps = this.arrivals = 0;
+    const { pillar, throws } = this.start;
+    this.moving = pillar ? new Pillar(pillar) : throws && new Balls(throws);
     this.maze?.place(this.data.mocap_pos);
     const [x, y, ...rest] = this.start.qpos;
     this.setState([...(this.maze?.free([x, y]) ?? [x, y]), ...rest], this.start.qvel);
     const target = this.start.target ?? this.root.pos.slice(0, 2);
-    this.command = { target, direction: [...this.root.ahead], speed: 0.5 };
+    this.command = { target, direction: [...this.root.ahead], speed: this.speeds[0], newest: 0 };
     this.path = new Path(this.root.pos, this.root.ahead, this.start.path ?? {});
     this.command.path = this.path.points;
     this.aim(target);
@@ -80,6 +85,15 @@ export class Simulation {
     this.command.target = this.maze ? this.maze.reachable(point, this.root.pos) : point;
   }
 
+  /** Puts an object somewhere, upright, with a velocity. */
+  put(index, pos, linvel = [0, 0, 0]) {
+    const { qpos, qvel } = this.data;
+    const left = this.root.objects.length - index; // they are last in the state
+    qpos.set([...pos, 1, 0, 0, 0], qpos.length - 7 * left);
+    qvel.set([...linvel, 0, 0, 0], qvel.length - 6 * left);
+    this.update();
+  }
+
   setState(qpos, qvel) {
     this.data.qpos.set(qpos);
     this.data.qvel.set(qvel);
@@ -90,7 +104,7 @@ export class Simulation {
   update() {
     this.mujoco.mj_fwdPosition(this.model, this.data);
     this.mujoco.mj_fwdVelocity(this.model, this.data);
-    this.root = readBodies(this.data, this.low_level.body_names.length);
+    this.root = readBodies(this.data, this.low_level.body_names.length, this.start.objects);
   }
 
   /** The observation group `task`. */
@@ -128,6 +142,7 @@ export class Simulation {
     this.steps += 1;
     this.path.advance(this.step_s);
     this.command.path = this.path.points;
+    this.moving?.advance(this);
     if (this.maze && !this.fallen && this.targetDistance < this.maze.goal_radius_m) {
       this.arrivals += 1;
       this.command.target = this.maze.anyGoal(this.root.pos);
@@ -147,11 +162,21 @@ export class Simulation {
   /** Shows the command: moves the markers, which follow the walls. */
   mark() {
     const { target, direction, speed, path } = this.command;
-    const ahead = direction.map((value, i) => this.root.pos[i] + MARKER_M * speed * value);
+    const ahead = direction.map((value, i) => this.commanded[i] + MARKER_M * speed * value);
     const points = this.followsPath ? path : [this.followsPoint ? target : ahead];
-    const markers = points.flatMap((point) => [...point, MARKER_HEIGHT_M]);
+    const markers = this.moving ? [] : points.flatMap((point) => [...point, MARKER_HEIGHT_M]);
     this.data.mocap_pos.set(markers, 3 * (this.maze?.boxes ?? 0));
     this.mujoco.mj_kinematics(this.model, this.data);
+  }
+
+  /** Position of what has the commanded velocity: a ball, or the body. */
+  get commanded() {
+    return this.taskParts.includes("ball_h") ? this.root.objects[0].pos : this.root.pos;
+  }
+
+  /** What is counted, for the visitor. */
+  get text() {
+    return this.maze ? `${this.arrivals} goals reached` : (this.moving?.text ?? "");
   }
 
   get fallen() {
