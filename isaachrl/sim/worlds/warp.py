@@ -25,6 +25,7 @@ from isaachrl.sim.worlds.worlds import INPUT_FIELDS, Worlds  # noqa: E402
 log = logging.getLogger(__name__)
 
 CONTACTS_PER_BODY, ROWS_PER_BODY = 12, 40  # capacities for contacts and constraint rows
+_BOX_CONTACTS = int(mjw.DisableBit.NATIVECCD)  # makes Warp find those of two boxes like the CPU engine, no more
 _CONSTANTS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0", "geom_rbound", "geom_aabb")
 
 
@@ -48,6 +49,7 @@ class WarpWorlds(Worlds):
         with self._scope():
             self._m = mjw.put_model(model)
             self._m.opt.warn_overflow = 0  # printing from kernels is slow
+            self._m.opt.disableflags |= _BOX_CONTACTS
             self._d = mjw.make_data(
                 model, nworld=num_worlds, nconmax=contacts, naconmax=num_worlds * contacts + POOL_SLACK, njmax=rows
             )
