@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from isaachrl.compat.isaacgym.gym_actors import ActorMethods
 from isaachrl.compat.isaacgym.gym_assets import AssetMethods
 from isaachrl.compat.isaacgym.gym_graphics import GraphicsMethods
+from isaachrl.compat.isaacgym.gym_joints import JointMethods
 from isaachrl.compat.isaacgym.gym_tensors import TensorMethods
 from isaachrl.compat.isaacgym.structs import Version
 
@@ -93,12 +94,6 @@ REFUSED: dict[str, list[str]] = {
         "set_asset_fixed_tendon_joint_coefficients",
         "set_asset_tendon_properties",
     ],
-    "Jacobians and mass matrices are not computed": [
-        "acquire_jacobian_tensor",
-        "acquire_mass_matrix_tensor",
-        "refresh_jacobian_tensors",
-        "refresh_mass_matrix_tensors",
-    ],
     "files of OpenSim and USD are not read or written": [
         "create_usd_exporter",
         "destroy_usd_exporter",
@@ -178,23 +173,15 @@ REFUSED: dict[str, list[str]] = {
         "destroy_performance_timers",
         "find_actor_actuator_index",
         "find_actor_joint_handle",
-        "find_actor_joint_index",
         "find_asset_actuator_index",
-        "find_asset_joint_index",
         "get_actor_actuator_count",
         "get_actor_actuator_joint_name",
         "get_actor_actuator_name",
         "get_actor_actuator_properties",
         "get_actor_dof_frames",
-        "get_actor_joint_count",
-        "get_actor_joint_dict",
         "get_actor_joint_handle",
         "get_actor_joint_index",
-        "get_actor_joint_names",
         "get_actor_rigid_body_shape_indices",
-        "get_asset_joint_dict",
-        "get_asset_joint_name",
-        "get_asset_joint_names",
         "get_asset_joint_type",
         "get_asset_rigid_body_shape_indices",
         "get_dof_frame",
@@ -214,7 +201,7 @@ REFUSED: dict[str, list[str]] = {
 }
 
 
-class Gym(AssetMethods, ActorMethods, TensorMethods, GraphicsMethods):
+class Gym(AssetMethods, ActorMethods, JointMethods, TensorMethods, GraphicsMethods):
     """The API. Methods that are not built exist, and raise `NotImplementedError` with their name and the reason."""
 
     def get_version(self) -> Version:

@@ -89,7 +89,7 @@ class ActorMethods:
 
     def get_actor_index(self, env: Env, handle: int, domain: IndexDomain) -> int:
         """An actor's number in the environment or the simulation."""
-        return _place(env, handle, domain, lambda actor: 1)
+        return place(env, handle, domain, lambda actor: 1)
 
     def find_actor_index(self, env: Env, name: str, domain: IndexDomain) -> int:
         """`get_actor_index` by name, -1 if there is none."""
@@ -110,12 +110,12 @@ class ActorMethods:
 
     def get_actor_rigid_body_index(self, env: Env, handle: int, index: int, domain: IndexDomain) -> int:
         """The number of an actor's body in the actor, the environment or the simulation."""
-        return _place(env, handle, domain, _bodies, index)
+        return place(env, handle, domain, _bodies, index)
 
     def find_actor_rigid_body_index(self, env: Env, handle: int, name: str, domain: IndexDomain) -> int:
         """`get_actor_rigid_body_index` by name, -1 if there is none."""
         index = index_of(actor_of(env, handle).asset.model.body_names, name)
-        return index if index < 0 else _place(env, handle, domain, _bodies, index)
+        return index if index < 0 else place(env, handle, domain, _bodies, index)
 
     def find_actor_rigid_body_handle(self, env: Env, handle: int, name: str) -> int:
         """The number of a body in the environment, -1 if there is none of that name."""
@@ -123,7 +123,7 @@ class ActorMethods:
 
     def get_actor_rigid_body_handle(self, env: Env, handle: int, index: int) -> int:
         """The number of an actor's body in the environment."""
-        return _place(env, handle, IndexDomain.DOMAIN_ENV, _bodies, index)
+        return place(env, handle, IndexDomain.DOMAIN_ENV, _bodies, index)
 
     def get_actor_root_rigid_body_handle(self, env: Env, handle: int) -> int:
         """The number of an actor's root in the environment."""
@@ -143,12 +143,12 @@ class ActorMethods:
 
     def get_actor_dof_index(self, env: Env, handle: int, index: int, domain: IndexDomain) -> int:
         """The number of a degree of freedom in the actor, the environment or the simulation."""
-        return _place(env, handle, domain, _dofs, index)
+        return place(env, handle, domain, _dofs, index)
 
     def find_actor_dof_index(self, env: Env, handle: int, name: str, domain: IndexDomain) -> int:
         """`get_actor_dof_index` by name, -1 if there is none."""
         index = index_of(actor_of(env, handle).asset.dof_names, name)
-        return index if index < 0 else _place(env, handle, domain, _dofs, index)
+        return index if index < 0 else place(env, handle, domain, _dofs, index)
 
     def find_actor_dof_handle(self, env: Env, handle: int, name: str) -> int:
         """The number of a degree of freedom in the environment, -1 if there is none of that name."""
@@ -156,7 +156,7 @@ class ActorMethods:
 
     def get_actor_dof_handle(self, env: Env, handle: int, index: int) -> int:
         """The number of an actor's degree of freedom in the environment."""
-        return _place(env, handle, IndexDomain.DOMAIN_ENV, _dofs, index)
+        return place(env, handle, IndexDomain.DOMAIN_ENV, _dofs, index)
 
     def get_actor_dof_properties(self, env: Env, handle: int) -> np.ndarray:
         """A copy of the properties of an actor's degrees of freedom."""
@@ -263,7 +263,7 @@ def _dofs(actor: Actor) -> int:
     return len(actor.asset.model.dofs)
 
 
-def _place(env: Env, handle: int, domain: IndexDomain, count: Callable[[Actor], int], index: int = 0) -> int:
+def place(env: Env, handle: int, domain: IndexDomain, count: Callable[[Actor], int], index: int = 0) -> int:
     """Where the `index`-th of an actor's things is among all of a domain."""
     actor_of(env, handle)
     if domain == IndexDomain.DOMAIN_ACTOR:

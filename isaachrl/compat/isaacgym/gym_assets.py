@@ -112,10 +112,6 @@ class AssetMethods:
         """A copy of the properties of the degrees of freedom."""
         return asset.dof_props.copy()
 
-    def get_asset_joint_count(self, asset: Asset) -> int:
-        """Number of joints, one a body but the root."""
-        return len(asset.model.body_names) - 1
-
     def get_asset_actuator_count(self, asset: Asset) -> int:
         """Number of motors of an MJCF file."""
         return len(asset.model.motors)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ DOF_PROPERTIES = np.dtype(
      ("stiffness", "f4"), ("damping", "f4"), ("friction", "f4"), ("armature", "f4")],
     align=True,  # else PyTorch does not take the columns
 )  # fmt: skip
+NONE: Mapping[str, str] = {}
 LARGE = float(np.finfo(np.float32).max)
 
 
@@ -49,6 +50,7 @@ class Asset:
     dof_props: np.ndarray
     shape_props: list[RigidShapeProperties]
     body_props: list[RigidBodyProperties]
+    joint_names: list[str]  # of all bodies but the root, of fixed ones too
     sensors: list[tuple[int, Transform, ForceSensorProperties]] = field(default_factory=list)
 
     @property
@@ -109,9 +111,11 @@ def load(root: str, file: str, options: AssetOptions) -> Asset:
     """
     path = Path(root, file)
     limits: dict[str, tuple[float, float]] = {}
+    joints: dict[str, str] = {}
     if path.suffix.lower() == ".urdf":
         reader = UrdfReader(path, Path(root), options)
         xml, limits = reader.to_mjcf(), reader.limits
+        joints = {joint.child: joint.name for joint in reader.joints}
     elif path.suffix.lower() in (".xml", ".mjcf"):
         xml = mjcf.prepare(path, options.replace_cylinder_with_capsule)
     else:
@@ -119,7 +123,7 @@ def load(root: str, file: str, options: AssetOptions) -> Asset:
     model = read_asset(xml, str(path))
     for dof in model.dofs:
         dof.effort, dof.velocity = limits.get(dof.name, (math.inf, math.inf))
-    return describe(path.stem, model, options)
+    return describe(path.stem, model, options, joints)
 
 
 def primitive(kind: str, size: list[float], options: AssetOptions) -> Asset:
@@ -132,8 +136,8 @@ def primitive(kind: str, size: list[float], options: AssetOptions) -> Asset:
     return describe(kind, read_asset(xml, kind), options)
 
 
-def describe(name: str, model: AssetModel, options: AssetOptions) -> Asset:
-    """An asset with the properties that its file gives."""
+def describe(name: str, model: AssetModel, options: AssetOptions, joints: Mapping[str, str] = NONE) -> Asset:
+    """An asset with the properties that its file gives; `joints` are names of joints by the body that they move."""
     motors = {motor.joint for motor in model.motors}
     props = np.zeros(len(model.dofs), DOF_PROPERTIES)
     for row, dof in zip(props, model.dofs, strict=True):
@@ -143,7 +147,9 @@ def describe(name: str, model: AssetModel, options: AssetOptions) -> Asset:
         row["stiffness"], row["damping"] = dof.stiffness, dof.damping
         row["effort"], row["velocity"] = min(dof.effort, LARGE), min(dof.velocity, LARGE)
     shapes = [RigidShapeProperties(friction=f, thickness=options.thickness) for f in model.geom_friction]
-    return Asset(name, model, options, props, shapes, body_properties(model))
+    moving = {model.body_names[body]: dof.name for dof, body in zip(model.dofs, model.dof_bodies, strict=True)}
+    names = [(moving | dict(joints)).get(body, body) for body in model.body_names[1:]]
+    return Asset(name, model, options, props, shapes, body_properties(model), names)
 
 
 def body_properties(model: AssetModel) -> list[RigidBodyProperties]:

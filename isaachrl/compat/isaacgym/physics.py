@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from isaachrl.compat.isaacgym.articulation import Articulation
 from isaachrl.compat.isaacgym.build import build_world, start_state
 from isaachrl.compat.isaacgym.drives import Drives
 from isaachrl.compat.isaacgym.enums import CoordinateSpace
@@ -41,6 +42,7 @@ class Physics:
         self.worlds.start_at(**start_state(sim, self.layout, self.worlds))
         self.sensors = ForceSensors(self, sim)
         self._buffers: dict[str, Tensor] = {}
+        self._values = self._sources(sim)
         self._damping = self._damping_rates()
 
     def _index(self) -> None:
@@ -63,28 +65,31 @@ class Physics:
     def acquire(self, name: str) -> Tensor:
         """A buffer, filled once; see `refresh`."""
         if name not in self._buffers:
-            n = self.num_envs
-            shapes = {
-                "root": (n * self.num_actors, 13), "dof": (n * self.num_dofs, 2), "body": (n * self.num_bodies, 13),
-                "contact": (n * self.num_bodies, 3), "sensor": (n * self.sensors.count, 6),
-                "dof_force": (n * self.num_dofs,),
-            }  # fmt: skip
-            self._buffers[name] = torch.zeros(shapes[name], device=self.worlds.device)
-            self.refresh(name)
+            self.worlds.refresh()
+            self._buffers[name] = self._values[name]().clone(memory_format=torch.contiguous_format)
         return self._buffers[name]
 
     def refresh(self, name: str) -> None:
-        """Write the current state into a buffer, if it was acquired."""
-        if name not in self._buffers:
-            return
+        """Write the current state into the buffers whose name starts so."""
         self.worlds.refresh()
+        for full, buffer in self._buffers.items():
+            if full.startswith(name):
+                buffer.copy_(self._values[full]())
+
+    def _sources(self, sim: Sim) -> dict[str, Callable[[], Tensor]]:
+        """What each buffer shows."""
         values: dict[str, Callable[[], Tensor]] = {
-            "root": lambda: self.body_states(self.root), "body": lambda: self.body_states(None),
-            "dof": self._dof_states, "contact": self._contact_forces, "sensor": lambda: self.sensors.values,
-            "dof_force": self._dof_forces,
-        }  # fmt: skip
-        buffer = self._buffers[name]
-        buffer.copy_(values[name]().reshape(buffer.shape))
+            "root": lambda: self.body_states(self.root).flatten(0, 1),
+            "body": lambda: self.body_states(None).flatten(0, 1),
+            "dof": lambda: self._dof_states().flatten(0, 1),
+            "contact": lambda: self._contact_forces().reshape(-1, 3),
+            "sensor": lambda: self.sensors.values.flatten(0, 1),
+            "force": lambda: self._dof_forces().flatten(),
+        }
+        for number, actor in enumerate(sim.envs[0].actors):
+            part = Articulation(self, number, actor.asset.model, actor.asset.options.fix_base_link)
+            values[f"jacobian {actor.name}"], values[f"mass {actor.name}"] = part.jacobian, part.mass_matrix
+        return values
 
     def body_states(self, which: Tensor | None) -> Tensor:
         """`(N, k, 13)` states of bodies; `which (k,)` are numbers in an environment, None is all."""

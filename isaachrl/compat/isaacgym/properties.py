@@ -21,6 +21,7 @@ class Properties:
 
     Attributes:
         mass, com, inertia: `(N, B)` kg, `(N, B, 3)` m and `(N, B, 3, 3)` kg m², in the axes of the body.
+        armature: `(N, D)` of the degrees of freedom, without that of the drives.
     """
 
     def __init__(self, sim: Sim, worlds: Worlds, layout: Layout, drives: Drives) -> None:
@@ -31,6 +32,7 @@ class Properties:
         self.mass = torch.zeros(n, bodies, device=worlds.device)
         self.com = torch.zeros(n, bodies, 3, device=worlds.device)
         self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
+        self.armature = torch.zeros(self._dof.shape, device=worlds.device)
         self._changed: set[str] = set()
         self._own: set[str] = set()  # model fields that differ between worlds
         for env in sim.envs:
@@ -72,6 +74,7 @@ class Properties:
         device = self._worlds.device
         names = ("driveMode", "stiffness", "damping", "effort")
         self._drives.set_properties(*(torch.from_numpy(self._dof[name].copy()).to(device) for name in names))
+        self.armature.copy_(torch.from_numpy(self._dof["armature"].copy()))
         armature = self._dof["armature"] + self._drives.armature.cpu().numpy()
         changed = self._set("dof_armature", self._layout.dof_qvel, armature)
         scalar = self._layout.scalar
