@@ -25,8 +25,8 @@ def build(tmp_path):
     GYM.create_asset_force_sensor(block, 0, transform(x=0.1))
     fill(
         scene,
-        [(limb, transform(z=3), None, 1), (arm, transform(x=3, z=1), None, 0), (block, transform(y=3, z=0.0999), None, 0),
-         (block, transform(y=3.03, z=0.2995), None, 0)],
+        [(limb, transform(z=3), None, 1), (arm, transform(x=3, z=1), None, 0),
+         (block, transform(y=3, z=0.0999), None, 0), (block, transform(y=3.03, z=0.2995), None, 0)],
     )  # fmt: skip
     set_drives(scene, 0, driveMode=gymapi.DOF_MODE_POS, stiffness=20.0, damping=1.0)
     set_drives(scene, 1, driveMode=gymapi.DOF_MODE_EFFORT)

@@ -13,7 +13,6 @@ from isaachrl.compat.isaacgym.structs import Version
 _READ = "read the state from the tensor that an acquire method returns"
 _WRITE = "write the state through set_dof_state_tensor or set_actor_root_state_tensor"
 _IMAGES = "cameras do not render images"
-_TENDONS = "tendons are not simulated"
 _SOFT = "soft bodies, particles and pneumatics are not simulated"
 REFUSED: dict[str, list[str]] = {
     _SOFT: [
@@ -74,25 +73,12 @@ REFUSED: dict[str, list[str]] = {
         "write_camera_image_to_file",
         "write_viewer_image_to_file",
     ],
-    _TENDONS: [
+    "a tendon's joints and coefficients are those of its file, and its offset is 0": [
         "find_actor_fixed_tendon_joint_index",
-        "find_actor_tendon_index",
-        "find_asset_tendon_index",
-        "get_actor_fixed_tendon_joint_coefficients",
-        "get_actor_fixed_tendon_joint_name",
-        "get_actor_tendon_count",
-        "get_actor_tendon_name",
         "get_actor_tendon_offset",
-        "get_actor_tendon_properties",
-        "get_asset_fixed_tendon_joint_coefficients",
-        "get_asset_fixed_tendon_joint_name",
-        "get_asset_tendon_name",
-        "get_asset_tendon_properties",
         "set_actor_fixed_tendon_joint_coefficients",
         "set_actor_tendon_offset",
-        "set_actor_tendon_properties",
         "set_asset_fixed_tendon_joint_coefficients",
-        "set_asset_tendon_properties",
     ],
     "files of OpenSim and USD are not read or written": [
         "create_usd_exporter",

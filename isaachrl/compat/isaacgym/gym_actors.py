@@ -173,7 +173,7 @@ class ActorMethods:
         if np.any(props["friction"] > 0):
             warn_once("joint friction is not simulated; set_actor_dof_properties got some")
         actor.dof_props = props.copy()
-        _changed(env, handle)
+        changed(env, handle)
         return True
 
     def get_actor_rigid_shape_count(self, env: Env, handle: int) -> int:
@@ -194,7 +194,7 @@ class ActorMethods:
         if any(scalar(shape.restitution) > 0 or scalar(shape.compliance) > 0 for shape in props):
             warn_once("restitution and compliance are not simulated: contacts have MuJoCo's")
         actor.shape_props = [copy.copy(shape) for shape in props]
-        _changed(env, handle)
+        changed(env, handle)
         return True
 
     def get_actor_rigid_body_properties(self, env: Env, handle: int) -> list[RigidBodyProperties]:
@@ -222,7 +222,7 @@ class ActorMethods:
             for body, mass, inertia in zip(bodies, model.body_mass, model.body_inertia, strict=True):
                 body.inertia = matrix(inertia * body.mass / max(float(mass), 1e-12))
         actor.body_props = bodies
-        _changed(env, handle)
+        changed(env, handle)
         return True
 
     def get_actor_scale(self, env: Env, handle: int) -> float:
@@ -280,7 +280,7 @@ def _copied(body: RigidBodyProperties) -> RigidBodyProperties:
     return RigidBodyProperties(copy.copy(body.com), body.flags, inertia, inverse, body.invMass, body.mass)
 
 
-def _changed(env: Env, handle: int) -> None:
+def changed(env: Env, handle: int) -> None:
     """Take over changed properties, if the worlds are built."""
     if env.sim.physics is not None:
         env.sim.physics.properties.update(env.index, handle, env.actors[handle])

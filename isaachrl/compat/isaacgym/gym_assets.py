@@ -128,10 +128,6 @@ class AssetMethods:
         """The name of a motor's joint."""
         return asset.model.motors[index].joint
 
-    def get_asset_tendon_count(self, asset: Asset) -> int:
-        """Number of tendons: they are not simulated, so 0."""
-        return 0
-
     def get_asset_soft_body_count(self, asset: Asset) -> int:
         """Number of soft bodies: they are not simulated, so 0."""
         return 0

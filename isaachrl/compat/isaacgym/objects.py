@@ -21,6 +21,7 @@ from isaachrl.compat.isaacgym.structs import (
     RigidBodyProperties,
     RigidShapeProperties,
     SimParams,
+    TendonProperties,
     Transform,
     Vec3,
 )  # fmt: skip
@@ -51,6 +52,7 @@ class Asset:
     shape_props: list[RigidShapeProperties]
     body_props: list[RigidBodyProperties]
     joint_names: list[str]  # of all bodies but the root, of fixed ones too
+    tendon_props: list[TendonProperties]
     sensors: list[tuple[int, Transform, ForceSensorProperties]] = field(default_factory=list)
 
     @property
@@ -71,6 +73,7 @@ class Actor:
     dof_props: np.ndarray
     shape_props: list[RigidShapeProperties]
     body_props: list[RigidBodyProperties]
+    tendon_props: list[TendonProperties]
     dof_force: bool = False  # whether the tensor of forces has the drives'
 
 
@@ -149,7 +152,7 @@ def describe(name: str, model: AssetModel, options: AssetOptions, joints: Mappin
     shapes = [RigidShapeProperties(friction=f, thickness=options.thickness) for f in model.geom_friction]
     moving = {model.body_names[body]: dof.name for dof, body in zip(model.dofs, model.dof_bodies, strict=True)}
     names = [(moving | dict(joints)).get(body, body) for body in model.body_names[1:]]
-    return Asset(name, model, options, props, shapes, body_properties(model), names)
+    return Asset(name, model, options, props, shapes, body_properties(model), names, tendon_properties(model, options))
 
 
 def body_properties(model: AssetModel) -> list[RigidBodyProperties]:
@@ -163,6 +166,18 @@ def body_properties(model: AssetModel) -> list[RigidBodyProperties]:
         )  # fmt: skip
         result.append(properties)
     return result
+
+
+def tendon_properties(model: AssetModel, options: AssetOptions) -> list[TendonProperties]:
+    """The fixed tendons of the file, with the stiffness of their limits from the options."""
+    return [
+        TendonProperties(
+            damping=tendon.damping, fixed_lower_limit=tendon.lower, fixed_spring_rest_length=tendon.rest,
+            fixed_upper_limit=tendon.upper, is_fixed_limited=tendon.limited,
+            limit_stiffness=options.tendon_limit_stiffness, stiffness=tendon.stiffness, num_joints=len(tendon.joints),
+        )
+        for tendon in model.tendons
+    ]  # fmt: skip
 
 
 def scalar(value: Any) -> float:
@@ -206,4 +221,5 @@ def actuator_properties(model: AssetModel) -> list[ActuatorProperties]:
 def new_actor(asset: Asset, pose: Transform, name: str, group: int, filter_bits: int) -> Actor:
     """An actor with the properties that its asset has now."""
     pose = Transform(copy.copy(pose.p), copy.copy(pose.r))
-    return Actor(asset, pose, name, group, filter_bits, asset.dof_props, asset.shape_props, asset.body_props)
+    props = asset.dof_props, asset.shape_props, asset.body_props, asset.tendon_props
+    return Actor(asset, pose, name, group, filter_bits, *props)

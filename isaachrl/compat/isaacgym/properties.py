@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isaachrl.compat.isaacgym import tendons
 from isaachrl.compat.isaacgym.build import mixed_friction, shape_friction
 from isaachrl.compat.isaacgym.drives import Drives
 from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim, scalar
@@ -29,6 +30,7 @@ class Properties:
         n, bodies = worlds.num_worlds, len(layout.body)
         self._dof = np.zeros((n, len(layout.joint)), DOF_PROPERTIES)
         self._friction = np.zeros((n, len(layout.geom)))
+        self._tendon = np.zeros((n, len(layout.tendon), len(tendons.FIELDS)))
         self.mass = torch.zeros(n, bodies, device=worlds.device)
         self.com = torch.zeros(n, bodies, 3, device=worlds.device)
         self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
@@ -42,11 +44,13 @@ class Properties:
     def update(self, row: int, number: int, actor: Actor) -> None:
         """Take over the properties of an environment's actor."""
         lay = self._layout
-        dofs, geoms, bodies = (
-            slice(starts[number], starts[number + 1]) for starts in (lay.dof_start, lay.geom_start, lay.body_start)
+        dofs, geoms, bodies, parts = (
+            slice(starts[number], starts[number + 1])
+            for starts in (lay.dof_start, lay.geom_start, lay.body_start, lay.tendon_start)
         )
         self._dof[row, dofs] = actor.dof_props
         self._friction[row, geoms] = shape_friction(actor)
+        self._tendon[row, parts] = tendons.rows(actor.tendon_props)
         mass, com, inertia = _body_arrays(actor)
         self.mass[row, bodies] = torch.from_numpy(mass).to(self.mass)
         self.com[row, bodies] = torch.from_numpy(com).to(self.com)
@@ -66,7 +70,9 @@ class Properties:
             self._set("geom_friction", self._layout.geom, mixed, 0)
         if "body" in changed:
             constants |= self._upload_bodies()
-        if constants:
+        if len(self._layout.tendon):  # after what their weights depend on
+            tendons.upload(self._worlds, self._layout.tendon, self._tendon, self._worlds.model.opt.timestep)
+        elif constants:
             self._worlds.apply_model_fields()
 
     def _upload_dofs(self) -> bool:

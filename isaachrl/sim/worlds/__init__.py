@@ -5,13 +5,13 @@ import torch
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.shipped import installing
 from isaachrl.sim.worlds.assemble import Actor, Attractor, HeightMap, Plane, World, assemble
-from isaachrl.sim.worlds.asset import AssetModel, Dof, Motor, read_asset
+from isaachrl.sim.worlds.asset import AssetModel, Dof, Motor, Tendon, read_asset
 from isaachrl.sim.worlds.layout import Layout, layout
 from isaachrl.sim.worlds.worlds import CpuWorlds, Worlds
 
 __all__ = [
-    "Actor", "AssetModel", "Attractor", "CpuWorlds", "Dof", "HeightMap", "Layout", "Motor", "Plane", "World", "Worlds",
-    "assemble", "layout", "make_worlds", "read_asset",
+    "Actor", "AssetModel", "Attractor", "CpuWorlds", "Dof", "HeightMap", "Layout", "Motor", "Plane", "Tendon", "World",
+    "Worlds", "assemble", "layout", "make_worlds", "read_asset",
 ]  # fmt: skip
 
 ENGINES = ("auto", "mujoco", "mujoco_warp")

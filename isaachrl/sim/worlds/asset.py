@@ -58,6 +58,28 @@ class Motor:
 
 
 @dataclass
+class Tendon:
+    """A fixed tendon of the file: its length is the sum of positions of joints, times coefficients.
+
+    Attributes:
+        name: of the tendon.
+        joints, coefficients: what it adds up.
+        limited: whether its length is within `lower` and `upper`.
+        stiffness, damping, rest: of its spring.
+    """
+
+    name: str
+    joints: list[str]
+    coefficients: list[float]
+    limited: bool
+    lower: float
+    upper: float
+    stiffness: float
+    damping: float
+    rest: float
+
+
+@dataclass
 class AssetModel:
     """What `read_asset` found. Bodies and shapes are in depth-first order, degrees of freedom in that of their bodies.
 
@@ -75,6 +97,7 @@ class AssetModel:
         geom_friction: sliding friction of each shape.
         geom_filter: what the file says about contacts of each shape; 0 if nothing.
         geom_solid: whether the shape collides at all.
+        tendons: fixed tendons of the file, in its order.
     """
 
     xml: str
@@ -92,6 +115,7 @@ class AssetModel:
     geom_bodies: list[int] = field(default_factory=list)
     geom_friction: list[float] = field(default_factory=list)
     geom_solid: list[bool] = field(default_factory=list)
+    tendons: list[Tendon] = field(default_factory=list)
 
 
 def read_asset(xml: str, where: str) -> AssetModel:
@@ -134,6 +158,9 @@ def _isolate(spec: mujoco.MjSpec, root: mujoco.MjsBody) -> None:
     for kind in (spec.keys, spec.excludes, spec.pairs, spec.sensors, spec.equalities, spec.cameras, spec.lights):
         for item in list(kind):
             spec.delete(item)
+    for tendon in list(spec.tendons):
+        if any(part.type != mujoco.mjtWrap.mjWRAP_JOINT for part in tendon.path):
+            spec.delete(tendon)
     for joint in list(root.joints):
         if joint.type == _FREE:
             spec.delete(joint)
@@ -150,6 +177,8 @@ def _name_everything(spec: mujoco.MjSpec) -> None:
         joint.name = joint.name or f"joint_{i}"
     for i, geom in enumerate(spec.geoms):
         geom.name = geom.name or f"geom_{i}"
+    for i, tendon in enumerate(spec.tendons):
+        tendon.name = tendon.name or f"tendon_{i}"
 
 
 def _take_motors(spec: mujoco.MjSpec) -> list[Motor]:
@@ -246,4 +275,17 @@ def _describe(model: mujoco.MjModel, xml: str, dofs: list[Dof], motors: list[Mot
         geom_bodies=[int(model.geom_bodyid[i]) - 1 for i in geoms],
         geom_friction=[float(model.geom_friction[i, 0]) for i in geoms],
         geom_solid=[bool(model.geom_contype[i] or model.geom_conaffinity[i]) for i in geoms],
+        tendons=[_tendon(model, i) for i in range(model.ntendon)],
     )
+
+
+def _tendon(model: mujoco.MjModel, i: int) -> Tendon:
+    """A fixed tendon of a compiled asset; of a range of rest lengths the middle is taken."""
+    parts = slice(model.tendon_adr[i], model.tendon_adr[i] + model.tendon_num[i])
+    lower, upper = model.tendon_range[i].tolist()
+    return Tendon(
+        name=model.tendon(i).name, joints=[model.joint(j).name for j in model.wrap_objid[parts]],
+        coefficients=model.wrap_prm[parts].tolist(), limited=bool(model.tendon_limited[i]), lower=lower, upper=upper,
+        stiffness=float(model.tendon_stiffness[i]), damping=float(model.tendon_damping[i]),
+        rest=float(model.tendon_lengthspring[i].mean()),
+    )  # fmt: skip

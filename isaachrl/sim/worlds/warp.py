@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 CONTACTS_PER_BODY, ROWS_PER_BODY = 12, 40  # capacities for contacts and constraint rows
 _BOX_CONTACTS = int(mjw.DisableBit.NATIVECCD)  # makes Warp find those of two boxes like the CPU engine, no more
-_CONSTANTS = ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0", "geom_rbound", "geom_aabb")
+_CONSTANTS = (
+    "body_subtreemass", "body_invweight0", "dof_invweight0", "tendon_invweight0", "actuator_acc0", "geom_rbound",
+    "geom_aabb",
+)  # fmt: skip
 
 
 class WarpWorlds(Worlds):
