@@ -6,22 +6,16 @@ import pytest
 import torch
 
 from isaachrl.compat.isaacgym import gymapi, gymtorch
-from isaachrl.compat.isaacgym.settings import SETTINGS
 from isaachrl.errors import ConfigError
 from tests.compat.scenes import BALL, GYM, fill, load, new_sim, options, set_drives, transform
 
 unwrap = gymtorch.unwrap_tensor
+pytestmark = pytest.mark.usefixtures("each_engine")
 ARM = """<mujoco><worldbody><body name="base"><geom size=".05" mass="1"/>
 <body name="upper"><joint name="shoulder" axis="0 0 1" armature="0.3"/>
 <inertial pos="0.5 0 0" mass="2" diaginertia="0.1 0.1 0.1"/>
 <body name="lower" pos="1 0 0"><joint name="elbow" axis="0 0 1"/>
 <inertial pos="0.25 0 0" mass="3" diaginertia="0.2 0.2 0.2"/></body></body></body></worldbody></mujoco>"""
-
-
-@pytest.fixture(params=["mujoco", "mujoco_warp"], autouse=True)
-def engine(request, monkeypatch):
-    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
-    monkeypatch.setattr(SETTINGS, "engine", request.param)
 
 
 def of(scene, kind, name):

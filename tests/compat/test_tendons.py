@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from isaachrl.compat.isaacgym import gymtorch
-from isaachrl.compat.isaacgym.settings import SETTINGS
 from isaachrl.errors import ConfigError
 from tests.compat.scenes import GYM, fill, load, new_sim, transform
 
 unwrap = gymtorch.unwrap_tensor
+pytestmark = pytest.mark.usefixtures("each_engine")
 SLIDES = """<mujoco><worldbody><body name="base"><geom size=".05" mass="1"/>
 <body name="a"><joint name="x" type="slide" axis="1 0 0"/><inertial pos="0 0 0" mass="2" diaginertia="1 1 1"/></body>
 <body name="b"><joint name="y" type="slide" axis="0 1 0"/><inertial pos="0 0 0" mass="3" diaginertia="1 1 1"/></body>
@@ -16,12 +16,6 @@ SLIDES = """<mujoco><worldbody><body name="base"><geom size=".05" mass="1"/>
 <spatial name="s"><site site="p"/><site site="q"/></spatial></tendon></mujoco>"""
 SLIDES = SLIDES.replace('<body name="a">', '<site name="p"/><site name="q" pos="1 0 0"/><body name="a">')
 H = 0.01
-
-
-@pytest.fixture(params=["mujoco", "mujoco_warp"], autouse=True)
-def engine(request, monkeypatch):
-    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
-    monkeypatch.setattr(SETTINGS, "engine", request.param)
 
 
 def test_springs_dampers_and_limits_are_backward_euler(tmp_path):

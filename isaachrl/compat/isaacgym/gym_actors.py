@@ -163,15 +163,13 @@ class ActorMethods:
         return actor_of(env, handle).dof_props.copy()
 
     def set_actor_dof_properties(self, env: Env, handle: int, props: np.ndarray) -> bool:
-        """Set drives, limits and armature of an actor."""
+        """Set drives, limits, friction and armature of an actor."""
         actor = actor_of(env, handle)
         if props.dtype != actor.dof_props.dtype or len(props) != len(actor.dof_props):
             raise ConfigError(
                 f"set_actor_dof_properties: {len(props)} rows of {props.dtype} came for {len(actor.dof_props)} degrees"
                 " of freedom; change the array of get_actor_dof_properties and hand it back"
             )
-        if np.any(props["friction"] > 0):
-            warn_once("joint friction is not simulated; set_actor_dof_properties got some")
         actor.dof_props = props.copy()
         changed(env, handle)
         return True

@@ -119,8 +119,8 @@ def _tendons(props: list[TendonProperties], asset: Asset, of: str) -> list[Tendo
     """
     if len(props) != len(asset.tendon_props):
         raise ConfigError(
-            f"set_{of}_tendon_properties: {len(props)} properties came for {len(asset.tendon_props)} tendons; change the"
-            f" list of get_{of}_tendon_properties and hand it back"
+            f"set_{of}_tendon_properties: {len(props)} properties came for {len(asset.tendon_props)} tendons; change"
+            f" the list of get_{of}_tendon_properties and hand it back"
         )
     return [copy.copy(tendon) for tendon in props]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from isaachrl.compat.isaacgym import tendons
 from isaachrl.compat.isaacgym.build import mixed_friction, shape_friction
 from isaachrl.compat.isaacgym.drives import Drives
-from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim, scalar
+from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, LARGE, Actor, Sim, scalar
 from isaachrl.sim.worlds import Layout, Worlds
 
 
@@ -76,18 +76,29 @@ class Properties:
             self._worlds.apply_model_fields()
 
     def _upload_dofs(self) -> bool:
-        """Write drives, armature and limits; whether constants of the model depend on what changed."""
+        """Write drives, armature, friction and limits; whether constants of the model depend on what changed."""
         device = self._worlds.device
         names = ("driveMode", "stiffness", "damping", "effort")
         self._drives.set_properties(*(torch.from_numpy(self._dof[name].copy()).to(device) for name in names))
         self.armature.copy_(torch.from_numpy(self._dof["armature"].copy()))
         armature = self._dof["armature"] + self._drives.armature.cpu().numpy()
         changed = self._set("dof_armature", self._layout.dof_qvel, armature)
+        self._set("dof_frictionloss", self._layout.dof_qvel, self._dof["friction"])
+        self._limit_velocities()
         scalar = self._layout.scalar
         limits = np.stack((self._dof["lower"], self._dof["upper"]), -1)[:, scalar]
         limited = self._worlds.model.jnt_limited[self._layout.joint[scalar]].astype(bool)
         self._set("jnt_range", self._layout.joint[scalar][limited], limits[:, limited])
         return changed
+
+    def _limit_velocities(self) -> None:
+        """Have the worlds clamp velocities, if there are limits."""
+        limit = self._dof["velocity"]
+        if np.any((limit > 0) & (limit < LARGE)):
+            largest = torch.full((len(limit), self._worlds.model.nv), LARGE, device=self._worlds.device)
+            values = torch.from_numpy(np.where(limit > 0, limit, LARGE)).to(largest)
+            largest[:, torch.from_numpy(self._layout.dof_qvel).to(largest.device)] = values
+            self._worlds.max_velocity = largest
 
     def _upload_bodies(self) -> bool:
         """Write mass, centre of mass and inertia of bodies that differ from the model."""

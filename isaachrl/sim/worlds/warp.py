@@ -19,12 +19,15 @@ import mujoco_warp as mjw  # noqa: E402
 
 from isaachrl.errors import ConfigError  # noqa: E402
 from isaachrl.sim import warp_kernels  # noqa: E402
-from isaachrl.sim.warp_sim import LARGEST, POOL_SLACK  # noqa: E402
+from isaachrl.sim.warp_sim import LARGEST, OVERFLOWS, POOL_SLACK, exchange  # noqa: E402
 from isaachrl.sim.worlds.worlds import INPUT_FIELDS, Worlds  # noqa: E402
 
 log = logging.getLogger(__name__)
 
-CONTACTS_PER_BODY, ROWS_PER_BODY = 12, 40  # capacities for contacts and constraint rows
+_CONTACTS_PER_BODY = 12  # at most, on the average world
+_ROWS_PER_CONTACT = 4  # of a pyramidal cone
+_FIRST_CONTACTS = 8  # of the pair of geoms that may touch in the most places
+_MAX_DOUBLINGS = 4
 _BOX_CONTACTS = int(mjw.DisableBit.NATIVECCD)  # makes Warp find those of two boxes like the CPU engine, no more
 _CONSTANTS = (
     "body_subtreemass", "body_invweight0", "dof_invweight0", "tendon_invweight0", "actuator_acc0", "geom_rbound",
@@ -44,7 +47,8 @@ class WarpWorlds(Worlds):
     def __init__(self, model: mujoco.MjModel, num_worlds: int, device: torch.device) -> None:
         index = device.index if device.index is not None or device.type == "cpu" else torch.cuda.current_device()
         self.model, self.num_worlds, self.device = model, num_worlds, torch.device(device.type, index)
-        contacts, rows = CONTACTS_PER_BODY * model.nbody, ROWS_PER_BODY * model.nbody + 2 * model.nv
+        self.capacity = capacity(model)
+        self._most = {name: size << _MAX_DOUBLINGS for name, size in self.capacity.items()}
         self._graphs: dict[str, wp.Graph | None] = {}
         self._start: dict[str, Tensor] = {}
         self._fields: dict[str, Tensor] = {}
@@ -53,9 +57,7 @@ class WarpWorlds(Worlds):
             self._m = mjw.put_model(model)
             self._m.opt.warn_overflow = 0  # printing from kernels is slow
             self._m.opt.disableflags |= _BOX_CONTACTS
-            self._d = mjw.make_data(
-                model, nworld=num_worlds, nconmax=contacts, naconmax=num_worlds * contacts + POOL_SLACK, njmax=rows
-            )
+            self._d = self._make_data()
             self.ctrl, self.xfrc_applied = (wp.to_torch(getattr(self._d, name)) for name in INPUT_FIELDS)
             self._flags = torch.zeros(num_worlds, dtype=torch.bool, device=self.device)
             self._diverged = wp.from_torch(self._flags)
@@ -122,6 +124,8 @@ class WarpWorlds(Worlds):
         for name, values in self._start.items():  # where a world has diverged
             field = self.field(name)
             field.copy_(torch.where(self._flags.view(-1, *[1] * (field.dim() - 1)), values, field))
+        if self.max_velocity is not None:
+            self.field("qvel").clamp_(-self.max_velocity, self.max_velocity)
         self.field("sensordata").masked_fill_(self._flags.unsqueeze(-1), 0.0)
         self._run("refresh", self._kinematics)
 
