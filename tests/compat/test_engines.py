@@ -1,5 +1,6 @@
 """MuJoCo Warp, on the CPU, against the CPU engine."""
 
+import mujoco
 import pytest
 import torch
 
@@ -93,3 +94,32 @@ def test_a_diverged_world_is_put_back_on_warp_too(engine):
     scene.refresh("actor_root_state")
     assert torch.allclose(root[:, 0], torch.full((3,), 3.0)) and torch.isfinite(root).all()
     assert scene.sim.physics.worlds.num_diverged.tolist() == [0, 1, 0]
+
+
+def test_capacities_grow_where_contacts_were_left_out(engine, monkeypatch, caplog):
+    engine("mujoco_warp")
+    from isaachrl.sim.worlds import warp
+
+    monkeypatch.setattr(warp, "capacity", lambda model: {"nconmax": 1, "njmax": 8})
+    monkeypatch.setattr(warp, "POOL_SLACK", 0)
+    scene = new_sim(ground=True)
+    fill(scene, [(GYM.create_box(scene.sim, 0.2, 0.2, 0.2, options()), transform(z=0.1), None, 0)]).prepare()
+    scene.step(40)
+    worlds = scene.sim.physics.worlds
+    assert worlds.capacity == {"nconmax": 4, "njmax": 16} and "more contacts than expected" in caplog.text
+    assert scene.wrap("net_contact_force")[:, 2].tolist() == pytest.approx([80.0] * 2, rel=1e-2)
+    monkeypatch.setattr(worlds, "_most", {})
+    worlds._overflow.fill_(-1)
+    scene.step(2)
+    assert "hfield, nconmax, njmax exceeded" in caplog.text
+
+
+def test_capacities_follow_from_the_scene(engine):
+    from isaachrl.sim.worlds.warp import capacity
+
+    boxes = "".join(f'<body pos="{i} 0 1"><freejoint/><geom size=".1"/></body>' for i in range(3))
+    model = mujoco.MjModel.from_xml_string(
+        f"""<mujoco><worldbody><geom type="plane" size="1 1 1"/>{boxes}
+        <body><geom size=".1" contype="0" conaffinity="0"/></body></worldbody></mujoco>"""
+    )
+    assert capacity(model) == {"nconmax": 8 * 6, "njmax": 4 * 8 * 6 + 2 * 18}
