@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -224,13 +225,18 @@ class ActorMethods:
         return True
 
     def get_actor_scale(self, env: Env, handle: int) -> float:
-        """The scale of an actor, which is 1."""
-        return 1.0
+        """The scale of an actor."""
+        return actor_of(env, handle).scale
 
     def set_actor_scale(self, env: Env, handle: int, scale: float) -> bool:
-        """Accepts a scale of 1 alone."""
-        if abs(scale - 1.0) > 1e-6:
-            raise NotImplementedError(f"set_actor_scale: scale {scale}; actors have the size of their asset")
+        """Scale an actor's lengths, and with them its masses and inertias, before `prepare_sim`."""
+        actor, scale = actor_of(env, handle), scalar(scale)
+        if not 0 < scale < math.inf:
+            raise ConfigError(f"set_actor_scale: scale {scale}; it must be above 0")
+        ratio = scale / actor.scale
+        if abs(ratio - 1.0) > 1e-6:
+            _unbuilt(env.sim, "set_actor_scale")
+            _scale(actor, ratio)
         return True
 
     def enable_actor_dof_force_sensors(self, env: Env, handle: int) -> bool:
@@ -276,6 +282,21 @@ def _copied(body: RigidBodyProperties) -> RigidBodyProperties:
     """A copy that shares nothing."""
     inertia, inverse = (Mat33(copy.copy(m.x), copy.copy(m.y), copy.copy(m.z)) for m in (body.inertia, body.invInertia))
     return RigidBodyProperties(copy.copy(body.com), body.flags, inertia, inverse, body.invMass, body.mass)
+
+
+def _scale(actor: Actor, ratio: float) -> None:
+    """Scale an actor, at constant density."""
+    if 'type="mesh"' in actor.asset.model.xml:
+        raise NotImplementedError(f"set_actor_scale: actor {actor.name!r} has shapes of meshes, which keep their size")
+    bodies = [_copied(body) for body in actor.body_props]
+    for body in bodies:
+        body.mass, body.com = scalar(body.mass) * ratio**3, body.com * ratio
+        body.inertia = matrix(body.inertia.array() * ratio**5)
+    slides = np.array([dof.kind == "slide" for dof in actor.asset.model.dofs], bool)
+    dofs = actor.dof_props.copy()
+    for name in ("lower", "upper"):
+        dofs[name][slides] *= ratio
+    actor.scale, actor.body_props, actor.dof_props = actor.scale * ratio, bodies, dofs
 
 
 def changed(env: Env, handle: int) -> None:

@@ -74,6 +74,7 @@ class Actor:
     shape_props: list[RigidShapeProperties]
     body_props: list[RigidBodyProperties]
     tendon_props: list[TendonProperties]
+    scale: float = 1.0
     dof_force: bool = False  # whether the tensor of forces has the drives'
 
 

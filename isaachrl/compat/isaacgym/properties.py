@@ -35,7 +35,8 @@ class Properties:
         self.com = torch.zeros(n, bodies, 3, device=worlds.device)
         self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
         self.armature = torch.zeros(self._dof.shape, device=worlds.device)
-        self._changed: set[str] = set()
+        self._scale = np.array([[actor.scale for actor in env.actors] for env in sim.envs])
+        self._changed = {"scale"} if np.any(self._scale != 1.0) else set[str]()
         self._own: set[str] = set()  # model fields that differ between worlds
         for env in sim.envs:
             for number, actor in enumerate(env.actors):
@@ -63,6 +64,8 @@ class Properties:
             return
         changed, self._changed = self._changed, set()
         constants = False
+        if "scale" in changed:
+            self._upload_scales()
         if "dof" in changed:
             constants |= self._upload_dofs()
         if "friction" in changed:
@@ -99,6 +102,24 @@ class Properties:
             values = torch.from_numpy(np.where(limit > 0, limit, LARGE)).to(largest)
             largest[:, torch.from_numpy(self._layout.dof_qvel).to(largest.device)] = values
             self._worlds.max_velocity = largest
+
+    def _upload_scales(self) -> None:
+        """Write the lengths of the model that `Actor.scale` changes."""
+        lay, model = self._layout, self._worlds.model
+        owner = {
+            name: np.repeat(np.arange(self._scale.shape[1]), np.diff(starts))
+            for name, starts in (("body", lay.body_start), ("geom", lay.geom_start), ("joint", lay.dof_start))
+        }
+        below = np.setdiff1d(np.arange(len(lay.body)), lay.root)  # roots are placed by their coordinates
+        for name, ids, actors in (
+            *((name, lay.geom, owner["geom"]) for name in ("geom_size", "geom_pos", "geom_rbound", "geom_aabb")),
+            ("body_pos", lay.body[below], owner["body"][below]),
+            ("jnt_pos", lay.joint, owner["joint"]),
+        ):
+            target, given = self._worlds.model_field(name), getattr(model, name)[ids]
+            factor = self._scale[:, actors].reshape(len(self._scale), len(ids), *[1] * (given.ndim - 1))
+            rows = torch.from_numpy(ids).to(target.device)
+            target[:, rows] = torch.from_numpy(factor * given).to(target).view(target[:, rows].shape)
 
     def _upload_bodies(self) -> bool:
         """Write mass, centre of mass and inertia of bodies that differ from the model."""

@@ -1,5 +1,6 @@
 """N worlds of any MuJoCo model, assembled from articulated bodies."""
 
+import mujoco
 import torch
 
 from isaachrl.errors import ConfigError, nearest
@@ -27,6 +28,8 @@ def make_worlds(world: World, num_worlds: int, engine: str, device: torch.device
         raise ConfigError(f"engine {engine!r} is unknown{nearest(engine, ENGINES)}")
     model = assemble(world)
     if engine == "mujoco" or (engine == "auto" and device.type == "cpu"):
+        if world.sizes_differ:  # the trees of bounding boxes are the model's; Warp has none
+            model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
         return CpuWorlds(model, num_worlds)
     try:
         from isaachrl.sim.worlds.warp import WarpWorlds  # optional dependency

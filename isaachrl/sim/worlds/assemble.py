@@ -80,13 +80,18 @@ class Attractor:
 
 @dataclass
 class World:
-    """The content of one world."""
+    """The content of one world.
+
+    Attributes:
+        sizes_differ: whether shapes have other sizes in other worlds.
+    """
 
     timestep_s: float
     gravity: np.ndarray
     actors: list[Actor] = field(default_factory=list)
     ground: list[Plane | HeightMap] = field(default_factory=list)
     attractors: list[Attractor] = field(default_factory=list)
+    sizes_differ: bool = False
 
 
 def prefix(actor: int) -> str:

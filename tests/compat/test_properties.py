@@ -1,10 +1,12 @@
 """Joint friction, velocity limits and scales against numbers known by hand, on both engines."""
 
+import math
+
 import pytest
 import torch
 
 from isaachrl.compat.isaacgym import gymapi, gymtorch
-from tests.compat.scenes import GYM, HINGE, fill, load, new_sim, set_drives, transform
+from tests.compat.scenes import GYM, HINGE, fill, load, new_sim, options, set_drives, transform
 
 unwrap = gymtorch.unwrap_tensor
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -43,3 +45,27 @@ def test_velocities_are_limited(tmp_path):
     scene.refresh("rigid_body_state")
     assert dof[:, 1].tolist() == pytest.approx([12 / INERTIA * 0.1, 0.5], rel=1e-4)
     assert bodies[:, 1, 11].tolist() == pytest.approx(dof[:, 1].tolist(), rel=1e-4)
+
+
+TWO_SHAPES = """<mujoco><worldbody><body name="b"><geom size=".1" pos=".3 0 0"/><geom size=".1" pos="-.3 0 0"/>
+<body name="c" pos="0 0 .2"><joint name="j" type="slide" axis="0 0 1" pos="0 0 .1" range="0 .1" limited="true"/>
+<inertial pos="0 0 .1" mass="1" diaginertia=".1 .1 .1"/></body></body></worldbody></mujoco>"""
+
+
+def test_an_actor_is_scaled_at_constant_density(tmp_path):
+    scene = new_sim(ground=True)
+    table = GYM.create_box(scene.sim, 4.0, 4.0, 0.2, options(fix_base_link=True))
+    asset = load(scene, tmp_path, TWO_SHAPES)
+    fill(scene, [(table, transform(z=0.1), None, 0), (asset, transform(z=0.35), None, 0)], 2)
+    GYM.set_actor_scale(scene.envs[1], 1, 1.5)
+    assert GYM.get_actor_scale(scene.envs[1], 1) == 1.5
+    assert GYM.get_actor_dof_properties(scene.envs[1], 1)["upper"][0] == pytest.approx(0.15)
+    set_drives(scene, 1, driveMode=gymapi.DOF_MODE_POS, stiffness=1e5, damping=1e4)
+    scene.prepare()
+    scene.step(60)
+    bodies = scene.wrap("rigid_body_state").view(2, 3, 13)
+    assert bodies[:, 1, 2].tolist() == pytest.approx([0.3, 0.35], abs=5e-3)  # the shapes rest on the table
+    assert (bodies[:, 2, 2] - bodies[:, 1, 2]).tolist() == pytest.approx([0.2, 0.3], abs=2e-3)
+    weight = 10 * (1 + 2 * 1000 * 4 / 3 * math.pi * 0.1**3)
+    force = scene.wrap("net_contact_force").view(2, 3, 3)[:, 1, 2]
+    assert force.tolist() == pytest.approx([weight, 1.5**3 * weight], rel=2e-2)
