@@ -69,3 +69,19 @@ def test_an_actor_is_scaled_at_constant_density(tmp_path):
     weight = 10 * (1 + 2 * 1000 * 4 / 3 * math.pi * 0.1**3)
     force = scene.wrap("net_contact_force").view(2, 3, 3)[:, 1, 2]
     assert force.tolist() == pytest.approx([weight, 1.5**3 * weight], rel=2e-2)
+
+
+def test_a_joint_with_an_empty_range_stays_where_it_is_and_one_of_the_root_is_none(tmp_path):
+    scene = new_sim(gravity=0.0)
+    locked = HINGE.replace('axis="0 1 0"', 'axis="0 1 0" limited="true" range="0 0"')
+    locked = locked.replace("<geom", '<joint name="root" limited="true" range="0 0"/><geom', 1)
+    asset = load(scene, tmp_path, locked, fix_base_link=True)
+    assert GYM.get_asset_dof_names(asset) == ["swing"]
+    assert GYM.get_asset_dof_properties(asset)[["hasLimits", "upper"]].tolist() == [(True, 0.0)]
+    fill(scene, [(asset, transform(), None, 0)], 1)
+    set_drives(scene, driveMode=gymapi.DOF_MODE_EFFORT)
+    scene.prepare()
+    for _ in range(20):
+        GYM.set_dof_actuation_force_tensor(scene.sim, unwrap(torch.ones(1)))
+        scene.step()
+    assert abs(scene.wrap("dof_state")[0, 0].item()) < 5e-3

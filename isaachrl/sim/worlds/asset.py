@@ -148,7 +148,7 @@ def read_asset(xml: str, where: str) -> AssetModel:
 
 
 def _isolate(spec: mujoco.MjSpec, root: mujoco.MjsBody) -> None:
-    """Delete everything but the root's tree, and its pose and free joint."""
+    """Delete everything but the root's tree, and its pose, free joint and joints that cannot move."""
     keep = {id(root)}
     for body in list(spec.worldbody.bodies):
         if body.name != root.name and id(body) not in keep:
@@ -162,7 +162,7 @@ def _isolate(spec: mujoco.MjSpec, root: mujoco.MjsBody) -> None:
         if any(part.type != mujoco.mjtWrap.mjWRAP_JOINT for part in tendon.path):
             spec.delete(tendon)
     for joint in list(root.joints):
-        if joint.type == _FREE:
+        if joint.type == _FREE or _is_locked(joint):
             spec.delete(joint)
     root.pos, root.quat = [0, 0, 0], [1, 0, 0, 0]
     for orientation in (root.alt,):
@@ -231,6 +231,11 @@ def _is_ball(joints: list[mujoco.MjsJoint]) -> bool:
     return same and bool(np.allclose(axes, np.eye(3), atol=1e-6))
 
 
+def _is_locked(joint: mujoco.MjsJoint) -> bool:
+    """Whether the range is empty: the joint is to stay where it is."""
+    return joint.limited == mujoco.mjtLimited.mjLIMITED_TRUE and joint.range[0] >= joint.range[1]
+
+
 def _dof(joint: mujoco.MjsJoint, unit: float) -> Dof:
     """One joint as a degree of freedom; `unit` converts its angles to rad."""
     kinds = {int(_HINGE): "hinge", int(_SLIDE): "slide"}
@@ -238,10 +243,9 @@ def _dof(joint: mujoco.MjsJoint, unit: float) -> Dof:
         raise ConfigError(f"joint {joint.name!r} is a ball or free joint below the root, which is not supported")
     kind = kinds[int(joint.type)]
     lower, upper = (float(x) * (unit if kind == "hinge" else 1.0) for x in joint.range)
-    explicit = joint.limited == mujoco.mjtLimited.mjLIMITED_TRUE
-    limited = lower < upper and (explicit or joint.limited == mujoco.mjtLimited.mjLIMITED_AUTO)
-    if explicit and not limited:  # a range of 0 0, which MuJoCo refuses
-        joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
+    limited = lower < upper and joint.limited != mujoco.mjtLimited.mjLIMITED_FALSE
+    if _is_locked(joint):  # the compiler refuses a range of 0 0
+        limited, upper, joint.range[1] = True, lower, joint.range[0] + 1e-6
     stiffness, damping = float(joint.stiffness[0]), float(joint.damping[0])
     return Dof(joint.name, joint.name, 0, kind, limited, lower, upper, stiffness, damping, float(joint.armature))
 
