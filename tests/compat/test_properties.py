@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from isaachrl.compat.isaacgym import gymapi, gymtorch
-from tests.compat.scenes import GYM, HINGE, fill, load, new_sim, options, set_drives, transform
+from tests.compat.scenes import BALL, GYM, HINGE, fill, load, new_sim, options, set_drives, transform
 
 unwrap = gymtorch.unwrap_tensor
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -85,3 +85,24 @@ def test_a_joint_with_an_empty_range_stays_where_it_is_and_one_of_the_root_is_no
         GYM.set_dof_actuation_force_tensor(scene.sim, unwrap(torch.ones(1)))
         scene.step()
     assert abs(scene.wrap("dof_state")[0, 0].item()) < 5e-3
+
+
+def test_each_axis_of_a_ball_joint_stays_within_its_limits(tmp_path):
+    scene = new_sim(gravity=0.0)
+    fill(scene, [(load(scene, tmp_path, BALL, fix_base_link=True), transform(), None, 0)], 4)
+    set_drives(scene, driveMode=gymapi.DOF_MODE_EFFORT)
+    scene.prepare()
+    effort = torch.tensor([[8.0, 0, 0], [0, 8.0, 0], [0, -8.0, 0], [0, 0, -2.0]])
+    for _ in range(100):
+        GYM.set_dof_actuation_force_tensor(scene.sim, unwrap(effort))
+        scene.step()
+    state = scene.wrap("dof_state").view(4, 3, 2)
+    limits = [[30, 0, 0], [0, 20, 0], [0, -40, 0], [0, 0, -10]]
+    assert torch.allclose(state[..., 0], torch.tensor(limits) * math.pi / 180, atol=0.01)
+    assert state[..., 1].abs().max() < 0.05
+    for _ in range(5):
+        GYM.set_dof_actuation_force_tensor(scene.sim, unwrap(-effort))
+        scene.step()
+    scene.refresh("dof_state")
+    free = torch.tensor([INERTIA, INERTIA, INERTIA, 0.1])  # of the joint about x, y and z
+    assert torch.allclose((state[..., 1] * effort).sum(-1) / effort.square().sum(-1), -0.05 / free, rtol=0.2)

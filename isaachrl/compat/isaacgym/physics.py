@@ -13,6 +13,7 @@ from isaachrl.compat.isaacgym.articulation import Articulation
 from isaachrl.compat.isaacgym.build import build_world, start_state
 from isaachrl.compat.isaacgym.drives import Drives
 from isaachrl.compat.isaacgym.enums import CoordinateSpace
+from isaachrl.compat.isaacgym.limits import BallLimits
 from isaachrl.compat.isaacgym.objects import Sim
 from isaachrl.compat.isaacgym.properties import Properties, as_index
 from isaachrl.compat.isaacgym.sensors import ForceSensors
@@ -35,12 +36,13 @@ class Physics:
         self.layout = w.layout(self.worlds.model, world.actors)
         self.num_envs, self.num_actors = len(sim.envs), len(world.actors)
         self.num_bodies, self.num_dofs = len(self.layout.body), len(self.layout.joint)
-        self.drives = Drives(self.worlds, world.timestep_s)
+        self.drives = Drives(self.worlds, self.num_dofs, world.timestep_s)
         self.properties = Properties(sim, self.worlds, self.layout, self.drives)
         self._index()
         self.properties.upload()
         self.worlds.start_at(**start_state(sim, self.layout, self.worlds))
         self.sensors = ForceSensors(self, sim)
+        self.limits = BallLimits(self, world.timestep_s)
         self._buffers: dict[str, Tensor] = {}
         self._values = self._sources(sim)
         self._damping = self._damping_rates()
@@ -81,7 +83,7 @@ class Physics:
         values: dict[str, Callable[[], Tensor]] = {
             "root": lambda: self.body_states(self.root).flatten(0, 1),
             "body": lambda: self.body_states(None).flatten(0, 1),
-            "dof": lambda: self._dof_states().flatten(0, 1),
+            "dof": lambda: self.dof_states().flatten(0, 1),
             "contact": lambda: self._contact_forces().reshape(-1, 3),
             "sensor": lambda: self.sensors.values.flatten(0, 1),
             "force": lambda: self._dof_forces().flatten(),
@@ -105,7 +107,7 @@ class Physics:
         arm = self.worlds.field("xipos")[:, body] - self.worlds.field("subtree_com")[:, tree]
         return cvel[..., 3:] + torch.linalg.cross(cvel[..., :3], arm), cvel[..., :3]
 
-    def _dof_states(self) -> Tensor:
+    def dof_states(self) -> Tensor:
         """`(N, D, 2)` positions and velocities; a ball joint's position is its rotation vector."""
         qpos, qvel = self.worlds.field("qpos"), self.worlds.field("qvel")
         position = torch.zeros(self.num_envs, self.num_dofs, device=qpos.device)
@@ -119,7 +121,8 @@ class Physics:
 
     def _dof_forces(self) -> Tensor:
         """`(N, D)` forces of the drives in the last physics step; 0 where actors have no sensor for them."""
-        force, acceleration = (self.worlds.field(name)[:, self._dof_qvel] for name in ("qfrc_actuator", "qacc"))
+        force = self.worlds.field("actuator_force")[:, : self.num_dofs]  # without those of limits
+        acceleration = self.worlds.field("qacc")[:, self._dof_qvel]
         return (force - self.drives.armature * acceleration) * self._dof_force_on
 
     # setters
@@ -252,6 +255,7 @@ class Physics:
         self.properties.upload()
         self.worlds.refresh()
         self.drives.apply()
+        self.limits.apply()
         self._damp()
         self.sensors.before()
         self.worlds.step(self.substeps)

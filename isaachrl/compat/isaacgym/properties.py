@@ -22,6 +22,7 @@ class Properties:
 
     Attributes:
         mass, com, inertia: `(N, B)` kg, `(N, B, 3)` m and `(N, B, 3, 3)` kg m², in the axes of the body.
+        lower, upper: `(N, D)` limits of the degrees of freedom.
         armature: `(N, D)` of the degrees of freedom, without that of the drives.
     """
 
@@ -34,7 +35,7 @@ class Properties:
         self.mass = torch.zeros(n, bodies, device=worlds.device)
         self.com = torch.zeros(n, bodies, 3, device=worlds.device)
         self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
-        self.armature = torch.zeros(self._dof.shape, device=worlds.device)
+        self.armature, self.lower, self.upper = torch.zeros(3, *self._dof.shape, device=worlds.device)
         self._scale = np.array([[actor.scale for actor in env.actors] for env in sim.envs])
         self._changed = {"scale"} if np.any(self._scale != 1.0) else set[str]()
         self._own: set[str] = set()  # model fields that differ between worlds
@@ -83,7 +84,8 @@ class Properties:
         device = self._worlds.device
         names = ("driveMode", "stiffness", "damping", "effort")
         self._drives.set_properties(*(torch.from_numpy(self._dof[name].copy()).to(device) for name in names))
-        self.armature.copy_(torch.from_numpy(self._dof["armature"].copy()))
+        for name in ("armature", "lower", "upper"):
+            getattr(self, name).copy_(torch.from_numpy(self._dof[name].copy()))
         armature = self._dof["armature"] + self._drives.armature.cpu().numpy()
         changed = self._set("dof_armature", self._layout.dof_qvel, armature)
         self._set("dof_frictionloss", self._layout.dof_qvel, self._dof["friction"])

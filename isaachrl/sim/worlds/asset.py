@@ -213,10 +213,7 @@ def _take_dofs(spec: mujoco.MjSpec, body: mujoco.MjsBody) -> list[Dof]:
     ball = body.add_joint(name=name, type=_BALL, pos=pos)
     ball.stiffness[:], ball.damping[:], ball.frictionloss = 0.0, 0.0, 0.0
     ball.armature = float(np.mean([dof.armature for dof in dofs]))
-    reach = math.sqrt(sum(max(abs(dof.lower), abs(dof.upper)) ** 2 for dof in dofs if dof.limited))
-    limited = all(dof.limited for dof in dofs) and reach < math.pi
-    ball.limited = mujoco.mjtLimited.mjLIMITED_TRUE if limited else mujoco.mjtLimited.mjLIMITED_FALSE
-    ball.range = [0.0, reach / unit if limited else 0.0]
+    ball.limited = mujoco.mjtLimited.mjLIMITED_FALSE  # `assemble` adds actuators that hold the limits
     for i, dof in enumerate(dofs):
         dof.joint, dof.kind, dof.axis = name, "ball", i
     return dofs

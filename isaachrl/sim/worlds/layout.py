@@ -24,6 +24,7 @@ class Layout:
         dof_qvel: `(D,)` velocities; these are also the rows of `dof_armature` and the like.
         scalar, scalar_qpos: hinges and slides, as degrees of freedom and coordinates.
         ball, ball_qpos: `(K, 3)` and `(K, 4)` the same of ball joints.
+        limit: `(L,)` limited degrees of freedom of ball joints, whose actuators follow the drives.
         joint: `(D,)` joints.
         geom: `(S,)` shapes, actor by actor; `geom_start (A + 1,)`.
         tendon: `(T,)` fixed tendons, actor by actor; `tendon_start (A + 1,)`.
@@ -44,6 +45,7 @@ class Layout:
     scalar_qpos: np.ndarray
     ball: np.ndarray
     ball_qpos: np.ndarray
+    limit: np.ndarray
     joint: np.ndarray
     geom: np.ndarray
     geom_start: np.ndarray
@@ -66,7 +68,8 @@ def layout(model: mujoco.MjModel, actors: list[Actor]) -> Layout:
                 scalar.append(number)
             elif dof.axis == 0:
                 ball.append([number, number + 1, number + 2])
-    axes = [dof.axis for actor in actors for dof in actor.asset.dofs]
+    dofs = [dof for actor in actors for dof in actor.asset.dofs]
+    axes = [dof.axis for dof in dofs]
     adr, vadr = model.jnt_qposadr, model.jnt_dofadr
     parts = ("body_names", "dofs", "geom_names", "tendons")
     starts = [_starts(len(getattr(actor.asset, part)) for actor in actors) for part in parts]
@@ -91,6 +94,7 @@ def layout(model: mujoco.MjModel, actors: list[Actor]) -> Layout:
         scalar_qpos=_ids(adr[joints[_ids(scalar)]]),
         ball=balls,
         ball_qpos=_ids(adr[joints[balls[:, 0]]])[:, None] + np.arange(4),
+        limit=_ids([i for i, dof in enumerate(dofs) if dof.kind == "ball" and dof.limited]),
         joint=joints,
         geom=_ids(geom),
         geom_start=starts[2],

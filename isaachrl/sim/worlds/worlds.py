@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 STATE_FIELDS = ("qpos", "qvel", "mocap_pos", "mocap_quat")  # what `write` changes
 INPUT_FIELDS = ("ctrl", "xfrc_applied")  # written as a whole before `step`
-OF_LAST_STEP = ("sensordata", "qfrc_actuator", "qacc")  # fields that `refresh` leaves alone
+OF_LAST_STEP = ("sensordata", "actuator_force", "qacc")  # fields that `refresh` leaves alone
 _STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
 
 
