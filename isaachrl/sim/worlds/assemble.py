@@ -4,8 +4,8 @@ A drive is an affine actuator, force = stiffness * (target - position) - (dampin
 with an armature of h * (damping + h * stiffness), for a physics step of h seconds. The semi-implicit Euler step with
 both is the backward Euler step of the spring and damper, and the solver of contacts knows how stiff the drive is.
 
-A ball joint has one more actuator for each axis with limits, since MuJoCo's own limit is a cone: whoever steps the
-world makes it a spring where the limit is exceeded.
+A ball joint has one more actuator for each axis with limits, since MuJoCo's own limit is a cone: the caller
+makes it a spring where the limit is exceeded.
 """
 
 from dataclasses import dataclass, field
