@@ -21,3 +21,10 @@ def clean(monkeypatch):
     for name in set(sys.modules) - before:
         if name.split(".")[0] in ("isaacgym", "pysdf", "urdfpy", "tkinter", "ray"):
             del sys.modules[name]
+
+
+@pytest.fixture(params=["mujoco", "mujoco_warp"])
+def each_engine(request, monkeypatch):
+    """Runs a test on the CPU engine and on MuJoCo Warp."""
+    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+    monkeypatch.setattr(SETTINGS, "engine", request.param)

@@ -38,7 +38,7 @@ ASE_TASKS = {
     ("name", "observations", "actions"),
     [("Cartpole", 4, 1), ("Ant", 60, 8), ("Humanoid", 108, 21), ("HumanoidAMP", 105, 28), ("BallBalance", 24, 3),
      ("Quadcopter", 21, 12), ("Anymal", 48, 12), ("AnymalTerrain", 188, 12), ("FrankaCabinet", 23, 9),
-        ("AllegroHand", 88, 16)],
+     ("AllegroHand", 88, 16), ("FrankaCubeStack", 19, 7), ("ShadowHand", 211, 20), ("Ingenuity", 13, 6)],
 )  # fmt: skip
 def test_tasks_of_isaacgymenvs_run(name, observations, actions, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write an asset into the working folder

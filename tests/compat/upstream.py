@@ -19,6 +19,7 @@ GYM_MODULES = {
     "Ant": "ant", "Humanoid": "humanoid", "HumanoidAMP": "humanoid_amp", "Cartpole": "cartpole",
     "BallBalance": "ball_balance", "Quadcopter": "quadcopter", "Ingenuity": "ingenuity", "Anymal": "anymal",
     "AnymalTerrain": "anymal_terrain", "FrankaCabinet": "franka_cabinet", "AllegroHand": "allegro_hand",
+    "FrankaCubeStack": "franka_cube_stack", "ShadowHand": "shadow_hand",
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ def build_world(sim: Sim) -> w.World:
         )
     gravity = sim.params.gravity.array()
     world = w.World(timestep_s=sim.params.dt / max(sim.params.substeps, 1), gravity=gravity, ground=list(sim.ground))
+    world.sizes_differ = any(actor.scale != 1.0 for env in sim.envs for actor in env.actors)
     bits = contact_bits(first)
     for actor, (contype, conaffinity) in zip(first.actors, bits, strict=True):
         friction = shape_friction(actor)

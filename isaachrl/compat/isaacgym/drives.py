@@ -15,7 +15,8 @@ class Drives:
     otherwise. In DOF_MODE_EFFORT efforts act in the next step only.
 
     Args:
-        worlds: whose controls are set; one actuator a degree of freedom.
+        worlds: whose controls are set; the first actuators are those of the degrees of freedom.
+        count: D.
         dt_s: the physics step.
 
     Attributes:
@@ -23,9 +24,9 @@ class Drives:
         armature: `(N, D)` what the drives add to the armature of the degrees of freedom, see `assemble`.
     """
 
-    def __init__(self, worlds: Worlds, dt_s: float) -> None:
+    def __init__(self, worlds: Worlds, count: int, dt_s: float) -> None:
         self._worlds, self._dt_s = worlds, dt_s
-        shape = (worlds.num_worlds, worlds.ctrl.shape[1])
+        shape = (worlds.num_worlds, count)
         self.position, self.velocity, self.effort = (torch.zeros(shape, device=worlds.device) for _ in range(3))
         self.armature = torch.zeros(shape, device=worlds.device)
         self._gains = torch.zeros(3, *shape, device=worlds.device)  # of position, velocity and effort in the control
@@ -38,15 +39,16 @@ class Drives:
         implicit = damping + self._dt_s * stiffness
         self.armature.copy_(self._dt_s * implicit)
         if mode.shape[1]:
-            bias = self._worlds.model_field("actuator_biasprm")
+            drives = slice(0, mode.shape[1])
+            bias = self._worlds.model_field("actuator_biasprm")[:, drives]
             bias[..., 1], bias[..., 2] = -stiffness.to(bias.dtype), -implicit.to(bias.dtype)
             limit = torch.where(effort > 0, effort, UNLIMITED).clamp_max(UNLIMITED)
-            self._worlds.model_field("actuator_forcerange").copy_(torch.stack((-limit, limit), -1))
+            self._worlds.model_field("actuator_forcerange")[:, drives].copy_(torch.stack((-limit, limit), -1))
 
     def apply(self) -> None:
         """Write the controls of the next step."""
         targets = torch.stack((self.position, self.velocity, self.effort))
-        torch.sum(self._gains * targets, dim=0, out=self._worlds.ctrl)
+        self._worlds.ctrl[:, : targets.shape[2]] = (self._gains * targets).sum(0)
 
     def clear_effort(self) -> None:
         """Forget the efforts, which act in one step."""

@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 from isaachrl.compat.isaacgym.gym_actors import ActorMethods
 from isaachrl.compat.isaacgym.gym_assets import AssetMethods
 from isaachrl.compat.isaacgym.gym_graphics import GraphicsMethods
+from isaachrl.compat.isaacgym.gym_joints import JointMethods
 from isaachrl.compat.isaacgym.gym_tensors import TensorMethods
 from isaachrl.compat.isaacgym.structs import Version
 
 _READ = "read the state from the tensor that an acquire method returns"
 _WRITE = "write the state through set_dof_state_tensor or set_actor_root_state_tensor"
 _IMAGES = "cameras do not render images"
-_TENDONS = "tendons are not simulated"
 _SOFT = "soft bodies, particles and pneumatics are not simulated"
 REFUSED: dict[str, list[str]] = {
     _SOFT: [
@@ -73,31 +73,12 @@ REFUSED: dict[str, list[str]] = {
         "write_camera_image_to_file",
         "write_viewer_image_to_file",
     ],
-    _TENDONS: [
+    "a tendon's joints and coefficients are those of its file, and its offset is 0": [
         "find_actor_fixed_tendon_joint_index",
-        "find_actor_tendon_index",
-        "find_asset_tendon_index",
-        "get_actor_fixed_tendon_joint_coefficients",
-        "get_actor_fixed_tendon_joint_name",
-        "get_actor_tendon_count",
-        "get_actor_tendon_name",
         "get_actor_tendon_offset",
-        "get_actor_tendon_properties",
-        "get_asset_fixed_tendon_joint_coefficients",
-        "get_asset_fixed_tendon_joint_name",
-        "get_asset_tendon_name",
-        "get_asset_tendon_properties",
         "set_actor_fixed_tendon_joint_coefficients",
         "set_actor_tendon_offset",
-        "set_actor_tendon_properties",
         "set_asset_fixed_tendon_joint_coefficients",
-        "set_asset_tendon_properties",
-    ],
-    "Jacobians and mass matrices are not computed": [
-        "acquire_jacobian_tensor",
-        "acquire_mass_matrix_tensor",
-        "refresh_jacobian_tensors",
-        "refresh_mass_matrix_tensors",
     ],
     "files of OpenSim and USD are not read or written": [
         "create_usd_exporter",
@@ -178,23 +159,15 @@ REFUSED: dict[str, list[str]] = {
         "destroy_performance_timers",
         "find_actor_actuator_index",
         "find_actor_joint_handle",
-        "find_actor_joint_index",
         "find_asset_actuator_index",
-        "find_asset_joint_index",
         "get_actor_actuator_count",
         "get_actor_actuator_joint_name",
         "get_actor_actuator_name",
         "get_actor_actuator_properties",
         "get_actor_dof_frames",
-        "get_actor_joint_count",
-        "get_actor_joint_dict",
         "get_actor_joint_handle",
         "get_actor_joint_index",
-        "get_actor_joint_names",
         "get_actor_rigid_body_shape_indices",
-        "get_asset_joint_dict",
-        "get_asset_joint_name",
-        "get_asset_joint_names",
         "get_asset_joint_type",
         "get_asset_rigid_body_shape_indices",
         "get_dof_frame",
@@ -214,7 +187,7 @@ REFUSED: dict[str, list[str]] = {
 }
 
 
-class Gym(AssetMethods, ActorMethods, TensorMethods, GraphicsMethods):
+class Gym(AssetMethods, ActorMethods, JointMethods, TensorMethods, GraphicsMethods):
     """The API. Methods that are not built exist, and raise `NotImplementedError` with their name and the reason."""
 
     def get_version(self) -> Version:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -89,7 +90,7 @@ class ActorMethods:
 
     def get_actor_index(self, env: Env, handle: int, domain: IndexDomain) -> int:
         """An actor's number in the environment or the simulation."""
-        return _place(env, handle, domain, lambda actor: 1)
+        return place(env, handle, domain, lambda actor: 1)
 
     def find_actor_index(self, env: Env, name: str, domain: IndexDomain) -> int:
         """`get_actor_index` by name, -1 if there is none."""
@@ -110,12 +111,12 @@ class ActorMethods:
 
     def get_actor_rigid_body_index(self, env: Env, handle: int, index: int, domain: IndexDomain) -> int:
         """The number of an actor's body in the actor, the environment or the simulation."""
-        return _place(env, handle, domain, _bodies, index)
+        return place(env, handle, domain, _bodies, index)
 
     def find_actor_rigid_body_index(self, env: Env, handle: int, name: str, domain: IndexDomain) -> int:
         """`get_actor_rigid_body_index` by name, -1 if there is none."""
         index = index_of(actor_of(env, handle).asset.model.body_names, name)
-        return index if index < 0 else _place(env, handle, domain, _bodies, index)
+        return index if index < 0 else place(env, handle, domain, _bodies, index)
 
     def find_actor_rigid_body_handle(self, env: Env, handle: int, name: str) -> int:
         """The number of a body in the environment, -1 if there is none of that name."""
@@ -123,7 +124,7 @@ class ActorMethods:
 
     def get_actor_rigid_body_handle(self, env: Env, handle: int, index: int) -> int:
         """The number of an actor's body in the environment."""
-        return _place(env, handle, IndexDomain.DOMAIN_ENV, _bodies, index)
+        return place(env, handle, IndexDomain.DOMAIN_ENV, _bodies, index)
 
     def get_actor_root_rigid_body_handle(self, env: Env, handle: int) -> int:
         """The number of an actor's root in the environment."""
@@ -143,12 +144,12 @@ class ActorMethods:
 
     def get_actor_dof_index(self, env: Env, handle: int, index: int, domain: IndexDomain) -> int:
         """The number of a degree of freedom in the actor, the environment or the simulation."""
-        return _place(env, handle, domain, _dofs, index)
+        return place(env, handle, domain, _dofs, index)
 
     def find_actor_dof_index(self, env: Env, handle: int, name: str, domain: IndexDomain) -> int:
         """`get_actor_dof_index` by name, -1 if there is none."""
         index = index_of(actor_of(env, handle).asset.dof_names, name)
-        return index if index < 0 else _place(env, handle, domain, _dofs, index)
+        return index if index < 0 else place(env, handle, domain, _dofs, index)
 
     def find_actor_dof_handle(self, env: Env, handle: int, name: str) -> int:
         """The number of a degree of freedom in the environment, -1 if there is none of that name."""
@@ -156,24 +157,22 @@ class ActorMethods:
 
     def get_actor_dof_handle(self, env: Env, handle: int, index: int) -> int:
         """The number of an actor's degree of freedom in the environment."""
-        return _place(env, handle, IndexDomain.DOMAIN_ENV, _dofs, index)
+        return place(env, handle, IndexDomain.DOMAIN_ENV, _dofs, index)
 
     def get_actor_dof_properties(self, env: Env, handle: int) -> np.ndarray:
         """A copy of the properties of an actor's degrees of freedom."""
         return actor_of(env, handle).dof_props.copy()
 
     def set_actor_dof_properties(self, env: Env, handle: int, props: np.ndarray) -> bool:
-        """Set drives, limits and armature of an actor."""
+        """Set drives, limits, friction and armature of an actor."""
         actor = actor_of(env, handle)
         if props.dtype != actor.dof_props.dtype or len(props) != len(actor.dof_props):
             raise ConfigError(
                 f"set_actor_dof_properties: {len(props)} rows of {props.dtype} came for {len(actor.dof_props)} degrees"
                 " of freedom; change the array of get_actor_dof_properties and hand it back"
             )
-        if np.any(props["friction"] > 0):
-            warn_once("joint friction is not simulated; set_actor_dof_properties got some")
         actor.dof_props = props.copy()
-        _changed(env, handle)
+        changed(env, handle)
         return True
 
     def get_actor_rigid_shape_count(self, env: Env, handle: int) -> int:
@@ -194,7 +193,7 @@ class ActorMethods:
         if any(scalar(shape.restitution) > 0 or scalar(shape.compliance) > 0 for shape in props):
             warn_once("restitution and compliance are not simulated: contacts have MuJoCo's")
         actor.shape_props = [copy.copy(shape) for shape in props]
-        _changed(env, handle)
+        changed(env, handle)
         return True
 
     def get_actor_rigid_body_properties(self, env: Env, handle: int) -> list[RigidBodyProperties]:
@@ -222,17 +221,22 @@ class ActorMethods:
             for body, mass, inertia in zip(bodies, model.body_mass, model.body_inertia, strict=True):
                 body.inertia = matrix(inertia * body.mass / max(float(mass), 1e-12))
         actor.body_props = bodies
-        _changed(env, handle)
+        changed(env, handle)
         return True
 
     def get_actor_scale(self, env: Env, handle: int) -> float:
-        """The scale of an actor, which is 1."""
-        return 1.0
+        """The scale of an actor."""
+        return actor_of(env, handle).scale
 
     def set_actor_scale(self, env: Env, handle: int, scale: float) -> bool:
-        """Accepts a scale of 1 alone."""
-        if abs(scale - 1.0) > 1e-6:
-            raise NotImplementedError(f"set_actor_scale: scale {scale}; actors have the size of their asset")
+        """Scale an actor's lengths, and with them its masses and inertias, before `prepare_sim`."""
+        actor, scale = actor_of(env, handle), scalar(scale)
+        if not 0 < scale < math.inf:
+            raise ConfigError(f"set_actor_scale: scale {scale}; it must be above 0")
+        ratio = scale / actor.scale
+        if abs(ratio - 1.0) > 1e-6:
+            _unbuilt(env.sim, "set_actor_scale")
+            _scale(actor, ratio)
         return True
 
     def enable_actor_dof_force_sensors(self, env: Env, handle: int) -> bool:
@@ -263,7 +267,7 @@ def _dofs(actor: Actor) -> int:
     return len(actor.asset.model.dofs)
 
 
-def _place(env: Env, handle: int, domain: IndexDomain, count: Callable[[Actor], int], index: int = 0) -> int:
+def place(env: Env, handle: int, domain: IndexDomain, count: Callable[[Actor], int], index: int = 0) -> int:
     """Where the `index`-th of an actor's things is among all of a domain."""
     actor_of(env, handle)
     if domain == IndexDomain.DOMAIN_ACTOR:
@@ -280,7 +284,22 @@ def _copied(body: RigidBodyProperties) -> RigidBodyProperties:
     return RigidBodyProperties(copy.copy(body.com), body.flags, inertia, inverse, body.invMass, body.mass)
 
 
-def _changed(env: Env, handle: int) -> None:
+def _scale(actor: Actor, ratio: float) -> None:
+    """Scale an actor, at constant density."""
+    if 'type="mesh"' in actor.asset.model.xml:
+        raise NotImplementedError(f"set_actor_scale: actor {actor.name!r} has shapes of meshes, which keep their size")
+    bodies = [_copied(body) for body in actor.body_props]
+    for body in bodies:
+        body.mass, body.com = scalar(body.mass) * ratio**3, body.com * ratio
+        body.inertia = matrix(body.inertia.array() * ratio**5)
+    slides = np.array([dof.kind == "slide" for dof in actor.asset.model.dofs], bool)
+    dofs = actor.dof_props.copy()
+    for name in ("lower", "upper"):
+        dofs[name][slides] *= ratio
+    actor.scale, actor.body_props, actor.dof_props = actor.scale * ratio, bodies, dofs
+
+
+def changed(env: Env, handle: int) -> None:
     """Take over changed properties, if the worlds are built."""
     if env.sim.physics is not None:
         env.sim.physics.properties.update(env.index, handle, env.actors[handle])

@@ -112,10 +112,6 @@ class AssetMethods:
         """A copy of the properties of the degrees of freedom."""
         return asset.dof_props.copy()
 
-    def get_asset_joint_count(self, asset: Asset) -> int:
-        """Number of joints, one a body but the root."""
-        return len(asset.model.body_names) - 1
-
     def get_asset_actuator_count(self, asset: Asset) -> int:
         """Number of motors of an MJCF file."""
         return len(asset.model.motors)
@@ -131,10 +127,6 @@ class AssetMethods:
     def get_asset_actuator_joint_name(self, asset: Asset, index: int) -> str:
         """The name of a motor's joint."""
         return asset.model.motors[index].joint
-
-    def get_asset_tendon_count(self, asset: Asset) -> int:
-        """Number of tendons: they are not simulated, so 0."""
-        return 0
 
     def get_asset_soft_body_count(self, asset: Asset) -> int:
         """Number of soft bodies: they are not simulated, so 0."""

@@ -20,7 +20,7 @@ from isaachrl.compat.isaacgym.structs import (
     TriangleMeshParams,
     Vec3,
 )  # fmt: skip
-from isaachrl.errors import ConfigError
+from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim.worlds import Plane
 
 
@@ -167,7 +167,22 @@ class TensorMethods:
 
     def acquire_dof_force_tensor(self, sim: Sim) -> Tensor | None:
         """`(dofs,)`: forces of the drives; None without degrees of freedom."""
-        return self._acquire(sim, "dof_force", self.get_sim_dof_count(sim))
+        return self._acquire(sim, "force", self.get_sim_dof_count(sim))
+
+    def acquire_jacobian_tensor(self, sim: Sim, actor: str) -> Tensor:
+        """The Jacobian of the actor of that name, see `Articulation.jacobian`."""
+        return self._acquire_of(sim, "jacobian", actor)
+
+    def acquire_mass_matrix_tensor(self, sim: Sim, actor: str) -> Tensor:
+        """The mass matrix of the actor of that name, see `Articulation.mass_matrix`."""
+        return self._acquire_of(sim, "mass", actor)
+
+    def _acquire_of(self, sim: Sim, kind: str, actor: str) -> Tensor:
+        """A buffer of one actor."""
+        physics, names = self._physics(sim, "acquire"), [other.name for other in sim.envs[0].actors]
+        if actor not in names:
+            raise ConfigError(f"no actor of environment 0 is called {actor!r}{nearest(actor, names)}")
+        return Tensor(physics.acquire(f"{kind} {actor}"))
 
     def _acquire(self, sim: Sim, name: str, count: int) -> Tensor | None:
         """A buffer, None if it has no rows."""
@@ -195,7 +210,15 @@ class TensorMethods:
 
     def refresh_dof_force_tensor(self, sim: Sim) -> bool:
         """Write the drives' forces into their tensor."""
-        return self._refresh(sim, "dof_force")
+        return self._refresh(sim, "force")
+
+    def refresh_jacobian_tensors(self, sim: Sim) -> bool:
+        """Write all Jacobians into their tensors."""
+        return self._refresh(sim, "jacobian")
+
+    def refresh_mass_matrix_tensors(self, sim: Sim) -> bool:
+        """Write all mass matrices into their tensors."""
+        return self._refresh(sim, "mass")
 
     def _refresh(self, sim: Sim, name: str) -> bool:
         """Write a state into its buffer."""

@@ -14,8 +14,9 @@ _MESHES = (".stl", ".obj", ".msh")
 def prepare(path: Path, replace_cylinder: bool = False) -> str:
     """The MJCF of a file, with its includes, without what has no counterpart in the API.
 
-    Materials are dropped, since files use undefined ones, and so are options, sensors, contact pairs and key frames.
-    Joints and bodies of the same name are numbered. Mesh files get absolute paths; geoms of other formats are dropped.
+    Materials are dropped, since files use undefined ones, and so are options, sensors, user data, contact pairs and
+    key frames. Joints and bodies of the same name are numbered. Mesh files get absolute paths; geoms of other formats
+    are dropped.
 
     Raises:
         ConfigError: the file or an included one cannot be read.
@@ -30,7 +31,8 @@ def prepare(path: Path, replace_cylinder: bool = False) -> str:
     for parent in root.iter():
         for child in [c for c in parent if c.tag in _DROPPED_INSIDE]:
             parent.remove(child)
-        parent.attrib.pop("material", None)
+        for key in ("material", "user"):
+            parent.attrib.pop(key, None)
         if replace_cylinder and parent.tag == "geom" and parent.get("type") == "cylinder":
             parent.set("type", "capsule")
     for compiler in root.findall("compiler"):

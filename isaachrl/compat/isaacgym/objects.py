@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from isaachrl.compat.isaacgym.structs import (
     RigidBodyProperties,
     RigidShapeProperties,
     SimParams,
+    TendonProperties,
     Transform,
     Vec3,
 )  # fmt: skip
@@ -36,6 +37,7 @@ DOF_PROPERTIES = np.dtype(
      ("stiffness", "f4"), ("damping", "f4"), ("friction", "f4"), ("armature", "f4")],
     align=True,  # else PyTorch does not take the columns
 )  # fmt: skip
+NONE: Mapping[str, str] = {}
 LARGE = float(np.finfo(np.float32).max)
 
 
@@ -49,6 +51,8 @@ class Asset:
     dof_props: np.ndarray
     shape_props: list[RigidShapeProperties]
     body_props: list[RigidBodyProperties]
+    joint_names: list[str]  # of all bodies but the root, of fixed ones too
+    tendon_props: list[TendonProperties]
     sensors: list[tuple[int, Transform, ForceSensorProperties]] = field(default_factory=list)
 
     @property
@@ -69,6 +73,8 @@ class Actor:
     dof_props: np.ndarray
     shape_props: list[RigidShapeProperties]
     body_props: list[RigidBodyProperties]
+    tendon_props: list[TendonProperties]
+    scale: float = 1.0
     dof_force: bool = False  # whether the tensor of forces has the drives'
 
 
@@ -109,9 +115,11 @@ def load(root: str, file: str, options: AssetOptions) -> Asset:
     """
     path = Path(root, file)
     limits: dict[str, tuple[float, float]] = {}
+    joints: dict[str, str] = {}
     if path.suffix.lower() == ".urdf":
         reader = UrdfReader(path, Path(root), options)
         xml, limits = reader.to_mjcf(), reader.limits
+        joints = {joint.child: joint.name for joint in reader.joints}
     elif path.suffix.lower() in (".xml", ".mjcf"):
         xml = mjcf.prepare(path, options.replace_cylinder_with_capsule)
     else:
@@ -119,7 +127,7 @@ def load(root: str, file: str, options: AssetOptions) -> Asset:
     model = read_asset(xml, str(path))
     for dof in model.dofs:
         dof.effort, dof.velocity = limits.get(dof.name, (math.inf, math.inf))
-    return describe(path.stem, model, options)
+    return describe(path.stem, model, options, joints)
 
 
 def primitive(kind: str, size: list[float], options: AssetOptions) -> Asset:
@@ -132,8 +140,8 @@ def primitive(kind: str, size: list[float], options: AssetOptions) -> Asset:
     return describe(kind, read_asset(xml, kind), options)
 
 
-def describe(name: str, model: AssetModel, options: AssetOptions) -> Asset:
-    """An asset with the properties that its file gives."""
+def describe(name: str, model: AssetModel, options: AssetOptions, joints: Mapping[str, str] = NONE) -> Asset:
+    """An asset with the properties that its file gives; `joints` are names of joints by the body that they move."""
     motors = {motor.joint for motor in model.motors}
     props = np.zeros(len(model.dofs), DOF_PROPERTIES)
     for row, dof in zip(props, model.dofs, strict=True):
@@ -143,7 +151,9 @@ def describe(name: str, model: AssetModel, options: AssetOptions) -> Asset:
         row["stiffness"], row["damping"] = dof.stiffness, dof.damping
         row["effort"], row["velocity"] = min(dof.effort, LARGE), min(dof.velocity, LARGE)
     shapes = [RigidShapeProperties(friction=f, thickness=options.thickness) for f in model.geom_friction]
-    return Asset(name, model, options, props, shapes, body_properties(model))
+    moving = {model.body_names[body]: dof.name for dof, body in zip(model.dofs, model.dof_bodies, strict=True)}
+    names = [(moving | dict(joints)).get(body, body) for body in model.body_names[1:]]
+    return Asset(name, model, options, props, shapes, body_properties(model), names, tendon_properties(model, options))
 
 
 def body_properties(model: AssetModel) -> list[RigidBodyProperties]:
@@ -157,6 +167,18 @@ def body_properties(model: AssetModel) -> list[RigidBodyProperties]:
         )  # fmt: skip
         result.append(properties)
     return result
+
+
+def tendon_properties(model: AssetModel, options: AssetOptions) -> list[TendonProperties]:
+    """The fixed tendons of the file, with the stiffness of their limits from the options."""
+    return [
+        TendonProperties(
+            damping=tendon.damping, fixed_lower_limit=tendon.lower, fixed_spring_rest_length=tendon.rest,
+            fixed_upper_limit=tendon.upper, is_fixed_limited=tendon.limited,
+            limit_stiffness=options.tendon_limit_stiffness, stiffness=tendon.stiffness, num_joints=len(tendon.joints),
+        )
+        for tendon in model.tendons
+    ]  # fmt: skip
 
 
 def scalar(value: Any) -> float:
@@ -200,4 +222,5 @@ def actuator_properties(model: AssetModel) -> list[ActuatorProperties]:
 def new_actor(asset: Asset, pose: Transform, name: str, group: int, filter_bits: int) -> Actor:
     """An actor with the properties that its asset has now."""
     pose = Transform(copy.copy(pose.p), copy.copy(pose.r))
-    return Actor(asset, pose, name, group, filter_bits, asset.dof_props, asset.shape_props, asset.body_props)
+    props = asset.dof_props, asset.shape_props, asset.body_props, asset.tendon_props
+    return Actor(asset, pose, name, group, filter_bits, *props)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from isaachrl.compat.isaacgym.articulation import Articulation
 from isaachrl.compat.isaacgym.build import build_world, start_state
 from isaachrl.compat.isaacgym.drives import Drives
 from isaachrl.compat.isaacgym.enums import CoordinateSpace
+from isaachrl.compat.isaacgym.limits import BallLimits
 from isaachrl.compat.isaacgym.objects import Sim
 from isaachrl.compat.isaacgym.properties import Properties, as_index
 from isaachrl.compat.isaacgym.sensors import ForceSensors
@@ -34,13 +36,15 @@ class Physics:
         self.layout = w.layout(self.worlds.model, world.actors)
         self.num_envs, self.num_actors = len(sim.envs), len(world.actors)
         self.num_bodies, self.num_dofs = len(self.layout.body), len(self.layout.joint)
-        self.drives = Drives(self.worlds, world.timestep_s)
+        self.drives = Drives(self.worlds, self.num_dofs, world.timestep_s)
         self.properties = Properties(sim, self.worlds, self.layout, self.drives)
         self._index()
         self.properties.upload()
         self.worlds.start_at(**start_state(sim, self.layout, self.worlds))
         self.sensors = ForceSensors(self, sim)
+        self.limits = BallLimits(self, world.timestep_s)
         self._buffers: dict[str, Tensor] = {}
+        self._values = self._sources(sim)
         self._damping = self._damping_rates()
 
     def _index(self) -> None:
@@ -63,28 +67,31 @@ class Physics:
     def acquire(self, name: str) -> Tensor:
         """A buffer, filled once; see `refresh`."""
         if name not in self._buffers:
-            n = self.num_envs
-            shapes = {
-                "root": (n * self.num_actors, 13), "dof": (n * self.num_dofs, 2), "body": (n * self.num_bodies, 13),
-                "contact": (n * self.num_bodies, 3), "sensor": (n * self.sensors.count, 6),
-                "dof_force": (n * self.num_dofs,),
-            }  # fmt: skip
-            self._buffers[name] = torch.zeros(shapes[name], device=self.worlds.device)
-            self.refresh(name)
+            self.worlds.refresh()
+            self._buffers[name] = self._values[name]().clone(memory_format=torch.contiguous_format)
         return self._buffers[name]
 
     def refresh(self, name: str) -> None:
-        """Write the current state into a buffer, if it was acquired."""
-        if name not in self._buffers:
-            return
+        """Write the current state into the buffers whose name starts so."""
         self.worlds.refresh()
+        for full, buffer in self._buffers.items():
+            if full.startswith(name):
+                buffer.copy_(self._values[full]())
+
+    def _sources(self, sim: Sim) -> dict[str, Callable[[], Tensor]]:
+        """What each buffer shows."""
         values: dict[str, Callable[[], Tensor]] = {
-            "root": lambda: self.body_states(self.root), "body": lambda: self.body_states(None),
-            "dof": self._dof_states, "contact": self._contact_forces, "sensor": lambda: self.sensors.values,
-            "dof_force": self._dof_forces,
-        }  # fmt: skip
-        buffer = self._buffers[name]
-        buffer.copy_(values[name]().reshape(buffer.shape))
+            "root": lambda: self.body_states(self.root).flatten(0, 1),
+            "body": lambda: self.body_states(None).flatten(0, 1),
+            "dof": lambda: self.dof_states().flatten(0, 1),
+            "contact": lambda: self._contact_forces().reshape(-1, 3),
+            "sensor": lambda: self.sensors.values.flatten(0, 1),
+            "force": lambda: self._dof_forces().flatten(),
+        }
+        for number, actor in enumerate(sim.envs[0].actors):
+            part = Articulation(self, number, actor.asset.model, actor.asset.options.fix_base_link)
+            values[f"jacobian {actor.name}"], values[f"mass {actor.name}"] = part.jacobian, part.mass_matrix
+        return values
 
     def body_states(self, which: Tensor | None) -> Tensor:
         """`(N, k, 13)` states of bodies; `which (k,)` are numbers in an environment, None is all."""
@@ -100,7 +107,7 @@ class Physics:
         arm = self.worlds.field("xipos")[:, body] - self.worlds.field("subtree_com")[:, tree]
         return cvel[..., 3:] + torch.linalg.cross(cvel[..., :3], arm), cvel[..., :3]
 
-    def _dof_states(self) -> Tensor:
+    def dof_states(self) -> Tensor:
         """`(N, D, 2)` positions and velocities; a ball joint's position is its rotation vector."""
         qpos, qvel = self.worlds.field("qpos"), self.worlds.field("qvel")
         position = torch.zeros(self.num_envs, self.num_dofs, device=qpos.device)
@@ -114,7 +121,8 @@ class Physics:
 
     def _dof_forces(self) -> Tensor:
         """`(N, D)` forces of the drives in the last physics step; 0 where actors have no sensor for them."""
-        force, acceleration = (self.worlds.field(name)[:, self._dof_qvel] for name in ("qfrc_actuator", "qacc"))
+        force = self.worlds.field("actuator_force")[:, : self.num_dofs]  # without those of limits
+        acceleration = self.worlds.field("qacc")[:, self._dof_qvel]
         return (force - self.drives.armature * acceleration) * self._dof_force_on
 
     # setters
@@ -247,6 +255,7 @@ class Physics:
         self.properties.upload()
         self.worlds.refresh()
         self.drives.apply()
+        self.limits.apply()
         self._damp()
         self.sensors.before()
         self.worlds.step(self.substeps)

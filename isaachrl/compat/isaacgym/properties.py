@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isaachrl.compat.isaacgym import tendons
 from isaachrl.compat.isaacgym.build import mixed_friction, shape_friction
 from isaachrl.compat.isaacgym.drives import Drives
-from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, Actor, Sim, scalar
+from isaachrl.compat.isaacgym.objects import DOF_PROPERTIES, LARGE, Actor, Sim, scalar
 from isaachrl.sim.worlds import Layout, Worlds
 
 
@@ -21,6 +22,8 @@ class Properties:
 
     Attributes:
         mass, com, inertia: `(N, B)` kg, `(N, B, 3)` m and `(N, B, 3, 3)` kg m², in the axes of the body.
+        lower, upper: `(N, D)` limits of the degrees of freedom.
+        armature: `(N, D)` of the degrees of freedom, without that of the drives.
     """
 
     def __init__(self, sim: Sim, worlds: Worlds, layout: Layout, drives: Drives) -> None:
@@ -28,10 +31,13 @@ class Properties:
         n, bodies = worlds.num_worlds, len(layout.body)
         self._dof = np.zeros((n, len(layout.joint)), DOF_PROPERTIES)
         self._friction = np.zeros((n, len(layout.geom)))
+        self._tendon = np.zeros((n, len(layout.tendon), len(tendons.FIELDS)))
         self.mass = torch.zeros(n, bodies, device=worlds.device)
         self.com = torch.zeros(n, bodies, 3, device=worlds.device)
         self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
-        self._changed: set[str] = set()
+        self.armature, self.lower, self.upper = torch.zeros(3, *self._dof.shape, device=worlds.device)
+        self._scale = np.array([[actor.scale for actor in env.actors] for env in sim.envs])
+        self._changed = {"scale"} if np.any(self._scale != 1.0) else set[str]()
         self._own: set[str] = set()  # model fields that differ between worlds
         for env in sim.envs:
             for number, actor in enumerate(env.actors):
@@ -40,11 +46,13 @@ class Properties:
     def update(self, row: int, number: int, actor: Actor) -> None:
         """Take over the properties of an environment's actor."""
         lay = self._layout
-        dofs, geoms, bodies = (
-            slice(starts[number], starts[number + 1]) for starts in (lay.dof_start, lay.geom_start, lay.body_start)
+        dofs, geoms, bodies, parts = (
+            slice(starts[number], starts[number + 1])
+            for starts in (lay.dof_start, lay.geom_start, lay.body_start, lay.tendon_start)
         )
         self._dof[row, dofs] = actor.dof_props
         self._friction[row, geoms] = shape_friction(actor)
+        self._tendon[row, parts] = tendons.rows(actor.tendon_props)
         mass, com, inertia = _body_arrays(actor)
         self.mass[row, bodies] = torch.from_numpy(mass).to(self.mass)
         self.com[row, bodies] = torch.from_numpy(com).to(self.com)
@@ -57,6 +65,8 @@ class Properties:
             return
         changed, self._changed = self._changed, set()
         constants = False
+        if "scale" in changed:
+            self._upload_scales()
         if "dof" in changed:
             constants |= self._upload_dofs()
         if "friction" in changed:
@@ -64,21 +74,54 @@ class Properties:
             self._set("geom_friction", self._layout.geom, mixed, 0)
         if "body" in changed:
             constants |= self._upload_bodies()
-        if constants:
+        if len(self._layout.tendon):  # after what their weights depend on
+            tendons.upload(self._worlds, self._layout.tendon, self._tendon, self._worlds.model.opt.timestep)
+        elif constants:
             self._worlds.apply_model_fields()
 
     def _upload_dofs(self) -> bool:
-        """Write drives, armature and limits; whether constants of the model depend on what changed."""
+        """Write drives, armature, friction and limits; whether constants of the model depend on what changed."""
         device = self._worlds.device
         names = ("driveMode", "stiffness", "damping", "effort")
         self._drives.set_properties(*(torch.from_numpy(self._dof[name].copy()).to(device) for name in names))
+        for name in ("armature", "lower", "upper"):
+            getattr(self, name).copy_(torch.from_numpy(self._dof[name].copy()))
         armature = self._dof["armature"] + self._drives.armature.cpu().numpy()
         changed = self._set("dof_armature", self._layout.dof_qvel, armature)
+        self._set("dof_frictionloss", self._layout.dof_qvel, self._dof["friction"])
+        self._limit_velocities()
         scalar = self._layout.scalar
         limits = np.stack((self._dof["lower"], self._dof["upper"]), -1)[:, scalar]
         limited = self._worlds.model.jnt_limited[self._layout.joint[scalar]].astype(bool)
         self._set("jnt_range", self._layout.joint[scalar][limited], limits[:, limited])
         return changed
+
+    def _limit_velocities(self) -> None:
+        """Have the worlds clamp velocities, if there are limits."""
+        limit = self._dof["velocity"]
+        if np.any((limit > 0) & (limit < LARGE)):
+            largest = torch.full((len(limit), self._worlds.model.nv), LARGE, device=self._worlds.device)
+            values = torch.from_numpy(np.where(limit > 0, limit, LARGE)).to(largest)
+            largest[:, torch.from_numpy(self._layout.dof_qvel).to(largest.device)] = values
+            self._worlds.max_velocity = largest
+
+    def _upload_scales(self) -> None:
+        """Write the lengths of the model that `Actor.scale` changes."""
+        lay, model = self._layout, self._worlds.model
+        owner = {
+            name: np.repeat(np.arange(self._scale.shape[1]), np.diff(starts))
+            for name, starts in (("body", lay.body_start), ("geom", lay.geom_start), ("joint", lay.dof_start))
+        }
+        below = np.setdiff1d(np.arange(len(lay.body)), lay.root)  # roots are placed by their coordinates
+        for name, ids, actors in (
+            *((name, lay.geom, owner["geom"]) for name in ("geom_size", "geom_pos", "geom_rbound", "geom_aabb")),
+            ("body_pos", lay.body[below], owner["body"][below]),
+            ("jnt_pos", lay.joint, owner["joint"]),
+        ):
+            target, given = self._worlds.model_field(name), getattr(model, name)[ids]
+            factor = self._scale[:, actors].reshape(len(self._scale), len(ids), *[1] * (given.ndim - 1))
+            rows = torch.from_numpy(ids).to(target.device)
+            target[:, rows] = torch.from_numpy(factor * given).to(target).view(target[:, rows].shape)
 
     def _upload_bodies(self) -> bool:
         """Write mass, centre of mass and inertia of bodies that differ from the model."""

@@ -3,6 +3,9 @@
 A drive is an affine actuator, force = stiffness * (target - position) - (damping + h * stiffness) * velocity, together
 with an armature of h * (damping + h * stiffness), for a physics step of h seconds. The semi-implicit Euler step with
 both is the backward Euler step of the spring and damper, and the solver of contacts knows how stiff the drive is.
+
+A ball joint has one more actuator for each axis with limits, since MuJoCo's own limit is a cone: the caller
+makes it a spring where the limit is exceeded.
 """
 
 from dataclasses import dataclass, field
@@ -80,13 +83,18 @@ class Attractor:
 
 @dataclass
 class World:
-    """The content of one world."""
+    """The content of one world.
+
+    Attributes:
+        sizes_differ: whether shapes have other sizes in other worlds.
+    """
 
     timestep_s: float
     gravity: np.ndarray
     actors: list[Actor] = field(default_factory=list)
     ground: list[Plane | HeightMap] = field(default_factory=list)
     attractors: list[Attractor] = field(default_factory=list)
+    sizes_differ: bool = False
 
 
 def prefix(actor: int) -> str:
@@ -110,6 +118,10 @@ def assemble(world: World) -> mujoco.MjModel:
         add(spec, ground, f"ground_{i}")  # pyright: ignore[reportArgumentType]
     for i, actor in enumerate(world.actors):
         _add_actor(spec, actor, prefix(i))
+    for i, actor in enumerate(world.actors):  # after all drives
+        for dof in actor.asset.dofs:
+            if dof.kind == "ball" and dof.limited:
+                _add_actuator(spec, f"{prefix(i)}limit_{dof.name}", prefix(i) + dof.joint, dof.axis)
     for i, attractor in enumerate(world.attractors):
         _add_attractor(spec, world, attractor, i)
     _add_sensors(spec, world)
@@ -140,14 +152,19 @@ def _add_actor(spec: mujoco.MjSpec, actor: Actor, start: str) -> None:
     else:
         root.add_freejoint(name=start + ROOT_JOINT)
     for i, dof in enumerate(asset.dofs):
-        gear = np.zeros(6)
-        gear[dof.axis] = 1.0
-        spec.add_actuator(
-            name=f"{start}drive_{i}", trntype=mujoco.mjtTrn.mjTRN_JOINT, target=start + dof.joint, gear=gear,
-            gaintype=mujoco.mjtGain.mjGAIN_FIXED, gainprm=_row(1.0), biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-            biasprm=_row(), forcelimited=mujoco.mjtLimited.mjLIMITED_TRUE, forcerange=[-UNLIMITED, UNLIMITED],
-            ctrllimited=mujoco.mjtLimited.mjLIMITED_FALSE,
-        )  # fmt: skip
+        _add_actuator(spec, f"{start}drive_{i}", start + dof.joint, dof.axis)
+
+
+def _add_actuator(spec: mujoco.MjSpec, name: str, joint: str, axis: int) -> None:
+    """Add an affine actuator of a joint, or of an axis of a ball joint, whose parameters are 0 yet."""
+    gear = np.zeros(6)
+    gear[axis] = 1.0
+    spec.add_actuator(
+        name=name, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=joint, gear=gear,
+        gaintype=mujoco.mjtGain.mjGAIN_FIXED, gainprm=_row(1.0), biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+        biasprm=_row(), forcelimited=mujoco.mjtLimited.mjLIMITED_TRUE, forcerange=[-UNLIMITED, UNLIMITED],
+        ctrllimited=mujoco.mjtLimited.mjLIMITED_FALSE,
+    )  # fmt: skip
 
 
 def _row(*values: float) -> np.ndarray:

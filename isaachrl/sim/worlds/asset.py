@@ -58,6 +58,28 @@ class Motor:
 
 
 @dataclass
+class Tendon:
+    """A fixed tendon of the file: its length is the sum of positions of joints, times coefficients.
+
+    Attributes:
+        name: of the tendon.
+        joints, coefficients: what it adds up.
+        limited: whether its length is within `lower` and `upper`.
+        stiffness, damping, rest: of its spring.
+    """
+
+    name: str
+    joints: list[str]
+    coefficients: list[float]
+    limited: bool
+    lower: float
+    upper: float
+    stiffness: float
+    damping: float
+    rest: float
+
+
+@dataclass
 class AssetModel:
     """What `read_asset` found. Bodies and shapes are in depth-first order, degrees of freedom in that of their bodies.
 
@@ -75,6 +97,7 @@ class AssetModel:
         geom_friction: sliding friction of each shape.
         geom_filter: what the file says about contacts of each shape; 0 if nothing.
         geom_solid: whether the shape collides at all.
+        tendons: fixed tendons of the file, in its order.
     """
 
     xml: str
@@ -92,6 +115,7 @@ class AssetModel:
     geom_bodies: list[int] = field(default_factory=list)
     geom_friction: list[float] = field(default_factory=list)
     geom_solid: list[bool] = field(default_factory=list)
+    tendons: list[Tendon] = field(default_factory=list)
 
 
 def read_asset(xml: str, where: str) -> AssetModel:
@@ -124,7 +148,7 @@ def read_asset(xml: str, where: str) -> AssetModel:
 
 
 def _isolate(spec: mujoco.MjSpec, root: mujoco.MjsBody) -> None:
-    """Delete everything but the root's tree, and its pose and free joint."""
+    """Delete everything but the root's tree, and its pose, free joint and joints that cannot move."""
     keep = {id(root)}
     for body in list(spec.worldbody.bodies):
         if body.name != root.name and id(body) not in keep:
@@ -134,8 +158,11 @@ def _isolate(spec: mujoco.MjSpec, root: mujoco.MjsBody) -> None:
     for kind in (spec.keys, spec.excludes, spec.pairs, spec.sensors, spec.equalities, spec.cameras, spec.lights):
         for item in list(kind):
             spec.delete(item)
+    for tendon in list(spec.tendons):
+        if any(part.type != mujoco.mjtWrap.mjWRAP_JOINT for part in tendon.path):
+            spec.delete(tendon)
     for joint in list(root.joints):
-        if joint.type == _FREE:
+        if joint.type == _FREE or _is_locked(joint):
             spec.delete(joint)
     root.pos, root.quat = [0, 0, 0], [1, 0, 0, 0]
     for orientation in (root.alt,):
@@ -150,6 +177,8 @@ def _name_everything(spec: mujoco.MjSpec) -> None:
         joint.name = joint.name or f"joint_{i}"
     for i, geom in enumerate(spec.geoms):
         geom.name = geom.name or f"geom_{i}"
+    for i, tendon in enumerate(spec.tendons):
+        tendon.name = tendon.name or f"tendon_{i}"
 
 
 def _take_motors(spec: mujoco.MjSpec) -> list[Motor]:
@@ -184,10 +213,7 @@ def _take_dofs(spec: mujoco.MjSpec, body: mujoco.MjsBody) -> list[Dof]:
     ball = body.add_joint(name=name, type=_BALL, pos=pos)
     ball.stiffness[:], ball.damping[:], ball.frictionloss = 0.0, 0.0, 0.0
     ball.armature = float(np.mean([dof.armature for dof in dofs]))
-    reach = math.sqrt(sum(max(abs(dof.lower), abs(dof.upper)) ** 2 for dof in dofs if dof.limited))
-    limited = all(dof.limited for dof in dofs) and reach < math.pi
-    ball.limited = mujoco.mjtLimited.mjLIMITED_TRUE if limited else mujoco.mjtLimited.mjLIMITED_FALSE
-    ball.range = [0.0, reach / unit if limited else 0.0]
+    ball.limited = mujoco.mjtLimited.mjLIMITED_FALSE  # `assemble` adds actuators that hold the limits
     for i, dof in enumerate(dofs):
         dof.joint, dof.kind, dof.axis = name, "ball", i
     return dofs
@@ -202,6 +228,11 @@ def _is_ball(joints: list[mujoco.MjsJoint]) -> bool:
     return same and bool(np.allclose(axes, np.eye(3), atol=1e-6))
 
 
+def _is_locked(joint: mujoco.MjsJoint) -> bool:
+    """Whether the range is empty: the joint is to stay where it is."""
+    return joint.limited == mujoco.mjtLimited.mjLIMITED_TRUE and joint.range[0] >= joint.range[1]
+
+
 def _dof(joint: mujoco.MjsJoint, unit: float) -> Dof:
     """One joint as a degree of freedom; `unit` converts its angles to rad."""
     kinds = {int(_HINGE): "hinge", int(_SLIDE): "slide"}
@@ -209,10 +240,9 @@ def _dof(joint: mujoco.MjsJoint, unit: float) -> Dof:
         raise ConfigError(f"joint {joint.name!r} is a ball or free joint below the root, which is not supported")
     kind = kinds[int(joint.type)]
     lower, upper = (float(x) * (unit if kind == "hinge" else 1.0) for x in joint.range)
-    explicit = joint.limited == mujoco.mjtLimited.mjLIMITED_TRUE
-    limited = lower < upper and (explicit or joint.limited == mujoco.mjtLimited.mjLIMITED_AUTO)
-    if explicit and not limited:  # a range of 0 0, which MuJoCo refuses
-        joint.limited = mujoco.mjtLimited.mjLIMITED_FALSE
+    limited = lower < upper and joint.limited != mujoco.mjtLimited.mjLIMITED_FALSE
+    if _is_locked(joint):  # the compiler refuses a range of 0 0
+        limited, upper, joint.range[1] = True, lower, joint.range[0] + 1e-6
     stiffness, damping = float(joint.stiffness[0]), float(joint.damping[0])
     return Dof(joint.name, joint.name, 0, kind, limited, lower, upper, stiffness, damping, float(joint.armature))
 
@@ -246,4 +276,17 @@ def _describe(model: mujoco.MjModel, xml: str, dofs: list[Dof], motors: list[Mot
         geom_bodies=[int(model.geom_bodyid[i]) - 1 for i in geoms],
         geom_friction=[float(model.geom_friction[i, 0]) for i in geoms],
         geom_solid=[bool(model.geom_contype[i] or model.geom_conaffinity[i]) for i in geoms],
+        tendons=[_tendon(model, i) for i in range(model.ntendon)],
     )
+
+
+def _tendon(model: mujoco.MjModel, i: int) -> Tendon:
+    """A fixed tendon of a compiled asset; of a range of rest lengths the middle is taken."""
+    parts = slice(model.tendon_adr[i], model.tendon_adr[i] + model.tendon_num[i])
+    lower, upper = model.tendon_range[i].tolist()
+    return Tendon(
+        name=model.tendon(i).name, joints=[model.joint(j).name for j in model.wrap_objid[parts]],
+        coefficients=model.wrap_prm[parts].tolist(), limited=bool(model.tendon_limited[i]), lower=lower, upper=upper,
+        stiffness=float(model.tendon_stiffness[i]), damping=float(model.tendon_damping[i]),
+        rest=float(model.tendon_lengthspring[i].mean()),
+    )  # fmt: skip

@@ -24,8 +24,10 @@ class Layout:
         dof_qvel: `(D,)` velocities; these are also the rows of `dof_armature` and the like.
         scalar, scalar_qpos: hinges and slides, as degrees of freedom and coordinates.
         ball, ball_qpos: `(K, 3)` and `(K, 4)` the same of ball joints.
+        limit: `(L,)` limited degrees of freedom of ball joints, whose actuators follow the drives.
         joint: `(D,)` joints.
         geom: `(S,)` shapes, actor by actor; `geom_start (A + 1,)`.
+        tendon: `(T,)` fixed tendons, actor by actor; `tendon_start (A + 1,)`.
     """
 
     body: np.ndarray
@@ -43,18 +45,22 @@ class Layout:
     scalar_qpos: np.ndarray
     ball: np.ndarray
     ball_qpos: np.ndarray
+    limit: np.ndarray
     joint: np.ndarray
     geom: np.ndarray
     geom_start: np.ndarray
+    tendon: np.ndarray
+    tendon_start: np.ndarray
 
 
 def layout(model: mujoco.MjModel, actors: list[Actor]) -> Layout:
     """The layout of a model made by `assemble` of these actors."""
-    body, geom, joint, scalar, ball = [], [], [], [], []
+    body, geom, joint, scalar, ball, tendon = [], [], [], [], [], []
     for i, actor in enumerate(actors):
         asset, start = actor.asset, prefix(i)
         body += [model.body(start + name).id for name in asset.body_names]
         geom += [model.geom(start + name).id for name in asset.geom_names]
+        tendon += [model.tendon(start + part.name).id for part in asset.tendons]
         for dof in asset.dofs:
             number = len(joint)
             joint.append(model.joint(start + dof.joint).id)
@@ -62,9 +68,11 @@ def layout(model: mujoco.MjModel, actors: list[Actor]) -> Layout:
                 scalar.append(number)
             elif dof.axis == 0:
                 ball.append([number, number + 1, number + 2])
-    axes = [dof.axis for actor in actors for dof in actor.asset.dofs]
+    dofs = [dof for actor in actors for dof in actor.asset.dofs]
+    axes = [dof.axis for dof in dofs]
     adr, vadr = model.jnt_qposadr, model.jnt_dofadr
-    starts = [_starts(len(getattr(a.asset, part)) for a in actors) for part in ("body_names", "dofs", "geom_names")]
+    parts = ("body_names", "dofs", "geom_names", "tendons")
+    starts = [_starts(len(getattr(actor.asset, part)) for actor in actors) for part in parts]
     floating = [i for i, actor in enumerate(actors) if not actor.fixed]
     fixed = [i for i, actor in enumerate(actors) if actor.fixed]
     free = [model.joint(prefix(i) + ROOT_JOINT).id for i in floating]
@@ -86,9 +94,12 @@ def layout(model: mujoco.MjModel, actors: list[Actor]) -> Layout:
         scalar_qpos=_ids(adr[joints[_ids(scalar)]]),
         ball=balls,
         ball_qpos=_ids(adr[joints[balls[:, 0]]])[:, None] + np.arange(4),
+        limit=_ids([i for i, dof in enumerate(dofs) if dof.kind == "ball" and dof.limited]),
         joint=joints,
         geom=_ids(geom),
         geom_start=starts[2],
+        tendon=_ids(tendon),
+        tendon_start=starts[3],
     )
 
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 STATE_FIELDS = ("qpos", "qvel", "mocap_pos", "mocap_quat")  # what `write` changes
 INPUT_FIELDS = ("ctrl", "xfrc_applied")  # written as a whole before `step`
-OF_LAST_STEP = ("sensordata", "qfrc_actuator", "qacc")  # fields that `refresh` leaves alone
+OF_LAST_STEP = ("sensordata", "actuator_force", "qacc")  # fields that `refresh` leaves alone
 _STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
 
 
@@ -34,6 +34,7 @@ class Worlds(ABC):
         ctrl: `(N, nu)` controls, written by the caller before `step`.
         xfrc_applied: `(N, nbody, 6)` force and torque in the world frame at the centre of mass, likewise.
         num_diverged: `(N,)` how often each world has diverged: it is then put back to its start.
+        max_velocity: `(N, nv)` that velocities are clamped to at the end of each `step`; None does not.
     """
 
     model: mujoco.MjModel
@@ -42,6 +43,7 @@ class Worlds(ABC):
     ctrl: Tensor
     xfrc_applied: Tensor
     num_diverged: Tensor
+    max_velocity: Tensor | None = None
 
     @abstractmethod
     def field(self, name: str) -> Tensor:
@@ -144,10 +146,21 @@ class CpuWorlds(Worlds):
             as_tensor(array).copy_(getattr(self, name))
         self._batch.step(None, substeps, _STAGE)
         self._dirty[:] = False
+        self._clamp()
         self._copy_out(self._copies)
         bad = self._batch.warning[:, BAD_STATE, 1].any(1)
         if bad.any():
             self._restart(torch.from_numpy(bad))
+
+    def _clamp(self) -> None:
+        """Clamp velocities, and bring what depends on them up to date."""
+        if self.max_velocity is None:
+            return
+        qvel, limit = self._arrays["qvel"], self.max_velocity.numpy()
+        fast = np.flatnonzero((np.abs(qvel) > limit).any(1))
+        if len(fast):
+            qvel[fast] = np.clip(qvel[fast], -limit[fast], limit[fast])
+            self._batch.forward(fast, _STAGE)
 
     def _restart(self, bad: Tensor) -> None:
         """Put diverged worlds back to their start."""
