@@ -88,12 +88,12 @@ class CpuWorlds(Worlds):
         """Compute what `origin_velocity` has returned, in all worlds or these."""
         if self._velocity is None:
             return
-        *sources, out = self._velocity
+        cvel, pos, com, out = self._velocity
         if rows is None:
-            _velocity_at_origin(*sources, out)
+            _velocity_at_origin(cvel, pos, com, out)
         else:
-            new = out.index_select(0, rows)
-            _velocity_at_origin(*(values.index_select(0, rows) for values in sources), new)
+            cvel, pos, com, new = (values.index_select(0, rows) for values in self._velocity)
+            _velocity_at_origin(cvel, pos, com, new)
             out.index_copy_(0, rows, new)
 
     def write(self, name: str, values: Tensor, mask: Tensor, columns: slice = ALL, warm: bool = False) -> None:
