@@ -44,8 +44,8 @@ from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.run.build import build_env, build_learner
 from isaachrl.run.config.settings import resolve
-from isaachrl.sim import MujocoSim
 from isaachrl.sim.bare import bare_engine
+from isaachrl.sim.worlds import CpuWorlds
 
 ACTION_STD = 0.05
 BLOCK_S = 0.5
@@ -305,8 +305,8 @@ class Duel:
 
 def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> dict[str, Any]:
     """The result."""
-    sim, task = duel.inner.sim, duel.inner.task
-    warp = not isinstance(sim, MujocoSim)
+    worlds, task = duel.inner.sim.worlds, duel.inner.task
+    warp = worlds.ENGINE == "mujoco_warp"
     ratios = sorted(pair.env / pair.bare for pair in pairs)
     quarter = len(ratios) // 4
     bare = statistics.median(pair.bare for pair in pairs)
@@ -314,12 +314,12 @@ def summary(options: Options, duel: Duel, pairs: Sequence[Pair], skill: str) -> 
         "task": options.task,
         "loop": options.loop,
         "num_envs": options.num_envs,
-        "device": str(sim.device),
-        "engine": "mujoco_warp" if warp else "mujoco",
+        "device": str(worlds.device),
+        "engine": worlds.ENGINE,
         "graph": duel.env.step_graph is not None,
         "versions": {name: version(name) for name in ("torch", "mujoco", *(["mujoco-warp"] if warp else []))},
         "cores": os.cpu_count(),
-        "engine_threads": 0 if warp else sim.num_threads,
+        "engine_threads": worlds.num_threads if isinstance(worlds, CpuWorlds) else 0,
         "torch_threads": torch.get_num_threads(),
         "skill": skill,
         "substeps": task.cfg.substeps,

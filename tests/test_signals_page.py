@@ -79,6 +79,6 @@ def test_signals_are_explained(name):
 
 def test_overflow_signals_are_explained():
     pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
-    from isaachrl.sim.warp_sim import _OVERFLOWS
+    from isaachrl.sim.worlds.warp import _OVERFLOWS
 
     assert {f"physics/{name}_overflow" for name in _OVERFLOWS} <= EXPLAINED

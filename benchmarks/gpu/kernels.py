@@ -21,7 +21,7 @@ import warp as wp
 import isaachrl
 from gpu.measure import replaced
 from isaachrl.envs import registry
-from isaachrl.sim import Sim
+from isaachrl.sim import Sim, make_sim
 
 WORLDS = 4
 THREADS = 256  # Warp's default on CUDA
@@ -84,9 +84,9 @@ class Launches:
     def of(self, sim: Any) -> None:
         """Record everything that a simulation of this kind launches."""
         with self.recording():
-            twin = type(sim)(sim.scene, WORLDS, sim.device)
+            twin: Any = make_sim(sim.scene, WORLDS, sim.worlds.ENGINE, sim.device)
             twin.step(2)
-            twin.step_bare(1)
+            twin.worlds.step_bare(1)
             all_envs = torch.ones(WORLDS, dtype=torch.bool)
             twin.reset(all_envs, twin.qpos.clone(), twin.qvel.clone())
             twin.apply_model_fields()

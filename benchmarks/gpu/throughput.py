@@ -91,7 +91,7 @@ class Bench:
 
     def fullest(self, sim: Any) -> None:
         """Report the maximum number of contacts of all worlds, and of constraint rows of a world, over some steps."""
-        data = sim._d  # counts of the engine, not public in `Sim`
+        data = sim.worlds._d  # counts of the engine, not public
         contacts, rows = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         import warp as wp  # only here: Warp is an extra
 
@@ -100,7 +100,7 @@ class Bench:
             self.step()
             contacts, rows = torch.maximum(contacts, nacon.max()), torch.maximum(rows, nefc.max())
         found = {"contacts_a_world": float(contacts) / self.env.num_envs, "rows_of_a_world": int(rows)}
-        found |= {"nconmax": sim.nconmax, "njmax": sim.njmax, "overflows": sim.check_capacity()}
+        found |= {"nconmax": sim.worlds.nconmax, "njmax": sim.worlds.njmax, "overflows": sim.check_capacity()}
         self.report.figures(found, self.prefix)
 
     def kernels(self) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isaachrl.sim.worlds.worlds import STATE_FIELDS
-
+_FIELDS = ("qpos", "qvel", "mocap_pos", "mocap_quat")  # of the worlds
 _TARGETS = ("position", "velocity")
 
 
@@ -20,7 +19,7 @@ def save_state(task: Any) -> dict[str, Any]:
     """A task's state as tensors and numbers."""
     physics = task.sim.physics
     return {
-        "worlds": {name: physics.worlds.field(name).clone() for name in STATE_FIELDS},
+        "worlds": {name: physics.worlds.field(name).clone() for name in _FIELDS},
         "targets": {name: getattr(physics.drives, name).clone() for name in _TARGETS},
         "tensors": {path: tensor.detach().clone() for path, tensor, _, _ in _tensors(task)},
         "numbers": _numbers(task),

@@ -49,7 +49,7 @@ def _obstacle(env: Env) -> str | None:
     sims = [part for part in env.parts() if isinstance(part, Sim)]
     if not sims:
         return "the environment has no simulation"
-    return None if all(sim.CAPTURABLE for sim in sims) else "the engine works on the CPU; type sim=mujoco_warp"
+    return None if all(sim.worlds.CAPTURABLE for sim in sims) else "the engine works on the CPU; type sim=mujoco_warp"
 
 
 class StepGraph:

@@ -13,7 +13,7 @@ from isaachrl.envs.env import Env, Obs, StepResult, invalid_actions
 from isaachrl.envs.task import Task
 from isaachrl.envs.threads import limit_threads
 from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim import Scene, Sim
+from isaachrl.sim import Scene, Sim, make_sim
 
 
 class TaskEnv(Env):
@@ -134,8 +134,7 @@ class TaskEnv(Env):
     def evaluation_twin(self, num_envs: int, seed: int) -> "TaskEnv":
         """A second environment of the same task with the configuration for evaluations."""
         cfg = evaluation_cfg(self.task.cfg)
-        sim_type: Any = type(self.sim)
-        sim = sim_type(task_scene(type(self.task), cfg), num_envs, self.device)
+        sim = make_sim(task_scene(type(self.task), cfg), num_envs, self.sim.worlds.ENGINE, self.device)
         generator = torch.Generator(device=self.device).manual_seed(seed)
         return TaskEnv(type(self.task)(cfg, sim, generator), sim, generator)
 

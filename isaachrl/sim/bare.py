@@ -1,16 +1,13 @@
 """The engines without the tensor interface: the baseline of throughput benchmarks."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from mujoco import batch
 from torch import Tensor
 
-from isaachrl.sim.base import Sim
-from isaachrl.sim.mujoco_sim import MujocoSim
-
-if TYPE_CHECKING:
-    from isaachrl.sim.warp_sim import WarpSim
+from isaachrl.sim.sim import Sim
+from isaachrl.sim.worlds import CpuWorlds
 
 
 class Bare(Protocol):
@@ -27,19 +24,19 @@ class Bare(Protocol):
 
 def bare_engine(sim: Sim) -> Bare:
     """A bare engine with the model, number of worlds and threads of a simulation."""
-    return BareEngine(sim) if isinstance(sim, MujocoSim) else BareWarp(sim)  # pyright: ignore[reportArgumentType]
+    return BareEngine(sim.worlds) if isinstance(sim.worlds, CpuWorlds) else BareWarp(sim.worlds)
 
 
 class BareEngine:
     """A second batch of the CPU engine's worlds; a step copies only the controls.
 
     Args:
-        sim: gives the model, number of worlds and threads.
+        worlds: give the model, number of worlds and threads.
     """
 
-    def __init__(self, sim: MujocoSim) -> None:
-        self._sim = sim
-        self._batch = batch.Batch(sim.model, sim.num_envs, sim.num_threads, persistent=True)
+    def __init__(self, worlds: CpuWorlds) -> None:
+        self._worlds = worlds
+        self._batch = batch.Batch(worlds.model, worlds.num_worlds, worlds.num_threads, persistent=True)
         self._ctrl = self._batch.bind("ctrl")
 
     @property
@@ -49,7 +46,7 @@ class BareEngine:
 
     def follow(self) -> None:
         """See `Bare.follow`."""
-        self._batch.state[:] = self._sim.engine_state
+        self._batch.state[:] = self._worlds.engine_state
         self._batch.forward(None)
 
     def step(self, ctrl: Tensor, substeps: int) -> None:
@@ -59,19 +56,20 @@ class BareEngine:
 
 
 class BareWarp:
-    """A second copy of a Warp simulation; on a GPU its plain physics steps replay as one CUDA graph.
+    """A second copy of Warp's worlds; on a GPU its plain physics steps replay as one CUDA graph.
 
     Args:
-        sim: gives the scene, number of worlds and device.
+        worlds: give the model, number of worlds, capacities and device.
     """
 
-    def __init__(self, sim: "WarpSim") -> None:
-        self._sim = sim
-        self._copy = type(sim)(sim.scene, sim.num_envs, sim.device)
+    def __init__(self, worlds: Any) -> None:
+        room = worlds.nconmax, worlds.njmax
+        self._worlds = worlds
+        self._copy: Any = type(worlds)(worlds.model, worlds.num_worlds, worlds.device, *room)
 
     def follow(self) -> None:
         """See `Bare.follow`."""
-        self._copy.load_state_dict(self._sim.state_dict())
+        self._copy.load_state_dict(self._worlds.state_dict())
 
     def step(self, ctrl: Tensor, substeps: int) -> None:
         """See `Bare.step`."""
@@ -81,4 +79,4 @@ class BareWarp:
     @property
     def qpos(self) -> Tensor:
         """`(N, nq)` generalised positions."""
-        return self._copy.qpos
+        return self._copy.field("qpos")

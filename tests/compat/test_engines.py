@@ -98,28 +98,29 @@ def test_a_diverged_world_is_put_back_on_warp_too(engine):
 
 def test_capacities_grow_where_contacts_were_left_out(engine, monkeypatch, caplog):
     engine("mujoco_warp")
+    from isaachrl.sim import worlds as layer
     from isaachrl.sim.worlds import warp
 
-    monkeypatch.setattr(warp, "capacity", lambda model: {"nconmax": 1, "njmax": 8})
+    monkeypatch.setattr(layer, "room", lambda model: (1, 8))
     monkeypatch.setattr(warp, "POOL_SLACK", 0)
     scene = new_sim(ground=True)
     fill(scene, [(GYM.create_box(scene.sim, 0.2, 0.2, 0.2, options()), transform(z=0.1), None, 0)]).prepare()
     scene.step(40)
     worlds = scene.sim.physics.worlds
-    assert worlds.capacity == {"nconmax": 4, "njmax": 16} and "more contacts than expected" in caplog.text
+    assert (worlds.nconmax, worlds.njmax) == (4, 16) and "there is room for nconmax=4" in caplog.text
     assert scene.wrap("net_contact_force")[:, 2].tolist() == pytest.approx([80.0] * 2, rel=1e-2)
-    monkeypatch.setattr(worlds, "_most", {})
+    monkeypatch.setattr(worlds, "_limits", {})
     worlds._overflow.fill_(-1)
     scene.step(2)
     assert "hfield, nconmax, njmax exceeded" in caplog.text
 
 
 def test_capacities_follow_from_the_scene(engine):
-    from isaachrl.sim.worlds.warp import capacity
+    from isaachrl.sim.worlds import room
 
     boxes = "".join(f'<body pos="{i} 0 1"><freejoint/><geom size=".1"/></body>' for i in range(3))
     model = mujoco.MjModel.from_xml_string(
         f"""<mujoco><worldbody><geom type="plane" size="1 1 1"/>{boxes}
         <body><geom size=".1" contype="0" conaffinity="0"/></body></worldbody></mujoco>"""
     )
-    assert capacity(model) == {"nconmax": 8 * 6, "njmax": 4 * 8 * 6 + 2 * 18}
+    assert room(model) == (8 * 6, 4 * 8 * 6 + 2 * 18)

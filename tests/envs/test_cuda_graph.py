@@ -17,8 +17,8 @@ from isaachrl.envs.registry import World
 from isaachrl.envs.task import TaskCfg
 from isaachrl.errors import ConfigError, RecordError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
-from isaachrl.sim import MujocoSim
 from isaachrl.sim.cuda_graph import Recorder, recording
+from isaachrl.sim.worlds import CpuWorlds
 from tests.run.point import Point, PointCfg
 from tests.tape import TapeRecorder
 
@@ -252,7 +252,7 @@ def test_the_tasks_with_a_simulation_are_those_whose_steps_are_tried_as_graphs(o
     env = on_cpu_engine(name, num_envs=1)
     env.device = torch.device("cuda", 0)  # only looked at
     monkeypatch.setattr("isaachrl.envs.cuda_graph.StepGraph", lambda env: "a graph")
-    monkeypatch.setattr(MujocoSim, "CAPTURABLE", True)
+    monkeypatch.setattr(CpuWorlds, "CAPTURABLE", True)
     assert (use_cuda_graph(env, "auto").step_graph == "a graph") == (name in SIMULATED)
     assert {"TaxiFuel", "FourRooms", "ShipSteering"}.isdisjoint(SIMULATED)
 

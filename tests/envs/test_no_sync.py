@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import tasks
 from isaachrl.envs import registry
-from isaachrl.sim import MujocoSim
+from isaachrl.sim.worlds import CpuWorlds
 from tests.tiny_skill import make_tiny_skill
 
 assert tasks
@@ -76,13 +76,13 @@ def test_the_sync_detector_accepts_asynchronous_operations():
 def engine_edges(monkeypatch):
     """Take the CPU engine itself out of the count: it lives on the host, and a GPU engine replaces it whole."""
     for name in ("step", "reset"):
-        original = getattr(MujocoSim, name)
+        original = getattr(CpuWorlds, name)
 
         def uncounted(self, *args, original=original):
             with torch.utils._python_dispatch._disable_current_modes():
                 return original(self, *args)
 
-        monkeypatch.setattr(MujocoSim, name, uncounted)
+        monkeypatch.setattr(CpuWorlds, name, uncounted)
 
 
 @pytest.mark.parametrize("name", registry.names())

@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isaachrl.envs import registry
-from isaachrl.sim import MujocoSim
+from isaachrl.sim import Sim
 
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 # of one step with the pinned PyTorch; of tasks over a skill one decision, five control steps
@@ -65,13 +65,13 @@ class Dispatched(TorchDispatchMode):
 def as_on_a_gpu(monkeypatch):
     """The engine itself is not counted."""
     for name in ("step", "reset"):
-        original = getattr(MujocoSim, name)
+        original = getattr(Sim, name)
 
         def uncounted(self, *args, original=original):
             with torch.utils._python_dispatch._disable_current_modes():
                 return original(self, *args)
 
-        monkeypatch.setattr(MujocoSim, name, uncounted)
+        monkeypatch.setattr(Sim, name, uncounted)
 
 
 @pytest.mark.parametrize("name", registry.names())

@@ -7,21 +7,25 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.learn.skills.velocity import VelocityReward
+from isaachrl.learn.skills.velocity import VelocityReward, leg_scale
 from isaachrl.nn.motion_embedding import MotionEmbedding
+from isaachrl.sim import load_robot
 from tests.small_learner import make_learner
 
 # height, velocity (3), angular velocity (3)
 LAYOUT = [("root_height", 1, "m"), ("root_linvel_h", 3, "m/s"), ("root_angvel_h", 3, "rad/s")]
 
 
-def pace() -> tuple[VelocityReward, MotionEmbedding]:
+def imitation(layout: list[tuple[str, int, str]] = LAYOUT, robot: str = "humanoid") -> Any:
+    return SimpleNamespace(style_layout=layout, sim=SimpleNamespace(robot=load_robot(robot)))
+
+
+def pace(robot: str = "humanoid") -> tuple[VelocityReward, MotionEmbedding]:
     """Two motions: 1 m/s straight on, and turning at 1 rad/s."""
     features = torch.zeros(2, 14)
     features[0, 1], features[1, 6] = 1.0, 1.0
     embedding = MotionEmbedding(features, torch.ones(14), 4)
-    task: Any = SimpleNamespace(style_layout=LAYOUT)
-    return VelocityReward(task, embedding, 0.05), embedding
+    return VelocityReward(imitation(robot=robot), embedding, 0.05), embedding
 
 
 def test_the_commanded_velocity_pays_one_and_others_less() -> None:
@@ -41,21 +45,28 @@ def test_the_same_motion_pays_by_its_command() -> None:
     assert reward(turning, embedding.prototypes[:1]).item() == pytest.approx(0.01832 * 0.12993, abs=1e-4)
 
 
+def test_smaller_robots_are_paid_at_equal_froude_numbers() -> None:
+    assert leg_scale(load_robot("humanoid")) == 1.0  # exactly
+    assert leg_scale(load_robot("g1")) == pytest.approx(0.66 / 0.88, abs=0.01)  # of the hips in the standing pose
+    assert leg_scale(load_robot("ant")) == 1.0  # has neither pelvis nor feet
+    reward, embedding = pace("g1")
+    off = torch.tensor([[0.6, 1.0 + 0.5 * 0.75**0.5, 0.0, 0.0, 0.0, 0.0, 0.7 / 0.75**0.5]])
+    assert reward(off.repeat(1, 2), embedding.prototypes[:1]).item() == pytest.approx(0.1353, abs=1e-3)  # exp(-1 - 1)
+
+
 def test_quick_turns_are_rewarded_on_a_wider_scale() -> None:
     features = torch.zeros(2, 14)
     features[0, 6], features[1, 1] = -2.0, 1.0
     embedding = MotionEmbedding(features, torch.ones(14), 4)
-    task: Any = SimpleNamespace(style_layout=LAYOUT)
     standing = torch.tensor([[0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
-    paid = VelocityReward(task, embedding, 0.05)(standing, embedding.prototypes[:1])
+    paid = VelocityReward(imitation(), embedding, 0.05)(standing, embedding.prototypes[:1])
     # 2 rad/s off, in units of 0.6 * 2 rad/s: exp(-2.778)
     assert paid.item() == pytest.approx(0.0622, abs=1e-3)
 
 
 def test_frames_without_velocities_are_refused() -> None:
-    task: Any = SimpleNamespace(style_layout=LAYOUT[:2])
     with pytest.raises(ConfigError, match=r"root_angvel_h.*train\.reward\.velocity=0"):
-        VelocityReward(task, pace()[1], 0.05)
+        VelocityReward(imitation(LAYOUT[:2]), pace()[1], 0.05)
 
 
 def test_the_learner_pays_it_to_commanded_motions_only() -> None:

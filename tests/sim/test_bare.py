@@ -1,26 +1,26 @@
 import pytest
 import torch
 
-from isaachrl.sim import MujocoSim, Scene
+from isaachrl.sim import Scene, make_sim
 from isaachrl.sim.bare import BareEngine, BareWarp, bare_engine
 from tests.sim.worlds import SCENE, make_on, run
 
 
 def test_the_bare_engine_takes_the_very_same_steps():
-    sim = MujocoSim(Scene(contact_bodies=("left_foot",)), 3, torch.device("cpu"), threads=1)
-    bare = BareEngine(sim)
+    sim = make_sim(Scene(contact_bodies=("left_foot",)), 3, "mujoco", torch.device("cpu"), threads=1)
+    bare = BareEngine(sim.worlds)
     for start in range(2):
         for _ in range(4):
             sim.ctrl.copy_(0.3 * torch.randn(sim.ctrl.shape))
             sim.step(2)
         bare.follow()
-        assert (bare.engine_state == sim.engine_state).all()
+        assert (bare.engine_state == sim.worlds.engine_state).all()
         for i in range(4):
             sim.ctrl.copy_(0.3 * torch.randn(sim.ctrl.shape))
             bare.step(sim.ctrl, 2)
-            assert not (bare.engine_state == sim.engine_state).all()
+            assert not (bare.engine_state == sim.worlds.engine_state).all()
             sim.step(2)
-            assert (bare.engine_state == sim.engine_state).all(), (start, i)
+            assert (bare.engine_state == sim.worlds.engine_state).all(), (start, i)
 
 
 def test_the_bare_gpu_engine_takes_the_very_same_steps():

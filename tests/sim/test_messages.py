@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isaachrl.sim import MujocoSim, Scene, messages
+from isaachrl.sim import Scene, make_sim, messages
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def logged(monkeypatch):
 
 def test_worlds_that_break_are_said_once_and_leave_no_file(logged, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    sim = MujocoSim(Scene(), 4, torch.device("cpu"))
+    sim = make_sim(Scene(), 4, "mujoco", torch.device("cpu"))
     for _ in range(2):
-        sim._sources["qvel"][:] = 1e13
+        sim.worlds._arrays["qvel"][:] = 1e13
         sim.step(1)
     assert sim.num_diverged.tolist() == [2, 2, 2, 2]
     assert len(logged) == 1 and logged[0].startswith("MuJoCo: Nan, Inf or huge value in QVEL at DOF 0")

@@ -151,9 +151,9 @@ def test_only_the_placed_object_notices(make):
 def test_placing_rounds_nothing_but_the_placed_object():
     sim = make_on("mujoco", SCENE)
     run(sim, 5)
-    before = sim.engine_state.copy()
+    before = sim.worlds.engine_state.copy()
     place(sim, 1, (5.0, 5.0, 1.0), linvel=(1.0, 2.0, 3.0), angvel=(1.0, 1.0, 1.0), worlds=mask(False, True, False))
-    changed = (sim.engine_state != before).sum(1)
+    changed = (sim.worlds.engine_state != before).sum(1)
     assert changed[[0, 2]].tolist() == [0, 0] and 9 <= changed[1] <= 13
 
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim import Box, Scene, load_robot
+from isaachrl.sim import Box, Scene, load_robot, make_sim
 from isaachrl.sim.compiler import compile_scene
-from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.robot_file import find_robot, shipped_robots
 
 # a robot in a scene of its own: floor, light, sky, ledge, sensor, contact pair, keyframes; rays would see its base
@@ -46,7 +45,7 @@ def test_what_stands_around_a_robot_is_left_out(tmp_path):
     assert [model.body(b).name for b in range(model.nbody)] == ["world", "base", "unnamed_1", "wall"]
     assert (model.nlight, model.ncam, model.nkey, model.npair, model.nsensor) == (0, 0, 0, 0, 1)
     assert model.geom("floor").type == mujoco.mjtGeom.mjGEOM_PLANE and model.geom_group[1:3].tolist() == [0, 3]
-    sim = MujocoSim(scene, 1, torch.device("cpu"))
+    sim = make_sim(scene, 1, "mujoco", torch.device("cpu"))
     ray = sim.rays(torch.tensor([[[-3.0, 0.0, 1.0]]]), torch.tensor([[[1.0, 0.0, 0.0]]]))
     assert ray.item() == pytest.approx(4.9), "the ray passes through the base and ends at the wall"
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from isaachrl.sim import Box, MujocoSim, Scene, make_sim
+from isaachrl.sim import Box, Scene, make_sim
 
 FEET = ("right_foot", "left_foot")
 CPU = torch.device("cpu")
@@ -12,7 +12,7 @@ BOX = Box("block", (0.5, 0.5, 0.1), (0.1, 0.0, -10.0))
 
 
 def make_on(engine, scene=SCENE, n=3):
-    return MujocoSim(scene, n, CPU, threads=1) if engine == "mujoco" else make_sim(scene, n, engine, CPU)
+    return make_sim(scene, n, engine, CPU, threads=1)
 
 
 def mask(*bits):

@@ -9,6 +9,7 @@ from isaachrl.envs import Env, TaskEnv
 from isaachrl.errors import ConfigError
 from isaachrl.motion.library import MotionLibrary
 from isaachrl.nn.motion_embedding import style_features
+from isaachrl.sim import Sim
 
 # Features that hardly vary in the clips (a still neck) must not be scaled up: any movement there would outweigh the
 # gait. In m, m/s, rad/s and entries of unit vectors alike.
@@ -19,6 +20,7 @@ class ImitationTask(Protocol):
     """What a task must provide for skills to be learned on it."""
 
     cfg: Any
+    sim: Sim
     library: MotionLibrary
     action_offset: Tensor
     action_scale: Tensor

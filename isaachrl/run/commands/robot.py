@@ -22,10 +22,9 @@ from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.tables import show
 from isaachrl.run.storage.folder import RunFolder
-from isaachrl.sim import Robot, Scene, load_robot
+from isaachrl.sim import Robot, Scene, load_robot, make_sim
 from isaachrl.sim.cameras import ChaseCamera, camera_scale
 from isaachrl.sim.inertia import load_robot_body
-from isaachrl.sim.mujoco_sim import MujocoSim
 from isaachrl.sim.render import SceneRenderer
 from isaachrl.sim.roles import NAMES
 from isaachrl.sim.soles import FEET
@@ -109,7 +108,7 @@ def _look_at(robot: Robot, timestep_s: float, folder: RunFolder) -> dict[str, An
 
 def kinematics_error_m(robot: Robot) -> float:
     """Largest distance, over random poses, of a body from where the engine has it."""
-    sim = MujocoSim(Scene(robot=robot.file), POSES, torch.device("cpu"))
+    sim = make_sim(Scene(robot=robot.file), POSES, "mujoco", torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     share = torch.rand(POSES, robot.num_dofs, generator=generator)
     low, high = robot.dof_range_rad.unbind(-1)
@@ -127,7 +126,7 @@ def kinematics_error_m(robot: Robot) -> float:
 
 def stand_up(robot: Robot, scene: Scene) -> Standing:
     """Stand in the standing pose, the soles on the floor, for two seconds."""
-    sim = MujocoSim(scene, 1, torch.device("cpu"))
+    sim = make_sim(scene, 1, "mujoco", torch.device("cpu"))
     qpos = robot.stand_qpos.clone()
     qpos[2] = robot.stand_pos_m[0, 2]
     sim.reset(torch.ones(1, dtype=torch.bool), qpos.unsqueeze(0), torch.zeros_like(sim.qvel))

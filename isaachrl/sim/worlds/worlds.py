@@ -1,62 +1,101 @@
-"""N worlds of any MuJoCo model as float32 tensors: the interface, and the CPU engine.
+"""N worlds of any MuJoCo model as float32 tensors: the interface of the engines.
 
-`isaachrl.sim.Sim` is the interface for scenes with one robot; this one knows no robot.
+This layer knows neither scene nor robot: `isaachrl.sim.Sim` names the parts of a scene with one robot in it.
 """
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import ClassVar
 
 import mujoco
-import numpy as np
 import torch
-from mujoco import batch
 from torch import Tensor
 
-from isaachrl.errors import ConfigError, nearest
-from isaachrl.sim.mujoco_sim import BAD_STATE, as_tensor
-
-log = logging.getLogger(__name__)
-
-STATE_FIELDS = ("qpos", "qvel", "mocap_pos", "mocap_quat")  # what `write` changes
-INPUT_FIELDS = ("ctrl", "xfrc_applied")  # written as a whole before `step`
-OF_LAST_STEP = ("sensordata", "actuator_force", "qacc")  # fields that `refresh` leaves alone
-_STAGE = mujoco.mjtStage.mjSTAGE_VEL.value
+ALL = slice(None)
+OF_LAST_STEP = ("sensordata", "actuator_force", "qfrc_actuator", "qacc")  # fields that `refresh` leaves alone
 
 
 class Worlds(ABC):
-    """N worlds of one model.
+    """N worlds of one model. All tensors are updated in place; never rebind them.
 
     Attributes:
         model: MuJoCo's model that all worlds share.
         num_worlds: N.
         device: of the tensors.
         ctrl: `(N, nu)` controls, written by the caller before `step`.
-        xfrc_applied: `(N, nbody, 6)` force and torque in the world frame at the centre of mass, likewise.
-        num_diverged: `(N,)` how often each world has diverged: it is then put back to its start.
+        diverged: `(N,)` bool, worlds whose state was not finite or too large in the last `step`, or in what was written
+            before it. They have been put back to the model's defaults, or to where `start_at` has put them.
+        num_diverged: `(N,)` how often each world has diverged.
         max_velocity: `(N, nv)` that velocities are clamped to at the end of each `step`; None does not.
+        ENGINE: name of the engine.
+        CAPTURABLE: whether steps can be captured as CUDA graphs.
+        STATE: names of the tensors that a `state_dict` must have; it may have those of `OPTIONAL`, too.
     """
 
     model: mujoco.MjModel
     num_worlds: int
     device: torch.device
     ctrl: Tensor
-    xfrc_applied: Tensor
+    diverged: Tensor
     num_diverged: Tensor
     max_velocity: Tensor | None = None
+    ENGINE: ClassVar[str]
+    CAPTURABLE: ClassVar[bool] = False
+    STATE: ClassVar[tuple[str, ...]]
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("room", "mocap_quat")
+
+    def __init__(self, model: mujoco.MjModel, num_worlds: int, device: torch.device) -> None:
+        self.model, self.num_worlds, self.device = model, num_worlds, device
+        self.diverged = torch.zeros(num_worlds, dtype=torch.bool, device=device)
+        self.num_diverged = torch.zeros(num_worlds, dtype=torch.long, device=device)
+        self._start: dict[str, Tensor] = {}
+        self._found: Tensor | None = None
+        self._first_watched, self._every_substep = 0, False
+
+    @property
+    @abstractmethod
+    def xfrc_applied(self) -> Tensor:
+        """`(N, nbody, 6)` force and torque in the world frame at the centres of mass, written before `step`."""
 
     @abstractmethod
-    def field(self, name: str) -> Tensor:
-        """A field of MuJoCo's `mjData`, `(N, …)`: updated in place by `step` and `refresh`; read-only."""
+    def field(self, name: str, rows: slice = ALL) -> Tensor:
+        """A field of MuJoCo's `mjData`, `(N, …)`, or rows of it: updated by `step` and `refresh`; read-only.
+
+        Raises:
+            ConfigError: the engine has no such field.
+        """
 
     @abstractmethod
-    def write(self, name: str, values: Tensor, mask: Tensor) -> None:
+    def origin_velocity(self, bodies: slice) -> Tensor:
+        """Linear velocity `(N, B, 3)` of the origins of bodies of one tree, its root first; updated like a field."""
+
+    def watch(self, first: int, every_substep: bool) -> Tensor:
+        """Flags `(N, S)` of the sensors from number `first` on: above 0 in the last physics step of `step`, or in any.
+
+        Ask for them before the first step.
+        """
+        shape = (self.num_worlds, self.model.nsensordata - first)
+        self._found = torch.zeros(shape, dtype=torch.bool, device=self.device)
+        self._first_watched, self._every_substep = first, every_substep
+        return self._found
+
+    @abstractmethod
+    def write(self, name: str, values: Tensor, mask: Tensor, columns: slice = ALL, warm: bool = False) -> None:
         """Set entries of a state field: qpos, qvel, mocap_pos or mocap_quat.
 
         Args:
             name: of the field.
-            values: of its shape.
-            mask: bool, broadcast to its shape: the entries to set.
+            values: of the shape of these columns, which may be split into groups: `(N, k, c)` for `k * c` columns.
+            mask: bool, broadcast to that shape: the entries to set.
+            columns: of the field.
+            warm: whether the solver starts the next step from the forces of the last one; else from none.
+        """
+
+    @abstractmethod
+    def reset(self, mask: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        """Begin anew in the worlds of `mask (N,)`, at `qpos (N, nq)` and `qvel (N, nv)`.
+
+        Controls, time, sensors and the solver's warm start are zeroed, and fields follow at once.
         """
 
     @abstractmethod
@@ -65,124 +104,57 @@ class Worlds(ABC):
 
     @abstractmethod
     def step(self, substeps: int) -> None:
-        """Take physics steps, and update all fields."""
+        """Take physics steps, and update all fields. Sensors are those of the last one."""
+
+    @abstractmethod
+    def rays(self, origin_w: Tensor, direction_w: Tensor, group: int) -> Tensor:
+        """Distance `(N, R)` in m from `origin_w (N, R, 3)` along unit `direction_w` to a geom of a group, else inf."""
 
     @abstractmethod
     def model_field(self, name: str) -> Tensor:
-        """Per-world values `(N, …)` of a model field; write in place, then `apply_model_fields`."""
+        """Per-world values `(N, …)` of a model field such as `body_mass`; write in place, then `apply_model_fields`.
+
+        Raises:
+            ConfigError: the engine cannot vary that field between worlds.
+        """
 
     @abstractmethod
     def apply_model_fields(self) -> None:
         """Recompute the constants that depend on changed model fields."""
 
+    def check_capacity(self) -> dict[str, int]:
+        """Number of worlds in which contacts or constraints were dropped since the last call, by exceeded capacity.
+
+        `nconmax` and `njmax` can be doubled by `make_room`; `hfield` is a fixed limit of contacts with an uneven floor.
+        Synchronizes with the device: call it once a rollout. The CPU engine has no limits.
+        """
+        return {}
+
+    def make_room(self, shares: Mapping[str, float]) -> None:
+        """Double these capacities, up to a limit and as far as there is memory. Tensors and state stay.
+
+        Args:
+            shares: by name as in `check_capacity`, the share of iterations since the last call that exceeded it.
+
+        Raises:
+            ConfigError: a capacity at its limit is still exceeded in most iterations.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Tensor]:
+        """The physical state, without sensors; on the CPU, `load_state_dict` continues bit for bit."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load a `state_dict` of the same engine, model and number of worlds; other entries are left out."""
+
     def start_at(self, **state: Tensor) -> None:
         """Set the state fields of all worlds, which is also where a diverged world is put back to."""
         self._start = {name: values.clone() for name, values in state.items()}
-        for name, values in self._start.items():
-            self.write(name, values, torch.ones((), dtype=torch.bool, device=self.device))
+        self._restart(torch.ones_like(self.diverged))
         self.refresh()
 
-
-class CpuWorlds(Worlds):
-    """N worlds on `mujoco.batch`, which computes in float64.
-
-    Args:
-        model: of all worlds.
-        num_worlds: N.
-        threads: worker threads; 0 uses all cores.
-    """
-
-    def __init__(self, model: mujoco.MjModel, num_worlds: int, threads: int = 0) -> None:
-        self.model, self.num_worlds, self.device = model, num_worlds, torch.device("cpu")
-        self._batch = batch.Batch(model, num_worlds, threads, persistent=True)
-        self._arrays: dict[str, np.ndarray] = {}
-        self._copies: dict[str, Tensor] = {}
-        self._dirty = np.zeros(num_worlds, bool)
-        self._start: dict[str, Tensor] = {}
-        self._warmstart = self._batch.bind("qacc_warmstart")
-        self._inputs = {name: self._batch.bind(name) for name in INPUT_FIELDS}
-        self.ctrl, self.xfrc_applied = (torch.zeros(self._inputs[name].shape) for name in INPUT_FIELDS)
-        self.num_diverged = torch.zeros(num_worlds, dtype=torch.long)
-        for name in STATE_FIELDS:
-            self.field(name)
-
-    def field(self, name: str) -> Tensor:
-        """See `Worlds.field`; each field costs a copy in each step."""
-        if name not in self._copies:
-            if name not in batch.DATA_FIELDS:
-                raise ConfigError(f"mjData has no field {name!r}{nearest(name, batch.DATA_FIELDS)}")
-            self._arrays[name] = self._batch.bind(name)
-            self._copies[name] = torch.zeros(self._arrays[name].shape)
-            self._batch.forward(None, _STAGE)
-            self._copy_out([name])
-        return self._copies[name]
-
-    def write(self, name: str, values: Tensor, mask: Tensor) -> None:
-        """See `Worlds.write`."""
-        copy, array = self._copies[name], self._arrays[name]
-        wide = mask.expand(copy.shape)
-        copy.copy_(torch.where(wide, values, copy))
-        np.copyto(array, copy.numpy(), where=wide.numpy())  # the rest keeps the engine's precision
-        changed = wide.flatten(1).any(1).numpy() if wide.numel() else np.zeros(self.num_worlds, bool)
-        self._dirty |= changed
-        self._warmstart[changed] = 0.0
-
-    def refresh(self) -> None:
-        """See `Worlds.refresh`."""
-        ids = np.flatnonzero(self._dirty)
-        if not len(ids):
-            return
-        self._batch.warning[ids] = 0
-        self._batch.forward(ids, _STAGE)
-        rows = torch.from_numpy(ids)
-        for name, copy in self._copies.items():
-            if name not in OF_LAST_STEP:
-                copy.index_copy_(0, rows, torch.from_numpy(np.asarray(self._arrays[name])[ids]).float())
-        self._dirty[:] = False
-
-    def step(self, substeps: int) -> None:
-        """See `Worlds.step`."""
-        for name, array in self._inputs.items():
-            as_tensor(array).copy_(getattr(self, name))
-        self._batch.step(None, substeps, _STAGE)
-        self._dirty[:] = False
-        self._clamp()
-        self._copy_out(self._copies)
-        bad = self._batch.warning[:, BAD_STATE, 1].any(1)
-        if bad.any():
-            self._restart(torch.from_numpy(bad))
-
-    def _clamp(self) -> None:
-        """Clamp velocities, and bring what depends on them up to date."""
-        if self.max_velocity is None:
-            return
-        qvel, limit = self._arrays["qvel"], self.max_velocity.numpy()
-        fast = np.flatnonzero((np.abs(qvel) > limit).any(1))
-        if len(fast):
-            qvel[fast] = np.clip(qvel[fast], -limit[fast], limit[fast])
-            self._batch.forward(fast, _STAGE)
-
-    def _restart(self, bad: Tensor) -> None:
-        """Put diverged worlds back to their start."""
-        if not self.num_diverged.any():
-            log.warning("%d worlds diverged and were put back to their start; num_diverged counts them", int(bad.sum()))
-        self.num_diverged.add_(bad)
+    def _restart(self, mask: Tensor) -> None:
+        """Write the start into the worlds of `mask (N,)`."""
         for name, values in self._start.items():
-            self.write(name, values, bad.view(-1, *[1] * (values.dim() - 1)))
-        for copy in self._copies.values():
-            copy[bad] = copy[bad].nan_to_num(0.0, 0.0, 0.0)
-        self.refresh()
-
-    def _copy_out(self, names: Iterable[str]) -> None:
-        """Copy the engine's fields into the tensors."""
-        for name in names:
-            self._copies[name].copy_(as_tensor(self._arrays[name]))
-
-    def model_field(self, name: str) -> Tensor:
-        """See `Worlds.model_field`: float64."""
-        return as_tensor(self._batch.expand(name))
-
-    def apply_model_fields(self) -> None:
-        """See `Worlds.apply_model_fields`."""
-        self._batch.set_const()
-        self._dirty[:] = True
+            self.write(name, values, mask.view(-1, *[1] * (values.dim() - 1)))

@@ -48,12 +48,14 @@ def count_diverged(diverged: wp.array[bool], count: wp.array[wp.int64], sensorda
 
 
 @wp.kernel(enable_backward=False)
-def gather_contacts(diverged: wp.array[bool], sensordata: wp.array2d[float], found: wp.array2d[bool]) -> None:
-    """Set the flags of sensors that found a contact; clear those of diverged worlds. The sensors are the last ones."""
+def gather_contacts(
+    first: int, diverged: wp.array[bool], sensordata: wp.array2d[float], found: wp.array2d[bool]
+) -> None:
+    """Set the flags of sensors, from number `first` on, that found a contact; clear those of diverged worlds."""
     world, i = wp.tid()
     if diverged[world]:
         found[world, i] = False
-    elif sensordata[world, sensordata.shape[1] - found.shape[1] + i] > 0.0:
+    elif sensordata[world, first + i] > 0.0:
         found[world, i] = True
 
 
@@ -65,9 +67,9 @@ def linear_velocity(
     subtree_com: wp.array2d[wp.vec3],
     linvel: wp.array2d[wp.vec3],
 ) -> None:
-    """Velocity of body origins; the engine's `cvel` (angular, linear) is the velocity at the robot's centre of mass.
+    """Velocity of body origins; the engine's `cvel` (angular, linear) is the velocity at the tree's centre of mass.
 
-    The robot's bodies are consecutive in the model, from its root, body `first`.
+    The tree's bodies are consecutive in the model, from its root, body `first`.
     """
     world, i = wp.tid()
     velocity = cvel[world, first + i]

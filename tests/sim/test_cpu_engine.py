@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from isaachrl.sim import Box, Control, MujocoSim, Scene
+from isaachrl.sim import Box, Control, Scene, make_sim
 from tests.sim.worlds import CPU, FEET, SCENE, SUBSTEPS, assert_same_bits, mask, random_ctrl, run, snapshot
 
 
 def make(scene=SCENE, n=3):
-    return MujocoSim(scene, n, CPU, threads=1)
+    return make_sim(scene, n, "mujoco", CPU, threads=1)
 
 
 def contact_force(model, data, body):
@@ -96,7 +96,7 @@ def test_moving_the_boxes_of_one_world_does_not_round_those_of_another():
 
 
 def test_the_number_of_threads_changes_nothing():
-    one, two = MujocoSim(SCENE, 5, CPU, threads=1), MujocoSim(SCENE, 5, CPU, threads=2)
+    one, two = (make_sim(SCENE, 5, "mujoco", CPU, threads) for threads in (1, 2))
     run(one, 10)
     run(two, 10)
     assert_same_bits(snapshot(one), snapshot(two))
@@ -106,7 +106,7 @@ def test_the_number_of_threads_changes_nothing():
 def test_tensors_on_a_gpu_show_the_same_worlds():
     scene = Scene(contact_bodies=FEET, boxes=(Box("block", (0.5, 0.5, 0.1), (0.1, 0.0, -10.0)),))
     gpu = torch.device("cuda", 0)
-    sims = [MujocoSim(scene, 3, device, threads=1) for device in (CPU, gpu)]
+    sims = [make_sim(scene, 3, "mujoco", device, threads=1) for device in (CPU, gpu)]
     for sim in sims:
         sim.push(torch.tensor([[0.0, 0.0, 0.0], [40.0, 0.0, 0.0], [0.0, 40.0, 0.0]], device=sim.device))
         for i in range(4):

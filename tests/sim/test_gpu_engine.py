@@ -107,7 +107,7 @@ def test_a_step_is_the_engines_own_substeps(make, warp):
     sim.step(SUBSTEPS)
     with warp.ScopedDevice("cpu"):
         for _ in range(SUBSTEPS):
-            mujoco_warp.step(twin._m, twin._d)
+            mujoco_warp.step(twin.worlds._m, twin.worlds._d)
     assert torch.equal(sim.qpos, twin.qpos) and torch.equal(sim.qvel, twin.qvel)
     assert torch.equal(sim.contact_force_w, twin.contact_force_w)
     assert not torch.equal(sim.body_pos_w, twin.body_pos_w)  # a plain step leaves them one substep behind
@@ -115,9 +115,9 @@ def test_a_step_is_the_engines_own_substeps(make, warp):
 
 def test_tensors_are_the_engines_own_memory(make):
     sim = make()
-    assert sim.qpos.data_ptr() == sim._d.qpos.ptr and sim.ctrl.data_ptr() == sim._d.ctrl.ptr
-    assert sim.body_pos_w.data_ptr() == sim._d.xpos.ptr + 3 * 4  # after the world's body
-    assert sim.contact_force_w.data_ptr() == sim._d.sensordata.ptr
+    assert sim.qpos.data_ptr() == sim.worlds._d.qpos.ptr and sim.ctrl.data_ptr() == sim.worlds._d.ctrl.ptr
+    assert sim.body_pos_w.data_ptr() == sim.worlds._d.xpos.ptr + 3 * 4  # after the world's body
+    assert sim.contact_force_w.data_ptr() == sim.worlds._d.sensordata.ptr
 
 
 def test_nothing_waits_for_the_device(make, warp, monkeypatch):
@@ -182,7 +182,7 @@ SHORT = [("njmax", Scene(njmax=12)), ("nconmax", Scene(nconmax=3))]
 
 @pytest.fixture
 def no_slack(monkeypatch):
-    monkeypatch.setattr("isaachrl.sim.warp_sim.POOL_SLACK", 0)
+    monkeypatch.setattr("isaachrl.sim.worlds.warp.POOL_SLACK", 0)
 
 
 @pytest.mark.parametrize(("name", "scene"), SHORT)
@@ -218,17 +218,17 @@ def test_more_room_is_as_if_it_had_been_there_from_the_beginning(make, no_slack,
 @pytest.mark.parametrize("name", ["njmax", "nconmax"])
 def test_room_that_was_doubled_three_times_may_be_short_now_and_then_but_not_always(make, name):
     sim = make(SCENE, 1)
-    most = 8 * getattr(sim, name)
+    most = 8 * getattr(sim.worlds, name)
     for _ in range(3):
         sim.make_room({name: 1.0})
     sim.make_room({name: 0.5, "hfield": 1.0})  # half of the iterations: no error, and no more room either
-    assert getattr(sim, name) == most
+    assert getattr(sim.worlds, name) == most
     with pytest.raises(ConfigError, match=rf"task\.{name}={most}: .*8 times the initial capacity"):
         sim.make_room({name: 0.51})
     other = "nconmax" if name == "njmax" else "njmax"
-    before = getattr(sim, other)
+    before = getattr(sim.worlds, other)
     sim.make_room({name: 0.01, other: 0.01})  # of the other there is more
-    assert (getattr(sim, name), getattr(sim, other)) == (most, 2 * before)
+    assert (getattr(sim.worlds, name), getattr(sim.worlds, other)) == (most, 2 * before)
 
 
 @pytest.mark.parametrize(
@@ -240,18 +240,18 @@ def test_without_memory_for_more_room_a_simulation_goes_on_with_what_it_has(make
         raise error
 
     sim, other = make(SCENE, 1), make(SCENE, 1)
-    data, shapes = sim._d, sim._d.efc.J.shape
+    data, shapes = sim.worlds._d, sim.worlds._d.efc.J.shape
     with monkeypatch.context() as patched:
-        patched.setattr(sim, "_make_data", refuse)
+        patched.setattr(sim.worlds, "_make_data", refuse)
         sim.make_room({"njmax": 1.0})
-    assert (sim.nconmax, sim.njmax, sim._d.njmax) == (32, 256, 256) and sim._d is data
-    assert sim._d.efc.J.shape == shapes and sim.state_dict()["room"].tolist() == [32, 256]
+    assert (sim.worlds.nconmax, sim.worlds.njmax, sim.worlds._d.njmax) == (32, 256, 256) and sim.worlds._d is data
+    assert sim.worlds._d.efc.J.shape == shapes and sim.state_dict()["room"].tolist() == [32, 256]
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert line.startswith("there is no memory for task.njmax=512 (") and "7 bytes" in line and "\n" not in line
     run(sim, 2), run(other, 2)
     assert_same_bits(snapshot(sim), snapshot(other))
     sim.make_room({"njmax": 1.0})  # tried again
-    assert sim.njmax == sim._d.njmax == 512 and sim.state_dict()["room"].tolist() == [32, 512]
+    assert sim.worlds.njmax == sim.worlds._d.njmax == 512 and sim.state_dict()["room"].tolist() == [32, 512]
 
 
 def test_room_that_has_grown_is_stored_and_older_states_have_none(make):
@@ -259,9 +259,13 @@ def test_room_that_has_grown_is_stored_and_older_states_have_none(make):
     sim.make_room({"njmax": 1.0})
     state = sim.state_dict()
     other.load_state_dict({name: values for name, values in state.items() if name != "room"})
-    assert (other.nconmax, other.njmax) == (32, 256)
+    assert (other.worlds.nconmax, other.worlds.njmax) == (32, 256)
     other.load_state_dict(state)
-    assert (other.nconmax, other.njmax) == (32, 512) == (other._d.naconmax - 256, other._d.njmax)
+    assert (
+        (other.worlds.nconmax, other.worlds.njmax)
+        == (32, 512)
+        == (other.worlds._d.naconmax - 256, other.worlds._d.njmax)
+    )
 
 
 def test_a_body_on_more_of_an_uneven_floor_than_the_engine_takes_is_noticed(make, caplog):
@@ -269,8 +273,8 @@ def test_a_body_on_more_of_an_uneven_floor_than_the_engine_takes_is_noticed(make
     import mujoco_warp
 
     sim = make(SCENE, 3)
-    sim._overflow[1] = int(mujoco_warp.OverflowType.HFIELD)
-    sim._overflow[2] = int(mujoco_warp.OverflowType.HFIELD | mujoco_warp.OverflowType.EPA_HORIZON)
+    sim.worlds._overflow[1] = int(mujoco_warp.OverflowType.HFIELD)
+    sim.worlds._overflow[2] = int(mujoco_warp.OverflowType.HFIELD | mujoco_warp.OverflowType.EPA_HORIZON)
     assert sim.check_capacity() == {"hfield": 2} and sim.check_capacity() == {}
     assert "in 2 of 3 worlds a body touched the uneven floor in more places" in caplog.text
     assert "task.disturb.rough_m=0 makes the floor even" in caplog.text
@@ -311,7 +315,7 @@ def not_installed(monkeypatch):
     original = builtins.__import__
 
     def refuse(name, *args, **kwargs):
-        if name.split(".")[0] in ("warp", "mujoco_warp") or name.endswith("warp_sim"):
+        if name.split(".")[0] in ("warp", "mujoco_warp") or name.endswith("worlds.warp"):
             raise ImportError(f"No module named {name!r}")
         return original(name, *args, **kwargs)
 
@@ -340,7 +344,7 @@ def test_the_obstacle_may_be_a_gpu_that_warp_cannot_use(warp, monkeypatch):
 
 def test_auto_takes_the_cpu_engine_on_the_cpu(caplog):
     with caplog.at_level(logging.INFO):
-        assert type(make_sim(Scene(), 1, "auto", CPU)).__name__ == "MujocoSim"
+        assert make_sim(Scene(), 1, "auto", CPU).worlds.ENGINE == "mujoco"
     assert not caplog.records
 
 
