@@ -72,7 +72,7 @@ def _files(motion: str) -> list[Path]:
     path = Path(motion).expanduser()
     if path.exists() and path.suffix not in LIST_SUFFIXES:
         return motion_files(path)
-    return [file for file, _ in motion_entries(motion)]
+    return [entry.file for entry in motion_entries(motion)]
 
 
 def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargeted:

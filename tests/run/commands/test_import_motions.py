@@ -90,6 +90,11 @@ def test_a_shipped_clip_for_another_robot(no_pictures):
     assert clip.fps == 20.0
 
 
+def test_the_name_of_a_list_stands_for_its_files():
+    files = import_motions._files("locomotion")
+    assert len(files) == 11 and all(file.is_file() and file.suffix == ".npz" for file in files)
+
+
 def test_bad_calls():
     with pytest.raises(ConfigError, match="mode=import needs a file or a folder: type motion=FILE"):
         run()
