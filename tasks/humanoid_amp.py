@@ -255,6 +255,11 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         pose = dof_pos(self.library.layout, joint_quat).mean(0)
         return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
 
+    def in_clip(self) -> Tensor:
+        """`(N,)` bool: the next step lies within the clip; after its end it stands still."""
+        times = self.start_time_s + (self._steps + 1) * self.cfg.step_s
+        return self.library.loops[self.start_clip] | (times <= self.library.durations_s[self.start_clip])
+
     def clip_action(self) -> Tensor:
         """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
         times = self.start_time_s + self._steps * self.cfg.step_s + LEAD_S

@@ -118,6 +118,10 @@ class ShipSteering(Env):
         self._rewards = torch.tensor(rewards, device=self.device)
         self._ones = torch.ones(self.num_envs, device=self.device)
         self._always = self._ones.bool()
+        self._zero, self._start = (
+            torch.zeros((), device=self.device),
+            torch.zeros((), dtype=torch.long, device=self.device),
+        )
         self.state = torch.zeros(4, self.num_envs, device=self.device).T
         self.progress = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.reset()
@@ -125,14 +129,14 @@ class ShipSteering(Env):
     def advance(self, action: Tensor) -> StepResult:
         """See `Env.advance`; actions `(N, 1)` in rad/s are clamped to the limits of the ship."""
         invalid = invalid_actions(action)
-        desired = torch.where(invalid, 0.0, action[:, :1].T)  # much faster on the CPU than `masked_fill`
+        desired = torch.where(invalid, self._zero, action[:, :1].T)  # much faster on the CPU than `masked_fill`
         path, slope = self._sail(desired.clamp(*self.action_extent))
         self.progress = self.progress + 1
         passed, half = self._passed(path, slope), 0.5 * self.cfg.size_m
         outside = ((path - half).abs().amax((0, 1)) > half) & ~passed
         terminated = passed | outside | invalid
         # three rows: the step itself, the gate, and the edge of the sea
-        events = (torch.stack((self._always, passed, outside)) & ~invalid).float()
+        events = torch.where(invalid, self._zero, torch.stack((self._always, passed, outside)).float())
         terms = self._rewards * events
         _, goal, out = events.unbind(0)
         obs = self.observe()
@@ -178,7 +182,7 @@ class ShipSteering(Env):
         self.check_mask(mask)
         share = torch.rand(4, self.num_envs, generator=self.generator, device=self.device)
         self.state = torch.where(mask, self._low + self._span * share, self.state.T).T
-        self.progress = torch.where(mask, 0, self.progress)
+        self.progress = torch.where(mask, self._start, self.progress)
         return self.observe()
 
     def observe(self) -> Obs:

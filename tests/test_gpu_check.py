@@ -270,7 +270,8 @@ def test_noted_launches_are_those_of_a_step_and_kernels_are_found_again(monkeypa
     wp = pytest.importorskip("warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
     from gpu import kernels
 
-    from isaachrl.sim import Scene, make_sim, warp_kernels
+    from isaachrl.sim import Scene, make_sim
+    from isaachrl.sim.worlds import warp_kernels
 
     done, launch = set(), wp.launch
 

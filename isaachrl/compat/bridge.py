@@ -221,8 +221,17 @@ class IsaacGymEnv(Env):
         before = task.sim.steps
         self._obs = self._read(task.step(self._zeros()))  # some tensors are made in the first step
         self._simulations = task.sim.steps - before
+        self._done = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)  # by the task, in the last step
+        self._obeys = self._resets and self._obeys_reset_buf()
         self.step_s = self._simulations * float(task.sim.params.dt)
         self.reset()
+
+    def _obeys_reset_buf(self) -> bool:
+        """Whether the task resets where `reset_buf` is set; those that reset in the step of an end compute it anew."""
+        self.isaac_task.reset_buf.fill_(1)
+        self.isaac_task.step(self._zeros())
+        counter = self._counter()
+        return counter is None or not bool(counter.any())
 
     def _zeros(self) -> Tensor:
         return torch.zeros(self.num_envs, self.action_size, device=self.device)
@@ -248,7 +257,7 @@ class IsaacGymEnv(Env):
             valid = action.masked_fill(invalid.unsqueeze(-1), 0.0).clamp(-1.0, 1.0)
             obs = self._read(task.step(self._scale * valid))
             diverged = (self._worlds.num_diverged > before) | invalid
-            done = task.reset_buf.bool()
+            done = self._done = task.reset_buf.to(torch.bool, copy=True)
             terminated, truncated = self._ends(done, diverged)
             counter = self._counter()
             begun = torch.zeros_like(done) if counter is None else done & (counter == 0)
@@ -284,10 +293,14 @@ class IsaacGymEnv(Env):
 
     @torch.no_grad()
     def reset_where(self, mask: Tensor) -> Obs:
-        """See `Env.reset_where`; tasks that reset themselves do so in the next step."""
+        """See `Env.reset_where`; tasks that reset themselves do so in the next step, or have just done so."""
         self.check_mask(mask)
         task = self.isaac_task
         task.reset_buf.masked_fill_(mask, 1)
+        if self._resets and not self._obeys and _takes_ids(getattr(task, "reset_idx", None)):
+            ids = (mask & ~self._done).nonzero().flatten()
+            if len(ids):
+                task.reset_idx(ids)
         if not self._resets:
             with limit_threads(self.num_envs, self.device):
                 done = hasattr(task, "reset_done")

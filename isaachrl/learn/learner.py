@@ -96,6 +96,10 @@ class Learner(ABC):
     def load_weights(self, state: dict[str, Any]) -> None:
         """Load only what acting needs (networks, normalisers) from a `state_dict` of any number of environments."""
 
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Begin a new training with the weights of another; by default those that `load_weights` takes."""
+        self.load_weights(state)
+
     def weights(self) -> dict[str, Any]:
         """What `load_weights` needs, for small files; by default the whole state.
 

@@ -108,14 +108,14 @@ def other_skill(checkpoint: Checkpoint, env: Env, task_cfg: Any) -> str:
     )
 
 
-def load_weights(learner: Learner, checkpoint: Checkpoint) -> None:
-    """Load the weights of a checkpoint into a learner.
+def load_weights(learner: Learner, checkpoint: Checkpoint, starts: bool = False) -> None:
+    """Load the weights of a checkpoint into a learner, which starts a new training from them or acts with them.
 
     Raises:
         CheckpointError: their names or sizes do not fit this configuration.
     """
     try:
-        learner.load_weights(checkpoint.learner_state)
+        (learner.start_from if starts else learner.load_weights)(checkpoint.learner_state)
     except IsaacHRLError:
         raise
     except Exception as error:  # the content of a file can be wrong in any way

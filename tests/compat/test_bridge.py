@@ -100,6 +100,8 @@ def test_an_invalid_action_ends_its_episode_alone(make, kind):
     assert result.metrics["diverged"].tolist() == [0.0, 1.0, 0.0, 0.0]
     assert result.terminated.tolist() == [False, True, False, False] and result.reward[1] == 0.0
     assert all(torch.isfinite(env.step(still(env)).obs["obs"]).all() for _ in range(3))
+    counter = env._counter()
+    assert counter is None or counter[1] < counter[0]
 
 
 def test_actions_are_clamped_and_scaled(make):

@@ -81,7 +81,7 @@ def test_clip_weights_set_the_distribution_of_latents() -> None:
     learner = make_learner("motion", latent={"at_clip": 1.0, "between_clips": 0.0})
     weights = torch.zeros_like(learner.demos.weights)
     weights[1] = 1.0
-    learner.demos.weights = weights
+    learner.source.weights = weights
     assert torch.allclose(learner.source.draw(50), learner.source.embedding.prototypes[1].expand(50, -1), atol=1e-5)
 
 

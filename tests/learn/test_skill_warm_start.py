@@ -20,7 +20,7 @@ def outputs(learner: SkillsLearner, motion: str) -> tuple[Tensor, Tensor, Tensor
 def test_motions_that_both_know_are_done_as_before() -> None:
     old = make_learner("motion", latent={"size": 6})
     new = make_learner("motion", latent={"size": 12, "kernel_width": 0.5})
-    new.load_weights(old.weights())
+    new.start_from(old.weights())
     for motion in ("stand", "jog", "turn_left"):
         for ours, theirs in zip(outputs(new, motion), outputs(old, motion), strict=True):
             assert torch.allclose(ours, theirs, atol=1e-3)
@@ -29,7 +29,7 @@ def test_motions_that_both_know_are_done_as_before() -> None:
 
 def test_new_motions_begin_like_those_that_they_resemble() -> None:
     old, new = make_learner("motion", motion="walks"), make_learner("motion", motion="gaits", latent={"size": 14})
-    new.load_weights(old.weights())
+    new.start_from(old.weights())
     assert len(new.demos.names) == 15 and new.skill.contract.motions == list(new.demos.names)
     for side, other in (("left", "right"), ("right", "left")):
         turn, own, opposite = (

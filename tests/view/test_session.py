@@ -76,11 +76,11 @@ def test_a_push_ends_with_the_episode(ended):
     session.push(50.0, SIDEWAYS)
     session.step()
     if ended == "asked":
-        assert session.sim._force[:, 1].tolist() == pytest.approx([50.0 / PUSH_S] * 2)
+        assert session.sim.worlds.xfrc_applied[:, 1, 1].tolist() == pytest.approx([50.0 / PUSH_S] * 2)
         session.reset()
         session.step()
     assert session._steps_left, "the push would go on"
-    assert not session.sim._force.any()
+    assert not session.sim.worlds.xfrc_applied.any()
 
 
 def test_steps_follow_the_hierarchy_and_the_episode():

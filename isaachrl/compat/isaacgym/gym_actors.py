@@ -219,7 +219,7 @@ class ActorMethods:
         if recomputeInertia:
             model = actor.asset.model
             for body, mass, inertia in zip(bodies, model.body_mass, model.body_inertia, strict=True):
-                body.inertia = matrix(inertia * body.mass / max(float(mass), 1e-12))
+                body.inertia = matrix(inertia * actor.scale**2 * body.mass / max(float(mass), 1e-12))
         actor.body_props = bodies
         changed(env, handle)
         return True

@@ -99,6 +99,7 @@ class Properties:
     def _limit_velocities(self) -> None:
         """Have the worlds clamp velocities, if there are limits."""
         limit = self._dof["velocity"]
+        self._worlds.max_velocity = None
         if np.any((limit > 0) & (limit < LARGE)):
             largest = torch.full((len(limit), self._worlds.model.nv), LARGE, device=self._worlds.device)
             values = torch.from_numpy(np.where(limit > 0, limit, LARGE)).to(largest)

@@ -96,7 +96,8 @@ class DiscriminatorTrainer:
         Rows are replaced, not left out: sizes must not depend on values.
         """
         other = latent.roll(1, 0)
-        same = ((latent * other).sum(-1) > _SAME_MOTION).unsqueeze(-1)
+        near = (latent * other).sum(-1) > _SAME_MOTION
+        same = (near | ~(latent.any(-1) | other.any(-1))).unsqueeze(-1)  # two zeros: both get up
         window, windows_latent = self.replay.draw(len(demo), self._generator) if self.replay.filled else (demo, other)
         usable = ~same if self.replay.filled else torch.ones_like(same)
         return torch.where(usable, demo, window)[:count], torch.where(usable, other, windows_latent)[:count]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isaachrl.envs import TaskEnv
+from isaachrl.envs import Obs, TaskEnv
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.skills.contract import arm_dofs
@@ -21,6 +21,7 @@ from isaachrl.sim.soles import robot_soles
 SETTLE_S = 2.0
 MEASURE_S = 5.0
 RISE_S = 5.0
+STARTS = 10  # tries to begin all episodes on the feet
 RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
 SMOOTHING_S = 0.5  # about half a stride
 MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
@@ -92,7 +93,8 @@ class SkillEvaluation:
             the same of the clip itself as `clip_speed_mps`, `clip_turn_rate_rad_s` and `clip_arm_rad_s`;
             `coverage`: share of motions that at least 1 % of random latents lead to;
             `speed_range_mps`, `turn_range_rad_s`: smallest and largest mean over motions and random latents;
-            `recovery_rate`: share of bodies, tipped over under a motion's latent, that have got up within 5 s;
+            `recovery_rate`: share of bodies, tipped over under a motion's latent, that got up and stayed so for
+                `task.fallen.up_s` within 5 s;
             `latent_response_s`: median time from a change of latent to a velocity nearer the new motion's than the
             old one's, over pairs of motions that differ in velocity; None where there are none.
         """
@@ -163,11 +165,20 @@ class SkillEvaluation:
         columns = [first + index for index in arm_dofs(self.env.sim.robot.dof_names)]
         return square[:, columns].mean(-1).sqrt() if columns else torch.zeros_like(square[:, 0])
 
+    def begin(self) -> Obs:
+        """New episodes, none of which begins on the floor; returns the first observation."""
+        obs = self.env.reset()
+        for _ in range(STARTS):
+            if not bool(self.task.recovering.any()):
+                break
+            obs = self.env.reset_where(self.task.recovering)
+        return obs
+
     def roll_out(self, latent: Tensor) -> RolloutStats:
         """Hold latents `(N, d)` from random starts, let them settle, and measure."""
         env = self.env
         settle, measured = (round(time / env.task.cfg.step_s) for time in (SETTLE_S, MEASURE_S))
-        obs = env.reset()
+        obs = self.begin()
         up = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         frames = torch.zeros(2, env.num_envs, self.task.style_size, device=env.device)
         sums = torch.zeros(5, env.num_envs, device=env.device)
@@ -233,7 +244,7 @@ class SkillEvaluation:
         latents = torch.stack([self.latents[self.names.index(name)] for name in names])
         step_s = env.task.cfg.step_s
         keep = 1.0 - step_s / SMOOTHING_S
-        obs, up = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+        obs, up = self.begin(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         smooth, response = reached[old], torch.full((env.num_envs,), float("inf"), device=env.device)
         for step in range(-round(SETTLE_S / step_s), round(RESPONSE_LIMIT_S / step_s)):
             latent = latents[old] if step < 0 else latents[new]

@@ -34,6 +34,7 @@ from isaachrl.learn.skills.warm_start import with_latents_of
 from isaachrl.maths.returns import generalized_advantages
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn import RunningNorm
+from isaachrl.sim import Control
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class SkillsLearner(Learner):
             raise ConfigError(
                 "train.clip_imitation needs the tracking error; type task.reward.track=1, or another weight"
             )
+        if self._imitates_clips and self.task.cfg.control is Control.torque:
+            raise ConfigError("train.clip_imitation needs joint targets; type train.clip_imitation=0 with torques")
         self._rises = cfg.rising.separate and cfg.latents is LatentKind.motion
         self.demos = Demonstrations(
             self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator, self._rises
@@ -194,6 +197,9 @@ class SkillsLearner(Learner):
         explores = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.explore_probability
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         value = self.critic(normalized, self.held.latent)
+        matched = self.held.matched
+        if self._imitates_clips or self.cfg.reward.task_at_start > 0:
+            matched = matched & self.task.in_clip()  # a clip that has ended is no reference
         clip_action = self.task.clip_action() if self._imitates_clips else None
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         before, result = self.obs["style"], self.env.step(action)
@@ -207,7 +213,7 @@ class SkillsLearner(Learner):
             latent=self.held.latent,
             style_latent=self.held.latent.masked_fill(rising.unsqueeze(-1), 0.0),
             rising=rising,
-            matched=self.held.matched,
+            matched=matched,
             action=action,
             mean=mean,
             log_prob=losses.gaussian_log_prob(action, mean, self.policy_update.log_std),
@@ -387,7 +393,7 @@ class SkillsLearner(Learner):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Learner.load_state_dict`. Without a stored replay, a new one fills up from the next rollout on."""
-        self._load(state)
+        self.load_weights(state)
         self.policy_update.optimizer.load_state_dict(state["policy_optimizer"])
         self.discriminator.optimizer.load_state_dict(state["style_optimizer"])
         if "replay" in state:
@@ -417,16 +423,18 @@ class SkillsLearner(Learner):
             weights |= {"critic": self.critic.state_dict(), "value_norm": self.value_norm.state_dict()}
         return weights | {"iteration": self.iteration, "samples": self.samples}
 
-    def load_weights(self, state: dict[str, Any]) -> None:
-        """See `Learner.load_weights`. A skill of other motions takes this training's latents from now on."""
+    def start_from(self, state: dict[str, Any]) -> None:
+        """See `Learner.start_from`. A skill of other motions takes this training's latents from now on."""
         if self._is_of_other_motions(state):
+            of_task = dataclasses.asdict(self.skill.contract)
+            check_match(state["contract"], {k: v for k, v in of_task.items() if k not in ("motions", "latent_size")})
             log.warning("the weights are of a skill of other motions or another latent size: its latents are mapped")
             state = with_latents_of(state, self.skill.embedding)
             state["contract"] = state["contract"] | {"motions": self.skill.contract.motions}
-        self._load(state)
+        self.load_weights(state)
 
-    def _load(self, state: dict[str, Any]) -> None:
-        """Load the weights of a skill of the same motions."""
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """See `Learner.load_weights`."""
         weights = state["skill"]
         if "contract" in state:
             of_task = dataclasses.asdict(self.skill.contract)

@@ -42,6 +42,10 @@ class ImitationTask(Protocol):
         """Put every body on the floor, as at the begin of an episode."""
         ...
 
+    def in_clip(self) -> Tensor:
+        """`(N,)` bool: the next step lies within the clip from the start state on."""
+        ...
+
     def clip_action(self) -> Tensor:
         """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
         ...
@@ -51,6 +55,9 @@ class ImitationTask(Protocol):
         ...
 
 
+_USED = ("library", "style_windows", "start_clip", "start_time_s", "start_weights", "recovering", "in_clip")
+
+
 def imitation_task(env: Env) -> ImitationTask:
     """The imitation task inside an environment.
 
@@ -58,8 +65,10 @@ def imitation_task(env: Env) -> ImitationTask:
         ConfigError: the environment's task has no motions to imitate.
     """
     task = env.task if isinstance(env, TaskEnv) else None
-    if not all(hasattr(task, name) for name in ("library", "style_windows", "start_clip", "start_time_s")):
-        raise ConfigError("train.name=skills needs a task with motions to imitate, such as task=HumanoidAMP")
+    if not all(hasattr(task, name) for name in _USED):
+        raise ConfigError(
+            f"train.name=skills needs a task with motions to imitate ({', '.join(_USED)}), such as task=HumanoidAMP"
+        )
     return cast(ImitationTask, task)
 
 

@@ -121,8 +121,8 @@ class PolicyUpdate:
     def anneal(self, iteration: int) -> None:
         """Set the policy's standard deviation for an iteration, and whether it only imitates."""
         cfg = self.cfg
+        self._imitates = float(iteration < cfg.imitation_iterations)
         if iteration <= cfg.imitation_iterations > 0:
-            self._imitates = float(iteration < cfg.imitation_iterations)
             self._set_learning_rate(IMITATION_LEARNING_RATE if self._imitates else cfg.learning_rate)
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
         self._annealed = min(max(share, 0.0), 1.0)

@@ -61,7 +61,7 @@ def measure(evaluation: RecordedEvaluation) -> dict[str, Any]:
     """All measures, as plain data; a measure that the skill has not is None.
 
     Returns:
-        `motions`: per motion what `SkillEvaluation.report` has, and `clip_speed_mps` and `clip_turn_rate_rad_s`;
+        `motions`: per motion what `SkillEvaluation.report` has;
         `recall`: mean over the motions; `clip_recall`, `coverage`, `response_s`: see there;
         `command_information`, see the function of this name; `speed_error`: mean deviation of forward speeds and turn
         rates from the clips', as a share; `foot_slip_mps`, `power_w`: means over the motions;
@@ -70,7 +70,7 @@ def measure(evaluation: RecordedEvaluation) -> dict[str, Any]:
     """
     learner = evaluation.learner
     report = evaluation.report(learner.source.draw)
-    motions = _with_clip_speeds(learner, report["clips"])
+    motions = report["clips"]
     several = evaluation.has_latents and len(motions) > 1
     if not evaluation.has_latents:  # no command that a motion could follow
         motions = {name: motion | {"recall": None} for name, motion in motions.items()}
@@ -117,22 +117,6 @@ def _entropy(counts: Tensor) -> Tensor:
     """Of shares that are proportional to these counts, nats."""
     shares = counts / counts.sum()
     return -torch.xlogy(shares, shares).sum()
-
-
-def _with_clip_speeds(learner: SkillsLearner, clips: dict[str, Any]) -> dict[str, Any]:
-    """The measures of each motion with the clip's mean forward speed and turn rate beside them."""
-    first, column = {}, 0
-    for name, size, _ in learner.task.style_layout:
-        first[name] = column
-        column += size
-    frames = learner.demos.features  # the first half are means of style frames
-    columns = {"clip_speed_mps": first.get("root_linvel_h"), "clip_turn_rate_rad_s": first.get("root_angvel_h")}
-    for i, name in enumerate(learner.demos.names):
-        for key, at in columns.items():
-            offset = 2 if key == "clip_turn_rate_rad_s" else 0  # about z
-            if name in clips:
-                clips[name][key] = None if at is None else float(frames[i, at + offset])
-    return clips
 
 
 def speed_error(motions: dict[str, Any]) -> float | None:
@@ -208,7 +192,7 @@ def _push(evaluation: RecordedEvaluation, latent: Tensor, bodies: int) -> Outcom
     watch = Watch(count, round(WATCH_S / step_s), env.device)
     mean_h, force_w = torch.zeros(count, 2, device=env.device), torch.zeros(env.num_envs, 3, device=env.device)
     fell = torch.zeros(count, dtype=torch.bool, device=env.device)
-    obs, latents = env.reset(), latent.expand(env.num_envs, -1)
+    obs, latents = evaluation.begin(), latent.expand(env.num_envs, -1)
     for step in range(round((SETTLE_S + PHASE_S) / step_s) + watch.steps):
         force_w[:count] = pushes.force_w(step, rotations.heading(sim.root_quat_w[:count]))
         sim.push(force_w)

@@ -25,7 +25,7 @@ def filmed(evaluation: RecordedEvaluation, names: list[str]) -> Tensor:
     env = evaluation.env
     chosen = torch.tensor([evaluation.names.index(name) for name in names], device=env.device)
     latents = evaluation.latents[chosen[torch.arange(env.num_envs, device=env.device) % len(names)]]
-    obs, stills = env.reset(), []
+    obs, stills = evaluation.begin(), []
     for step in range(SETTLE_STEPS + STILLS * EVERY):
         if step >= SETTLE_STEPS and (step - SETTLE_STEPS) % EVERY == 0:
             stills.append(env.sim.qpos[: len(names)].cpu().clone())

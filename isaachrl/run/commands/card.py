@@ -71,7 +71,10 @@ def recovery_rate(settings: Settings, learner: SkillsLearner, num_envs: int) -> 
         return None
     own = evaluation_cfg(settings.task_cfg)
     steps = round((RISE_S + STAND_S) / own.step_s)
-    cfg = replace(own, episode_steps=steps, fallen=replace(fallen, share=1.0, rise_s=RISE_S, up_s=STAND_S))
+    reward = own.reward | {"track": 0.0}  # tracking needs clips of lying bodies, and no reward is needed
+    cfg = replace(
+        own, episode_steps=steps, reward=reward, fallen=replace(fallen, share=1.0, rise_s=RISE_S, up_s=STAND_S)
+    )
     generator = torch.Generator(device=settings.device).manual_seed(settings.evaluation_seed)
     env = settings.task.make(cfg, World(num_envs, settings.run.sim, settings.device, generator), "off")
     assert isinstance(env, TaskEnv)

@@ -76,7 +76,7 @@ def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop:
     if settings.loaded is not None and run.resume:
         _restore(loop, settings.loaded, run.resume)
     elif settings.loaded is not None:
-        load_weights(learner, settings.loaded)
+        load_weights(learner, settings.loaded, starts=True)
         learner.iteration = learner.samples = 0  # a new training that starts from these weights
     if learner.iteration > learner.max_iterations:
         raise ConfigError(

@@ -144,7 +144,8 @@ def _add_actor(spec: mujoco.MjSpec, actor: Actor, start: str) -> None:
     frame = spec.worldbody.add_frame()
     spec.attach(child, prefix=start, frame=frame)
     for name in asset.body_names:
-        spec.body(start + name).gravcomp = 0.0 if actor.gravity else 1.0
+        body = spec.body(start + name)
+        body.gravcomp, body.simple = 0.0 if actor.gravity else 1.0, 0  # its inertia may get other axes later
     root = spec.body(start + asset.body_names[0])
     root.pos, root.quat = actor.pos, actor.quat
     if actor.fixed:

@@ -161,6 +161,7 @@ class CpuWorlds(Worlds):
                 copy.copy_(source)
         self._update_velocity()
         if bad.any():
+            self._warn_of_diverged(int(bad.sum()))
             self._batch.warning[bad] = 0  # else they would count as diverged in the next step, too
             if self._found is not None:
                 self._found.masked_fill_(self.diverged.unsqueeze(-1), False)

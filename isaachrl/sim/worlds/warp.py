@@ -82,7 +82,7 @@ class WarpWorlds(Worlds):
         self._key = "" if grows else "task."  # before the capacities' names in messages
         self._exceeded: Tensor | None = None
         if grows:
-            self._exceeded = torch.zeros(len(_OVERFLOWS), dtype=torch.bool, pin_memory=self.device.type == "cuda")
+            self._exceeded = torch.zeros(len(_OVERFLOWS) + 1, dtype=torch.bool, pin_memory=self.device.type == "cuda")
         self._graphs: dict[str, wp.Graph | None] = {}
         self._inserted = itertools.count()
         self._fields: dict[str, Tensor] = {}
@@ -233,15 +233,22 @@ class WarpWorlds(Worlds):
         The flags are copied into host memory without waiting, so that one is seen a step or more after it was set.
         """
         if bool(exceeded.any()):
-            names = {name for name, over in zip(_OVERFLOWS, exceeded.tolist(), strict=True) if over}
+            *over, diverged = exceeded.tolist()
+            if diverged:
+                self._warn_of_diverged(int(self.diverged.sum()))
+            names = {name for name, is_over in zip(_OVERFLOWS, over, strict=True) if is_over}
+            if self.device.type == "cuda":
+                torch.cuda.current_stream(self.device).synchronize()  # the copy of the last step's flags
             exceeded.zero_()
             self._overflow.zero_()
             full = {name for name in names if self._limits.get(name, 0) < 2 * getattr(self, name, 1)}
             if full - self._logged:
                 log.warning("contacts are left out: %s exceeded, which does not grow", ", ".join(sorted(full)))
                 self._logged |= full
-            self.make_room(dict.fromkeys(names - full, 0.0))
-        flags = [(self._overflow & int(bits)).any() for bits in _OVERFLOWS.values()]
+            if names - full:
+                log.warning("some contacts were left out, since there were more than expected")
+            self.make_room(dict.fromkeys(sorted(names - full), 0.0))
+        flags = [(self._overflow & int(bits)).any() for bits in _OVERFLOWS.values()] + [self.diverged.any()]
         exceeded.copy_(torch.stack(flags), non_blocking=True)
 
     def step_bare(self, substeps: int) -> None:
@@ -295,8 +302,8 @@ class WarpWorlds(Worlds):
     def model_field(self, name: str) -> Tensor:
         """See `Worlds.model_field`."""
         _forbid_in_recording("model_field")
-        fields = {field for field in MODEL_FIELDS if self._shared(field) is not None}
-        if name not in fields:
+        if self._shared(name) is None:
+            fields = {field for field in MODEL_FIELDS if self._shared(field) is not None}
             raise ConfigError(f"the model field {name!r} cannot differ between worlds{nearest(name, fields)}")
         for field in (name, *_CONSTANTS):
             self._expand(field)
@@ -385,7 +392,7 @@ class WarpWorlds(Worlds):
         for name, size in sizes.items():
             setattr(self, name, size)
             self._logged.discard(name)
-        log.warning("some contacts were left out; there is room for %s from now on", settings)
+        log.warning("there is room for %s from now on", settings)
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `Worlds.state_dict`; includes the capacities, which may have grown."""

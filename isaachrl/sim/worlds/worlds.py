@@ -3,6 +3,7 @@
 This layer knows neither scene nor robot: `isaachrl.sim.Sim` names the parts of a scene with one robot in it.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
@@ -10,6 +11,8 @@ from typing import ClassVar
 import mujoco
 import torch
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 ALL = slice(None)
 OF_LAST_STEP = ("sensordata", "actuator_force", "qfrc_actuator", "qacc")  # fields that `refresh` leaves alone
@@ -49,6 +52,7 @@ class Worlds(ABC):
         self.diverged = torch.zeros(num_worlds, dtype=torch.bool, device=device)
         self.num_diverged = torch.zeros(num_worlds, dtype=torch.long, device=device)
         self._start: dict[str, Tensor] = {}
+        self._warned = False  # of worlds that have diverged
         self._found: Tensor | None = None
         self._first_watched, self._every_substep = 0, False
 
@@ -153,6 +157,12 @@ class Worlds(ABC):
         self._start = {name: values.clone() for name, values in state.items()}
         self._restart(torch.ones_like(self.diverged))
         self.refresh()
+
+    def _warn_of_diverged(self, count: int) -> None:
+        """Say once that worlds have diverged, if they are put back to a start."""
+        if self._start and not self._warned:
+            log.warning("%d worlds diverged and were put back to their start; num_diverged counts them", count)
+            self._warned = True
 
     def _restart(self, mask: Tensor) -> None:
         """Write the start into the worlds of `mask (N,)`."""

@@ -74,7 +74,7 @@ def test_falls_are_counted_without_and_with_pushes_which_end(monkeypatch):
     assert measures.falls(learner) == {"changing_commands": 0.25, "push_0.3": 0.5, "push_0.5": 0.75}
     weight = env.sim.robot.mass_kg * GRAVITY_MPS2
     assert shares == pytest.approx([0.0, 0.3 * weight, 0.5 * weight])
-    assert env.disturbance is None and not env.sim._force.any()
+    assert env.disturbance is None and not env.sim.worlds.xfrc_applied.any()
 
 
 def test_a_skill_without_latents_is_measured_without_commands(monkeypatch):

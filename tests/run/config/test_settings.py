@@ -134,7 +134,7 @@ def test_plain_configuration_writes_every_default_and_enums_by_name():
         ({"train": {"horizonn": 3}}, "unknown key train.horizonn; did you mean horizon"),
         ({"train": {"learning_rate": "fast"}}, "train.learning_rate: .*'fast'"),
         ({"train": {"name": "greedi"}}, "unknown learner 'greedi'; did you mean greedy"),
-        ({"mode": "paly"}, "mode: .*'paly'.*train, play, evaluate, export"),
+        ({"mode": "paly"}, "mode: .*'paly'.*train, play, evaluate, card, export"),
         ({"recipe": "cpuu"}, "recipe=cpuu is unknown; did you mean cpu"),
         ({"motion": "walk.npz"}, "motion=walk.npz: the task Point has no key motion; leave motion= out"),
         ({"max_iterations": 0}, "max_iterations=0: expected a number from 1 to"),

@@ -179,10 +179,12 @@ class ActorCritic(ABC):
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """Load the networks alone."""
+        self.targets.load_state_dict(
+            state["targets"]
+        )  # first: with a target rate of 1 they are the networks themselves
         self.ema_actor.load_state_dict(state["ema_actor"])
         self.actor.load_state_dict(state["actor"])
         self.critics.load_state_dict(state["critics"])
-        self.targets.load_state_dict(state["targets"])
 
 
 def _adam(parameters: list[nn.Parameter], rate: float, decay: float) -> torch.optim.Optimizer:

@@ -35,7 +35,10 @@ class Histogram(nn.Module):
         return logits.softmax(-1) @ self.middles
 
     def probabilities(self, value: Tensor) -> Tensor:
-        """`(…, bins)`: a Gaussian around each value `(…)`, integrated over the bins and normalised."""
+        """`(…, bins)`: a Gaussian around each value `(…)`, integrated over the bins and normalised.
+
+        At the limits its mean lies a bin or two inside.
+        """
         value = torch.minimum(torch.maximum(value, self.middles[0]), self.middles[-1])
         below = torch.erf((self.edges - value.unsqueeze(-1)) / (math.sqrt(2.0) * self._width))
         mass = below.diff(dim=-1)

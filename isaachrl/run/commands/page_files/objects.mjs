@@ -22,7 +22,7 @@ export class Pillar {
   advance(simulation) {
     const { step_s, root } = simulation;
     if (root.objects[0].axes[1][2] < this.given.toppled && !this.wait_s) {
-      this.wait_s = this.given.rest_s;
+      this.wait_s = Math.max(this.given.rest_s, step_s);
       this.count += !simulation.fallen;
     } else if (this.wait_s && (this.wait_s -= step_s) <= 0) {
       const [angle, distance] = [anyAngle(), between(this.given.distance_m)];
