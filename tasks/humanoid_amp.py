@@ -70,12 +70,14 @@ class HumanoidAMPCfg(TaskCfg):
         min_height_m: by body name, the height below which the episode ends. By default, other robots than the shipped
             humanoid have limits of their own size.
         fallen: episodes that begin on the floor.
+        track_pace: the reference motion may run faster or slower by this share, whichever is nearer to the body: a
+            policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
             this (early termination, Peng et al. 2018); 0 for never.
         reward: `alive`, 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
             clips' maximum; `track`, `exp(-(distance / 0.2 m)^2)` of the RMS distance from the reference motion. That is
-            the clip from the episode's start state on; for a tipped-over body, from the most similar lying state. The
-            learner adds the style reward.
+            the clip from the episode's start state on, until a learner calls `follow`; for a tipped-over body, from the
+            most similar lying state. The learner adds the style reward.
     """
 
     robot: str = humanoid.HUMANOID
@@ -84,6 +86,7 @@ class HumanoidAMPCfg(TaskCfg):
     style_frames: int = bounded(2, 0, 64)
     min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     fallen: FallenCfg = field(default_factory=FallenCfg)
+    track_pace: float = bounded(0.0, 0.0, 0.9)
     track_within_m: float = bounded(0.0, 0.0, 10.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
 
@@ -114,6 +117,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         window_s: duration of a style window.
         start_clip, start_time_s: `(N,)` clip and time of the episode's start state; for tipped-over bodies with
             tracking, of the most similar lying state.
+        reference_clip, reference_time_s: `(N,)` the moment of a clip that the body is compared with.
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
         recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
         recovery_enabled: whether some episodes begin on the floor.
@@ -125,6 +129,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         "history",
         "start_clip",
         "start_time_s",
+        "reference_clip",
+        "reference_time_s",
         "started_fallen",
         "recovering",
         "_distance",
@@ -170,6 +176,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
+        self.reference_clip, self.reference_time_s = self.start_clip.clone(), self.start_time_s.clone()
+        pace = (1.0,) if cfg.track_pace == 0 else (1.0 - cfg.track_pace, 1.0, 1.0 + cfg.track_pace)
+        self._advances_s = cfg.step_s * torch.tensor(pace, device=device)
         self._distance = torch.zeros(n, device=device)
         self._steps = torch.zeros(n, device=device)
         self._fill_start_bank()
@@ -194,11 +203,22 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
+        self._repeats = self._find_repeats()
         head = self.sim.robot.body_index(humanoid.top_body(self.sim.robot)).to(ids.device)
         self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
             self._add_fallen_starts(state.body_pos_w)
         self.recovery_enabled = bool(self._bank_is_low.any())
+
+    def _find_repeats(self) -> Tensor:
+        """`(C,)` clips that loop, or end in the posture that they begin in; those of the floor never."""
+        clips = torch.arange(self.library.num_clips, device=self.library.device)
+        first, last = (
+            self.library.postures(clips, times)
+            for times in (torch.zeros_like(self.library.durations_s), self.library.durations_s)
+        )
+        closed = humanoid.posture_distance_m2(first, last) < humanoid.sized_m(self.sim.robot, TRACK) ** 2
+        return (self.library.loops | closed) & ~self.lying_clips
 
     def _add_fallen_starts(self, body_pos_w: Tensor) -> None:
         """Add as many tipped-over start states, made of the upright ones."""
@@ -255,16 +275,33 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         pose = dof_pos(self.library.layout, joint_quat).mean(0)
         return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
 
+    def follow(self, mask: Tensor, clip: Tensor, time_s: Tensor) -> None:
+        """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
+        self.reference_clip = torch.where(mask, clip, self.reference_clip)
+        self.reference_time_s = torch.where(mask, time_s, self.reference_time_s)
+
     def in_clip(self) -> Tensor:
-        """`(N,)` bool: the next step lies within the clip; after its end it stands still."""
-        times = self.start_time_s + (self._steps + 1) * self.cfg.step_s
-        return self.library.loops[self.start_clip] | (times <= self.library.durations_s[self.start_clip])
+        """`(N,)` bool: the next step lies within the reference clip, which begins anew where it ends as it began."""
+        rest_s = self.library.durations_s[self.reference_clip] - self.reference_time_s
+        return self._repeats[self.reference_clip] | (rest_s >= self.cfg.step_s)
 
     def clip_action(self) -> Tensor:
-        """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
-        times = self.start_time_s + self._steps * self.cfg.step_s + LEAD_S
-        pose = dof_pos(self.library.layout, self.library.state(self.start_clip, times).joint_quat)
+        """The actions `(N, A)` whose targets lead the joints along the reference motion."""
+        state = self.library.state(self.reference_clip, self.reference_time_s + LEAD_S)
+        pose = dof_pos(self.library.layout, state.joint_quat)
         return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
+
+    def _advance_reference(self) -> None:
+        """Move on in the reference motions, and measure how far the bodies are from them."""
+        clip = self.reference_clip
+        times = self.reference_time_s.unsqueeze(1) + self._advances_s  # (N, paces)
+        again = (self._repeats & ~self.library.loops)[clip].unsqueeze(1)
+        times = torch.where(again, torch.remainder(times, self.library.durations_s[clip].unsqueeze(1)), times)
+        reference = self.library.postures(clip.unsqueeze(1), times)
+        error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), reference)
+        least, index = error_m2.min(1)
+        self._tracking_error_m2.copy_(least)
+        self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
@@ -283,9 +320,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_down(self.sim), 0.0)
             self.recovering &= self._upright_steps * self.cfg.step_s < self.cfg.fallen.up_s
         if self.cfg.tracks:
-            times = self.start_time_s + self._steps * self.cfg.step_s
-            reference = self.library.state(self.start_clip, times).body_pos_w
-            self._tracking_error_m2.copy_(humanoid.posture_distance_m2(self.sim.body_pos_w, reference))
+            self._advance_reference()
+
+    @property
+    def tracking(self) -> Tensor:
+        """`(N,)`, 0 to 1: how near the body is to the reference motion; 0 where none is needed."""
+        return torch.exp(-self._tracking_error_m2 / self._track_m**2)
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
@@ -293,7 +333,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return {
             "alive": (~self._is_low(self.sim)).float(),
             "height": (head / self._head_height_m).clamp(0.0, 1.0),
-            "track": torch.exp(-self._tracking_error_m2 / self._track_m**2),
+            "track": self.tracking,
         }
 
     def terminated(self) -> Tensor:
@@ -320,6 +360,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._history_rows)))
         self.start_clip = torch.where(mask, self._bank_clip.index_select(0, pick), self.start_clip)
         self.start_time_s = torch.where(mask, self._bank_time.index_select(0, pick), self.start_time_s)
+        self.follow(mask, self.start_clip, self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)
         self._steps.masked_fill_(mask, 0.0)
 

@@ -34,7 +34,7 @@ LEARNERS = {
     "skills-versatile": lambda: small_skill(
         "motion",
         motion="versatile",
-        reward={"task_at_start": 1.0},
+        reward={"following": 1.0},
         rising={"separate": True},
         latent={"size": 8, "prioritize": 1.0},
     ),

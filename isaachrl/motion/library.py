@@ -143,14 +143,7 @@ class MotionLibrary:
         loop stays at its first or last frame; a loop continues in both directions, each lap from the end of the
         previous one.
         """
-        ids, times_s = torch.broadcast_tensors(ids, times_s)
-        duration = self.durations_s[ids]
-        laps = torch.where(self.loops[ids], torch.floor(times_s / duration), 0.0)
-        # clamped, so that nothing is extrapolated
-        phase = torch.minimum((times_s - laps * duration).clamp_min(0.0), duration) * self._fps[ids]
-        step = torch.minimum(phase.long(), self._last_step[ids])
-        blend = (phase - step).clamp(0.0, 1.0)
-        row = self._first[ids] + step
+        ids, laps, row, blend = self._rows(ids, times_s)
         quat = rotations.slerp(self._quat[row], self._quat[row + 1], blend.unsqueeze(-1))
         vector = torch.lerp(self._vector[row], self._vector[row + 1], blend[..., None, None])
         dof_vel = torch.lerp(self._dof_vel[row], self._dof_vel[row + 1], blend.unsqueeze(-1))
@@ -166,6 +159,22 @@ class MotionLibrary:
             dof_vel=dof_vel,
             body_pos_w=vector[..., 3:, :],
         )
+
+    def postures(self, ids: Tensor, times_s: Tensor) -> Tensor:
+        """Positions `(…, B, 3)` of the bodies in `state`, where loops begin anew at the same place."""
+        _, _, row, blend = self._rows(ids, times_s)
+        bodies = self._vector[:, 3:]
+        return torch.lerp(bodies[row], bodies[row + 1], blend[..., None, None])
+
+    def _rows(self, ids: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Clips, laps, the tables' row before each time and the share of the way to the next, each `(…)`."""
+        ids, times_s = torch.broadcast_tensors(ids, times_s)
+        duration = self.durations_s[ids]
+        laps = torch.where(self.loops[ids], torch.floor(times_s / duration), 0.0)
+        # clamped, so that nothing is extrapolated
+        phase = torch.minimum((times_s - laps * duration).clamp_min(0.0), duration) * self._fps[ids]
+        step = torch.minimum(phase.long(), self._last_step[ids])
+        return ids, laps, self._first[ids] + step, (phase - step).clamp(0.0, 1.0)
 
     def _carry(self, ids: Tensor, laps: Tensor, root_quat: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         """Move states by an integer number of laps `(…)`, which may be negative.

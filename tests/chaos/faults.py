@@ -94,7 +94,7 @@ def spoil_state(field: str, value: float):
 
     def change(env, action, count):
         if count % 7 == 0:
-            _innermost(env).sim._sources[field][0] = value
+            _innermost(env).sim.worlds._arrays[field][0] = value
         return action
 
     _each_step(change)

@@ -92,17 +92,17 @@ class RewardCfg:
         encoder: (`ase`) of `max(cosine of encoding and latent, 0)`.
         velocity: (`motion`) of moving and turning as fast as the commanded motion, see `VelocityReward`.
         task: of the environment's own reward.
-        task_at_start: (`motion`) of the environment's own reward while the first command of an episode lasts and is the
-            motion that it began in; there `task.reward.track` compares the body with that very moment of the clip.
+        following: (`motion`) of the environment's own reward while the command is a motion. `task.reward.track`
+            compares the body with it, from the moment on that was most similar when the command came.
     """
 
-    RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity"}
+    RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity", "task_at_start": "following"}
 
     style: float = 1.0
     encoder: float = 0.5
     velocity: float = 0.5
     task: float = 0.0
-    task_at_start: float = bounded(0.0, 0.0)
+    following: float = bounded(0.0, 0.0)
 
 
 @dataclass

@@ -9,15 +9,12 @@ from isaachrl.nn import mlp
 
 
 class Critic(nn.Module):
-    """Normalised value of a normalised observation and a latent."""
+    """Normalised value of a normalised observation, what only the critic knows, and a latent."""
 
-    def __init__(self, obs_size: int, latent_size: int, hidden: Sequence[int]) -> None:
+    def __init__(self, obs_size: int, known_size: int, latent_size: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.latent_size = latent_size
-        self.body = mlp(obs_size + latent_size, hidden, 1)
+        self.body = mlp(obs_size + known_size + latent_size, hidden, 1)
 
-    def forward(self, obs: Tensor, latent: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, known: Tensor, latent: Tensor) -> Tensor:
         """Value `(n,)`."""
-        if self.latent_size:
-            obs = torch.cat((obs, latent), dim=-1)
-        return self.body(obs).squeeze(-1)
+        return self.body(torch.cat((obs, known, latent), dim=-1)).squeeze(-1)

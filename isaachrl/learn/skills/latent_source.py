@@ -34,30 +34,38 @@ class LatentSource:
 
     def draw(self, n: int) -> Tensor:
         """New latents `(n, d)`; prototypes are drawn by their segments' weights."""
+        return self.draw_commands(n)[0]
+
+    def draw_commands(self, n: int) -> tuple[Tensor, Tensor]:
+        """As `draw`, with the index `(n,)` of the segment whose prototype each latent is; -1 for other latents."""
         sphere = functional.normalize(self._normal(n, self.size), dim=-1)
         if self.kind is not LatentKind.motion:
-            return sphere
+            return sphere, torch.full((n,), -1, device=self._device)
         prototypes = self.embedding.prototypes
         pick = draw_categories(self.weights.expand(2 * n, -1), self._generator).view(2, n)
         one, other = prototypes[pick[0]], prototypes[pick[1]]
         blend, choice = self._uniform(n, 1), self._uniform(n, 1)
         between = functional.normalize((1 - blend) * one + blend * other + 1e-6 * sphere, dim=-1)
         arc = choice < self.cfg.at_clip + self.cfg.between_clips
-        return torch.where(choice < self.cfg.at_clip, one, torch.where(arc, between, sphere))
+        at_clip = choice < self.cfg.at_clip
+        latent = torch.where(at_clip, one, torch.where(arc, between, sphere))
+        return latent, torch.where(at_clip.squeeze(-1), pick[0], -1)
 
-    def draw_at_start(self, start_segments: Tensor, commanded: Tensor) -> tuple[Tensor, Tensor]:
+    def draw_at_start(self, start_segments: Tensor, commanded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For new episodes that begin in motion segments `(n,)`, or (not `commanded`) in none.
 
         Returns:
             latent: `(n, d)`.
-            matched: `(n,)` bool: it is the segment's.
+            segment: `(n,)` as of `draw_commands`.
+            matched: `(n,)` bool: it is the segment that the episode begins in.
         """
-        drawn = self.draw(len(start_segments))
+        drawn, segment = self.draw_commands(len(start_segments))
         if self.kind is not LatentKind.motion:
-            return drawn, torch.zeros_like(commanded)
+            return drawn, segment, torch.zeros_like(commanded)
         match = self._uniform(len(start_segments), 1).squeeze(-1) < self.cfg.match_start
         match &= commanded
-        return torch.where(match.unsqueeze(-1), self.embedding.prototypes[start_segments], drawn), match
+        latent = torch.where(match.unsqueeze(-1), self.embedding.prototypes[start_segments], drawn)
+        return latent, torch.where(match, start_segments, segment), match
 
     def draw_hold(self, n: int) -> Tensor:
         """Number of steps `(n,)` that a new latent is held for.
@@ -98,17 +106,19 @@ class HeldLatents(Stateful):
         source: of the latents.
         task: has the clip and the time at which each episode began.
         num_envs: N.
+        follow: where a new latent is a motion's, the task compares the body with that motion from then on, beginning
+            with the moment that is most similar. Else only episodes that begin in the motion are compared with it.
 
     Attributes:
         latent: `(N, d)`.
         hold: `(N,)` control steps until the next one.
-        matched: `(N,)` bool: it is the first of its episode, and that of the motion that the episode began in.
+        matched: `(N,)` bool: it is the motion's that the task compares the body with.
     """
 
     STATE: ClassVar = ("latent", "hold", "matched")
 
-    def __init__(self, source: LatentSource, task: ImitationTask, num_envs: int) -> None:
-        self._source, self._task = source, task
+    def __init__(self, source: LatentSource, task: ImitationTask, num_envs: int, follow: bool = False) -> None:
+        self._source, self._task, self._follow = source, task, follow
         device = source.embedding.prototypes.device
         self.latent = torch.zeros(num_envs, source.size, device=device)
         self.hold = torch.zeros(num_envs, dtype=torch.long, device=device)
@@ -118,7 +128,8 @@ class HeldLatents(Stateful):
         """New latents for the episodes of `mask (N,)`, which just began."""
         segments = self._source.demos.segment_of(self._task.start_clip, self._task.start_time_s)
         commanded = self._source.demos.commanded[self._task.start_clip] & ~self._task.recovering
-        self._set(mask, *self._source.draw_at_start(segments, commanded))
+        latent, segment, matched = self._source.draw_at_start(segments, commanded)
+        self._set(mask, latent, matched | self._followed(mask & ~matched, segment))
 
     def count_step(self) -> None:
         """Count a control step."""
@@ -127,8 +138,19 @@ class HeldLatents(Stateful):
     def renew(self) -> Tensor:
         """Draw new latents where the hold time is over; returns that mask `(N,)`."""
         expired = self.hold <= 0
-        self._set(expired, self._source.draw(len(expired)), torch.zeros_like(expired))
+        latent, segment = self._source.draw_commands(len(expired))
+        self._set(expired, latent, self._followed(expired, segment))
         return expired
+
+    def _followed(self, mask: Tensor, segment: Tensor) -> Tensor:
+        """Which bodies of `mask (N,)` are compared with their segments `(N,)`, -1 for none, from now on."""
+        if not self._follow:
+            return torch.zeros_like(mask)
+        followed = mask & (segment >= 0) & ~self._task.recovering
+        demos, segment = self._source.demos, segment.clamp_min(0)
+        moment_s = demos.most_similar(self._task.history[:, 0], segment)
+        self._task.follow(followed, demos.clips[segment], moment_s)
+        return followed
 
     def _set(self, mask: Tensor, latent: Tensor, matched: Tensor) -> None:
         self.matched = torch.where(mask, matched, self.matched)

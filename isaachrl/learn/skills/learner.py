@@ -39,7 +39,7 @@ from isaachrl.sim import Control
 log = logging.getLogger(__name__)
 
 _ROW_FIELDS = (
-    "obs", "latent", "action", "log_prob", "mean", "advantage", "target", "explores", "window", "style_latent",
+    "obs", "known", "latent", "action", "log_prob", "mean", "advantage", "target", "explores", "window", "style_latent",
     "rising",
 )  # fmt: skip
 
@@ -94,7 +94,9 @@ class SkillsLearner(Learner):
         self.skill.actor.initialize_output(self.task.mean_action())
         self.skill.actor.requires_grad_(True)
         self.skill.discriminator.requires_grad_(True)
-        self.critic = Critic(env.obs_sizes["proprioception"], self.source.size, cfg.hidden).to(device)
+        self._follows = cfg.latents is LatentKind.motion and cfg.reward.following > 0
+        sizes = env.obs_sizes["proprioception"], 2 if self._follows else 0, self.source.size
+        self.critic = Critic(*sizes, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
         self._has_critic = True  # False if the weights were loaded from a skill file, which has no critic
         self.teacher = self._load_teacher()
@@ -114,7 +116,8 @@ class SkillsLearner(Learner):
         sizes = self.env.obs_sizes
         fields = {
             "obs": (sizes["proprioception"],), "next_obs": (sizes["proprioception"],), "window": (sizes["style"],),
-            "latent": (d,), "action": (self.env.action_size,), "mean": (self.env.action_size,),
+            "known": (2 if self._follows else 0,), "latent": (d,),
+            "action": (self.env.action_size,), "mean": (self.env.action_size,),
             "log_prob": (), "value": (), "next_value": (), "task_reward": (), "explores": (),
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
             "style_latent": (d,), "rising": (), "matched": (),
@@ -123,7 +126,7 @@ class SkillsLearner(Learner):
             fields |= {"clip_action": (self.env.action_size,), "tracks": ()}
         flags = ("terminated", "truncated", "diverged", "rising", "matched")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
-        self.held = HeldLatents(self.source, self.task, n)
+        self.held = HeldLatents(self.source, self.task, n, self._follows)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
         probability = (
             losses.explore_probability(n, device) if self.cfg.exploration_mix else torch.ones(n, device=device)
@@ -196,10 +199,8 @@ class SkillsLearner(Learner):
         noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
         explores = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.explore_probability
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
-        value = self.critic(normalized, self.held.latent)
-        matched = self.held.matched
-        if self._imitates_clips or self.cfg.reward.task_at_start > 0:
-            matched = matched & self.task.in_clip()  # a clip that has ended is no reference
+        matched, known = self._followed()
+        value = self.critic(normalized, known, self.held.latent)
         clip_action = self.task.clip_action() if self._imitates_clips else None
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         before, result = self.obs["style"], self.env.step(action)
@@ -210,6 +211,7 @@ class SkillsLearner(Learner):
             obs=obs,
             next_obs=result.terminal_obs["proprioception"],
             window=window,
+            known=known,
             latent=self.held.latent,
             style_latent=self.held.latent.masked_fill(rising.unsqueeze(-1), 0.0),
             rising=rising,
@@ -270,9 +272,9 @@ class SkillsLearner(Learner):
         if self._any_deterministic:
             deterministic = self.deterministic.float().expand_as(style)
             signals.add({"reward/style_deterministic": losses.masked_mean(style, deterministic)})
-        if weights.task_at_start:
-            reward = reward + weights.task_at_start * data["task_reward"] * data["matched"]
-            signals.add({"reward/task_at_start": losses.masked_mean(data["task_reward"], data["matched"].float())})
+        if weights.following:
+            reward = reward + weights.following * data["task_reward"] * data["matched"]
+            signals.add({"reward/following": losses.masked_mean(data["task_reward"], data["matched"].float())})
         if weights.task:
             signals.add({"reward/task": data["task_reward"].mean()})
         if encoder is not None:
@@ -312,18 +314,33 @@ class SkillsLearner(Learner):
         Otherwise it is the next step's value, under the latent of that step, which may be a new one.
         """
         data = self.rollout
-        last = self._value(self.obs["proprioception"], self.held.latent)
+        last = self._value(self.obs["proprioception"], self._followed()[1], self.held.latent)
         following = torch.cat((data["value"][1:], last.unsqueeze(0)))
         following.masked_fill_(data["terminated"], 0.0)
         # a host sync once an iteration, to evaluate the few truncated episodes only
         step, index = data["truncated"].nonzero(as_tuple=True)
         if len(step):
-            following[step, index] = self._value(data["next_obs"][step, index], data["latent"][step, index])
+            known = data["known"][step, index]  # as it was a step before
+            following[step, index] = self._value(data["next_obs"][step, index], known, data["latent"][step, index])
         return following
 
-    def _value(self, proprioception: Tensor, latent: Tensor) -> Tensor:
+    def _followed(self) -> tuple[Tensor, Tensor]:
+        """Which bodies `(N,)` are compared with the motion commanded, and what the critic knows of it `(N, 0 | 2)`.
+
+        That is whether, and how similar body and motion are now.
+        """
+        matched = self.held.matched
+        if self._imitates_clips or self._follows:
+            matched = matched & self.task.in_clip()  # a clip that has ended is no reference
+        if not self._follows:
+            return matched, matched.new_zeros(len(matched), 0, dtype=torch.float)
+        return matched, matched.unsqueeze(-1) * torch.stack(
+            (torch.ones_like(self.task.tracking), self.task.tracking), -1
+        )
+
+    def _value(self, proprioception: Tensor, known: Tensor, latent: Tensor) -> Tensor:
         """Value `(n,)` in units of the reward."""
-        value = self.critic(self.skill.obs_norm(proprioception), latent)
+        value = self.critic(self.skill.obs_norm(proprioception), known, latent)
         return self.value_norm.restore(value.unsqueeze(-1)).squeeze(-1)
 
     def _rows(self) -> dict[str, Tensor]:

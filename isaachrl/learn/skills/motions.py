@@ -14,6 +14,7 @@ from isaachrl.sim import Sim
 # Features that hardly vary in the clips (a still neck) must not be scaled up: any movement there would outweigh the
 # gait. In m, m/s, rad/s and entries of unit vectors alike.
 _MIN_DEVIATION = 0.1
+_MOMENTS = 32  # of each segment, for the most similar one
 
 
 class ImitationTask(Protocol):
@@ -33,6 +34,12 @@ class ImitationTask(Protocol):
     start_weights: Tensor | None
     lying_clips: Tensor
     recovering: Tensor
+    history: Tensor
+
+    @property
+    def tracking(self) -> Tensor:
+        """`(N,)`, 0 to 1: how near the body is to the motion that it is compared with."""
+        ...
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
@@ -42,12 +49,16 @@ class ImitationTask(Protocol):
         """Put every body on the floor, as at the begin of an episode."""
         ...
 
+    def follow(self, mask: Tensor, clip: Tensor, time_s: Tensor) -> None:
+        """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
+        ...
+
     def in_clip(self) -> Tensor:
-        """`(N,)` bool: the next step lies within the clip from the start state on."""
+        """`(N,)` bool: the next step lies within the clip that the body is compared with."""
         ...
 
     def clip_action(self) -> Tensor:
-        """The actions `(N, A)` whose targets lead the joints along the clips from the episodes' start states on."""
+        """The actions `(N, A)` whose targets lead the joints along the clips that bodies are compared with."""
         ...
 
     def mean_action(self) -> Tensor:
@@ -55,7 +66,18 @@ class ImitationTask(Protocol):
         ...
 
 
-_USED = ("library", "style_windows", "start_clip", "start_time_s", "start_weights", "recovering", "in_clip")
+_USED = (
+    "library",
+    "style_windows",
+    "start_clip",
+    "start_time_s",
+    "start_weights",
+    "recovering",
+    "history",
+    "tracking",
+    "follow",
+    "in_clip",
+)
 
 
 def imitation_task(env: Env) -> ImitationTask:
@@ -134,12 +156,20 @@ class Demonstrations:
             self.rising = task.style_windows(ids, library.sample_times(ids, generator, task.window_s))
         frames = self.windows[..., : self._size]
         self.features = style_features(frames.mean(1), frames.square().mean(1))
+        self._moments_s = times[:, :_MOMENTS]
         self.scale = _scale(frames.flatten(0, 1).std(0), [size for _, size, _ in task.style_layout])
 
     def segment_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Index `(n,)` of the segment at a time of a clip; for clips without segments (`commanded`), any."""
         index = torch.minimum((times_s / self._lengths[clip_ids]).long(), self._counts[clip_ids] - 1)
         return (self._first[clip_ids] + index.clamp_min(0)).clamp_max(len(self.names) - 1)
+
+    def most_similar(self, frames: Tensor, segments: Tensor) -> Tensor:
+        """Time `(n,)` in s of the moment of each segment `(n,)` that is most similar to style frames `(n, size)`."""
+        scale = self.scale[: self._size]
+        moments = self.windows[:, : self._moments_s.shape[1], : self._size].index_select(0, segments) / scale
+        error = (moments - (frames / scale).unsqueeze(1)).square().sum(-1)
+        return self._moments_s.index_select(0, segments).gather(1, error.argmin(1, keepdim=True)).squeeze(1)
 
     def draw_rising(self, n: int, generator: torch.Generator) -> Tensor:
         """Random windows `(n, W * style_size)` of `rising`."""

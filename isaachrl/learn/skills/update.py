@@ -67,7 +67,7 @@ class PolicyUpdate:
         )
 
     def step(self, rows: dict[str, Tensor], signals: Signals) -> None:
-        """Update on rows of obs (normalised), latent, action, log_prob, mean, advantage, target, explores."""
+        """Update on rows of obs (normalised), known, latent, action, log_prob, mean, advantage, target, explores."""
         cfg = self.cfg
         diverse = cfg.latents is LatentKind.ase and cfg.diversity > 0
         other = [self.source.draw(len(rows["obs"]))] if diverse else []
@@ -87,7 +87,7 @@ class PolicyUpdate:
             signals.add({f"loss/{name}": losses.masked_mean(divergence, share)})
             policy_loss = policy_loss + weight * (divergence * share).mean()
         with self._rounding.everything():
-            value = self.critic(rows["obs"], rows["latent"]).float()
+            value = self.critic(rows["obs"], rows["known"], rows["latent"]).float()
         value_loss = (value - rows["target"]).square().mean()
         self.optimizer.zero_grad(set_to_none=True)
         (policy_loss + cfg.critic_weight * value_loss).backward()
