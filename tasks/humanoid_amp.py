@@ -25,6 +25,9 @@ LYING_STATES = 128  # number of lying start states that a tipped-over one is com
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 TRACK = 0.1226  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e, of the height: 0.2 m
 
+ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
+ALIKE_MPS = 0.5  # and the change of speed
+
 
 @dataclass
 class FallenCfg:
@@ -211,14 +214,14 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.recovery_enabled = bool(self._bank_is_low.any())
 
     def _find_repeats(self) -> Tensor:
-        """`(C,)` clips that loop, or end in the posture that they begin in; those of the floor never."""
-        clips = torch.arange(self.library.num_clips, device=self.library.device)
-        first, last = (
-            self.library.postures(clips, times)
-            for times in (torch.zeros_like(self.library.durations_s), self.library.durations_s)
-        )
-        closed = humanoid.posture_distance_m2(first, last) < humanoid.sized_m(self.sim.robot, TRACK) ** 2
-        return (self.library.loops | closed) & ~self.lying_clips
+        """`(C,)` clips that loop, or end about in the posture and at the speed of their begin; none of the floor's."""
+        library, clips = self.library, torch.arange(self.library.num_clips, device=self.library.device)
+        inside = library.durations_s.clamp(max=self.window_s)
+        first, last = (library.state(clips, times) for times in (inside, library.durations_s - inside))
+        apart_m2 = humanoid.posture_distance_m2(first.body_pos_w, last.body_pos_w)
+        speeds_mps = (state.root_linvel_w[:, :2].norm(dim=-1) for state in (first, last))
+        alike = (torch.sub(*speeds_mps).abs() < ALIKE_MPS) & (apart_m2 < humanoid.sized_m(self.sim.robot, ALIKE) ** 2)
+        return (library.loops | alike) & ~self.lying_clips
 
     def _add_fallen_starts(self, body_pos_w: Tensor) -> None:
         """Add as many tipped-over start states, made of the upright ones."""

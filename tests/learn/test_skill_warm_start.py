@@ -14,7 +14,8 @@ def outputs(learner: SkillsLearner, motion: str) -> tuple[Tensor, Tensor, Tensor
     skill, latent = learner.skill, learner.skill.prototype_of(motion)[None]
     assert skill.actor.style is not None
     window, proprioception = torch.zeros(1, skill.contract.window_size), torch.zeros(1, 223)
-    return skill.actor.style(latent), skill.discriminator.logit(window, latent), learner.critic(proprioception, latent)
+    value = learner.critic(proprioception, torch.zeros(1, 0), latent)
+    return skill.actor.style(latent), skill.discriminator.logit(window, latent), value
 
 
 def test_motions_that_both_know_are_done_as_before() -> None:

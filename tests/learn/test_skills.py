@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+import isaachrl
 from isaachrl import config
 from isaachrl.envs import StepResult, TaskEnv
 from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.skill import Skill
-from isaachrl.learn.skills import SkillsCfg
+from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.update import Signals
 from tests.small_learner import SMALL, make_learner
 
@@ -76,7 +77,7 @@ def test_next_value_is_zero_after_a_fall_and_of_the_last_observation_after_a_tim
     data["truncated"][2, 1] = True
     data["next_obs"].normal_()
     following = learner._next_values()
-    expected = learner._value(data["next_obs"][2, 1:2], data["latent"][2, 1:2])
+    expected = learner._value(*(data[name][2, 1:2] for name in ("next_obs", "known", "latent")))
     assert following[1, 0].item() == 0.0
     assert following[2, 1].item() == pytest.approx(expected.item())
     assert following[0].tolist() == [3.0, 4.0, 5.0]  # the next step's value, where the episode goes on
@@ -206,3 +207,55 @@ def test_a_diverged_world_gets_no_reward_and_its_window_is_not_learned_from() ->
     learner.env.step = step  # type: ignore[method-assign]
     learner.iterate()
     assert learner.discriminator.replay.window.abs().max() < 100.0
+
+
+def _following() -> SkillsLearner:
+    """Half of its commands are motions; each is held for two steps."""
+    cfg = {"task": {"motion": "walks", "reward": {"alive": 0.0, "track": 1.0}}}
+    env = isaachrl.make("HumanoidAMP", num_envs=64, cfg=cfg)
+    latent = {"hold_steps_min": 2, "hold_steps_max": 2, "match_start": 0.0, "at_clip": 0.5, "between_clips": 0.0}
+    return SkillsLearner(env, config.build(SkillsCfg, SMALL | {"latent": latent, "reward": {"following": 1.0}}), 0)
+
+
+def test_a_commanded_motion_is_followed_from_its_most_similar_moment_on() -> None:
+    learner = _following()
+    task, demos, prototypes = learner.task, learner.demos, learner.source.embedding.prototypes
+    with torch.no_grad():
+        learner._step(0)
+        learner._step(1)  # now every hold time is over
+    is_prototype = (learner.held.latent @ prototypes.T).amax(-1) > 0.9999
+    assert torch.equal(learner.held.matched, is_prototype) and 0.3 < is_prototype.float().mean() < 0.7
+    clips = demos.clips[(learner.held.latent @ prototypes.T).argmax(-1)]
+    assert torch.equal(task.reference_clip[is_prototype], clips[is_prototype])
+    frames, scale = task.history[:, 0], demos.scale[: task.style_size]
+    for env in is_prototype.nonzero()[:5, 0].tolist():
+        times = demos._moments_s[learner.demos.clips.tolist().index(int(clips[env]))]
+        moments = task.style_windows(clips[env].expand(len(times)), times)[:, : task.style_size]
+        nearest = times[((moments - frames[env]) / scale).square().sum(-1).argmin()]
+        assert task.reference_time_s[env].item() == pytest.approx(nearest.item())
+
+
+def test_following_is_rewarded_and_known_to_the_critic_where_a_motion_is_commanded() -> None:
+    learner = _following()
+    with torch.no_grad():
+        for step in range(4):
+            learner._step(step)
+        data, signals = learner.rollout, Signals.empty()
+        reward = learner._reward(signals)
+        learner.cfg.reward.following = 0.0
+        assert torch.allclose(
+            reward - learner._reward(Signals.empty()), data["task_reward"] * data["matched"], atol=1e-6
+        )
+    assert torch.equal(data["known"][..., 0], data["matched"].float())
+    inside = data["matched"][1:] & data["matched"][:-1] & (data["latent"][1:] == data["latent"][:-1]).all(-1)
+    assert inside.any() and torch.allclose(data["known"][1:, :, 1][inside], data["task_reward"][:-1][inside], atol=1e-6)
+    assert not data["known"][~data["matched"]].any()
+
+
+def test_who_is_on_the_floor_follows_no_command() -> None:
+    learner = _following()
+    learner.task.recovering.fill_(True)
+    before = learner.task.reference_time_s.clone()
+    learner.held.hold.zero_()
+    learner.held.renew()
+    assert not learner.held.matched.any() and torch.equal(learner.task.reference_time_s, before)

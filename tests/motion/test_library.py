@@ -114,6 +114,15 @@ def test_a_loop_has_the_same_velocities_on_both_sides_of_its_seam(make_clip, rob
     torch.testing.assert_close(at(library, 0.99999).dof_vel, seam.dof_vel, atol=1e-3, rtol=0)
 
 
+def test_postures_are_the_bodies_of_states_in_the_first_lap(make_clip, robot):
+    library = MotionLibrary([circle(make_clip)], robot, "cpu")
+    clip, times = torch.zeros(4, dtype=torch.long), torch.tensor([0.0, 0.333, 0.75, 1.333])
+    bodies = library.state(clip, times).body_pos_w
+    postures = library.postures(clip, times)
+    assert torch.allclose(postures[:3], bodies[:3], atol=1e-6)
+    assert torch.allclose(postures[3], postures[1], atol=1e-5) and not torch.allclose(bodies[3], bodies[1], atol=0.1)
+
+
 def test_velocities_are_the_derivative_of_the_coordinates(robot):
     model = compile_scene(Scene(robot="humanoid"))
     library = MotionLibrary([smooth_clip(robot)], robot, "cpu")

@@ -283,16 +283,41 @@ def test_tracking_pays_for_being_where_the_clip_has_got_to() -> None:
 
     def play(lag_s: float) -> torch.Tensor:
         """Rewards `(32,)` after ten steps of bodies that are put where the clip was `lag_s` ago."""
-        task._steps.fill_(10)
-        state = task.library.state(task.start_clip, task.start_time_s + 10 * step_s - lag_s)
-        env.sim.reset(torch.ones(32, dtype=torch.bool), *to_qpos_qvel(task.library.layout, state))
-        task._steps -= 1
+        moment_s = task.start_time_s + 10 * step_s
+        state = task.library.state(task.start_clip, moment_s - lag_s)
+        every = torch.ones(32, dtype=torch.bool)
+        env.sim.reset(every, *to_qpos_qvel(task.library.layout, state))
+        task.follow(every, task.start_clip, moment_s - step_s)
         task.after_physics()
         return task.reward_terms()["track"]
 
     assert torch.allclose(play(0.0), torch.ones(32), atol=1e-3)
     assert (play(0.5) < 0.9).all()  # about half a cycle: the other leg is in front
     assert not make(2, motion="walk").task.reward_terms()["track"].any()
+
+
+@pytest.mark.parametrize(("pace", "least", "most"), [(0.0, 0.0, 0.8), (0.25, 0.99, 1.0)])
+def test_a_reference_with_a_pace_stays_with_a_body_that_is_slower(pace: float, least: float, most: float) -> None:
+    env = make(16, motion="walk", track_pace=pace, reward={"track": 1.0})
+    task, every = amp(env), torch.ones(16, dtype=torch.bool)
+    for step in range(1, 41):  # to 0.2 s behind the clip, of 1.1 s in a cycle
+        state = task.library.state(task.start_clip, task.start_time_s + 0.85 * step * task.cfg.step_s)
+        env.sim.reset(every, *to_qpos_qvel(task.library.layout, state))
+        task.after_physics()
+    assert least <= task.tracking.mean() <= most
+
+
+def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
+    env = make(6, motion="versatile", reward={"track": 1.0})
+    task, names = amp(env), amp(env).library.names
+    clip = torch.tensor([names.index(name) for name in ("walk", "cmu_jump", "stop", "rise_front", "cmu_jump", "stop")])
+    end_s = task.library.durations_s[clip] - torch.tensor([0.01, 0.01, 0.01, 0.01, 0.1, 0.1])
+    task.follow(torch.ones(6, dtype=torch.bool), clip, end_s)
+    assert task.in_clip().tolist() == [True, True, False, False, True, True]
+    task.after_physics()
+    expected = end_s + task.cfg.step_s
+    expected[1] -= task.library.durations_s[clip[1]]
+    assert torch.allclose(task.reference_time_s, expected, atol=1e-5)
 
 
 def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_it() -> None:
@@ -335,7 +360,7 @@ def test_a_height_limit_of_no_body_is_refused():
 
 
 def test_clip_actions_lead_the_joints_along_the_clip() -> None:
-    env = make(16, motion="wave")
+    env = make(16, motion="wave", reward={"track": 1.0})
     task, sim = amp(env), env.sim
     elbow = sim.robot.dof_names.index("right_elbow")
     for _ in range(6):
