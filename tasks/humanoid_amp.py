@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from isaachrl.config import bounded
+from isaachrl.config import bounded, positive
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
@@ -23,7 +23,6 @@ START_STATES = 8192  # size of the bank of start states
 LYING = 0.184  # a humanoid with all bodies below this share of its height is lying: 0.3 m for the shipped one
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
-TRACK = 0.1226  # RMS distance of the bodies from the clip's at which the tracking reward is 1/e, of the height: 0.2 m
 
 ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
 ALIKE_MPS = 0.5  # and the change of speed
@@ -73,12 +72,14 @@ class HumanoidAMPCfg(TaskCfg):
         min_height_m: by body name, the height below which the episode ends. By default, other robots than the shipped
             humanoid have limits of their own size.
         fallen: episodes that begin on the floor.
+        track_scale: RMS distance of the bodies from the reference motion's at which `track` is 1/e, as a share of the
+            robot's height: by default 0.2 m for the shipped humanoid.
         track_pace: the reference motion may run faster or slower by this share, whichever is nearer to the body: a
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
             this (early termination, Peng et al. 2018); 0 for never.
         reward: `alive`, 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
-            clips' maximum; `track`, `exp(-(distance / 0.2 m)^2)` of the RMS distance from the reference motion. That is
+            clips' maximum; `track`, `exp(-(distance / scale)^2)` of the RMS distance from the reference motion. That is
             the clip from the episode's start state on, until a learner calls `follow`; for a tipped-over body, from the
             most similar lying state. The learner adds the style reward.
     """
@@ -89,6 +90,7 @@ class HumanoidAMPCfg(TaskCfg):
     style_frames: int = bounded(2, 0, 64)
     min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     fallen: FallenCfg = field(default_factory=FallenCfg)
+    track_scale: float = positive(0.1226, 1.0)
     track_pace: float = bounded(0.0, 0.0, 0.9)
     track_within_m: float = bounded(0.0, 0.0, 10.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
@@ -175,7 +177,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._history_rows = rows + torch.arange(n, device=device)
         self.started_fallen, self.recovering = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
         self._upright_steps = torch.zeros(n, device=device)
-        self._track_m = humanoid.sized_m(robot, TRACK)
+        self._track_m = humanoid.sized_m(robot, cfg.track_scale)
         self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
@@ -363,7 +365,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.history.copy_(self._windows.index_select(0, torch.where(mask, pick, self._history_rows)))
         self.start_clip = torch.where(mask, self._bank_clip.index_select(0, pick), self.start_clip)
         self.start_time_s = torch.where(mask, self._bank_time.index_select(0, pick), self.start_time_s)
-        self.follow(mask, self.start_clip, self.start_time_s)
+        if self.cfg.tracks:
+            self.follow(mask, self.start_clip, self.start_time_s)
         self._distance.masked_fill_(mask, 0.0)
         self._steps.masked_fill_(mask, 0.0)
 

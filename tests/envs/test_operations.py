@@ -26,7 +26,7 @@ BUDGET = {
     "HumanoidLocation": 1623,
     "HumanoidProgram": 739,
     "HumanoidPush": 1896,
-    "HumanoidRise": 430,
+    "HumanoidRise": 331,
     "HumanoidSteering": 1562,
     "HumanoidTopple": 1972,
     "HumanoidTrajectory": 1898,

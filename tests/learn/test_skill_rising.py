@@ -75,25 +75,15 @@ def test_teachers_take_no_latents_and_need_the_mode(tmp_path: Path) -> None:
 
 def test_actions_become_those_that_lead_the_joints_along_the_clip() -> None:
     env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "wave", "reward": {"track": 1.0}}})
-    values = SMALL | {"clip_imitation": 1.0, "latent": {"size": 4, "match_start": 1.0}}
+    values = SMALL | {"clip_imitation": 1.0, "imitation_iterations": 12, "latent": {"size": 4, "match_start": 1.0}}
     learner = SkillsLearner(env, config.build(SkillsCfg, values), 0)
     learner.skill.actor.initialize_output(torch.zeros(28))  # a body that does not wave
     first, *_, last = (learner.iterate()["loss/clip"] for _ in range(12))
     assert last < 0.95 * first
     with pytest.raises(ConfigError, match="type task.reward.track=1"):
+        make_learner("motion", clip_imitation=1.0, imitation_iterations=1)
+    with pytest.raises(ConfigError, match="type train.imitation_iterations=80"):
         make_learner("motion", clip_imitation=1.0)
-
-
-def test_imitation_of_the_clip_ends_as_the_noise_does() -> None:
-    learner = make_learner("motion", clip_imitation=0.0, anneal_from=0.2, anneal_to=0.4, max_iterations=100)
-    update = learner.policy_update
-    update.cfg.clip_imitation = 2.0
-    rows = {"clip_action": torch.zeros(1, 28), "tracks": torch.ones(1)}
-    weights = []
-    for iteration in (0, 30, 50):
-        update.anneal(iteration)
-        weights.append(update._imitation(rows, torch.zeros(1, 28))["clip"][0])
-    assert weights == pytest.approx([2.0, 1.0, 0.0])
 
 
 def test_first_iterations_may_only_imitate() -> None:

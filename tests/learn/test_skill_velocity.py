@@ -64,6 +64,15 @@ def test_quick_turns_are_rewarded_on_a_wider_scale() -> None:
     assert paid.item() == pytest.approx(0.0622, abs=1e-3)
 
 
+def test_quick_gaits_are_rewarded_on_a_wider_scale() -> None:
+    features = torch.zeros(2, 14)
+    features[0, 1:3], features[1, 6] = torch.tensor([2.4, 1.8]), 1.0  # 3 m/s
+    embedding = MotionEmbedding(features, torch.ones(14), 4)
+    half = torch.tensor([[0.9, 1.2, 0.9, 0.0, 0.0, 0.0, 0.0]])
+    paid = VelocityReward(imitation(), embedding, 0.05)(half, embedding.prototypes[:1])
+    assert paid.item() == pytest.approx(0.2096, abs=1e-3)  # 1.5 m/s off, in units of 0.4 * 3 m/s: exp(-1.5625)
+
+
 def test_frames_without_velocities_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"root_angvel_h.*train\.reward\.velocity=0"):
         VelocityReward(imitation(LAYOUT[:2]), pace()[1], 0.05)

@@ -155,12 +155,11 @@ class SkillsCfg:
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
-        clip_imitation: (`motion`) weight of the KL divergence of actions from those whose targets lead the joints along
-            the clip, while the first command of an episode lasts and is the motion that it began in, as far as the
-            body tracks that clip. Such targets alone keep a body up for a second: noise need not find the motion,
-            only how to go on. Reduced to 0 as the noise is.
-        imitation_iterations: (`motion`) first iterations, in which the policy only imitates (`clip_imitation`,
-            `rising.teacher`), at a higher learning rate than a KL divergence of small noise would allow.
+        imitation_iterations: (`motion`) first iterations, in which the policy only imitates: the teacher, and actions
+            whose targets lead the joints along the clip, as far as the body tracks it. Such targets alone keep a body
+            up for a second: noise need not find the motion, only how to go on. The learning rate is higher than a KL
+            divergence of small noise would allow.
+        clip_imitation: weight of the KL divergence from those actions.
         exploration_mix: (`ase`) a few environments act without noise, see `explore_probability`.
         checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
@@ -211,4 +210,9 @@ class SkillsCfg:
             raise ConfigError(
                 f"train.imitation_iterations={self.imitation_iterations}: there is nothing to imitate; type"
                 " train.clip_imitation=0.015, or train.imitation_iterations=0"
+            )
+        if self.clip_imitation and not self.imitation_iterations:
+            raise ConfigError(
+                f"train.clip_imitation={self.clip_imitation} is for the first iterations: type"
+                " train.imitation_iterations=80, or train.clip_imitation=0"
             )

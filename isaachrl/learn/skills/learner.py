@@ -68,13 +68,13 @@ class SkillsLearner(Learner):
         self.task = imitation_task(env)
         device = env.device
         self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
-        self._imitates_clips = cfg.clip_imitation > 0 and cfg.latents is LatentKind.motion
+        self._copies_clips = cfg.clip_imitation > 0 and cfg.latents is LatentKind.motion
         self._track_weight = self.task.cfg.reward.get("track", 0.0)
-        if self._imitates_clips and not self._track_weight > 0:
+        if self._copies_clips and not self._track_weight > 0:
             raise ConfigError(
                 "train.clip_imitation needs the tracking error; type task.reward.track=1, or another weight"
             )
-        if self._imitates_clips and self.task.cfg.control is Control.torque:
+        if self._copies_clips and self.task.cfg.control is Control.torque:
             raise ConfigError("train.clip_imitation needs joint targets; type train.clip_imitation=0 with torques")
         self._rises = cfg.rising.separate and cfg.latents is LatentKind.motion
         self.demos = Demonstrations(
@@ -122,7 +122,7 @@ class SkillsLearner(Learner):
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
             "style_latent": (d,), "rising": (), "matched": (),
         }  # fmt: skip
-        if self._imitates_clips:
+        if self._copies_clips:
             fields |= {"clip_action": (self.env.action_size,), "tracks": ()}
         flags = ("terminated", "truncated", "diverged", "rising", "matched")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
@@ -168,6 +168,10 @@ class SkillsLearner(Learner):
         update = self.policy_update
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
 
+    def _imitates_clips(self) -> bool:
+        """Whether this iteration's actions are to become those that lead the joints along the clips."""
+        return self._copies_clips and self.iteration < self.cfg.imitation_iterations
+
     def _note_training(self) -> None:
         """Write into the contract how the skill has been trained so far."""
         self.skill.contract.training.update(
@@ -201,7 +205,7 @@ class SkillsLearner(Learner):
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         matched, known = self._followed()
         value = self.critic(normalized, known, self.held.latent)
-        clip_action = self.task.clip_action() if self._imitates_clips else None
+        clip_action = self.task.clip_action() if self._imitates_clips() else None
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
@@ -330,7 +334,7 @@ class SkillsLearner(Learner):
         That is whether, and how similar body and motion are now.
         """
         matched = self.held.matched
-        if self._imitates_clips or self._follows:
+        if self._imitates_clips() or self._follows:
             matched = matched & self.task.in_clip()  # a clip that has ended is no reference
         if not self._follows:
             return matched, matched.new_zeros(len(matched), 0, dtype=torch.float)
@@ -348,7 +352,7 @@ class SkillsLearner(Learner):
         rows = self.rollout.rows()
         chosen = {name: rows[name] for name in _ROW_FIELDS}
         chosen["free"] = torch.ones_like(rows["explores"])  # rows in which nothing is imitated
-        if self._imitates_clips:
+        if self._imitates_clips():
             chosen |= {"clip_action": rows["clip_action"], "tracks": rows["tracks"] * rows["matched"]}
             chosen["free"] *= ~rows["matched"]
         if self.teacher is not None:

@@ -60,7 +60,7 @@ class PolicyUpdate:
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, source: LatentSource) -> None:
         self.cfg, self.skill, self.critic, self.source = cfg, skill, critic, source
         self.log_std = cfg.log_std
-        self._annealed = self._imitates = 0.0
+        self._imitates = 0.0
         self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
@@ -111,7 +111,7 @@ class PolicyUpdate:
         if "taught" in rows:
             targets["teacher"] = (cfg.rising.teacher_weight, rows["taught"], rows["rising"].float())
         if "clip_action" in rows:
-            targets["clip"] = (cfg.clip_imitation * (1.0 - self._annealed), rows["clip_action"], rows["tracks"])
+            targets["clip"] = (cfg.clip_imitation, rows["clip_action"], rows["tracks"])
         variance = math.exp(2.0 * self.log_std)
         return {
             name: (weight, 0.5 * (mean - action).square().sum(-1) / variance, share)
@@ -125,8 +125,7 @@ class PolicyUpdate:
         if iteration <= cfg.imitation_iterations > 0:
             self._set_learning_rate(IMITATION_LEARNING_RATE if self._imitates else cfg.learning_rate)
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
-        self._annealed = min(max(share, 0.0), 1.0)
-        self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * self._annealed
+        self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
 
     def adapt_learning_rate(self, kl: float) -> None:
         """KL-adaptive learning rate: smaller above 1.5 times the target KL, larger below the target / 1.5."""

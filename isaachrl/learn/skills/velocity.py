@@ -17,11 +17,15 @@ from isaachrl.sim.soles import FEET
 _HIP_M = 0.88  # height of the shipped humanoid's hips above its soles; the scales below are for it
 _SPEED_SCALE_MPS = 0.5
 _TURN_SCALE_RAD_S = 0.7  # larger: the pelvis yaws by half a radian per second within every stride
-_TURN_SCALE_SHARE = 0.6  # of a quick turn's rate: with 0.7 rad/s a body that stands still would be too far off to learn
+# of a quick motion's: with the scales above, a body that stands still would be too far off to learn
+_SPEED_SHARE = 0.4
+_TURN_SHARE = 0.6
 
 
 class VelocityReward:
-    """`exp(-|v - v*|^2 / 0.5^2 - (w - w*)^2 / max(0.7, 0.6 |w*|)^2)`: planar velocity and yaw rate, heading frame.
+    """`exp(-|v - v*|^2 / max(0.5, 0.4 |v*|)^2 - (w - w*)^2 / max(0.7, 0.6 |w*|)^2)`: planar velocity, yaw rate.
+
+    Both are in the heading frame.
 
     0.5 m/s and 0.7 rad/s are for the shipped humanoid. Robots move alike at equal Froude numbers `v^2 / (g l)`, with
     hips at a height of `l`: scales of speed grow with the root of `l`, those of turning shrink with it.
@@ -50,8 +54,9 @@ class VelocityReward:
         means = self._embedding.features.index_select(1, self._columns_of_frame)
         target = self._embedding.segment_probabilities(latent, self._temperature) @ means
         error = (window.index_select(-1, self._columns_of_frame) - target).square()
-        turn_scale = (_TURN_SCALE_SHARE * target[:, 2].abs()).clamp_min(self._turn_scale)
-        return torch.exp(-error[:, :2].sum(-1) / self._speed_scale**2 - error[:, 2] / turn_scale.square())
+        speed_scale = (_SPEED_SHARE * target[:, :2].norm(dim=-1)).clamp_min(self._speed_scale)
+        turn_scale = (_TURN_SHARE * target[:, 2].abs()).clamp_min(self._turn_scale)
+        return torch.exp(-error[:, :2].sum(-1) / speed_scale.square() - error[:, 2] / turn_scale.square())
 
     @staticmethod
     def _columns(task: ImitationTask) -> list[int]:
