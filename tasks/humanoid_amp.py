@@ -15,6 +15,7 @@ from isaachrl.maths.sampling import draw_categories
 from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
+from isaachrl.motion.velocity import VelocitySimilarity
 from isaachrl.sim import Control, Scene, Sim
 
 from .common import humanoid, starts
@@ -24,6 +25,7 @@ LYING = 0.184  # a humanoid with all bodies below this share of its height is ly
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 
+SPEED_SCALE_MPS = 0.35  # by which a body may be slower or faster than the reference motion at that moment
 ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
 ALIKE_MPS = 0.5  # and the change of speed
 
@@ -74,6 +76,8 @@ class HumanoidAMPCfg(TaskCfg):
         fallen: episodes that begin on the floor.
         track_scale: RMS distance of the bodies from the reference motion's at which `track` is 1/e, as a share of the
             robot's height: by default 0.2 m for the shipped humanoid.
+        track_velocity: `track` is also multiplied by the similarity of the root's velocity, see `VelocitySimilarity`: a
+            standing body's posture is near those of a walk.
         track_pace: the reference motion may run faster or slower by this share, whichever is nearer to the body: a
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
@@ -91,6 +95,7 @@ class HumanoidAMPCfg(TaskCfg):
     min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     fallen: FallenCfg = field(default_factory=FallenCfg)
     track_scale: float = positive(0.1226, 1.0)
+    track_velocity: bool = False
     track_pace: float = bounded(0.0, 0.0, 0.9)
     track_within_m: float = bounded(0.0, 0.0, 10.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
@@ -123,6 +128,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         start_clip, start_time_s: `(N,)` clip and time of the episode's start state; for tipped-over bodies with
             tracking, of the most similar lying state.
         reference_clip, reference_time_s: `(N,)` the moment of a clip that the body is compared with.
+        tracking: `(N,)`, 0 to 1: how near the body is to it; 0 where `cfg.tracks` needs none.
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
         recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
         recovery_enabled: whether some episodes begin on the floor.
@@ -136,6 +142,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         "start_time_s",
         "reference_clip",
         "reference_time_s",
+        "tracking",
         "started_fallen",
         "recovering",
         "_distance",
@@ -179,6 +186,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._upright_steps = torch.zeros(n, device=device)
         self._track_m = humanoid.sized_m(robot, cfg.track_scale)
         self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
+        self._velocity_similarity, self.tracking = (
+            VelocitySimilarity(robot, SPEED_SCALE_MPS),
+            torch.zeros(n, device=device),
+        )
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self.reference_clip, self.reference_time_s = self.start_clip.clone(), self.start_time_s.clone()
@@ -307,6 +318,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         least, index = error_m2.min(1)
         self._tracking_error_m2.copy_(least)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
+        self.tracking = torch.exp(-least / self._track_m**2)
+        if self.cfg.track_velocity:
+            target = self.library.planar_velocity(clip, self.reference_time_s)
+            self.tracking = self.tracking * self._velocity_similarity(self._planar_velocity, target)
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
@@ -318,19 +333,16 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.history[:, 1:] = self.history[:, :-1].clone()
         self.history[:, 0] = frame
         cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)
-        linvel = self.sim.root_linvel_w
-        self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
+        x, y = self.sim.root_linvel_w[:, 0], self.sim.root_linvel_w[:, 1]
+        ahead, left = x * cosine + y * sine, y * cosine - x * sine
+        self._planar_velocity = torch.stack((ahead, left, self.sim.root_angvel_w[:, 2]), dim=-1)
+        self._distance += ahead * self.cfg.step_s
         self._steps += 1
         if self.recovery_enabled:
             self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_down(self.sim), 0.0)
             self.recovering &= self._upright_steps * self.cfg.step_s < self.cfg.fallen.up_s
         if self.cfg.tracks:
             self._advance_reference()
-
-    @property
-    def tracking(self) -> Tensor:
-        """`(N,)`, 0 to 1: how near the body is to the reference motion; 0 where none is needed."""
-        return torch.exp(-self._tracking_error_m2 / self._track_m**2)
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""

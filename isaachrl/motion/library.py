@@ -104,6 +104,9 @@ class MotionLibrary:
         self._quat = torch.cat([table.quat for table in tables]).to(self.device)
         self._vector = torch.cat([table.vector for table in tables]).to(self.device)
         self._dof_vel = torch.cat([table.dof_vel for table in tables]).to(self.device)
+        linvel, angvel = self._vector[:, 0], self._vector[:, 1]
+        ahead = rotations.rotate_inverse(rotations.from_yaw(rotations.heading(self._quat[:, 0])), linvel)
+        self._planar_velocity = torch.cat((ahead[:, :2], angvel[:, 2:]), dim=-1)
         frames = torch.tensor([clip.num_frames for clip in clips])
         self._first = (frames.cumsum(0) - frames).to(self.device)
         self._last_step = (frames - 2).to(self.device)  # the last frame with a next one
@@ -165,6 +168,11 @@ class MotionLibrary:
         _, _, row, blend = self._rows(ids, times_s)
         bodies = self._vector[:, 3:]
         return torch.lerp(bodies[row], bodies[row + 1], blend[..., None, None])
+
+    def planar_velocity(self, ids: Tensor, times_s: Tensor) -> Tensor:
+        """Velocity ahead and to the left in m/s and yaw rate in rad/s of the root in `state`, `(…, 3)`."""
+        _, _, row, blend = self._rows(ids, times_s)
+        return torch.lerp(self._planar_velocity[row], self._planar_velocity[row + 1], blend.unsqueeze(-1))
 
     def _rows(self, ids: Tensor, times_s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Clips, laps, the tables' row before each time and the share of the way to the next, each `(…)`."""

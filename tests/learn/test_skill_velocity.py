@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
-from isaachrl.learn.skills.velocity import VelocityReward, leg_scale
+from isaachrl.learn.skills.velocity import VelocityReward
+from isaachrl.motion.velocity import leg_scale
 from isaachrl.nn.motion_embedding import MotionEmbedding
 from isaachrl.sim import load_robot
 from tests.small_learner import make_learner

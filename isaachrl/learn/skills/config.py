@@ -92,8 +92,8 @@ class RewardCfg:
         encoder: (`ase`) of `max(cosine of encoding and latent, 0)`.
         velocity: (`motion`) of moving and turning as fast as the commanded motion, see `VelocityReward`.
         task: of the environment's own reward.
-        following: (`motion`) of the environment's own reward while the command is a motion. `task.reward.track`
-            compares the body with it, from the moment on that was most similar when the command came.
+        following: (`motion`) of being near a motion while it is commanded, as `task.reward.track` measures it, from the
+            moment of it on that was most similar when the command came.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity", "task_at_start": "following"}

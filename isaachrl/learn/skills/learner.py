@@ -70,9 +70,10 @@ class SkillsLearner(Learner):
         self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
         self._copies_clips = cfg.clip_imitation > 0 and cfg.latents is LatentKind.motion
         self._track_weight = self.task.cfg.reward.get("track", 0.0)
-        if self._copies_clips and not self._track_weight > 0:
+        self._follows = cfg.latents is LatentKind.motion and cfg.reward.following > 0
+        if (self._copies_clips or self._follows) and not self._track_weight > 0:
             raise ConfigError(
-                "train.clip_imitation needs the tracking error; type task.reward.track=1, or another weight"
+                "train.clip_imitation and train.reward.following need the tracking error; type task.reward.track=1"
             )
         if self._copies_clips and self.task.cfg.control is Control.torque:
             raise ConfigError("train.clip_imitation needs joint targets; type train.clip_imitation=0 with torques")
@@ -94,7 +95,6 @@ class SkillsLearner(Learner):
         self.skill.actor.initialize_output(self.task.mean_action())
         self.skill.actor.requires_grad_(True)
         self.skill.discriminator.requires_grad_(True)
-        self._follows = cfg.latents is LatentKind.motion and cfg.reward.following > 0
         sizes = env.obs_sizes["proprioception"], 2 if self._follows else 0, self.source.size
         self.critic = Critic(*sizes, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
@@ -122,8 +122,10 @@ class SkillsLearner(Learner):
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
             "style_latent": (d,), "rising": (), "matched": (),
         }  # fmt: skip
+        if self._follows or self._copies_clips:
+            fields |= {"tracks": ()}
         if self._copies_clips:
-            fields |= {"clip_action": (self.env.action_size,), "tracks": ()}
+            fields |= {"clip_action": (self.env.action_size,)}
         flags = ("terminated", "truncated", "diverged", "rising", "matched")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n, self._follows)
@@ -230,8 +232,10 @@ class SkillsLearner(Learner):
             truncated=result.truncated,
             diverged=result.diverged,
         )
+        if self._follows or clip_action is not None:
+            self.rollout.put(step, tracks=result.terms["track"] / self._track_weight)
         if clip_action is not None:
-            self.rollout.put(step, clip_action=clip_action, tracks=result.terms["track"] / self._track_weight)
+            self.rollout.put(step, clip_action=clip_action)
         self._observe_episodes(result, window)
         self.obs = result.obs
 
@@ -277,8 +281,8 @@ class SkillsLearner(Learner):
             deterministic = self.deterministic.float().expand_as(style)
             signals.add({"reward/style_deterministic": losses.masked_mean(style, deterministic)})
         if weights.following:
-            reward = reward + weights.following * data["task_reward"] * data["matched"]
-            signals.add({"reward/following": losses.masked_mean(data["task_reward"], data["matched"].float())})
+            reward = reward + weights.following * data["tracks"] * data["matched"]
+            signals.add({"reward/following": losses.masked_mean(data["tracks"], data["matched"].float())})
         if weights.task:
             signals.add({"reward/task": data["task_reward"].mean()})
         if encoder is not None:

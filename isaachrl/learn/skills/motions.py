@@ -35,11 +35,7 @@ class ImitationTask(Protocol):
     lying_clips: Tensor
     recovering: Tensor
     history: Tensor
-
-    @property
-    def tracking(self) -> Tensor:
-        """`(N,)`, 0 to 1: how near the body is to the motion that it is compared with."""
-        ...
+    tracking: Tensor
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Windows `(n, W * style_size)` of the clips that end at the given times; newest frame first."""
