@@ -15,7 +15,7 @@ from isaachrl.maths.sampling import draw_categories
 from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
-from isaachrl.motion.velocity import VelocitySimilarity
+from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Control, Scene, Sim
 
 from .common import humanoid, starts
@@ -76,8 +76,8 @@ class HumanoidAMPCfg(TaskCfg):
         fallen: episodes that begin on the floor.
         track_scale: RMS distance of the bodies from the reference motion's at which `track` is 1/e, as a share of the
             robot's height: by default 0.2 m for the shipped humanoid.
-        track_velocity: `track` is also multiplied by the similarity of the root's velocity, see `VelocitySimilarity`: a
-            standing body's posture is near those of a walk.
+        track_velocity: `track` is `1 / (1 + (distance / scale)^2 + e)` with the root's `VelocityError` e: a standing
+            body's posture is near those of a walk, and long tails show the way to what is far from the reference.
         track_pace: the reference motion may run faster or slower by this share, whichever is nearer to the body: a
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
@@ -186,10 +186,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._upright_steps = torch.zeros(n, device=device)
         self._track_m = humanoid.sized_m(robot, cfg.track_scale)
         self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
-        self._velocity_similarity, self.tracking = (
-            VelocitySimilarity(robot, SPEED_SCALE_MPS),
-            torch.zeros(n, device=device),
-        )
+        self._velocity_error = VelocityError(robot, SPEED_SCALE_MPS)
+        self.tracking = torch.zeros(n, device=device)
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self.reference_clip, self.reference_time_s = self.start_clip.clone(), self.start_time_s.clone()
@@ -318,10 +316,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         least, index = error_m2.min(1)
         self._tracking_error_m2.copy_(least)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
-        self.tracking = torch.exp(-least / self._track_m**2)
+        error = least / self._track_m**2
         if self.cfg.track_velocity:
             target = self.library.planar_velocity(clip, self.reference_time_s)
-            self.tracking = self.tracking * self._velocity_similarity(self._planar_velocity, target)
+            self.tracking = 1.0 / (1.0 + error + self._velocity_error(self._planar_velocity, target))
+        else:
+            self.tracking = torch.exp(-error)
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""

@@ -1,6 +1,5 @@
-"""How similar two velocities of a body are, for robots of any size."""
+"""How far apart two velocities of a body are, for robots of any size."""
 
-import torch
 from torch import Tensor
 
 from isaachrl.sim.robot import Robot
@@ -13,13 +12,11 @@ _SPEED_SHARE = 0.4
 _TURN_SHARE = 0.6
 
 
-class VelocitySimilarity:
-    """`exp(-|v - v*|^2 / max(s, 0.4 |v*|)^2 - (w - w*)^2 / max(0.7, 0.6 |w*|)^2)` of velocities on the floor.
+class VelocityError:
+    """`|v - v*|^2 / max(s, 0.4 |v*|)^2 + (w - w*)^2 / max(0.7, 0.6 |w*|)^2` of velocities on the floor.
 
     s m/s and 0.7 rad/s are for the shipped humanoid. Robots move alike at equal Froude numbers `v^2 / (g l)`, with
     hips at a height of `l`: scales of speed grow with the root of `l`, those of turning shrink with it.
-
-    A product, not a sum: standing still is not similar at all to turning on the spot.
 
     Args:
         robot: the body.
@@ -31,11 +28,11 @@ class VelocitySimilarity:
         self._speed_scale, self._turn_scale = speed_scale_mps * pace, _TURN_SCALE_RAD_S / pace
 
     def __call__(self, velocity: Tensor, target: Tensor) -> Tensor:
-        """`(…)`, 0 to 1, of velocities ahead and to the left, m/s, and yaw rates, rad/s: `(…, 3)` both."""
+        """`(…)` of velocities ahead and to the left, m/s, and yaw rates, rad/s: `(…, 3)` both."""
         error = (velocity - target).square()
         speed_scale = (_SPEED_SHARE * target[..., :2].norm(dim=-1)).clamp_min(self._speed_scale)
         turn_scale = (_TURN_SHARE * target[..., 2].abs()).clamp_min(self._turn_scale)
-        return torch.exp(-error[..., :2].sum(-1) / speed_scale.square() - error[..., 2] / turn_scale.square())
+        return error[..., :2].sum(-1) / speed_scale.square() + error[..., 2] / turn_scale.square()
 
 
 def leg_scale(robot: Robot) -> float:

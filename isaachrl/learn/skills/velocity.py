@@ -10,14 +10,16 @@ from torch import Tensor
 
 from isaachrl.errors import ConfigError
 from isaachrl.learn.skills.motions import ImitationTask
-from isaachrl.motion.velocity import VelocitySimilarity
+from isaachrl.motion.velocity import VelocityError
 from isaachrl.nn.motion_embedding import MotionEmbedding
 
 _SPEED_SCALE_MPS = 0.5  # the velocity varies within a stride, the mean does not
 
 
 class VelocityReward:
-    """The similarity of a body's velocity and the commanded motion's mean velocity, both in the heading frame.
+    """`exp(-e)` of the `VelocityError` from the commanded motion's mean velocity, in the heading frame.
+
+    A product of speed and turning, not a sum: standing still earns nothing where turning on the spot is commanded.
 
     Args:
         task: has the layout of a style frame, and the robot.
@@ -31,7 +33,7 @@ class VelocityReward:
     def __init__(self, task: ImitationTask, embedding: MotionEmbedding, temperature: float) -> None:
         columns = self._columns(task)
         self._embedding, self._temperature = embedding, temperature
-        self._similarity = VelocitySimilarity(task.sim.robot, _SPEED_SCALE_MPS)
+        self._error = VelocityError(task.sim.robot, _SPEED_SCALE_MPS)
         self._columns_of_frame = torch.tensor(columns, device=embedding.features.device)
 
     def __call__(self, window: Tensor, latent: Tensor) -> Tensor:
@@ -39,7 +41,7 @@ class VelocityReward:
         # the first half of the features are the frames' means
         means = self._embedding.features.index_select(1, self._columns_of_frame)
         target = self._embedding.segment_probabilities(latent, self._temperature) @ means
-        return self._similarity(window.index_select(-1, self._columns_of_frame), target)
+        return torch.exp(-self._error(window.index_select(-1, self._columns_of_frame), target))
 
     @staticmethod
     def _columns(task: ImitationTask) -> list[int]:
