@@ -97,9 +97,8 @@ def test_the_name_of_a_list_stands_for_its_files():
 
 def test_a_list_takes_parts_of_files(no_pictures):
     write_bvh(Path("long.bvh"), walk(90))
-    Path("parts.yaml").write_text(
-        "clips: [{file: long.bvh, end_s: 0.5}, {file: long.bvh, start_s: 0.5, end_s: 1.0}, {file: long.bvh, start_s: 9}]"
-    )
+    parts = ("end_s: 0.5", "start_s: 0.5, end_s: 1.0", "start_s: 9")
+    Path("parts.yaml").write_text("".join(f"- {{file: long.bvh, {part}}}\n" for part in parts))
     summary = run(motion="parts.yaml", source={"clip_fps": 30.0, "start_s": 0.2})
     first, second, none = summary["clips"]
     assert (first["name"], second["name"]) == ("long", "long_2") and Path("out/long_2.npz").exists()
