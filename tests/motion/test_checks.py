@@ -16,7 +16,7 @@ def straight(frames, step_m, height_m=STANDING_M):
 @pytest.fixture
 def measure(robot, make_clip):
     def measure(*args, **named):
-        return check_clip(make_clip(*args, **named), robot, robot_soles("humanoid"))
+        return check_clip(make_clip(*args, **named), robot, robot_soles(robot))
 
     return measure
 
