@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.compat.bridge_files import CLASS, HOW, change, load_class, plain, read_configuration
-from isaachrl.compat.bridge_state import load_state, save_state
+from isaachrl.compat.bridge_state import load_state, numbers, save_state
 from isaachrl.compat.install import install
 from isaachrl.compat.isaacgym import gymapi, gymutil
 from isaachrl.config import bounded, positive
@@ -209,7 +209,7 @@ class IsaacGymEnv(Env):
         name = type(task).__name__
         if missing := [part for part in _NEEDED if not hasattr(task, part)]:
             raise ConfigError(f"{name} is no Isaac Gym task: it has no attribute {', '.join(missing)}; {HOW}")
-        self.isaac_task, self.generator = task, generator
+        self.isaac_task, self.generator, self._constructed = task, generator, numbers(task)
         physics = task.sim.physics
         self._worlds, self.sim = physics.worlds, Bodies(physics)
         self.num_envs, self.device = int(task.num_envs), physics.worlds.device
@@ -334,14 +334,15 @@ class IsaacGymEnv(Env):
 
     def state_dict(self) -> dict[str, Any]:
         """See `Env.state_dict`; what is in it says `bridge_state`."""
-        return save_state(self.isaac_task) | {"obs": self._obs.clone(), "generator": self.generator.get_state()}
+        state = save_state(self.isaac_task, self._constructed)
+        return state | {"obs": self._obs.clone(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Env.load_state_dict`."""
         parts = ("worlds", "targets", "obs", "generator")
         own = self.state_dict()
         check_state({name: state.get(name) for name in parts}, {name: own[name] for name in parts})
-        load_state(self.isaac_task, state)
+        load_state(self.isaac_task, self._constructed, state)
         self._obs = state["obs"].to(self.device, copy=True)
         self.generator.set_state(state["generator"].cpu())
 

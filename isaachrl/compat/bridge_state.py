@@ -1,8 +1,8 @@
 """The state of an Isaac Gym task: what of it can be saved, so that a training goes on with its episodes.
 
 These are positions and velocities in float32, the targets of drives, and attributes of the task that are numbers, or
-tensors with a row for each environment, also in dicts. What a task keeps elsewhere begins anew. So a continuation is
-close, but not exact.
+tensors with a row for each environment, also in dicts. A number that the task was constructed with anew, since its
+configuration has changed, stays. What a task keeps elsewhere begins anew. So a continuation is close, but not exact.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,20 +15,21 @@ _FIELDS = ("qpos", "qvel", "mocap_pos", "mocap_quat")  # of the worlds
 _TARGETS = ("position", "velocity")
 
 
-def save_state(task: Any) -> dict[str, Any]:
-    """A task's state as tensors and numbers."""
+def save_state(task: Any, constructed: Mapping[str, int | float]) -> dict[str, Any]:
+    """A task's state as tensors and numbers; `constructed` are its `numbers` at the end of its constructor."""
     physics = task.sim.physics
     return {
         "worlds": {name: physics.worlds.field(name).clone() for name in _FIELDS},
         "targets": {name: getattr(physics.drives, name).clone() for name in _TARGETS},
         "tensors": {path: tensor.detach().clone() for path, tensor, _, _ in _tensors(task)},
-        "numbers": _numbers(task),
+        "numbers": numbers(task),
+        "constructed": dict(constructed),
         "steps": task.sim.steps,
     }
 
 
-def load_state(task: Any, state: Mapping[str, Any]) -> None:
-    """Load what `save_state` gave for a task of the same class, configuration and size."""
+def load_state(task: Any, constructed: Mapping[str, int | float], state: Mapping[str, Any]) -> None:
+    """Load what `save_state` gave for a task of the same class and size."""
     physics = task.sim.physics
     everywhere = torch.ones((), dtype=torch.bool, device=physics.worlds.device)
     for name, values in state["worlds"].items():
@@ -45,8 +46,10 @@ def load_state(task: Any, state: Mapping[str, Any]) -> None:
     for _, tensor, holder, key, values in own:  # of two that share memory now, but did not when they were saved
         if not torch.equal(tensor.cpu(), values.to(tensor.dtype).cpu()):
             holder[key] = values.to(tensor.device, tensor.dtype, copy=True)
-    numbers = _numbers(task)
-    vars(task).update({key: value for key, value in (state.get("numbers") or {}).items() if key in numbers})
+    before, own = state.get("constructed") or {}, numbers(task)
+    kept = {key for key, value in constructed.items() if before.get(key, value) != value}
+    changes = {key: value for key, value in (state.get("numbers") or {}).items() if key in own and key not in kept}
+    vars(task).update(changes)
     task.sim.steps = state["steps"]
 
 
@@ -60,7 +63,7 @@ def _tensors(task: Any) -> Iterator[tuple[str, Tensor, dict[str, Any], str]]:
                 yield path + key, value, holder, key
 
 
-def _numbers(task: Any) -> dict[str, int | float]:
+def numbers(task: Any) -> dict[str, int | float]:
     """Attributes that are finite numbers."""
     own = {name: value for name, value in vars(task).items() if type(value) in (int, float)}
     return {name: value for name, value in own.items() if abs(value) < 2**53}

@@ -28,7 +28,7 @@ class ClipChecks:
         forward_m_s: mean of the root's horizontal velocity along its heading; negative backward.
         net_m_s: horizontal distance between first and last frame, over the duration.
         turn_rad_s: mean turn rate of the heading, positive to the left.
-        slip_cm: largest slip of a sole corner, see `slip_m`.
+        slip_cm: largest slip of a sole corner, see `largest_slip_m`.
         penetration_mm: largest depth of a sole corner below the floor.
         margin_deg: smallest distance of a degree of freedom to the limits of its range; negative outside.
         margin_dof: the degree of freedom with that margin.
@@ -82,7 +82,7 @@ def check_clip(clip: Clip, robot: Robot, soles_b_m: Mapping[str, Tensor]) -> Cli
         forward_m_s=float(ahead.sum()) / clip.duration_s,
         net_m_s=float((root[-1] - root[0])[:2].norm()) / clip.duration_s,
         turn_rad_s=float(heading[-1] - heading[0]) / clip.duration_s,
-        slip_cm=100.0 * slip_m(corners.numpy(), clip.fps),
+        slip_cm=100.0 * largest_slip_m(corners.numpy(), clip.fps)[0],
         penetration_mm=1000.0 * max(0.0, -float(corners[..., 2].min())) if len(soles_b_m) else 0.0,
         margin_deg=float(torch.rad2deg(margins.min())),
         margin_dof=robot.dof_names[int(margins.argmin())],
@@ -92,21 +92,22 @@ def check_clip(clip: Clip, robot: Robot, soles_b_m: Mapping[str, Tensor]) -> Cli
     )
 
 
-def slip_m(corners_w: NDArray[np.float64], fps: float) -> float:
-    """Largest horizontal displacement of a point in `(F, P, 3)` during one contact, in metres.
+def largest_slip_m(corners_w: NDArray[np.float64], fps: float) -> tuple[float, int]:
+    """Largest horizontal displacement of a point in `(F, P, 3)` during one contact, in metres, and its frame.
 
     A contact is a sequence of frames in which the point is within 4 mm of the floor. Its first and last 1/15 s, in
     which the sole rolls on or off, are ignored.
     """
     ends = round(GLIDE_S * fps)
-    worst = 0.0
+    worst = (0.0, 0)
     for point in range(corners_w.shape[1]):
         contact = np.concatenate(([0], corners_w[:, point, 2] < CONTACT_M, [0])).astype(int)
         changes = np.flatnonzero(np.diff(contact))
         for first, stop in zip(changes[::2], changes[1::2], strict=True):
             xy = corners_w[first + ends : max(stop - ends, first + ends), point, :2]
             if len(xy):
-                worst = max(worst, float(np.linalg.norm(xy - xy[0], axis=-1).max()))
+                away = np.linalg.norm(xy - xy[0], axis=-1)
+                worst = max(worst, (float(away.max()), int(first) + ends + int(away.argmax())))
     return worst
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import torch
 from torch import Tensor
@@ -46,8 +47,22 @@ def to_qpos_qvel(robot: Robot | JointLayout, state: MotionState) -> tuple[Tensor
     return qpos, torch.cat((state.root_linvel_w, angvel_b, state.dof_vel), dim=-1)
 
 
-def fit_to_robot(clip: Clip, robot: Robot) -> Clip:
+def how_to_import(motion: str | PurePath, robot: Robot) -> str:
+    """What to type for a motion of another body, as the end of a message."""
+    folder = f"runs/{robot.name}"
+    return (
+        f"; import it first: type mode=import motion={motion} robot={robot.file} run_dir={folder}, then motion={folder}"
+        " (clips of another robot than the humanoid need source.robot=NAME, too)"
+    )
+
+
+def fit_to_robot(clip: Clip, robot: Robot, hint: str = "") -> Clip:
     """The clip with its joints in the robot's order.
+
+    Args:
+        clip: the motion.
+        robot: the robot; joints are matched by name.
+        hint: end of the message if it does not fit.
 
     Raises:
         ClipError: the clip's joints or bodies are not those of the robot.
@@ -57,7 +72,7 @@ def fit_to_robot(clip: Clip, robot: Robot) -> Clip:
         if sorted(theirs) != sorted(ours):
             raise ClipError(
                 f"clip {clip.name!r} does not fit {robot.name!r}: the clip has the {what} {', '.join(theirs)}; "
-                f"{robot.name!r} has {', '.join(ours)}"
+                f"{robot.name!r} has {', '.join(ours)}{hint}"
             )
     order = [clip.joint_names.index(name) for name in robot.joint_names]
     return replace(

@@ -15,7 +15,7 @@ from isaachrl.errors import ClipError, brief, nearest
 from isaachrl.motion import clip as own_format
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.formats import isaac_gym_amp
-from isaachrl.motion.library import fit_to_robot
+from isaachrl.motion.library import fit_to_robot, how_to_import
 from isaachrl.shipped import ASSETS, ROOT, require_assets
 from isaachrl.sim.robot import Robot
 from isaachrl.sim.soles import robot_soles
@@ -85,7 +85,8 @@ def load_motion(
     try:
         entries = motion_entries(str(spec))
         _check_names([entry.file for entry in entries], spec)
-        clips = [_part(_load_clip(entry.file, robot, soles), entry) for entry in entries]
+        hint = how_to_import(brief(spec), robot)
+        clips = [_part(_load_clip(entry.file, robot, soles, hint), entry) for entry in entries]
         return clips, [entry.weight for entry in entries]
     except OSError as error:
         raise ClipError(f"motion {brief(spec)} cannot be read: {error.strerror or error}") from error
@@ -158,15 +159,15 @@ def _check_exists(path: Path) -> None:
     raise ClipError(f"motion {path} does not exist (motion={BUILTIN} takes the shipped clips){hint}")
 
 
-def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None) -> Clip:
-    """Read a clip; the suffix determines the format."""
+def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None, hint: str) -> Clip:
+    """Read a clip; the suffix determines the format, and `hint` ends the message about one of another robot."""
     _check_exists(path)
     if path.suffix == ".npz":
-        return fit_to_robot(own_format.load(path), robot)
+        return fit_to_robot(own_format.load(path), robot, hint)
     if path.suffix == ".npy":
         return isaac_gym_amp.load(path, robot, robot_soles(robot) if soles is None else soles)
-    known = ", ".join(CLIP_SUFFIXES + LIST_SUFFIXES)
-    raise ClipError(f"{path}: no motion format has the suffix {path.suffix!r} (known: {known}, or a folder of clips)")
+    known = f"(known: {', '.join(CLIP_SUFFIXES + LIST_SUFFIXES)}, or a folder of clips)"
+    raise ClipError(f"{path}: no motion format has the suffix {path.suffix!r} {known}{hint}")
 
 
 def _part(clip: Clip, entry: Entry) -> Clip:

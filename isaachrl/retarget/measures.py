@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
-from isaachrl.motion.checks import slip_m
+from isaachrl.motion.checks import largest_slip_m
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import fit_to_robot
 from isaachrl.retarget.body import FEET, RobotBody
@@ -57,6 +57,8 @@ class Measures:
         key_body_error_m: mean distance of the key bodies from their targets; 0 for a clip without targets.
         moved_m: farthest way by which a foot was moved to stay where it stands; 0 for a clip without targets.
         backward_share: share of the way on which the robot walks with its back ahead.
+        at_s: by measure, the time in the clip at which it was reached, or at which its span begins; of those that have
+            one.
     """
 
     frames: int
@@ -74,9 +76,10 @@ class Measures:
     key_body_error_m: float
     moved_m: float
     backward_share: float
+    at_s: Mapping[str, float]
 
     def verdict(self, leg_m: float = LEG_M) -> tuple[str, str]:
-        """`imitable`, `doubtful` or `refused`, and the measures that decided: `slip_m 0.041 > 0.03`.
+        """`imitable`, `doubtful` or `refused`, and the measures that decided: `slip_m 0.041 > 0.03 at 1.20 s`.
 
         Args:
             leg_m: length of the robot's legs, with which lengths are allowed to grow.
@@ -86,7 +89,8 @@ class Measures:
             size, value = leg_m / LEG_M if name.endswith("_m") else 1.0, getattr(self, name)
             for word, limit in ((REFUSED, size * limits[1]), (DOUBTFUL, size * limits[0])):
                 if not value <= limit:
-                    beyond[word].append(f"{name} {value:.3g} > {limit:.3g}")
+                    moment = f" at {self.at_s[name]:.2f} s" if name in self.at_s else ""
+                    beyond[word].append(f"{name} {value:.3g} > {limit:.3g}{moment}")
                     break
         for word, found in beyond.items():
             if found:
@@ -113,26 +117,33 @@ def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = 
         kinematics.qpos_from_joint_quat(robot, joints),
     ), dim=-1).numpy()  # fmt: skip
     angles = kinematics.dof_pos(robot, joints)
-    margins = torch.minimum(angles - robot.dof_range_rad[:, 0], robot.dof_range_rad[:, 1] - angles).amin(0)
-    speed = kinematics.dof_velocity(robot, joints, 1.0 / clip.fps).abs().amax(0)
+    margins = torch.minimum(angles - robot.dof_range_rad[:, 0], robot.dof_range_rad[:, 1] - angles)
+    speed = kinematics.dof_velocity(robot, joints, 1.0 / clip.fps).abs()
     scan = _scan(body, qpos, targets or {})
-    backward = _backward_share(clip)
+    slip_m, slip_frame = largest_slip_m(scan.soles, clip.fps)
+    lifted = max(spans(scan.lowest > LIFTED_M), key=lambda span: span[1] - span[0], default=(0, 0))
+    worst = {
+        "slip_m": slip_frame, "penetration_m": scan.lowest.argmin(), "air_s": lifted[0],
+        "beyond_range_rad": margins.amin(1).argmin(), "peak_speed_rad_s": speed.amax(1).argmax(),
+        "self_collision_m": scan.overlap.argmax(), "key_body_error_m": scan.error.argmax(),
+    }  # fmt: skip
     return Measures(
         frames=clip.num_frames,
         seconds=clip.duration_s,
-        slip_m=slip_m(scan.soles, clip.fps),
+        slip_m=slip_m,
         penetration_m=max(0.0, -float(scan.lowest.min())),
         float_m=max(0.0, float(np.quantile(scan.lowest, FLOAT_QUANTILE))),
-        air_s=max((stop - first for first, stop in spans(scan.lowest > LIFTED_M)), default=0) / clip.fps,
+        air_s=(lifted[1] - lifted[0]) / clip.fps,
         beyond_range_rad=max(0.0, -float(margins.min())),
         margin_rad=float(margins.min()),
-        margin_dof=robot.dof_names[int(margins.argmin())],
+        margin_dof=robot.dof_names[int(margins.amin(0).argmin())],
         peak_speed_rad_s=float(speed.max()),
-        peak_speed_dof=robot.dof_names[int(speed.argmax())],
-        self_collision_m=scan.overlap,
-        key_body_error_m=scan.error,
+        peak_speed_dof=robot.dof_names[int(speed.amax(0).argmax())],
+        self_collision_m=float(scan.overlap.max()),
+        key_body_error_m=float(scan.error.mean()),
         moved_m=moved_m,
-        backward_share=backward,
+        backward_share=_backward_share(clip),
+        at_s={name: int(frame) / clip.fps for name, frame in worst.items()},
     )
 
 
@@ -143,14 +154,14 @@ class _Scan:
     Args:
         soles: `(F, P, 3)` points of the soles.
         lowest: `(F,)` height of the lowest point of all geoms.
-        overlap: largest depth of two geoms of the robot in each other, beyond that of the standing pose.
-        error: mean distance of bodies from their targets.
+        overlap: `(F,)` largest depth of two geoms of the robot in each other, beyond that of the standing pose.
+        error: `(F,)` mean distance of bodies from their targets; 0 without targets.
     """
 
     soles: Floats
     lowest: Floats
-    overlap: float
-    error: float
+    overlap: Floats
+    error: Floats
 
 
 def _scan(body: RobotBody, qpos: Floats, targets: Mapping[str, Floats]) -> _Scan:
@@ -161,15 +172,16 @@ def _scan(body: RobotBody, qpos: Floats, targets: Mapping[str, Floats]) -> _Scan
     data.qpos[:] = model.qpos0
     data.qpos[: len(body.robot.stand_qpos)] = body.robot.stand_qpos
     usual = _overlaps(model, data)
-    soles, lowest, overlap, errors = [], np.empty(len(qpos)), 0.0, []
+    soles, (lowest, overlap, error) = [], np.zeros((3, len(qpos)))
     for frame, row in enumerate(qpos):
         data.qpos[: qpos.shape[1]] = row
         deep = _overlaps(model, data)
-        overlap = max([overlap, *(depth - usual.get(pair, 0.0) for pair, depth in deep.items())])
+        overlap[frame] = max([0.0, *(depth - usual.get(pair, 0.0) for pair, depth in deep.items())])
         soles.append(np.concatenate([data.xpos[i] + points @ data.xmat[i].reshape(3, 3).T for i, points in feet]))
         lowest[frame] = min(_lowest(model, data, solid), soles[-1][:, 2].min())
-        errors += [np.linalg.norm(data.xpos[i] - path[frame]) for i, path in keys]
-    return _Scan(np.array(soles), lowest, overlap, float(np.mean(errors)) if errors else 0.0)
+        if keys:
+            error[frame] = np.mean([np.linalg.norm(data.xpos[i] - path[frame]) for i, path in keys])
+    return _Scan(np.array(soles), lowest, overlap, error)
 
 
 def _overlaps(model: mujoco.MjModel, data: mujoco.MjData) -> dict[tuple[int, int], float]:

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim.compiler import compile_scene
 from isaachrl.sim.robot import Robot
-from isaachrl.sim.robot_file import find_robot
 from isaachrl.sim.roles import Roles
-from isaachrl.sim.scene import Scene
 
 Floats = NDArray[np.float64]
 
@@ -80,16 +77,12 @@ def find_soles(model: mujoco.MjModel, data: mujoco.MjData, roles: Roles) -> dict
     return {name: sole for name, sole in soles.items() if len(sole)}
 
 
-def robot_soles(robot: Robot | str) -> dict[str, Tensor]:
-    """The soles of a robot, or of that of a name or file.
+def robot_soles(robot: Robot) -> dict[str, Tensor]:
+    """The soles of a robot.
 
     Raises:
-        ConfigError: there is no such robot, or it has no feet.
+        ConfigError: it has no feet, or one has no sole.
     """
-    if isinstance(robot, str):
-        from isaachrl.sim.describe import describe_robot  # which imports this module
-
-        robot = describe_robot(compile_scene(Scene(robot=robot)), find_robot(robot))
     feet = robot.roles.require(*FEET)
     missing = [name for name in feet if name not in robot.soles]
     if missing:

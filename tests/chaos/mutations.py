@@ -88,7 +88,7 @@ def read_clip(path: Path) -> object:
 def read_npy(path: Path) -> object:
     """An Isaac Gym motion; the format has no checksum, so that what loads need only be finite."""
     robot = load_robot("humanoid")
-    loaded = isaac_gym_amp.load(path, robot, robot_soles(robot.name))
+    loaded = isaac_gym_amp.load(path, robot, robot_soles(robot))
     assert np.isfinite(loaded.joint_quat).all() and np.isfinite(loaded.root_pos_w).all()
     return None
 

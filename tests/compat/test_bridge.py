@@ -144,6 +144,17 @@ def test_a_loaded_state_goes_on_alike(make, kind):
         make(kind, 3).load_state_dict(first.state_dict())
 
 
+def test_a_changed_configuration_wins_over_a_loaded_number(make):
+    first, same, other = make("Deferred"), make("Deferred"), make("Deferred", set={"env": {"effort": 30.0}})
+    first.isaac_task.effort = 25.0  # the task's own curriculum
+    for env in (same, other):
+        env.load_state_dict(first.state_dict())
+    assert same.isaac_task.effort == 25.0 and other.isaac_task.effort == 30.0
+    old = {key: value for key, value in first.state_dict().items() if key != "constructed"}
+    other.load_state_dict(old)
+    assert other.isaac_task.effort == 25.0
+
+
 def test_episodes_can_be_staggered(make):
     env = make("AtOnce", 64)
     env.reset()

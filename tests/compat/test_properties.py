@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from isaachrl.compat.isaacgym import gymapi, gymtorch
 from tests.compat.scenes import BALL, GYM, HINGE, fill, load, new_sim, options, set_drives, transform
@@ -85,6 +86,30 @@ def test_a_joint_with_an_empty_range_stays_where_it_is_and_one_of_the_root_is_no
         GYM.set_dof_actuation_force_tensor(scene.sim, unwrap(torch.ones(1)))
         scene.step()
     assert abs(scene.wrap("dof_state")[0, 0].item()) < 5e-3
+
+
+class Calls(TorchDispatchMode):
+    """Counts operations on tensors."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_randomised_bodies_are_uploaded_at_once(tmp_path):
+    scene = new_sim(gravity=0.0)
+    fill(scene, [(load(scene, tmp_path, HINGE, fix_base_link=True), transform(), None, 0)], 3)
+    scene.prepare()
+    with Calls() as calls:
+        for number, env in enumerate(scene.envs):
+            props = GYM.get_actor_rigid_body_properties(env, 0)
+            props[1].mass = 1.0 + number
+            GYM.set_actor_rigid_body_properties(env, 0, props)
+    assert calls.count == 0, "they would be a copy to the device for each environment"
+    GYM.refresh_mass_matrix_tensors(scene.sim)
+    assert scene.sim.physics.properties.mass[:, 1].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_each_axis_of_a_ball_joint_stays_within_its_limits(tmp_path):

@@ -75,7 +75,7 @@ def test_a_motion_comes_back(robot, tmp_path, spelling, is_local):
     if not is_local:
         _, quat = kinematics.forward(robot, root_pos.double(), local[:, 0], joints)
     path = write(tmp_path / "dance.npy", motion(robot, quat, root_pos, is_local), spelling)
-    clip = isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+    clip = isaac_gym_amp.load(path, robot, robot_soles(robot))
     assert (clip.name, clip.fps, clip.loop) == ("dance", 60.0, False)
     assert clip.joint_names == robot.joint_names and clip.body_names == robot.body_names
     np.testing.assert_allclose(np.abs((clip.joint_quat * joints.numpy()).sum(-1)), 1.0, atol=1e-6)
@@ -87,7 +87,7 @@ def test_a_motion_comes_back(robot, tmp_path, spelling, is_local):
 def test_what_numpy_saves_itself_is_read(robot, tmp_path):
     content = motion(robot, standing(robot, 3), [[0, 0, 1]] * 3)
     np.save(tmp_path / "stand.npy", content, allow_pickle=True)
-    assert isaac_gym_amp.load(tmp_path / "stand.npy", robot, robot_soles("humanoid")).num_frames == 3
+    assert isaac_gym_amp.load(tmp_path / "stand.npy", robot, robot_soles(robot)).num_frames == 3
 
 
 def test_a_hinge_keeps_only_its_twist(robot, tmp_path):
@@ -97,7 +97,7 @@ def test_a_hinge_keeps_only_its_twist(robot, tmp_path):
     twist = rotations.from_rotvec(torch.tensor([0.0, 0.9, 0.0], dtype=torch.float64))
     local[:, shin] = rotations.multiply(swing, twist)
     path = write(tmp_path / "bend.npy", motion(robot, local, [[0, 0, 1]] * 2))
-    clip = isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+    clip = isaac_gym_amp.load(path, robot, robot_soles(robot))
     knee = robot.joint_names.index("left_knee")
     np.testing.assert_allclose(clip.joint_quat[0, knee], twist.numpy(), atol=1e-6)
 
@@ -106,7 +106,7 @@ def test_the_soles_stand_on_the_floor_at_the_fifth_percentile(robot, tmp_path):
     height = np.linspace(3.0, 4.0, 101)
     pos = np.stack((0 * height, 0 * height, height), axis=-1)
     path = write(tmp_path / "rise.npy", motion(robot, standing(robot, 101), pos))
-    clip = isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+    clip = isaac_gym_amp.load(path, robot, robot_soles(robot))
     assert clip.root_pos_w[5, 2] == pytest.approx(STANDING_M, abs=1e-5)
     assert clip.root_pos_w[0, 2] == pytest.approx(STANDING_M - 0.05, abs=1e-5)
 
@@ -132,7 +132,7 @@ def test_pickled_code_is_refused_by_name_and_never_run(robot, tmp_path):
         content["fps"] = call
         path = write(tmp_path / "evil.npy", content)
         with pytest.raises(ClipError, match=f"evil.npy is refused: .*imports {wanted}"):
-            isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+            isaac_gym_amp.load(path, robot, robot_soles(robot))
         assert not marker.exists()
     np.load(write(tmp_path / "evil.npy", _Call(os.system, f"touch {marker}")), allow_pickle=True)
     assert marker.exists(), "the trap itself works"
@@ -142,15 +142,15 @@ def test_other_bodies_and_other_trees_are_refused_with_both_sides(robot, tmp_pat
     content = motion(robot, standing(robot, 2), [[0, 0, 1]] * 2)
     content["skeleton_tree"]["node_names"][1] = "spine"
     with pytest.raises(ClipError, match="the file moves the bodies pelvis, spine, .*'humanoid' has pelvis, torso"):
-        isaac_gym_amp.load(write(tmp_path / "a.npy", content), robot, robot_soles("humanoid"))
+        isaac_gym_amp.load(write(tmp_path / "a.npy", content), robot, robot_soles(robot))
     content = motion(robot, standing(robot, 2), [[0, 0, 1]] * 2)
     content["skeleton_tree"]["parent_indices"]["arr"][2] = 0
     with pytest.raises(ClipError, match=r"head of pelvis \(ours: torso\)"):
-        isaac_gym_amp.load(write(tmp_path / "b.npy", content), robot, robot_soles("humanoid"))
+        isaac_gym_amp.load(write(tmp_path / "b.npy", content), robot, robot_soles(robot))
 
 
 def test_broken_files_are_refused(robot, tmp_path):
-    soles = robot_soles("humanoid")
+    soles = robot_soles(robot)
     np.save(tmp_path / "numbers.npy", np.zeros((4, 3)))
     with pytest.raises(ClipError, match="array of float64, not a pickled SkeletonMotion"):
         isaac_gym_amp.load(tmp_path / "numbers.npy", robot, soles)
@@ -188,7 +188,7 @@ def test_numbers_that_no_motion_has_are_refused(robot, tmp_path):
     for key, values in odd.items():
         for value in values:
             with pytest.raises(ClipError, match="odd"):
-                isaac_gym_amp.load(changed(key, value), robot, robot_soles("humanoid"))
+                isaac_gym_amp.load(changed(key, value), robot, robot_soles(robot))
 
 
 def test_long_and_large_files_are_refused_before_they_are_converted(robot, tmp_path, monkeypatch):
@@ -196,11 +196,11 @@ def test_long_and_large_files_are_refused_before_they_are_converted(robot, tmp_p
     monkeypatch.setattr(clip_module, "MAX_BYTES", 100_000)
     monkeypatch.setattr(rotations, "normalize", None)
     with pytest.raises(ClipError, match=r"long\.npy: .* at most 373; got 400"):
-        isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+        isaac_gym_amp.load(path, robot, robot_soles(robot))
     monkeypatch.setattr(clip_module, "MAX_BYTES", path.stat().st_size - 1)
     monkeypatch.setattr(isaac_gym_amp.pickled, "load", None)
     with pytest.raises(ClipError, match=r"long.npy is refused: it is too large for one motion"):
-        isaac_gym_amp.load(path, robot, robot_soles("humanoid"))
+        isaac_gym_amp.load(path, robot, robot_soles(robot))
 
 
 def mutated(data, rng):
@@ -226,7 +226,7 @@ def mutated(data, rng):
 
 
 def test_damaged_files_load_or_are_refused(robot, tmp_path):
-    path, soles, rng = tmp_path / "damaged.npy", robot_soles("humanoid"), np.random.default_rng(0)
+    path, soles, rng = tmp_path / "damaged.npy", robot_soles(robot), np.random.default_rng(0)
     whole = write(path, motion(robot, standing(robot, 2), [[0, 0, 1]] * 2)).read_bytes()
     refused = 0
     for _ in range(200):
@@ -252,4 +252,4 @@ def test_a_robot_with_turned_frames_takes_no_such_file(robot, tmp_path):
     with pytest.raises(
         ClipError, match="a skeleton whose frames are parallel at rest; those of robot 'humanoid' are not"
     ):
-        isaac_gym_amp.load(path, replace(robot, local_quat=turned), robot_soles("humanoid"))
+        isaac_gym_amp.load(path, replace(robot, local_quat=turned), robot_soles(robot))

@@ -101,6 +101,9 @@ def test_a_path_in_another_unit_than_the_skeleton_is_caught():
     slow, fast = (dataclasses.replace(raw, root_pos=raw.root_pos * factor) for factor in (0.01, 100.0))
     assert "the lower foot slides at" in found(settle(slow, SourceCfg()))[0]
     assert "the hips move at" in found(settle(fast, SourceCfg()))[0]
+    jumps = walk(60)
+    jumps.root_pos[31:, 0] += 3.0
+    assert f"m/s after {30 / jumps.fps:.2f} s, expected" in " ".join(found(settle(jumps, SourceCfg())))
 
 
 def test_a_mirrored_motion_is_caught(tmp_path):

@@ -261,6 +261,8 @@ def test_a_looping_clip_goes_on_for_some_laps():
     assert float(raw.root_pos[-1, 0]) == pytest.approx(
         2 * float(clip.root_pos_w[-1, 0] - clip.root_pos_w[0, 0]), abs=0.05
     )
+    with pytest.raises(ClipError, match="'walk' does not fit 'ant'.*that moves in it: type source.robot=NAME"):
+        positions.from_clip(clip, load_robot("ant"))
 
 
 def test_an_unknown_suffix(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from isaachrl.errors import ClipError
 from isaachrl.motion import sources
 from isaachrl.motion.sources import load_motion
+from isaachrl.sim import load_robot
 
 
 @pytest.fixture
@@ -142,6 +143,15 @@ def test_pickles_and_other_robots_are_refused(folder, robot, make_clip):
     )
     with pytest.raises(ClipError, match="clip 'few' does not fit 'humanoid'"):
         load_motion(folder / "few.npz", robot)
+
+
+def test_a_motion_of_another_body_is_answered_with_how_it_is_imported(folder):
+    g1, command = load_robot("g1"), "type mode=import motion={} robot=g1 run_dir=runs/g1, then motion=runs/g1 "
+    with pytest.raises(ClipError, match="clip 'cmu_walk' does not fit 'g1'.*" + command.format("cmu")):
+        load_motion("cmu", g1)
+    (folder / "walk.bvh").write_text("HIERARCHY")
+    with pytest.raises(ClipError, match=command.format(folder / "walk.bvh")):
+        load_motion(folder / "walk.bvh", g1)
 
 
 def test_a_shipped_clip_or_list_answers_to_its_name(robot):

@@ -49,7 +49,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def measured(made, robot):
-    return {name: check_clip(clip, robot, robot_soles("humanoid")) for name, clip in made.items()}
+    return {name: check_clip(clip, robot, robot_soles(robot)) for name, clip in made.items()}
 
 
 @pytest.fixture(scope="module")

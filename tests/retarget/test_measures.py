@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -71,18 +72,21 @@ def fault(name, clip):
 
 
 @pytest.mark.parametrize(
-    ("name", "measured", "verdict"),
+    ("name", "measured", "verdict", "at_frame"),
     [
-        ("float", "float_m", REFUSED), ("sunk", "penetration_m", REFUSED), ("skate", "slip_m", REFUSED),
-        ("hangs", "air_s", REFUSED), ("range", "beyond_range_rad", REFUSED), ("fast", "peak_speed_rad_s", DOUBTFUL),
-        ("backward", "backward_share", DOUBTFUL),
+        ("float", "float_m", REFUSED, None), ("sunk", "penetration_m", REFUSED, ...), ("skate", "slip_m", REFUSED, ...),
+        ("hangs", "air_s", REFUSED, 21), ("range", "beyond_range_rad", REFUSED, ...),
+        ("fast", "peak_speed_rad_s", DOUBTFUL, 40), ("backward", "backward_share", DOUBTFUL, None),
     ],
 )  # fmt: skip
-def test_a_planted_fault_is_caught_by_its_measure(name, measured, verdict, walk, body):
+def test_a_planted_fault_is_caught_by_its_measure(name, measured, verdict, at_frame, walk, body):
     assert measure(walk, body).verdict() == (IMITABLE, "")
     word, reason = measure(fault(name, walk), body).verdict()
-    assert measured in reason, reason
     assert word in (verdict, REFUSED)
+    found = re.search(rf"{measured} \S+ > \S+( at (\S+) s)?", reason)
+    assert found and (found[1] is None) is (at_frame is None), reason
+    if at_frame is not ... and at_frame:
+        assert float(found[2]) == pytest.approx(at_frame / walk.fps, abs=1.1 / walk.fps)
 
 
 def test_bodies_in_each_other_are_measured(walk, body):
@@ -92,6 +96,20 @@ def test_bodies_in_each_other_are_measured(walk, body):
         quat[:, hip] = [math.cos(0.1), sign * math.sin(0.1), 0.0, 0.0]
     word, reason = measure(dataclasses.replace(walk, joint_quat=quat), body).verdict()
     assert word == REFUSED and "self_collision_m" in reason
+
+
+def test_the_moment_of_a_fault_is_told(walk, body):
+    """One frame is sunk, another turned so that the legs cross, another is far from its target."""
+    quat, pos, target = walk.joint_quat.copy(), walk.root_pos_w.copy(), walk.root_pos_w.astype(np.float64)
+    for side, sign in (("left", -1.0), ("right", 1.0)):
+        quat[30, walk.joint_names.index(f"{side}_hip")] = [math.cos(0.1), sign * math.sin(0.1), 0.0, 0.0]
+    pos[50, 2] -= 0.2
+    target[50, 2] -= 0.2
+    target[20, 1] += 99.0
+    measures = measure(dataclasses.replace(walk, joint_quat=quat, root_pos_w=pos), body, {"pelvis": target})
+    names = ("self_collision_m", "penetration_m", "key_body_error_m")
+    assert [round(measures.at_s[name] * walk.fps) for name in names] == [30, 50, 20]
+    assert f"penetration_m {measures.penetration_m:.3g} > 0.1 at {50 / walk.fps:.2f} s" in measures.verdict()[1]
 
 
 def test_the_distance_from_targets_is_measured(walk, body):

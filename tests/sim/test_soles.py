@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from isaachrl.errors import ConfigError
+from isaachrl.sim import load_robot
 from isaachrl.sim.roles import Roles
 from isaachrl.sim.soles import Pose, find_soles, robot_soles
 
@@ -21,7 +22,7 @@ def near(points, *expected):
 
 
 def test_the_humanoid_has_two_soles_five_centimetres_under_its_ankles():
-    soles = robot_soles("humanoid")
+    soles = robot_soles(load_robot("humanoid"))
     assert sorted(soles) == ["left_foot", "right_foot"]
     for corners in soles.values():
         assert corners.shape == (4, 3)
@@ -70,4 +71,4 @@ def test_a_foot_without_a_geom_that_collides_with_the_floor_has_no_sole():
 
 def test_a_robot_without_feet_is_refused_with_the_lines_to_write():
     with pytest.raises(ConfigError, match="which body is its left_foot and which its right_foot.*upper_1"):
-        robot_soles("ant")
+        robot_soles(load_robot("ant"))

@@ -40,7 +40,7 @@ def test_the_checks_are_those_of_the_clip(page):
     view, clips, robot = page
     view.gui["clip"].value = "walk"
     view._choose()
-    speed = check_clip(clips[1], robot, robot_soles("humanoid")).speed_m_s
+    speed = check_clip(clips[1], robot, robot_soles(robot)).speed_m_s
     assert f"| speed | {speed:.2f} m/s |" in view.gui["checks"].content
 
 

@@ -67,16 +67,21 @@ class Physics:
     def acquire(self, name: str) -> Tensor:
         """A buffer, filled once; see `refresh`."""
         if name not in self._buffers:
-            self.worlds.refresh()
+            self._bring_up_to_date()
             self._buffers[name] = self._values[name]().clone(memory_format=torch.contiguous_format)
         return self._buffers[name]
 
     def refresh(self, name: str) -> None:
         """Write the current state into the buffers whose name starts so."""
-        self.worlds.refresh()
+        self._bring_up_to_date()
         for full, buffer in self._buffers.items():
             if full.startswith(name):
                 buffer.copy_(self._values[full]())
+
+    def _bring_up_to_date(self) -> None:
+        """Have changed properties and coordinates act."""
+        self.properties.upload()
+        self.worlds.refresh()
 
     def _sources(self, sim: Sim) -> dict[str, Callable[[], Tensor]]:
         """What each buffer shows."""
@@ -157,6 +162,7 @@ class Physics:
 
     def set_roots(self, tensor: Tensor, actors: Tensor, method: str) -> None:
         """Set poses and velocities of actors' roots."""
+        self.properties.upload()  # of centres of mass
         state = self.full(tensor, (self.num_actors, 13), method)
         pos, quat = state[..., :3], rotations.normalize(state[..., [6, 3, 4, 5]])
         linear, angular = state[..., 7:10], state[..., 10:13]
@@ -252,8 +258,7 @@ class Physics:
 
     def simulate(self) -> None:
         """Take a step of `dt`; efforts and body forces act in it alone."""
-        self.properties.upload()
-        self.worlds.refresh()
+        self._bring_up_to_date()
         self.drives.apply()
         self.limits.apply()
         self._damp()

@@ -1,4 +1,8 @@
-"""Properties of degrees of freedom, shapes and bodies of all environments, and their way into the worlds."""
+"""Properties of degrees of freedom, shapes and bodies of all environments, and their way into the worlds.
+
+Setters of single actors write rows of arrays on the host, and `upload` copies each array as a whole: a task that
+randomises thousands of environments would otherwise wait for the device thousands of times.
+"""
 
 import numpy as np
 import torch
@@ -32,6 +36,7 @@ class Properties:
         self._dof = np.zeros((n, len(layout.joint)), DOF_PROPERTIES)
         self._friction = np.zeros((n, len(layout.geom)))
         self._tendon = np.zeros((n, len(layout.tendon), len(tendons.FIELDS)))
+        self._bodies = np.zeros((n, bodies)), np.zeros((n, bodies, 3)), np.zeros((n, bodies, 3, 3))
         self.mass = torch.zeros(n, bodies, device=worlds.device)
         self.com = torch.zeros(n, bodies, 3, device=worlds.device)
         self.inertia = torch.zeros(n, bodies, 3, 3, device=worlds.device)
@@ -53,10 +58,8 @@ class Properties:
         self._dof[row, dofs] = actor.dof_props
         self._friction[row, geoms] = shape_friction(actor)
         self._tendon[row, parts] = tendons.rows(actor.tendon_props)
-        mass, com, inertia = _body_arrays(actor)
-        self.mass[row, bodies] = torch.from_numpy(mass).to(self.mass)
-        self.com[row, bodies] = torch.from_numpy(com).to(self.com)
-        self.inertia[row, bodies] = torch.from_numpy(inertia).to(self.inertia)
+        for array, values in zip(self._bodies, _body_arrays(actor), strict=True):
+            array[row, bodies] = values
         self._changed |= {"dof", "friction", "body"}
 
     def upload(self) -> None:
@@ -127,7 +130,9 @@ class Properties:
     def _upload_bodies(self) -> bool:
         """Write mass, centre of mass and inertia of bodies that differ from the model."""
         body, model = self._layout.body, self._worlds.model
-        mass, com, inertia = (values.cpu().double().numpy() for values in (self.mass, self.com, self.inertia))
+        for tensor, array in zip((self.mass, self.com, self.inertia), self._bodies, strict=True):
+            tensor.copy_(torch.from_numpy(array))
+        mass, com, inertia = self._bodies
         given = model.body_mass[body], model.body_ipos[body], self._model_inertia()
         pairs = zip((mass, com, inertia), given, strict=True)
         if "body_mass" not in self._own and all(np.allclose(a, b, rtol=1e-4, atol=1e-9) for a, b in pairs):

@@ -21,6 +21,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip, check_bytes, check_frames, checked_names, lengths
 from isaachrl.motion.formats import pickled
+from isaachrl.motion.library import how_to_import
 from isaachrl.motion.source.skeleton import RawMotion
 from isaachrl.sim.robot import Robot
 
@@ -57,7 +58,7 @@ def load(path: str | os.PathLike[str], robot: Robot, soles: Mapping[str, Tensor]
     if not robot.has_plain_frames:
         raise ClipError(
             f"{path} is of a skeleton whose frames are parallel at rest; those of robot {robot.name!r} are not, or its"
-            " joints are not at their bodies' origins: write the motion as a clip (.npz) instead"
+            f" joints are not at their bodies' origins{how_to_import(path, robot)}"
         )
     skeleton = _skeleton(_read(path), path)
     _check_tree(skeleton.names, skeleton.parents, robot, path)
@@ -171,7 +172,7 @@ def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], robot: Robot, 
     if sorted(names) != sorted(ours):
         raise ClipError(
             f"{path} does not fit {robot.name!r}: the file moves the bodies {', '.join(theirs)}; "
-            f"{robot.name!r} has {', '.join(ours)}"
+            f"{robot.name!r} has {', '.join(ours)}{how_to_import(path, robot)}"
         )
     wrong = [name for name in ours if theirs[name] != ours[name]]
     if wrong:

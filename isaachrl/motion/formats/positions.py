@@ -14,7 +14,7 @@ from isaachrl.errors import ClipError
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip
-from isaachrl.motion.library import MotionLibrary
+from isaachrl.motion.library import MotionLibrary, fit_to_robot
 from isaachrl.motion.source.skeleton import RawMotion
 from isaachrl.sim.robot import Robot
 
@@ -94,6 +94,7 @@ def from_clip(clip: Clip, robot: Robot) -> RawMotion:
     Raises:
         ClipError: it is no clip of this robot.
     """
+    clip = fit_to_robot(clip, robot, "; name the robot that moves in it: type source.robot=NAME")
     library = MotionLibrary([clip], robot, "cpu")
     laps = math.ceil(LOOP_S / clip.duration_s) if clip.loop else 1
     times = torch.arange(round(laps * clip.duration_s * clip.fps) + 1) / clip.fps

@@ -52,11 +52,13 @@ def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> l
             " half of the time: the upward axis or the order of quaternions is wrong, type source.up=y, z, … or"
             " source.quat=xyzw"
         )
-    fastest = float(shape.hips_w_m.diff(dim=0).norm(dim=-1).max()) * shape.fps
+    steps_m = shape.hips_w_m.diff(dim=0).norm(dim=-1)
+    fastest = float(steps_m.max()) * shape.fps
     if fastest > FASTEST_M_S:
         found.append(
-            f"the hips move at {fastest:.3g} m/s, expected at most {FASTEST_M_S:g}: positions are in another unit than"
-            " the skeleton, the frame rate is wrong, or a frame jumps; type source.unit, source.fps or source.start_s"
+            f"the hips move at {fastest:.3g} m/s after {int(steps_m.argmax()) / shape.fps:.2f} s, expected at most"
+            f" {FASTEST_M_S:g}: positions are in another unit than the skeleton, the frame rate is wrong, or a frame"
+            " jumps; type source.unit, source.fps or source.start_s"
         )
     return found + _leaning(shape) + _sides(motion, roles, shape) + _skating(shape)
 

@@ -26,7 +26,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    robot, soles = load_robot("humanoid"), robot_soles("humanoid")
+    robot = load_robot("humanoid")
+    soles = robot_soles(robot)
     for clip in builtin_clips(arguments.clips or None):
         clip.save(arguments.folder / f"{clip.name}.npz")
         log.info("%-12s %s", clip.name, _summary(check_clip(clip, robot, soles)))

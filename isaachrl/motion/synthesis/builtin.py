@@ -78,7 +78,7 @@ def builtin_clip(name: str, model: BodyModel | None = None) -> Clip:
 def humanoid() -> BodyModel:
     """The default body."""
     loaded = load_robot_body("humanoid")
-    return body_model(loaded.robot, loaded.mass_kg, loaded.com_b_m, robot_soles("humanoid"))
+    return body_model(loaded.robot, loaded.mass_kg, loaded.com_b_m, robot_soles(loaded.robot))
 
 
 def mirrored(clip: Clip, name: str) -> Clip:

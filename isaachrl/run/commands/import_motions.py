@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import itertools
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from isaachrl.errors import ClipError, ConfigError, RenderError
 from isaachrl.files import write_atomically
 from isaachrl.motion.source.read import motion_files, read_source
 from isaachrl.motion.source.settle import SourceCfg
-from isaachrl.motion.sources import LIST_SUFFIXES, motion_entries
+from isaachrl.motion.sources import LIST_SUFFIXES, Entry, motion_entries
 from isaachrl.retarget.body import RobotBody, robot_body
 from isaachrl.retarget.convert import Retargeted, load_solver, retarget
 from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, REFUSED
@@ -30,49 +32,62 @@ Row = dict[str, Any]
 
 
 def import_motions(settings: Settings) -> Row:
-    """Import the file or the motions of the folder `motion` for the robot `robot`, into `run_dir`.
+    """Import the file `motion`, or the motions of that folder or list, for the robot `robot`, into `run_dir`.
 
     What is imitable or doubtful is written there, to be used as `motion=run_dir`; what is refused into `refused/`.
 
     Raises:
         ConfigError: no `motion` was typed, mink is not installed, or the robot lacks a role.
-        ClipError: a single file cannot be read, or its motion cannot be right; of a folder that is a row of the table.
+        ClipError: a single file cannot be read, or its motion cannot be right; of several that is a row of the table.
     """
     load_solver()
     if not (settings.typed.get("task") or {}).get("motion"):
         raise ConfigError("mode=import needs a file or a folder: type motion=FILE")
     cfg = config.build(SourceCfg, settings.run.source, "source")
-    files = _files(settings.task_cfg.motion)
+    entries = _entries(settings.task_cfg.motion)
     name = getattr(settings.task_cfg, "robot", "humanoid")
     body = robot_body(load_robot(name))
     folder = RunFolder(Path(settings.run.run_dir)) if settings.run.run_dir else RunFolder.fresh("import")
     rows: list[Row] = []
-    for number, file in enumerate(files, 1):
-        taken, heading = {row["name"] for row in rows}, f"{number} of {len(files)}: {file.name}"
-        clip_name = file.stem if file.stem not in taken else f"{file.stem}_{file.suffix[1:]}"
+    for number, entry in enumerate(entries, 1):
+        clip_name = _free_name(entry.file, {row["name"] for row in rows})
+        heading = f"{number} of {len(entries)}: {entry.file.name}"
         try:
-            made = _import(file, cfg, body, clip_name)
+            made = _import(entry.file, _of_entry(cfg, entry), body, clip_name)
             log.info("%s: %s %s", heading, made.verdict, made.reason)  # before the pictures, which may take minutes
             rows.append(_write(made, body, folder.path, settings.run.video))
         except ClipError as error:
-            if len(files) == 1:
+            if len(entries) == 1:
                 raise
             rows.append({"name": clip_name, "clip": None, "verdict": REFUSED, "reason": str(error)})
             log.info("%s: %s %s", heading, REFUSED, error)
     show(_table(rows))
     words = (IMITABLE, DOUBTFUL, REFUSED)
     counts = {word: sum(row["verdict"] == word for row in rows) for word in words}
-    summary = rows[0] if len(files) == 1 else {"robot": name, "folder": str(folder.path), **counts, "clips": rows}
+    summary = rows[0] if len(entries) == 1 else {"robot": name, "folder": str(folder.path), **counts, "clips": rows}
     write_summary(summary, folder.path / "import.json")
     return summary
 
 
-def _files(motion: str) -> list[Path]:
+def _entries(motion: str) -> list[Entry]:
     """The motion files of a path, a list, or the name of shipped motions."""
     path = Path(motion).expanduser()
     if path.exists() and path.suffix not in LIST_SUFFIXES:
-        return motion_files(path)
-    return [entry.file for entry in motion_entries(motion)]
+        return [Entry(file) for file in motion_files(path)]
+    return motion_entries(motion)
+
+
+def _of_entry(cfg: SourceCfg, entry: Entry) -> SourceCfg:
+    """What is known about an entry's file: of the part that was typed, the part that the entry asks for."""
+    end_s = min(entry.end_s, math.inf if cfg.end_s is None else cfg.end_s)
+    start_s = max(entry.start_s, cfg.start_s)
+    return dataclasses.replace(cfg, start_s=start_s, end_s=end_s if end_s < math.inf else None)
+
+
+def _free_name(file: Path, taken: set[str]) -> str:
+    """A clip's name: its file's, with a number if that is taken."""
+    names = itertools.chain([file.stem], (f"{file.stem}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargeted:

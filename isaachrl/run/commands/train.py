@@ -42,6 +42,8 @@ def train(settings: Settings, stop: Stop | None = None) -> Path | None:
         _check_unchanged(settings)
     seed, num_envs = settings.run.seed, distributed.own_share(settings.num_envs, "num_envs")
     check_room(settings, num_envs)
+    start = "%s: building %d environments on %s; a minute may pass before the first iteration ends"
+    log.info(start, settings.task.name, num_envs, settings.device)
     seed_everything(seed)
     env = build_env(settings, num_envs, distributed.own_seed(seed))
     learner = build_learner(settings, env)

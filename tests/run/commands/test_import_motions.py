@@ -91,8 +91,19 @@ def test_a_shipped_clip_for_another_robot(no_pictures):
 
 
 def test_the_name_of_a_list_stands_for_its_files():
-    files = import_motions._files("locomotion")
+    files = [entry.file for entry in import_motions._entries("locomotion")]
     assert len(files) == 11 and all(file.is_file() and file.suffix == ".npz" for file in files)
+
+
+def test_a_list_takes_parts_of_files(no_pictures):
+    write_bvh(Path("long.bvh"), walk(90))
+    parts = ("end_s: 0.5", "start_s: 0.5, end_s: 1.0", "start_s: 9")
+    Path("parts.yaml").write_text("".join(f"- {{file: long.bvh, {part}}}\n" for part in parts))
+    summary = run(motion="parts.yaml", source={"clip_fps": 30.0, "start_s": 0.2})
+    first, second, none = summary["clips"]
+    assert (first["name"], second["name"]) == ("long", "long_2") and Path("out/long_2.npz").exists()
+    assert (first["frames"], second["frames"]) == (10, 16), "from 0.2 s, which was typed, and from 0.5 s"
+    assert "start_s=9 end_s=None leave 0 of 90 frames" in none["reason"]
 
 
 def test_bad_calls():

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import io
+import itertools
 import os
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ from isaachrl.errors import IsaacHRLError
 from isaachrl.learn.learner import Exported
 from isaachrl.run.commands import page
 from isaachrl.run.commands.page import Package
+from tests.browser import browser, open_page
 
 TARGET = [part for part in page.TASK_PARTS if part[0].startswith("target")]
 SENSES = [(name, 1, "") for name in page.PROPRIOCEPTION]
@@ -111,3 +113,28 @@ def test_an_npm_that_hangs_is_not_waited_for(package, monkeypatch):
     monkeypatch.setattr(page.subprocess, "run", hang)
     with pytest.raises(IsaacHRLError, match=r"timed out after 300 seconds"):
         page.fetch(package[0])
+
+
+SHOW = """(ids) => {
+  for (const id of ["policy", "draw", "clear", "plan"]) document.getElementById(id).hidden = !ids.includes(id);
+  document.getElementById("policy").replaceChildren(new Option("HumanoidTrajectory"));
+  document.getElementById("plan").width = document.getElementById("plan").height = 260;
+  document.getElementById("status").textContent = "12 s   1.2 m/s   0.31 m beside the path   60 frames/s";
+}"""
+BOXES = """() => [...document.querySelectorAll("header > *, footer, #joystick, #plan")].map(
+  (element) => element.getBoundingClientRect().toJSON()).filter((box) => box.width)"""
+
+
+@pytest.mark.slow
+def test_nothing_overlaps_in_a_small_window():
+    with browser() as chromium:
+        tab, _ = open_page(chromium, f"file://{page.SOURCES / 'index.html'}")
+        for shown in (["policy", "draw"], ["policy", "clear", "plan"]):  # of a path, of a maze
+            tab.evaluate(SHOW, shown)
+            boxes = tab.evaluate(BOXES)
+            assert len(boxes) == len(shown) + 5
+            for box in boxes:
+                assert min(box["left"], box["top"]) >= 0 and box["right"] <= 320 and box["bottom"] <= 240, box
+            for a, b in itertools.combinations(boxes, 2):
+                beside = a["right"] <= b["left"] or b["right"] <= a["left"]
+                assert beside or a["bottom"] <= b["top"] or b["bottom"] <= a["top"], (shown, a, b)

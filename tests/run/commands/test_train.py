@@ -1,5 +1,6 @@
 """What a continuation may have otherwise than the run that it continues."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -64,3 +65,13 @@ def test_a_continuation_does_not_replace_another_run(launch):
     with pytest.raises(ConfigError, match="run_dir=b has a training already"):
         launch(resume="a", max_iterations=3, run_dir="b")
     assert load_checkpoint(Path("b")).iteration == 2
+
+
+def test_what_is_being_done_is_said_before_it_takes_its_time(launch, monkeypatch, caplog):
+    def build_env(*_):
+        raise ConfigError("building")
+
+    monkeypatch.setattr("isaachrl.run.commands.train.build_env", build_env)
+    with caplog.at_level(logging.INFO, "isaachrl"), pytest.raises(ConfigError, match="building"):
+        launch(max_iterations=1, num_envs=3)
+    assert "Point: building 3 environments on cpu" in caplog.text
