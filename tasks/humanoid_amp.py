@@ -133,6 +133,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
         recovery_enabled: whether some episodes begin on the floor.
         lying_clips: `(C,)` bool: clips in which the body lies on the floor at some time.
+        repeats: `(C,)` bool: clips that loop, or end about in the posture and at the speed of their begin; not those of
+            the floor.
         start_weights: `(C,)` share of each clip among the start states; None for those of the library.
     """
 
@@ -217,7 +219,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._bank_qpos, self._bank_qvel = to_qpos_qvel(self.library.layout, state)
         self._windows[:START_STATES] = self.style_windows(ids, times).view_as(self._windows[:START_STATES])
         self._bank_clip, self._bank_time = ids, times
-        self._repeats = self._find_repeats()
+        self.repeats = self._find_repeats()
         head = self.sim.robot.body_index(humanoid.top_body(self.sim.robot)).to(ids.device)
         self._head, self._head_height_m = head, float(state.body_pos_w[:, head, 2].max())
         if self.cfg.fallen.share > 0:
@@ -225,7 +227,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.recovery_enabled = bool(self._bank_is_low.any())
 
     def _find_repeats(self) -> Tensor:
-        """`(C,)` clips that loop, or end about in the posture and at the speed of their begin; none of the floor's."""
+        """See `repeats`."""
         library, clips = self.library, torch.arange(self.library.num_clips, device=self.library.device)
         inside = library.durations_s.clamp(max=self.window_s)
         first, last = (library.state(clips, times) for times in (inside, library.durations_s - inside))
@@ -297,7 +299,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def in_clip(self) -> Tensor:
         """`(N,)` bool: the next step lies within the reference clip, which begins anew where it ends as it began."""
         rest_s = self.library.durations_s[self.reference_clip] - self.reference_time_s
-        return self._repeats[self.reference_clip] | (rest_s >= self.cfg.step_s)
+        return self.repeats[self.reference_clip] | (rest_s >= self.cfg.step_s)
 
     def clip_action(self) -> Tensor:
         """The actions `(N, A)` whose targets lead the joints along the reference motion."""
@@ -309,7 +311,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """Move on in the reference motions, and measure how far the bodies are from them."""
         clip = self.reference_clip
         times = self.reference_time_s.unsqueeze(1) + self._advances_s  # (N, paces)
-        again = (self._repeats & ~self.library.loops)[clip].unsqueeze(1)
+        again = (self.repeats & ~self.library.loops)[clip].unsqueeze(1)
         times = torch.where(again, torch.remainder(times, self.library.durations_s[clip].unsqueeze(1)), times)
         reference = self.library.postures(clip.unsqueeze(1), times)
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), reference)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from isaachrl.envs import TaskEnv
-from isaachrl.learn.skills.evaluation import SkillEvaluation, clip_latents
+from isaachrl.learn.skills.evaluation import RolloutStats, SkillEvaluation, clip_latents
 from isaachrl.maths import rotations
 from tests.small_learner import SMALL, make_learner
 
@@ -155,3 +155,16 @@ def test_recovery_is_the_share_that_got_up_from_the_floor(monkeypatch):
     monkeypatch.setattr(env, "advance", advance)
     assert evaluation._recovery(evaluation.latents[:4]) == 0.5
     assert seen[0].all() and len(seen) == 150  # five seconds
+
+
+def test_a_transition_leads_to_the_motion_that_it_ends_in():
+    evaluation, learner = make_evaluation(motion="versatile")
+    names = learner.demos.names
+    elsewhere = {names[i]: names[motion] for i, motion in enumerate(evaluation.leads_to.tolist()) if motion != i}
+    assert elsewhere == {"start": "walk", "stop": "stand", "rise_front": "stand", "rise_back": "stand"}
+    commanded = torch.arange(22) % 2 + names.index("start")
+    stats = RolloutStats(
+        torch.full((22,), names.index("walk")), *torch.ones(2, 22), torch.ones(22) > 0, *torch.ones(3, 22)
+    )
+    clips = evaluation._by_clip(stats, commanded)
+    assert clips["start"]["recall"] == 1.0 and clips["stop"]["recall"] == 0.0

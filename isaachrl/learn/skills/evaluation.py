@@ -23,6 +23,7 @@ MEASURE_S = 5.0
 RISE_S = 5.0
 STARTS = 10  # tries to begin all episodes on the feet
 RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
+END_S, END_FRAMES = 0.5, 16  # the end of a transition
 SMOOTHING_S = 0.5  # about half a stride
 MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
 _DIFFERENT = 0.3  # m/s or rad/s by which two motions must differ to time the change between them
@@ -74,10 +75,24 @@ class SkillEvaluation:
     def __init__(self, skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstrations) -> None:
         self.skill, self.env, self.task, self.names = skill, env, task, demos.names
         self.latents = clip_latents(skill, demos)
+        self.leads_to = self._leads_to(demos)
         self._soles = {
             env.sim.robot.body_names.index(name): corners.to(env.device)
             for name, corners in robot_soles(env.sim.robot).items()
         }
+
+    def _leads_to(self, demos: Demonstrations) -> Tensor:
+        """Index `(S,)` of the motion in which each ends: its own, unless its clip is a transition such as `stop`."""
+        own = torch.arange(len(demos.names), device=demos.clips.device)
+        times = self.task.library.durations_s[demos.clips].unsqueeze(1) - END_S * torch.linspace(
+            0.0, 1.0, END_FRAMES, device=own.device
+        )
+        clips = demos.clips.unsqueeze(1).expand_as(times)
+        windows = self.task.style_windows(clips.flatten(), times.clamp_min(0.0).flatten())
+        frames = windows[:, : self.task.style_size].unflatten(0, clips.shape)
+        nearest = self.skill.embedding.nearest(style_features(frames.mean(1), frames.square().mean(1)))
+        is_whole = torch.bincount(demos.clips, minlength=self.task.library.num_clips)[demos.clips] == 1
+        return torch.where(is_whole & ~self.task.repeats[demos.clips], nearest, own)
 
     @torch.no_grad()
     def report(self, draw: Callable[[int], Tensor]) -> dict[str, Any]:
@@ -88,9 +103,10 @@ class SkillEvaluation:
 
         Returns:
             `clip_recall`: share of motions that most of the rollouts under their latent that stayed up are nearest to;
-            `clips`: per motion its own `recall`, the motion `nearest` to most rollouts, mean `speed_mps`,
-            `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, `arm_rad_s` (see `RolloutStats`), and `fall_rate`; with
-            the same of the clip itself as `clip_speed_mps`, `clip_turn_rate_rad_s` and `clip_arm_rad_s`;
+                for a transition, such as `stop`, to the motion that it ends in will do;
+            `clips`: per motion its own `recall`, the motion that it `leads_to`, the one `nearest` to most rollouts,
+                mean `speed_mps`, `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, `arm_rad_s` (see `RolloutStats`), and
+                `fall_rate`; of the clip itself `clip_speed_mps`, `clip_turn_rate_rad_s` and `clip_arm_rad_s`;
             `coverage`: share of motions that at least 1 % of random latents lead to;
             `speed_range_mps`, `turn_range_rad_s`: smallest and largest mean over motions and random latents;
             `recovery_rate`: share of bodies, tipped over under a motion's latent, that got up and stayed so for
@@ -110,7 +126,7 @@ class SkillEvaluation:
                 ("turn_range_rad_s", torch.cat([stats.turn_rate_rad_s[stats.up] for stats in (by_motion, drawn)])),
             )
         }
-        hits = sum(clip["nearest"] == name for name, clip in clips.items())
+        hits = sum(clip["nearest"] in (name, clip["leads_to"]) for name, clip in clips.items())
         return {
             "clip_recall": hits / len(clips),
             "coverage": float((shares >= MIN_SHARE).float().mean()),
@@ -131,6 +147,7 @@ class SkillEvaluation:
             standing = own & stats.up
             votes = torch.bincount(stats.motion[standing], minlength=len(self.names))
             count = int(standing.sum())
+            right = {segment, int(self.leads_to[segment])}
             measures = {
                 "speed_mps": stats.speed_mps,
                 "turn_rate_rad_s": stats.turn_rate_rad_s,
@@ -139,7 +156,8 @@ class SkillEvaluation:
                 "arm_rad_s": stats.arm_rad_s,
             }
             clips[name] = {
-                "recall": float(votes[segment]) / max(count, 1),
+                "recall": sum(float(votes[motion]) for motion in right) / max(count, 1),
+                "leads_to": self.names[int(self.leads_to[segment])],
                 "nearest": self.names[int(votes.argmax())] if count else None,
                 **{key: float(values[standing].mean()) if count else None for key, values in measures.items()},
                 **{f"clip_{key}": float(values[segment]) for key, values in of_clips.items()},

@@ -33,6 +33,7 @@ class ImitationTask(Protocol):
     start_time_s: Tensor
     start_weights: Tensor | None
     lying_clips: Tensor
+    repeats: Tensor
     recovering: Tensor
     history: Tensor
     tracking: Tensor
@@ -69,6 +70,7 @@ _USED = (
     "start_time_s",
     "start_weights",
     "recovering",
+    "repeats",
     "history",
     "tracking",
     "follow",
