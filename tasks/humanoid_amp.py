@@ -295,6 +295,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
         self.reference_clip = torch.where(mask, clip, self.reference_clip)
         self.reference_time_s = torch.where(mask, time_s, self.reference_time_s)
+        postures = self.library.postures(self.reference_clip, self.reference_time_s)
+        similarity = self._similarity(humanoid.posture_distance_m2(self.sim.body_pos_w, postures))
+        self.tracking = torch.where(mask, similarity, self.tracking)
 
     def in_clip(self) -> Tensor:
         """`(N,)` bool: the next step lies within the reference clip, which begins anew where it ends as it began."""
@@ -314,16 +317,21 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         again = (self.repeats & ~self.library.loops)[clip].unsqueeze(1)
         times = torch.where(again, torch.remainder(times, self.library.durations_s[clip].unsqueeze(1)), times)
         reference = self.library.postures(clip.unsqueeze(1), times)
-        error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), reference)
-        least, index = error_m2.min(1)
-        self._tracking_error_m2.copy_(least)
+        error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), reference).min(1)
+        self._tracking_error_m2.copy_(error_m2)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
-        error = least / self._track_m**2
-        if self.cfg.track_velocity:
-            target = self.library.planar_velocity(clip, self.reference_time_s)
-            self.tracking = 1.0 / (1.0 + error + self._velocity_error(self._planar_velocity, target))
-        else:
-            self.tracking = torch.exp(-error)
+        self.tracking = self._similarity(error_m2)
+
+    def _similarity(self, error_m2: Tensor) -> Tensor:
+        """`track (N,)` of bodies at a mean squared distance `(N,)` from their references."""
+        error = error_m2 / self._track_m**2
+        if not self.cfg.track_velocity:
+            return torch.exp(-error)
+        cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)
+        x, y = self.sim.root_linvel_w[:, 0], self.sim.root_linvel_w[:, 1]
+        velocity = torch.stack((x * cosine + y * sine, y * cosine - x * sine, self.sim.root_angvel_w[:, 2]), dim=-1)
+        target = self.library.planar_velocity(self.reference_clip, self.reference_time_s)
+        return 1.0 / (1.0 + error + self._velocity_error(velocity, target))
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
@@ -335,10 +343,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.history[:, 1:] = self.history[:, :-1].clone()
         self.history[:, 0] = frame
         cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)
-        x, y = self.sim.root_linvel_w[:, 0], self.sim.root_linvel_w[:, 1]
-        ahead, left = x * cosine + y * sine, y * cosine - x * sine
-        self._planar_velocity = torch.stack((ahead, left, self.sim.root_angvel_w[:, 2]), dim=-1)
-        self._distance += ahead * self.cfg.step_s
+        linvel = self.sim.root_linvel_w
+        self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
         self._steps += 1
         if self.recovery_enabled:
             self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_down(self.sim), 0.0)

@@ -19,11 +19,10 @@ SMALL = {
 
 
 def make_learner(
-    latents: str, num_envs: int = 8, seed: int = 0, motion: str = "locomotion", **changes: Any
+    latents: str, num_envs: int = 8, seed: int = 0, motion: str = "locomotion", tracks: bool = False, **changes: Any
 ) -> SkillsLearner:
-    """A learner of a few environments with tiny networks."""
-    env = isaachrl.make(
-        "HumanoidAMP", num_envs=num_envs, seed=seed, cfg={"task": {"style_frames": 2, "motion": motion}}
-    )
+    """A learner of a few environments with tiny networks; `tracks`: the task measures how near bodies are to clips."""
+    task = {"style_frames": 2, "motion": motion} | ({"reward": {"track": 1.0}} if tracks else {})
+    env = isaachrl.make("HumanoidAMP", num_envs=num_envs, seed=seed, cfg={"task": task})
     values = SMALL | {"latents": latents} | changes
     return SkillsLearner(env, config.build(SkillsCfg, values), seed)

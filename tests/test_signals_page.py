@@ -34,6 +34,7 @@ LEARNERS = {
     "skills-versatile": lambda: small_skill(
         "motion",
         motion="versatile",
+        tracks=True,
         reward={"following": 1.0},
         rising={"separate": True},
         latent={"size": 8, "prioritize": 1.0},

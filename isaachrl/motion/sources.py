@@ -85,7 +85,7 @@ def load_motion(
     try:
         entries = motion_entries(str(spec))
         _check_names([entry.file for entry in entries], spec)
-        hint = how_to_import(brief(spec), robot)
+        hint = how_to_import(str(spec), robot)
         clips = [_part(_load_clip(entry.file, robot, soles, hint), entry) for entry in entries]
         return clips, [entry.weight for entry in entries]
     except OSError as error:

@@ -125,7 +125,7 @@ def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = 
     worst = {
         "slip_m": slip_frame, "penetration_m": scan.lowest.argmin(), "air_s": lifted[0],
         "beyond_range_rad": margins.amin(1).argmin(), "peak_speed_rad_s": speed.amax(1).argmax(),
-        "self_collision_m": scan.overlap.argmax(), "key_body_error_m": scan.error.argmax(),
+        "self_collision_m": scan.overlap.argmax(),
     }  # fmt: skip
     return Measures(
         frames=clip.num_frames,

@@ -157,10 +157,10 @@ def test_recovery_is_the_share_that_got_up_from_the_floor(monkeypatch):
     assert seen[0].all() and len(seen) == 150  # five seconds
 
 
-def test_a_transition_leads_to_the_motion_that_it_ends_in():
+def test_a_transition_ends_in_the_motion_that_it_ends_in():
     evaluation, learner = make_evaluation(motion="versatile")
     names = learner.demos.names
-    elsewhere = {names[i]: names[motion] for i, motion in enumerate(evaluation.leads_to.tolist()) if motion != i}
+    elsewhere = {names[i]: names[motion] for i, motion in enumerate(evaluation.ends_in.tolist()) if motion != i}
     assert elsewhere == {"start": "walk", "stop": "stand", "rise_front": "stand", "rise_back": "stand"}
     commanded = torch.arange(22) % 2 + names.index("start")
     stats = RolloutStats(

@@ -45,3 +45,18 @@ def test_new_motions_begin_like_those_that_they_resemble() -> None:
 def test_an_exact_continuation_needs_the_same_motions() -> None:
     with pytest.raises(SkillError, match="its list of motions is"):
         make_learner("motion", motion="walks").load_state_dict(make_learner("motion").state_dict())
+
+
+def test_a_critic_that_knows_more_or_less_begins_with_the_same_values() -> None:
+    plain, following = (
+        make_learner("motion"),
+        make_learner("motion", tracks=True, reward={"following": 1.0}),
+    )
+    for start, other in ((plain, following), (following, plain)):
+        other.start_from(start.weights())
+        latent, proprioception = start.source.draw(3), torch.randn(3, 223)
+        values = [
+            learner.critic(proprioception, torch.zeros(3, 2 if learner._follows else 0), latent)
+            for learner in (start, other)
+        ]
+        assert torch.allclose(*values, atol=1e-6)

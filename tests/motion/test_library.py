@@ -222,3 +222,11 @@ def test_senseless_weights_are_refused(make_clip, robot, weights):
 def test_an_empty_library_is_refused(robot):
     with pytest.raises(ClipError, match="at least one clip"):
         MotionLibrary([], robot, "cpu")
+
+
+def test_planar_velocities_are_those_ahead_and_to_the_left(make_clip, robot):
+    library = MotionLibrary([circle(make_clip)], robot, "cpu")
+    clip, times = torch.zeros(3, dtype=torch.long), torch.tensor([0.2, 0.5, 0.8])
+    # a quarter of a turn and of a circle of 2 m in a second, to the left, along the chords between frames
+    expected = torch.tensor([[math.pi, 0.0, math.pi / 2]]).expand(3, -1)
+    assert torch.allclose(library.planar_velocity(clip, times), expected, atol=0.02)

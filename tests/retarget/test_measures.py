@@ -99,16 +99,14 @@ def test_bodies_in_each_other_are_measured(walk, body):
 
 
 def test_the_moment_of_a_fault_is_told(walk, body):
-    """One frame is sunk, another turned so that the legs cross, another is far from its target."""
-    quat, pos, target = walk.joint_quat.copy(), walk.root_pos_w.copy(), walk.root_pos_w.astype(np.float64)
+    """One frame is sunk, another turned so that the legs cross."""
+    quat, pos = walk.joint_quat.copy(), walk.root_pos_w.copy()
     for side, sign in (("left", -1.0), ("right", 1.0)):
         quat[30, walk.joint_names.index(f"{side}_hip")] = [math.cos(0.1), sign * math.sin(0.1), 0.0, 0.0]
     pos[50, 2] -= 0.2
-    target[50, 2] -= 0.2
-    target[20, 1] += 99.0
-    measures = measure(dataclasses.replace(walk, joint_quat=quat, root_pos_w=pos), body, {"pelvis": target})
-    names = ("self_collision_m", "penetration_m", "key_body_error_m")
-    assert [round(measures.at_s[name] * walk.fps) for name in names] == [30, 50, 20]
+    measures = measure(dataclasses.replace(walk, joint_quat=quat, root_pos_w=pos), body)
+    assert [round(measures.at_s[name] * walk.fps) for name in ("self_collision_m", "penetration_m")] == [30, 50]
+    assert "key_body_error_m" not in measures.at_s  # a mean over the clip
     assert f"penetration_m {measures.penetration_m:.3g} > 0.1 at {50 / walk.fps:.2f} s" in measures.verdict()[1]
 
 

@@ -307,6 +307,23 @@ def test_a_reference_with_a_pace_stays_with_a_body_that_is_slower(pace: float, l
     assert least <= task.tracking.mean() <= most
 
 
+def test_tracking_with_velocities_has_long_tails() -> None:
+    reward = {"alive": 0.0, "track": 2.0}
+    env = make(16, motion="curve_left", track_velocity=True, track_scale=0.0613, reward=reward)
+    task, every = amp(env), torch.ones(16, dtype=torch.bool)
+    state = task.library.state(task.start_clip, task.start_time_s)
+    left = rotations.rotate(
+        rotations.from_yaw(rotations.heading(state.root_quat_w)), torch.tensor([0.0, 0.7, 0.0]).expand(16, 3)
+    )
+    speed_mps = task.library.planar_velocity(task.start_clip, task.start_time_s)[:, :2].norm(dim=-1)
+    for slide, expected in ((0.0, torch.ones(16)), (1.0, 1.0 / (1.0 + (0.7 / (0.4 * speed_mps)) ** 2))):
+        state.root_linvel_w += slide * left
+        env.sim.reset(every, *to_qpos_qvel(task.library.layout, state))
+        task.follow(every, task.start_clip, task.start_time_s)
+        assert torch.allclose(task.tracking, expected, atol=0.02)
+        assert torch.allclose(task.reward_terms()["track"], task.tracking)
+
+
 def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
     env = make(6, motion="versatile", reward={"track": 1.0})
     task, names = amp(env), amp(env).library.names

@@ -40,6 +40,7 @@ class Physics:
         self.properties = Properties(sim, self.worlds, self.layout, self.drives)
         self._index()
         self.properties.upload()
+        self._armature = self.drives.armature.clone()  # in the last step
         self.worlds.start_at(**start_state(sim, self.layout, self.worlds))
         self.sensors = ForceSensors(self, sim)
         self.limits = BallLimits(self, world.timestep_s)
@@ -128,7 +129,7 @@ class Physics:
         """`(N, D)` forces of the drives in the last physics step; 0 where actors have no sensor for them."""
         force = self.worlds.field("actuator_force")[:, : self.num_dofs]  # without those of limits
         acceleration = self.worlds.field("qacc")[:, self._dof_qvel]
-        return (force - self.drives.armature * acceleration) * self._dof_force_on
+        return (force - self._armature * acceleration) * self._dof_force_on
 
     # setters
 
@@ -259,6 +260,7 @@ class Physics:
     def simulate(self) -> None:
         """Take a step of `dt`; efforts and body forces act in it alone."""
         self._bring_up_to_date()
+        self._armature.copy_(self.drives.armature)
         self.drives.apply()
         self.limits.apply()
         self._damp()

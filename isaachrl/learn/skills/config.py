@@ -22,7 +22,8 @@ class LatentCfg:
         match_start: (`motion`) share of episodes that begin with the latent of the segment that they start in.
         temperature: (`motion`) demonstrations for a latent are drawn from the segments with probability
             softmax(cosine / temperature).
-        segment_s: (`motion`) clips longer than this are cut into segments of about this length.
+        segment_s: (`motion`) clips longer than this are cut into segments of about this length. A body that follows one
+            (`reward.following`) is led on into the next.
         kernel_width: (`motion`) of the kernel of the prototypes, see `MotionEmbedding`.
         prioritize: (`motion`) how much more often motions are commanded, and begun in, that earn little; see
             `Priorities`. 0 for the weights of the clips.

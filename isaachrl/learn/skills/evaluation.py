@@ -75,13 +75,13 @@ class SkillEvaluation:
     def __init__(self, skill: Skill, env: TaskEnv, task: ImitationTask, demos: Demonstrations) -> None:
         self.skill, self.env, self.task, self.names = skill, env, task, demos.names
         self.latents = clip_latents(skill, demos)
-        self.leads_to = self._leads_to(demos)
+        self.ends_in = self._ends_in(demos)
         self._soles = {
             env.sim.robot.body_names.index(name): corners.to(env.device)
             for name, corners in robot_soles(env.sim.robot).items()
         }
 
-    def _leads_to(self, demos: Demonstrations) -> Tensor:
+    def _ends_in(self, demos: Demonstrations) -> Tensor:
         """Index `(S,)` of the motion in which each ends: its own, unless its clip is a transition such as `stop`."""
         own = torch.arange(len(demos.names), device=demos.clips.device)
         times = self.task.library.durations_s[demos.clips].unsqueeze(1) - END_S * torch.linspace(
@@ -104,7 +104,7 @@ class SkillEvaluation:
         Returns:
             `clip_recall`: share of motions that most of the rollouts under their latent that stayed up are nearest to;
                 for a transition, such as `stop`, to the motion that it ends in will do;
-            `clips`: per motion its own `recall`, the motion that it `leads_to`, the one `nearest` to most rollouts,
+            `clips`: per motion its own `recall`, the motion that it `ends_in`, the one `nearest` to most rollouts,
                 mean `speed_mps`, `turn_rate_rad_s`, `foot_slip_mps`, `power_w`, `arm_rad_s` (see `RolloutStats`), and
                 `fall_rate`; of the clip itself `clip_speed_mps`, `clip_turn_rate_rad_s` and `clip_arm_rad_s`;
             `coverage`: share of motions that at least 1 % of random latents lead to;
@@ -126,7 +126,7 @@ class SkillEvaluation:
                 ("turn_range_rad_s", torch.cat([stats.turn_rate_rad_s[stats.up] for stats in (by_motion, drawn)])),
             )
         }
-        hits = sum(clip["nearest"] in (name, clip["leads_to"]) for name, clip in clips.items())
+        hits = sum(clip["nearest"] in (name, clip["ends_in"]) for name, clip in clips.items())
         return {
             "clip_recall": hits / len(clips),
             "coverage": float((shares >= MIN_SHARE).float().mean()),
@@ -147,7 +147,7 @@ class SkillEvaluation:
             standing = own & stats.up
             votes = torch.bincount(stats.motion[standing], minlength=len(self.names))
             count = int(standing.sum())
-            right = {segment, int(self.leads_to[segment])}
+            right = {segment, int(self.ends_in[segment])}
             measures = {
                 "speed_mps": stats.speed_mps,
                 "turn_rate_rad_s": stats.turn_rate_rad_s,
@@ -157,7 +157,7 @@ class SkillEvaluation:
             }
             clips[name] = {
                 "recall": sum(float(votes[motion]) for motion in right) / max(count, 1),
-                "leads_to": self.names[int(self.leads_to[segment])],
+                "ends_in": self.names[int(self.ends_in[segment])],
                 "nearest": self.names[int(votes.argmax())] if count else None,
                 **{key: float(values[standing].mean()) if count else None for key, values in measures.items()},
                 **{f"clip_{key}": float(values[segment]) for key, values in of_clips.items()},

@@ -30,7 +30,7 @@ from isaachrl.learn.skills.policy import SkillPolicy
 from isaachrl.learn.skills.priorities import Priorities
 from isaachrl.learn.skills.update import PolicyUpdate, Signals
 from isaachrl.learn.skills.velocity import VelocityReward
-from isaachrl.learn.skills.warm_start import with_latents_of
+from isaachrl.learn.skills.warm_start import with_inputs, with_latents_of
 from isaachrl.maths.returns import generalized_advantages
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn import RunningNorm
@@ -280,7 +280,7 @@ class SkillsLearner(Learner):
         if self._any_deterministic:
             deterministic = self.deterministic.float().expand_as(style)
             signals.add({"reward/style_deterministic": losses.masked_mean(style, deterministic)})
-        if weights.following:
+        if self._follows:
             reward = reward + weights.following * data["tracks"] * data["matched"]
             signals.add({"reward/following": losses.masked_mean(data["tracks"], data["matched"].float())})
         if weights.task:
@@ -302,7 +302,9 @@ class SkillsLearner(Learner):
     def _prioritize(self, priorities: Priorities, reward: Tensor, signals: Signals) -> None:
         """Find how often each motion is practised from now on."""
         data = self.rollout
-        rows = (data["latent"], reward, data["terminated"], ~data["rising"])
+        # a transition that is over earns less, however well it was done
+        counted = ~data["rising"] & data["matched"] if self._follows else ~data["rising"]
+        rows = (data["latent"], reward, data["terminated"], counted)
         priorities.update(*(values.flatten(0, 1) for values in rows))
         self._practise(priorities)
         named = zip(self.demos.names, priorities.means().unbind(), strict=True)
@@ -328,7 +330,11 @@ class SkillsLearner(Learner):
         # a host sync once an iteration, to evaluate the few truncated episodes only
         step, index = data["truncated"].nonzero(as_tuple=True)
         if len(step):
-            known = data["known"][step, index]  # as it was a step before
+            matched, known = data["matched"][step, index], data["known"][step, index]
+            if self._follows:
+                known = matched.unsqueeze(-1) * torch.stack(
+                    (torch.ones_like(known[:, 0]), data["tracks"][step, index]), -1
+                )
             following[step, index] = self._value(data["next_obs"][step, index], known, data["latent"][step, index])
         return following
 
@@ -456,6 +462,9 @@ class SkillsLearner(Learner):
             log.warning("the weights are of a skill of other motions or another latent size: its latents are mapped")
             state = with_latents_of(state, self.skill.embedding)
             state["contract"] = state["contract"] | {"motions": self.skill.contract.motions}
+        if "critic" in state:
+            own = self.critic.state_dict()["body.0.weight"].shape[1]
+            state = state | {"critic": with_inputs(state["critic"], own, self.source.size)}
         self.load_weights(state)
 
     def load_weights(self, state: dict[str, Any]) -> None:

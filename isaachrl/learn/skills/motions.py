@@ -154,7 +154,11 @@ class Demonstrations:
             self.rising = task.style_windows(ids, library.sample_times(ids, generator, task.window_s))
         frames = self.windows[..., : self._size]
         self.features = style_features(frames.mean(1), frames.square().mean(1))
-        self._moments_s = times[:, :_MOMENTS]
+        grid = (torch.arange(_MOMENTS, device=clip.device) + 0.5) / _MOMENTS
+        self._moments_s = begin.unsqueeze(1) + grid * (length - margin).unsqueeze(1)
+        ids = clip.unsqueeze(1).expand_as(self._moments_s)
+        moments = task.style_windows(ids.flatten(), self._moments_s.flatten())
+        self._moments = moments[:, : self._size].unflatten(0, ids.shape)
         self.scale = _scale(frames.flatten(0, 1).std(0), [size for _, size, _ in task.style_layout])
 
     def segment_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
@@ -165,8 +169,7 @@ class Demonstrations:
     def most_similar(self, frames: Tensor, segments: Tensor) -> Tensor:
         """Time `(n,)` in s of the moment of each segment `(n,)` that is most similar to style frames `(n, size)`."""
         scale = self.scale[: self._size]
-        moments = self.windows[:, : self._moments_s.shape[1], : self._size].index_select(0, segments) / scale
-        error = (moments - (frames / scale).unsqueeze(1)).square().sum(-1)
+        error = ((self._moments.index_select(0, segments) - frames.unsqueeze(1)) / scale).square().sum(-1)
         return self._moments_s.index_select(0, segments).gather(1, error.argmin(1, keepdim=True)).squeeze(1)
 
     def draw_rising(self, n: int, generator: torch.Generator) -> Tensor:

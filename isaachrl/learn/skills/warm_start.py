@@ -35,6 +35,14 @@ def with_latents_of(state: dict[str, Any], embedding: MotionEmbedding) -> dict[s
     return changed
 
 
+def with_inputs(critic: dict[str, Tensor], inputs: int, latent_size: int) -> dict[str, Tensor]:
+    """A critic's weights for so many inputs: what only it knows, before the latent, is left out or ignored at first."""
+    weight = critic["body.0.weight"]
+    rest, latent = weight[:, : weight.shape[1] - latent_size], weight[:, weight.shape[1] - latent_size :]
+    rest = functional.pad(rest, (0, inputs - weight.shape[1]))  # negative: cut off
+    return critic | {"body.0.weight": torch.cat((rest, latent), dim=1)}
+
+
 def _through(weights: Mapping[str, Tensor], layer: str, change: Tensor) -> dict[str, Tensor]:
     """A layer whose last d inputs are a latent, for latents that `change (d' + 1, d)` maps to it."""
     weight, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]

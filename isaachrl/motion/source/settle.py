@@ -168,8 +168,8 @@ def _span(raw: RawMotion, cfg: SourceCfg) -> tuple[int, int]:
     stop = raw.frames if cfg.end_s is None else min(raw.frames, round(cfg.end_s * raw.fps) + 1)
     if stop - first < 2:
         raise ClipError(
-            f"{raw.name}: start_s={cfg.start_s:g} end_s={cfg.end_s} leave {max(stop - first, 0)} of"
-            f" {raw.frames} frames ({raw.frames / raw.fps:.2f} s), expected at least 2"
+            f"{raw.name}: start_s={cfg.start_s:g} end_s={cfg.end_s} (source.start_s, source.end_s, or in a list)"
+            f" leave {max(stop - first, 0)} of {raw.frames} frames ({raw.frames / raw.fps:.2f} s), expected at least 2"
         )
     return first, stop
 
