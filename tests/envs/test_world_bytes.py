@@ -91,7 +91,9 @@ def test_resident_memory_of_this_process_is_read():
         pytest.skip("not Linux")
     gc.collect()
     before = world_bytes._used_bytes(CPU)
-    with mmap.mmap(-1, 2**28) as held:  # not `torch.ones`, which may be given what other tests have left
+    with mmap.mmap(
+        -1, 2**28, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    ) as held:  # not `torch.ones`, which may be given what other tests have left
         for page in range(0, len(held), mmap.PAGESIZE):
             held[page] = 1
         assert world_bytes._used_bytes(CPU) - before > 0.9 * len(held)
