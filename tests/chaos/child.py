@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = "output.txt"
 GIB = 2**30
 LIMIT_S = 120.0  # for any wait; a wait for what does come ends when it comes
-PROCESSOR_S = 100  # ends what outlives the tests
+PROCESSOR_S = 500  # ends what outlives the tests; a survey takes 50 to 120 of them
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.chaos.preload"])
