@@ -204,9 +204,9 @@ def opened(checked):
 
 @pytest.mark.parametrize("checked", ["HumanoidLocation"], indirect=True)
 def test_keys_and_buttons_steer_in_a_browser(opened):
-    start = opened.evaluate("simulation.root.pos")
+    start, begun = opened.evaluate("[[...simulation.root.pos], simulation.steps]")
     opened.keyboard.down("ArrowUp")
-    opened.wait_for_function("simulation.steps >= 60")
+    opened.wait_for_function(f"simulation.steps >= {begun + 75}")
     opened.keyboard.up("ArrowUp")
     moved = [now - then for now, then in zip(opened.evaluate("simulation.root.pos"), start, strict=True)]
     ahead = opened.evaluate("simulation.command.direction")
