@@ -15,6 +15,7 @@ from .humanoid_program import HumanoidProgram, HumanoidProgramCfg
 from .humanoid_push import HumanoidPush, HumanoidPushCfg
 from .humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
 from .humanoid_topple import HumanoidTopple, HumanoidToppleCfg
+from .humanoid_tracking import HumanoidTracking, HumanoidTrackingCfg
 from .humanoid_trajectory import HumanoidTrajectory, HumanoidTrajectoryCfg
 from .ship_steering import ShipSteering, ShipSteeringCfg
 from .taxi_fuel import TaxiFuelCfg, taxi_fuel
@@ -32,6 +33,7 @@ register(
     track_within_m=0.6,
     reward={"alive": 1.0, "height": 1.0, "track": 2.0},
 )
+register("HumanoidTracking", HumanoidTrackingCfg, task_env(HumanoidTracking))
 register("HumanoidHRLMaze", HumanoidHRLMazeCfg, hierarchical(HumanoidHRLMaze))
 register("HumanoidLocation", HumanoidLocationCfg, hierarchical(HumanoidLocation))
 register("HumanoidSteering", HumanoidSteeringCfg, hierarchical(HumanoidSteering))

@@ -18,12 +18,11 @@ from isaachrl.motion.sources import load_motion
 from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Control, Scene, Sim
 
-from .common import humanoid, starts
+from .common import humanoid, reference, starts
 
 START_STATES = 8192  # size of the bank of start states
 LYING = 0.184  # a humanoid with all bodies below this share of its height is lying: 0.3 m for the shipped one
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
-LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 
 SPEED_SCALE_MPS = 0.35  # by which a body may be slower or faster than the reference motion at that moment
 ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
@@ -273,8 +272,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             )
         lying, layout = lying[:LYING_STATES], self.library.layout
         pos, _ = forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat_from_qpos(layout, qpos[:, 7:]))
-        reference = body_pos_w[lying]
-        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), reference).argmin(1) for part in pos.split(64)]
+        postures = body_pos_w[lying]
+        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), postures).argmin(1) for part in pos.split(64)]
         return lying[torch.cat(nearest)]
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
@@ -296,8 +295,13 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.reference_clip = torch.where(mask, clip, self.reference_clip)
         self.reference_time_s = torch.where(mask, time_s, self.reference_time_s)
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
-        similarity = self._similarity(humanoid.posture_distance_m2(self.sim.body_pos_w, postures))
-        self.tracking = torch.where(mask, similarity, self.tracking)
+        error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
+        self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
+        self.tracking = torch.where(mask, self._similarity(error_m2), self.tracking)
+
+    def tracking_distance_m(self) -> Tensor:
+        """RMS distance `(N,)` of the bodies from the reference motions."""
+        return self._tracking_error_m2.sqrt()
 
     def in_clip(self) -> Tensor:
         """`(N,)` bool: the next step lies within the reference clip, which begins anew where it ends as it began."""
@@ -306,9 +310,13 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     def clip_action(self) -> Tensor:
         """The actions `(N, A)` whose targets lead the joints along the reference motion."""
-        state = self.library.state(self.reference_clip, self.reference_time_s + LEAD_S)
-        pose = dof_pos(self.library.layout, state.joint_quat)
-        return ((pose - self.action_map.offset) / self.action_map.scale).clamp(-1.0, 1.0)
+        state = self.library.state(self.reference_clip, self.reference_time_s + reference.LEAD_S)
+        return reference.target_action(self.library.layout, state.joint_quat, self.action_map)
+
+    def reference_observation(self) -> Tensor:
+        """What a policy that tracks motions observes of the references, see `reference.reference_layout`."""
+        moment = self.reference_clip, self.reference_time_s
+        return reference.reference_observation(self.sim, self.library, self.action_map, *moment)
 
     def _advance_reference(self) -> None:
         """Move on in the reference motions, and measure how far the bodies are from them."""
@@ -316,8 +324,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         times = self.reference_time_s.unsqueeze(1) + self._advances_s  # (N, paces)
         again = (self.repeats & ~self.library.loops)[clip].unsqueeze(1)
         times = torch.where(again, torch.remainder(times, self.library.durations_s[clip].unsqueeze(1)), times)
-        reference = self.library.postures(clip.unsqueeze(1), times)
-        error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), reference).min(1)
+        postures = self.library.postures(clip.unsqueeze(1), times)
+        error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), postures).min(1)
         self._tracking_error_m2.copy_(error_m2)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
         self.tracking = self._similarity(error_m2)
@@ -327,11 +335,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         error = error_m2 / self._track_m**2
         if not self.cfg.track_velocity:
             return torch.exp(-error)
-        cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)
-        x, y = self.sim.root_linvel_w[:, 0], self.sim.root_linvel_w[:, 1]
-        velocity = torch.stack((x * cosine + y * sine, y * cosine - x * sine, self.sim.root_angvel_w[:, 2]), dim=-1)
         target = self.library.planar_velocity(self.reference_clip, self.reference_time_s)
-        return 1.0 / (1.0 + error + self._velocity_error(velocity, target))
+        return 1.0 / (1.0 + error + self._velocity_error(reference.planar_velocity(self.sim), target))
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""

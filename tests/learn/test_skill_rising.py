@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import isaachrl
-from isaachrl import config
 from isaachrl.errors import ConfigError
-from isaachrl.learn.skills import SkillsCfg, SkillsLearner
+from isaachrl.learn.skills import SkillsLearner
 from isaachrl.learn.skills.update import Signals
-from tests.small_learner import SMALL, make_learner
+from tests.small_learner import make_learner
 from tests.tiny_skill import make_tiny_skill
 
 
@@ -71,44 +69,3 @@ def test_teachers_take_no_latents_and_need_the_mode(tmp_path: Path) -> None:
         make_learner("motion", rising={"teacher": "rising"})
     with pytest.raises(ConfigError, match="leaves no motion to command"):
         make_learner("motion", motion="rise_front", rising={"separate": True})
-
-
-def test_actions_become_those_that_lead_the_joints_along_the_clip() -> None:
-    env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "wave", "reward": {"track": 1.0}}})
-    values = SMALL | {"clip_imitation": 1.0, "imitation_iterations": 12, "latent": {"size": 4, "match_start": 1.0}}
-    learner = SkillsLearner(env, config.build(SkillsCfg, values), 0)
-    learner.skill.actor.initialize_output(torch.zeros(28))  # a body that does not wave
-    first, *_, last = (learner.iterate()["loss/clip"] for _ in range(12))
-    assert last < 0.95 * first
-    with pytest.raises(ConfigError, match="type task.reward.track=1"):
-        make_learner("motion", clip_imitation=1.0, imitation_iterations=1)
-    with pytest.raises(ConfigError, match="type train.imitation_iterations=80"):
-        make_learner("motion", clip_imitation=1.0)
-
-
-def test_first_iterations_may_only_imitate() -> None:
-    learner = make_learner(
-        "motion", imitation_iterations=2, rising={"separate": True, "teacher": "rising"}, learning_rate=2e-4
-    )
-    update, rates, imitates = learner.policy_update, [], []
-    for iteration in range(4):
-        update.anneal(iteration)
-        rates.append(update.learning_rate)
-        imitates.append(update._imitates)
-        update.adapt_learning_rate(0.0 if iteration < 3 else 0.02)  # would raise it
-    assert rates == pytest.approx([1e-3, 1e-3, 2e-4, 2.4e-4]) and imitates == [1.0, 1.0, 0.0, 0.0]
-    with torch.no_grad():
-        for step in range(4):
-            learner._step(step)
-        rows, signals = learner._rows(), Signals.empty()
-    rows["advantage"].normal_()
-    rows["rising"].fill_(False)  # nothing to imitate
-    before = [weight.clone() for weight in learner.skill.actor.parameters()]
-    update._imitates = 1.0
-    update.step(rows, signals)
-    assert all(torch.equal(a, b) for a, b in zip(before, learner.skill.actor.parameters(), strict=True))
-    update._imitates = 0.0
-    update.step(rows, signals)
-    assert not all(torch.equal(a, b) for a, b in zip(before, learner.skill.actor.parameters(), strict=True))
-    with pytest.raises(ConfigError, match="there is nothing to imitate"):
-        make_learner("motion", imitation_iterations=2)

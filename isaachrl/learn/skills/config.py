@@ -130,6 +130,30 @@ class RisingCfg:
 
 
 @dataclass
+class DistillationCfg:
+    """The first iterations of a training with `motion` latents, in which the policy learns from teachers, see
+    `Distillation`. Motions that noise would not find are there from the beginning then.
+
+    Args:
+        tracker: a run of `HumanoidTracking` on the same motions, its folder or file; None for no distillation.
+        iterations: how many; in them there is no policy gradient, and critic and discriminator get one epoch each.
+        within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this.
+        updates: minibatches of the policy in each iteration.
+        rows: of a minibatch.
+        replay_size: number of latest states that rows are drawn from.
+        learning_rate: at the begin; it falls linearly to 5e-5.
+    """
+
+    tracker: str | None = None
+    iterations: int = bounded(250, 1)
+    within_m: float = positive(0.3)
+    updates: int = bounded(24, 1, 10_000)
+    rows: int = bounded(1024, 1, 1_000_000)
+    replay_size: int = bounded(131_072, 1)
+    learning_rate: float = positive(1e-3)
+
+
+@dataclass
 class SkillsCfg:
     """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs, not run yet.
 
@@ -156,11 +180,6 @@ class SkillsCfg:
             `diversity_in_std`, else in action units as published.
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
-        imitation_iterations: (`motion`) first iterations, in which the policy only imitates: the teacher, and actions
-            whose targets lead the joints along the clip, as far as the body tracks it. Such targets alone keep a body
-            up for a second: noise need not find the motion, only how to go on. The learning rate is higher than a KL
-            divergence of small noise would allow.
-        clip_imitation: weight of the KL divergence from those actions.
         exploration_mix: (`ase`) a few environments act without noise, see `explore_probability`.
         checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
     """
@@ -190,8 +209,6 @@ class SkillsCfg:
     diversity: float = bounded(0.01, 0.0)
     diversity_in_std: bool = False
     encoder_weight: float = bounded(1.0, 0.0)
-    clip_imitation: float = bounded(0.0, 0.0)
-    imitation_iterations: int = bounded(0, 0)
     exploration_mix: bool = False
     precision: Precision = Precision.auto
     checkpoint_replay: bool = True
@@ -199,6 +216,7 @@ class SkillsCfg:
     discriminator: DiscriminatorCfg = field(default_factory=DiscriminatorCfg)
     reward: RewardCfg = field(default_factory=RewardCfg)
     rising: RisingCfg = field(default_factory=RisingCfg)
+    distillation: DistillationCfg = field(default_factory=DistillationCfg)
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
@@ -206,14 +224,4 @@ class SkillsCfg:
             raise ConfigError(
                 f"train.anneal_from={self.anneal_from} must be below train.anneal_to={self.anneal_to}; lower it or"
                 " raise the other"
-            )
-        if self.imitation_iterations and not (self.clip_imitation or self.rising.teacher):
-            raise ConfigError(
-                f"train.imitation_iterations={self.imitation_iterations}: there is nothing to imitate; type"
-                " train.clip_imitation=0.015, or train.imitation_iterations=0"
-            )
-        if self.clip_imitation and not self.imitation_iterations:
-            raise ConfigError(
-                f"train.clip_imitation={self.clip_imitation} is for the first iterations: type"
-                " train.imitation_iterations=80, or train.clip_imitation=0"
             )

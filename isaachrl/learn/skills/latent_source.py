@@ -21,6 +21,7 @@ class LatentSource:
         size: d; 0 without latents.
         embedding: of the motion segments; with kinds other than `motion` only the signals use it.
         weights: `(S,)` how often each segment's prototype is drawn.
+        at_clip: share of latents that are a prototype, see `LatentCfg`.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class LatentSource:
         self.kind, self.cfg, self.demos = kind, cfg, demos
         self._generator, self._device = generator, device
         self.size = 0 if kind is LatentKind.none else cfg.size
-        self.weights = demos.weights.clone()
+        self.weights, self.at_clip = demos.weights.clone(), cfg.at_clip
         self.embedding = MotionEmbedding(demos.features, demos.scale, max(self.size, 2), cfg.kernel_width).to(device)
 
     def draw(self, n: int) -> Tensor:
@@ -46,8 +47,8 @@ class LatentSource:
         one, other = prototypes[pick[0]], prototypes[pick[1]]
         blend, choice = self._uniform(n, 1), self._uniform(n, 1)
         between = functional.normalize((1 - blend) * one + blend * other + 1e-6 * sphere, dim=-1)
-        arc = choice < self.cfg.at_clip + self.cfg.between_clips
-        at_clip = choice < self.cfg.at_clip
+        arc = choice < self.at_clip + self.cfg.between_clips
+        at_clip = choice < self.at_clip
         latent = torch.where(at_clip, one, torch.where(arc, between, sphere))
         return latent, torch.where(at_clip.squeeze(-1), pick[0], -1)
 

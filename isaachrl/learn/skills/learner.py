@@ -22,6 +22,7 @@ from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.discriminator import DiscriminatorTrainer
+from isaachrl.learn.skills.distillation import Distillation
 from isaachrl.learn.skills.evaluation import SkillEvaluation
 from isaachrl.learn.skills.latent_source import HeldLatents, LatentSource
 from isaachrl.learn.skills.monitor import Monitor
@@ -68,15 +69,15 @@ class SkillsLearner(Learner):
         self.task = imitation_task(env)
         device = env.device
         self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
-        self._copies_clips = cfg.clip_imitation > 0 and cfg.latents is LatentKind.motion
         self._track_weight = self.task.cfg.reward.get("track", 0.0)
-        self._follows = cfg.latents is LatentKind.motion and cfg.reward.following > 0
-        if (self._copies_clips or self._follows) and not self._track_weight > 0:
+        of_motions = cfg.latents is LatentKind.motion
+        self._follows = of_motions and (cfg.reward.following > 0 or cfg.distillation.tracker is not None)
+        if self._follows and not self._track_weight > 0:
             raise ConfigError(
-                "train.clip_imitation and train.reward.following need the tracking error; type task.reward.track=1"
+                "train.distillation and train.reward.following need the tracking error; type task.reward.track=1"
             )
-        if self._copies_clips and self.task.cfg.control is Control.torque:
-            raise ConfigError("train.clip_imitation needs joint targets; type train.clip_imitation=0 with torques")
+        if self._follows and cfg.distillation.tracker and self.task.cfg.control is Control.torque:
+            raise ConfigError("train.distillation.tracker gives joint targets; type train.distillation.tracker=null")
         self._rises = cfg.rising.separate and cfg.latents is LatentKind.motion
         self.demos = Demonstrations(
             self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator, self._rises
@@ -104,6 +105,9 @@ class SkillsLearner(Learner):
         self.discriminator = DiscriminatorTrainer(cfg, self.skill, self.source, self.generator)
         collectives.copy_from_first(self.skill, self.critic)
         distributed.decorrelate_seed(self.generator)
+        self.distillation: Distillation | None = None
+        if of_motions and cfg.distillation.tracker:
+            self.distillation = Distillation(cfg.distillation, self.skill, self.task, self.teacher, self.generator)
         self._allocate()
         self.obs = env.observe()
         self.held.restart(torch.ones(env.num_envs, dtype=torch.bool, device=device))
@@ -122,11 +126,11 @@ class SkillsLearner(Learner):
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
             "style_latent": (d,), "rising": (), "matched": (),
         }  # fmt: skip
-        if self._follows or self._copies_clips:
+        if self._follows:
             fields |= {"tracks": ()}
-        if self._copies_clips:
-            fields |= {"clip_action": (self.env.action_size,)}
-        flags = ("terminated", "truncated", "diverged", "rising", "matched")
+        if self.distillation is not None:
+            fields |= {"taught": (self.env.action_size,), "counts": ()}
+        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n, self._follows)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
@@ -157,7 +161,10 @@ class SkillsLearner(Learner):
     def iterate(self) -> dict[str, float]:
         """See `Learner.iterate`."""
         signals = Signals.empty()
+        self.source.at_clip = 1.0 if self._distils() else self.cfg.latent.at_clip
         self.policy_update.anneal(self.iteration)
+        if self.distillation is not None and self.iteration == self.cfg.distillation.iterations:
+            self.policy_update.take_over()
         with torch.no_grad():
             for step in range(self.cfg.horizon):
                 self._step(step)
@@ -166,13 +173,14 @@ class SkillsLearner(Learner):
         self.samples += self.samples_per_iteration
         self._note_training()
         result = collectives.mean_signals(signals.means() | self.monitor.read())
-        self.policy_update.adapt_learning_rate(result["policy/kl"])
+        if "policy/kl" in result:
+            self.policy_update.adapt_learning_rate(result["policy/kl"])
         update = self.policy_update
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
 
-    def _imitates_clips(self) -> bool:
-        """Whether this iteration's actions are to become those that lead the joints along the clips."""
-        return self._copies_clips and self.iteration < self.cfg.imitation_iterations
+    def _distils(self) -> bool:
+        """Whether the policy only learns from its teachers in this iteration."""
+        return self.distillation is not None and self.iteration < self.cfg.distillation.iterations
 
     def _note_training(self) -> None:
         """Write into the contract how the skill has been trained so far."""
@@ -187,14 +195,18 @@ class SkillsLearner(Learner):
         """All updates that follow from a full rollout."""
         with torch.no_grad():
             self._finish_rollout(signals)
-        rows, minibatch = self._rows(), distributed.own_rows(self.cfg.minibatch)
-        for _ in range(self.cfg.epochs):
+        rows, minibatch, distils = self._rows(), distributed.own_rows(self.cfg.minibatch), self._distils()
+        for _ in range(1 if distils else self.cfg.epochs):
             order = torch.randperm(len(rows["obs"]), generator=self.generator, device=self.env.device)
             for chosen in order.tensor_split(-(-len(order) // minibatch)):
                 # `data[chosen]` gives the same and takes seven times as long
                 batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
-                self.policy_update.step(batch, signals)
+                (self.policy_update.fit_critic if distils else self.policy_update.step)(batch, signals)
                 self.discriminator.learn(batch["window"], batch["style_latent"], signals)
+        if distils and self.distillation is not None:
+            data = self.rollout.rows()
+            taught = (data[name] for name in ("obs", "latent", "taught", "counts"))
+            self.distillation.learn(self.iteration, *taught, signals)
         self._after_update(rows)
 
     def _step(self, step: int) -> None:
@@ -207,8 +219,10 @@ class SkillsLearner(Learner):
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
         matched, known = self._followed()
         value = self.critic(normalized, known, self.held.latent)
-        clip_action = self.task.clip_action() if self._imitates_clips() else None
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
+        if self._distils() and self.distillation is not None:
+            taught, counts = self.distillation.taught(obs, matched, rising)
+            self.rollout.put(step, taught=taught, counts=counts)
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
         window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])
@@ -232,10 +246,8 @@ class SkillsLearner(Learner):
             truncated=result.truncated,
             diverged=result.diverged,
         )
-        if self._follows or clip_action is not None:
+        if self._follows:
             self.rollout.put(step, tracks=result.terms["track"] / self._track_weight)
-        if clip_action is not None:
-            self.rollout.put(step, clip_action=clip_action)
         self._observe_episodes(result, window)
         self.obs = result.obs
 
@@ -344,7 +356,7 @@ class SkillsLearner(Learner):
         That is whether, and how similar body and motion are now.
         """
         matched = self.held.matched
-        if self._imitates_clips() or self._follows:
+        if self._follows:
             matched = matched & self.task.in_clip()  # a clip that has ended is no reference
         if not self._follows:
             return matched, matched.new_zeros(len(matched), 0, dtype=torch.float)
@@ -361,11 +373,8 @@ class SkillsLearner(Learner):
         """The rollout as rows, with observations normalised as the policy saw them."""
         rows = self.rollout.rows()
         chosen = {name: rows[name] for name in _ROW_FIELDS}
-        chosen["free"] = torch.ones_like(rows["explores"])  # rows in which nothing is imitated
-        if self._imitates_clips():
-            chosen |= {"clip_action": rows["clip_action"], "tracks": rows["tracks"] * rows["matched"]}
-            chosen["free"] *= ~rows["matched"]
-        if self.teacher is not None:
+        chosen["free"] = torch.ones_like(rows["explores"])  # rows without a teacher
+        if self.teacher is not None and not self._distils():
             chosen["free"] *= ~rows["rising"]
             chosen["taught"] = self.teacher.act(chosen["obs"], chosen["latent"][:, :0]).clamp(-1.0, 1.0)
         chosen["obs"] = self.skill.obs_norm(chosen["obs"])
@@ -420,6 +429,8 @@ class SkillsLearner(Learner):
         }
         if self.priorities is not None:
             state["priorities"] = self.priorities.state_dict()
+        if self._distils() and self.distillation is not None and self.cfg.checkpoint_replay:
+            state["distillation"] = self.distillation.state_dict()
         return state | {"replay": self.discriminator.replay.state_dict()} if self.cfg.checkpoint_replay else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -435,6 +446,8 @@ class SkillsLearner(Learner):
         if self.priorities is not None and "priorities" in state:
             self.priorities.load_state_dict(state["priorities"])
             self._practise(self.priorities)
+        if self.distillation is not None and "distillation" in state:
+            self.distillation.load_state_dict(state["distillation"])
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()
 

@@ -54,6 +54,14 @@ class ImitationTask(Protocol):
         """`(N,)` bool: the next step lies within the clip that the body is compared with."""
         ...
 
+    def tracking_distance_m(self) -> Tensor:
+        """RMS distance `(N,)` of the bodies from those references."""
+        ...
+
+    def reference_observation(self) -> Tensor:
+        """What a tracker observes `(N, ·)` of the clips that bodies are compared with."""
+        ...
+
     def clip_action(self) -> Tensor:
         """The actions `(N, A)` whose targets lead the joints along the clips that bodies are compared with."""
         ...

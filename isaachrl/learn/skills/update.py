@@ -15,7 +15,7 @@ from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.latent_source import LatentSource
 from isaachrl.nn import Rounding
 
-IMITATION_LEARNING_RATE = 1e-3
+_TAKE_OVER_LEARNING_RATE = 3e-5
 _LEARNING_RATES = (1e-5, 1e-3)  # bounds of the KL-adaptive learning rate
 
 
@@ -60,7 +60,6 @@ class PolicyUpdate:
     def __init__(self, cfg: SkillsCfg, skill: Skill, critic: Critic, source: LatentSource) -> None:
         self.cfg, self.skill, self.critic, self.source = cfg, skill, critic, source
         self.log_std = cfg.log_std
-        self._imitates = 0.0
         self._rounding = Rounding(cfg.precision, next(critic.parameters()).device)
         self.optimizer = torch.optim.Adam(
             [{"params": list(skill.actor.parameters())}, {"params": list(critic.parameters())}], lr=cfg.learning_rate
@@ -77,18 +76,17 @@ class PolicyUpdate:
         explores = rows["explores"]
         count = collectives.mean(explores.sum())
         surrogate = losses.clipped_surrogate(log_prob, rows["log_prob"], rows["advantage"], cfg.clip)
-        surrogate = (1.0 - self._imitates) * surrogate
         policy_loss = losses.masked_mean(surrogate + cfg.bound_loss * losses.bound_loss(mean), explores, count)
         if diverse:
             diversity = losses.masked_mean(self._diversity(rows["latent"], mean, *other, *other_mean), explores, count)
             signals.add({"loss/diversity": diversity})
             policy_loss = policy_loss + cfg.diversity * diversity
-        for name, (weight, divergence, share) in self._imitation(rows, mean).items():
-            signals.add({f"loss/{name}": losses.masked_mean(divergence, share)})
-            policy_loss = policy_loss + weight * (divergence * share).mean()
-        with self._rounding.everything():
-            value = self.critic(rows["obs"], rows["known"], rows["latent"]).float()
-        value_loss = (value - rows["target"]).square().mean()
+        if "taught" in rows:
+            divergence = 0.5 * (mean - rows["taught"]).square().sum(-1) * math.exp(-2.0 * self.log_std)
+            rising = rows["rising"].float()
+            signals.add({"loss/teacher": losses.masked_mean(divergence, rising)})
+            policy_loss = policy_loss + cfg.rising.teacher_weight * (divergence * rising).mean()
+        value_loss = self._value_loss(rows)
         self.optimizer.zero_grad(set_to_none=True)
         (policy_loss + cfg.critic_weight * value_loss).backward()
         collectives.average_gradients([*self.skill.actor.parameters(), *self.critic.parameters()])
@@ -105,31 +103,35 @@ class PolicyUpdate:
                 }
             )
 
-    def _imitation(self, rows: dict[str, Tensor], mean: Tensor) -> dict[str, tuple[float, Tensor, Tensor]]:
-        """By what is imitated: weight, KL divergence of each row `(n,)`, and how much each row counts `(n,)`."""
-        cfg, targets = self.cfg, {}
-        if "taught" in rows:
-            targets["teacher"] = (cfg.rising.teacher_weight, rows["taught"], rows["rising"].float())
-        if "clip_action" in rows:
-            targets["clip"] = (cfg.clip_imitation, rows["clip_action"], rows["tracks"])
-        variance = math.exp(2.0 * self.log_std)
-        return {
-            name: (weight, 0.5 * (mean - action).square().sum(-1) / variance, share)
-            for name, (weight, action, share) in targets.items()
-        }
+    def fit_critic(self, rows: dict[str, Tensor], signals: Signals) -> None:
+        """Update the critic alone on rows of obs (normalised), known, latent and target."""
+        value_loss = self._value_loss(rows)
+        self.optimizer.zero_grad(set_to_none=True)
+        (self.cfg.critic_weight * value_loss).backward()
+        collectives.average_gradients(self.critic.parameters())
+        clip_gradients(self.critic, self.cfg.gradient_clip)
+        self.optimizer.step()
+        signals.add({"loss/value": value_loss})
+
+    def _value_loss(self, rows: dict[str, Tensor]) -> Tensor:
+        """Mean squared error of normalised values."""
+        with self._rounding.everything():
+            value = self.critic(rows["obs"], rows["known"], rows["latent"]).float()
+        return (value - rows["target"]).square().mean()
 
     def anneal(self, iteration: int) -> None:
-        """Set the policy's standard deviation for an iteration, and whether it only imitates."""
+        """Set the policy's standard deviation for an iteration."""
         cfg = self.cfg
-        self._imitates = float(iteration < cfg.imitation_iterations)
-        if iteration <= cfg.imitation_iterations > 0:
-            self._set_learning_rate(IMITATION_LEARNING_RATE if self._imitates else cfg.learning_rate)
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
         self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
 
+    def take_over(self) -> None:
+        """Begin with small steps, since the policy has been trained by another optimizer so far."""
+        self._set_learning_rate(min(self.learning_rate, _TAKE_OVER_LEARNING_RATE))
+
     def adapt_learning_rate(self, kl: float) -> None:
         """KL-adaptive learning rate: smaller above 1.5 times the target KL, larger below the target / 1.5."""
-        if self.cfg.target_kl <= 0 or self._imitates:
+        if self.cfg.target_kl <= 0:
             return
         factor = 1 / 1.2 if kl > 1.5 * self.cfg.target_kl else 1.2 if kl < self.cfg.target_kl / 1.5 else 1.0
         self._set_learning_rate(min(max(self.learning_rate * factor, _LEARNING_RATES[0]), _LEARNING_RATES[1]))

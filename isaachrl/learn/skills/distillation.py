@@ -1,0 +1,174 @@
+"""The first part of a skill's training: the policy learns from teachers that know more, in the states it comes to."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from isaachrl import shipped
+from isaachrl.errors import ConfigError, ReadError, SkillError, brief
+from isaachrl.hierarchy.skill import Skill, check_weights
+from isaachrl.learn import collectives, distributed
+from isaachrl.learn.skills.config import DistillationCfg
+from isaachrl.learn.skills.motions import ImitationTask
+from isaachrl.learn.skills.update import Signals, clip_gradients
+from isaachrl.learn.state import Stateful
+from isaachrl.memory import require_memory
+from isaachrl.nn.policy_mean import PolicyMean
+from isaachrl.tensor_file import read_tensors
+
+_LAST = "checkpoints/last.pt"  # of a run's folder
+_LEARNING_RATE_END = 5e-5
+
+
+class Tracker:
+    """A policy that follows reference motions, trained on `HumanoidTracking`.
+
+    Args:
+        name: a run's folder, a checkpoint, or the name of a shipped policy.
+        task: whose bodies it follows motions with.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: there is no such policy, it is of another kind, or another robot's.
+    """
+
+    def __init__(self, name: str, task: ImitationTask, key: str) -> None:
+        self._task = task
+        try:
+            path = shipped.find(name, _LAST)
+            if path is None:
+                raise ConfigError(f"there is no such file or run{shipped.names_like(name)}")
+            content = read_tensors(path)
+            if content.get("task") != "HumanoidTracking":
+                raise ConfigError(f"it is a policy of task={brief(content.get('task'))}")
+            self._residual = float(content["config"]["task"]["residual"])
+            weights = check_weights(content["learner_state"]["agent"]["model"])
+            self._policy = PolicyMean(weights).to(task.sim.device)
+            self._check_input()
+        except (
+            ConfigError,
+            ReadError,
+            SkillError,
+            OSError,
+            KeyError,
+            RuntimeError,
+            AttributeError,
+            TypeError,
+        ) as error:
+            hint = f"train one with `{shipped.PROGRAM} task=HumanoidTracking` and type {key}=RUN, its folder"
+            raise ConfigError(f"{key}={brief(name)}: {brief(error)}; {hint}") from error
+
+    def _check_input(self) -> None:
+        """Check that the policy observes and moves a robot like the task's."""
+        observed = sum(size for _, size, _ in self._task.proprioception_layout)
+        observed += self._task.reference_observation().shape[1]
+        if self._policy.sizes != (observed, len(self._task.action_scale)):
+            raise ConfigError(
+                f"it takes {self._policy.sizes[0]} numbers and moves {self._policy.sizes[1]} motors, but"
+                f" robot={self._task.sim.robot.name} has {observed} and {len(self._task.action_scale)}"
+            )
+
+    def act(self, proprioception: Tensor) -> Tensor:
+        """The actions `(N, A)` that follow the references."""
+        residual = self._policy(torch.cat((proprioception, self._task.reference_observation()), dim=1))
+        return (self._task.clip_action() + self._residual * residual).clamp(-1.0, 1.0)
+
+
+class Distillation(Stateful):
+    """DAgger (Ross et al. 2011): the policy acts, teachers say what they would do there, and the policy learns from all
+    that they have said lately.
+
+    A body that follows a motion learns from `tracker`, which observes where the motion goes, and one that gets up from
+    `rising`. States of both kinds are stored with the latent commanded.
+
+    Args:
+        cfg: see `DistillationCfg`.
+        skill: whose actor learns.
+        task: the bodies and their references.
+        rising: a skill without latents.
+        generator: draws rows.
+    """
+
+    STATE: ClassVar = ("optimizer", "filled", "position", "obs", "latent", "action")
+
+    def __init__(
+        self, cfg: DistillationCfg, skill: Skill, task: ImitationTask, rising: Skill | None, generator: torch.Generator
+    ) -> None:
+        self.cfg, self._skill, self._task, self._rising, self._generator = cfg, skill, task, rising, generator
+        self.tracker = Tracker(str(cfg.tracker), task, "train.distillation.tracker")
+        self.optimizer = torch.optim.Adam(skill.actor.parameters(), lr=cfg.learning_rate)
+        device, size = task.sim.device, distributed.own_rows(cfg.replay_size)
+        widths = sum(width for _, width, _ in task.proprioception_layout), skill.latent_size, len(task.action_scale)
+        what = f"train.distillation.replay_size={cfg.replay_size}: so many states"
+        require_memory(4 * size * sum(widths), device, what, "type train.distillation.replay_size=50000")
+        self.obs, self.latent, self.action = (torch.zeros(size, width, device=device) for width in widths)
+        self.filled = self.position = 0
+
+    def taught(self, proprioception: Tensor, followed: Tensor, rising: Tensor) -> tuple[Tensor, Tensor]:
+        """What the teachers would do, before a step.
+
+        Args:
+            proprioception: `(N, ·)`.
+            followed: `(N,)` bool: the motion commanded is the reference.
+            rising: `(N,)` bool: the body is getting up.
+
+        Returns:
+            action: `(N, A)`.
+            counts: `(N,)` bool: a teacher knows this state.
+        """
+        action = self.tracker.act(proprioception)
+        counts = followed & ~rising & (self._task.tracking_distance_m() < self.cfg.within_m)
+        if self._rising is None:
+            return action, counts
+        up = self._rising.act(proprioception, proprioception[:, :0]).clamp(-1.0, 1.0)
+        return torch.where(rising.unsqueeze(1), up, action), counts | rising
+
+    def learn(
+        self, iteration: int, obs: Tensor, latent: Tensor, action: Tensor, counts: Tensor, signals: Signals
+    ) -> None:
+        """Store a rollout's states with what was taught there, and train on stored ones.
+
+        Args:
+            iteration: of the training.
+            obs, latent, action, counts: `(n, ·)` and `(n,)` rows of the rollout.
+            signals: collects what is logged.
+        """
+        chosen = counts.nonzero()[:, 0]  # the only wait for the device in an iteration
+        self._store(obs[chosen], latent[chosen], action[chosen])
+        share = iteration / self.cfg.iterations
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.cfg.learning_rate * (1.0 - share) + _LEARNING_RATE_END * share
+        rows = distributed.own_rows(self.cfg.rows)
+        for _ in range(self.cfg.updates if self.filled else 0):
+            row = torch.randint(self.filled, (rows,), generator=self._generator, device=obs.device)
+            normalized = self._skill.obs_norm(self.obs.index_select(0, row))
+            mean = self._skill.actor(normalized, self.latent.index_select(0, row))
+            loss = (mean - self.action.index_select(0, row)).square().sum(-1).mean()
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            collectives.average_gradients(self._skill.actor.parameters())
+            clip_gradients(self._skill.actor, 1.0)
+            self.optimizer.step()
+            signals.add({"loss/distillation": loss})
+
+    def _store(self, *rows: Tensor) -> None:
+        """Write rows over the oldest ones."""
+        size, count = len(self.obs), len(rows[0])
+        index = (self.position + torch.arange(count, device=self.obs.device)) % size
+        for buffer, values in zip((self.obs, self.latent, self.action), rows, strict=True):
+            buffer[index] = values
+        self.position = (self.position + count) % size
+        self.filled = min(size, self.filled + count)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Contents and optimizer; only what is filled."""
+        state = super().state_dict()
+        return state | {name: state[name][: self.filled].clone() for name in ("obs", "latent", "action")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.filled, self.position = state["filled"], state["position"]
+        for name in ("obs", "latent", "action"):
+            getattr(self, name)[: self.filled] = state[name]

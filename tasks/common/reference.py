@@ -1,0 +1,145 @@
+"""What a policy that tracks motions knows of its reference, and how it gets from one motion to another."""
+
+import torch
+from torch import Tensor
+
+from isaachrl.maths import rotations
+from isaachrl.motion.kinematics import JointLayout, dof_pos
+from isaachrl.motion.library import MotionLibrary
+from isaachrl.sim import Robot, Sim
+
+from .humanoid import ActionMap, posture_distance_m2
+
+LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
+AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference
+
+_MOMENTS = 64  # of each clip, that another motion may be joined at
+_REST_S = 0.7  # of a clip without loop that is left then, at least
+_VELOCITY_WEIGHT_S2 = 0.02  # of a velocity's squared error against that of the bodies' places
+
+
+def reference_layout(robot: Robot) -> list[tuple[str, int, str]]:
+    """Name, size and unit of each part of `reference_observation`, in order."""
+    parts = [("target", robot.num_dofs, "action whose targets are the reference's joints")]
+    for ahead_s in AHEAD_S:
+        parts += [
+            (f"body_pos_error_h_{ahead_s:g}s", 3 * robot.num_bodies, "m, reference minus body, own heading frames"),
+            (f"up_b_{ahead_s:g}s", 3, "unit vector, the reference's root frame"),
+            (f"linvel_h_{ahead_s:g}s", 3, "m/s, the reference's heading frame"),
+            (f"angvel_h_{ahead_s:g}s", 3, "rad/s, the reference's heading frame"),
+        ]
+    return parts
+
+
+def reference_observation(
+    sim: Sim, library: MotionLibrary, action_map: ActionMap, clip: Tensor, time_s: Tensor
+) -> Tensor:
+    """Where the reference motions will be in `AHEAD_S`, compared with where the bodies are.
+
+    Places and directions are compared in heading frames: the path over the floor is not tracked, its velocity is.
+
+    Args:
+        sim: the bodies.
+        library, action_map: the motions, and the meaning of actions.
+        clip, time_s: `(N,)` the present moments of the references.
+
+    Returns:
+        `(N, ·)`, see `reference_layout`.
+    """
+    here = _in_heading_frame(sim.root_quat_w, sim.root_pos_w, sim.body_pos_w)
+    ahead = time_s.unsqueeze(1) + torch.tensor(AHEAD_S, device=time_s.device)
+    state = library.state(clip.unsqueeze(1), ahead)
+    error = _in_heading_frame(state.root_quat_w, state.root_pos_w, state.body_pos_w) - here.unsqueeze(1)
+    velocities = torch.stack((state.root_linvel_w, state.root_angvel_w), dim=-2)
+    velocities_h = _turn_into_heading(state.root_quat_w, velocities)
+    up_b = up_in_root_frame(state.root_quat_w)
+    parts = torch.cat((error.flatten(2), up_b, velocities_h.flatten(2)), dim=-1)
+    return torch.cat((target_action(library.layout, state.joint_quat[:, 0], action_map), parts.flatten(1)), dim=1)
+
+
+def target_action(layout: JointLayout, joint_quat: Tensor, action_map: ActionMap) -> Tensor:
+    """The actions `(N, A)` whose targets are the joints at `(N, J, 4)`."""
+    return ((dof_pos(layout, joint_quat) - action_map.offset) / action_map.scale).clamp(-1.0, 1.0)
+
+
+def up_in_root_frame(quat_w: Tensor) -> Tensor:
+    """The vertical `(…, 3)` in the frames of roots at `(…, 4)`."""
+    up = torch.zeros_like(quat_w[..., :3])
+    up[..., 2] = 1.0
+    return rotations.rotate_inverse(quat_w, up)
+
+
+def _turn_into_heading(quat_w: Tensor, vectors_w: Tensor) -> Tensor:
+    """Vectors `(…, B, 3)` in the heading frames of roots at `(…, 4)`."""
+    cosine, sine = (part.unsqueeze(-1) for part in rotations.heading_cos_sin(quat_w))
+    x, y, z = vectors_w.unbind(-1)
+    return torch.stack((cosine * x + sine * y, cosine * y - sine * x, z), dim=-1)
+
+
+def _in_heading_frame(quat_w: Tensor, root_w: Tensor, points_w: Tensor) -> Tensor:
+    """Points `(…, B, 3)` relative to the floor below roots at `(…, 4)` and `(…, 3)`, in their heading frames."""
+    below = root_w.clone()
+    below[..., 2] = 0.0
+    return _turn_into_heading(quat_w, points_w - below.unsqueeze(-2))
+
+
+class Moments:
+    """Moments of each clip at which it may be joined from another motion.
+
+    Args:
+        library: C clips.
+
+    Attributes:
+        times_s: `(C, M)`.
+        after: clip and time `(C,)` at which to go on where a clip without loop ends: the most similar moment of
+            another one.
+    """
+
+    def __init__(self, library: MotionLibrary) -> None:
+        clips = torch.arange(library.num_clips, device=library.device)
+        share = (torch.arange(_MOMENTS, device=library.device) + 0.5) / _MOMENTS
+        rest_s = torch.where(
+            library.loops, 0.0, torch.minimum(library.durations_s / 2, torch.full_like(library.durations_s, _REST_S))
+        )
+        self.times_s = share * (library.durations_s - rest_s).unsqueeze(1)
+        each = clips.unsqueeze(1).expand_as(self.times_s)
+        self._postures = library.postures(each, self.times_s)
+        self._velocities = library.planar_velocity(each, self.times_s)
+        self.after = self._find_after(library, clips)
+
+    def _find_after(self, library: MotionLibrary, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """See `after`."""
+        posture, velocity = (of(clips, library.durations_s) for of in (library.postures, library.planar_velocity))
+        distance = torch.stack(
+            [self._distance(p, v, self._postures, self._velocities) for p, v in zip(posture, velocity, strict=True)]
+        )
+        distance[clips, clips] = torch.inf if len(clips) > 1 else 0.0
+        best = distance.flatten(1).argmin(1)
+        clip = torch.div(best, _MOMENTS, rounding_mode="floor")
+        return clip, self.times_s[clip, best % _MOMENTS]
+
+    def nearest(self, clip: Tensor, body_pos_w: Tensor, velocity: Tensor) -> Tensor:
+        """Time `(n,)` in s of the moment of each clip `(n,)` most similar to a body.
+
+        Args:
+            clip: which.
+            body_pos_w: `(n, B, 3)` m.
+            velocity: `(n, 3)` ahead and to the left in m/s, and yaw rate in rad/s.
+        """
+        distance = self._distance(
+            body_pos_w.unsqueeze(1), velocity.unsqueeze(1), self._postures[clip], self._velocities[clip]
+        )
+        return self.times_s[clip].gather(1, distance.argmin(1, keepdim=True)).squeeze(1)
+
+    @staticmethod
+    def _distance(posture: Tensor, velocity: Tensor, postures: Tensor, velocities: Tensor) -> Tensor:
+        """How unlike moments are, m^2."""
+        error = (velocity - velocities).square().sum(-1)
+        return posture_distance_m2(posture, postures) + _VELOCITY_WEIGHT_S2 * error
+
+
+def planar_velocity(sim: Sim) -> Tensor:
+    """Velocity of the roots ahead and to the left in m/s, and yaw rate in rad/s, `(N, 3)`."""
+    cosine, sine = rotations.heading_cos_sin(sim.root_quat_w)
+    x, y = sim.root_linvel_w[:, 0], sim.root_linvel_w[:, 1]
+    return torch.stack((x * cosine + y * sine, y * cosine - x * sine, sim.root_angvel_w[:, 2]), dim=-1)

@@ -1,0 +1,192 @@
+"""HumanoidTracking: follow reference motions whose coming poses are observed (DeepMimic)."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from isaachrl.config import bounded, positive
+from isaachrl.envs import Obs
+from isaachrl.errors import ConfigError
+from isaachrl.maths.sampling import draw_categories
+from isaachrl.sim import Control, Sim
+
+from .common import humanoid, reference
+from .humanoid_amp import HumanoidAMP, HumanoidAMPCfg
+
+_TILT = 0.1  # squared error of the vertical in the root's frame at which `upright` is 1/e
+_LOST_STEPS = 3  # in a row far from the reference, after which an episode ends
+_FALLEN = 0.55  # share of the height of the reference's pelvis below which a body has fallen
+_FAILURES_RATE = 0.02  # of the moving average of failures
+_LEAST_PRACTICE, _MOST_FAILURES = 0.15, 1.5  # per second, in the weights of starts
+
+
+@dataclass
+class HumanoidTrackingCfg(HumanoidAMPCfg):
+    """Configuration of HumanoidTracking; `HumanoidAMPCfg` has the shared keys.
+
+    Args:
+        residual: share of the actions' range that the policy adds to targets that lead the joints along the reference.
+        switch_s: mean time after which the reference becomes another motion, from its moment on that is most similar
+            to the body; 0 for never. So the policy learns to come into a motion.
+        settle_s: time that a body has after that, or after the end of a clip, before an episode may end.
+        track_within_m: an episode ends where the bodies' RMS distance is larger for several steps, or the pelvis is far
+            below the reference's.
+        reward: `posture`, `exp(-(distance / track_scale)^2)`; `velocity`, `1 / (1 + e)` of the root's `VelocityError`
+            e; `upright`, `exp(-|u - u*|^2 / 0.1)` of the vertical in the root's frame; `effort`, the squared action.
+    """
+
+    motion: str = "versatile"
+    residual: float = positive(0.5, 1.0)
+    switch_s: float = bounded(2.5, 0.0)
+    settle_s: float = bounded(0.7, 0.0)
+    track_scale: float = positive(0.0613, 1.0)
+    track_within_m: float = bounded(0.5, 0.0, 10.0)
+    reward: dict[str, float] = field(
+        default_factory=lambda: {"posture": 1.0, "velocity": 0.5, "upright": 0.3, "effort": -0.02}
+    )
+
+    def __post_init__(self) -> None:
+        """Validate what this task cannot do."""
+        super().__post_init__()
+        if self.control is Control.torque:
+            raise ConfigError("task.control=torque: the actions of HumanoidTracking are added to joint targets")
+        if self.fallen.share > 0:
+            raise ConfigError(
+                f"task.fallen.share={self.fallen.share}: episodes of HumanoidTracking begin in its clips; type"
+                " task.fallen.share=0 and clips that begin on the floor, motion=rising"
+            )
+
+    @property
+    def tracks(self) -> bool:
+        """See `HumanoidAMPCfg.tracks`."""
+        return True
+
+    def for_evaluation(self) -> Self:
+        """The same: an episode ends where the body has lost the motion, but each keeps to one motion."""
+        return self if self.switch_s == 0 else type(self)(**{**vars(self), "switch_s": 0.0})
+
+
+class HumanoidTracking(HumanoidAMP):
+    """Imitation with the reference observed (Peng et al. 2018), of any number of motions by one policy.
+
+    Episodes begin in a random state of a clip. Where a clip without loop ends, the most similar moment of another one
+    goes on. Clips that fail more often are begun in more often.
+
+    Attributes:
+        failures_per_s: `(C,)` moving average by clip.
+    """
+
+    STATE = (*HumanoidAMP.STATE, "failures_per_s", "_lost_steps", "_error_sum_m")
+
+    def __init__(self, cfg: HumanoidTrackingCfg, sim: Sim, generator: torch.Generator) -> None:
+        super().__init__(cfg, sim, generator)
+        self.cfg: HumanoidTrackingCfg = cfg
+        n, device, clips = sim.num_envs, sim.device, self.library.num_clips
+        layout = reference.reference_layout(sim.robot)
+        self.obs_sizes = {
+            "proprioception": self.obs_sizes["proprioception"],
+            "reference": sum(size for _, size, _ in layout),
+        }
+        self.obs_layout = self.obs_layout | {"reference": layout}
+        self.policy_groups = ("proprioception", "reference")
+        self.action_contract = self.action_contract | {
+            "scale": (cfg.residual * self.action_scale).tolist(),
+            "offset": [0.0] * self.action_size,
+            "use": "each motor takes the reference's joint in 0.1 s + scale * action, the action clamped to [-1, 1]",
+        }
+        self.moments = reference.Moments(self.library)
+        self.failures_per_s = torch.full((clips,), 0.5, device=device)
+        self.start_weights = self.library.weights.clone()
+        self._lost_steps, self._error_sum_m = (torch.zeros(n, device=device) for _ in range(2))
+        self._effort = torch.zeros(n, device=device)
+        self._pelvis = sim.robot.body_names.index(sim.robot.roles.require(humanoid.PELVIS)[0])
+        self._settle_steps = cfg.settle_s / cfg.step_s
+        # those that may be switched to, and how many bodies a step may switch
+        self._standing_clips = (~self.lying_clips).float()
+        probability = cfg.step_s / cfg.switch_s if cfg.switch_s > 0 else 0.0
+        self._switches = min(n, -int(-n * probability // 1))
+        self._switch_probability = n * probability / max(self._switches, 1)
+
+    def apply(self, action: Tensor) -> None:
+        """See `Task.apply`."""
+        residual = action.clamp(-1.0, 1.0)
+        self._effort = residual.square().sum(-1)
+        self.sim.ctrl.copy_(self.action_map(self.clip_action() + self.cfg.residual * residual))
+
+    def after_physics(self) -> None:
+        """See `Task.after_physics`."""
+        self._steps += 1
+        before_s = self.reference_time_s
+        self._advance_reference()
+        clip = self.reference_clip
+        over_s = self.reference_time_s - self.library.durations_s[clip]
+        over = ~self.library.loops[clip] & (over_s >= 0)
+        after_clip, after_s = self.moments.after
+        self.reference_clip = torch.where(over, after_clip[clip], clip)
+        self.reference_time_s = torch.where(over, after_s[clip] + over_s, self.reference_time_s)
+        distance_m = self.tracking_distance_m()
+        self._error_sum_m += distance_m
+        pelvis_m = self.library.postures(self.reference_clip, self.reference_time_s)[:, self._pelvis, 2]
+        fallen = self.sim.body_pos_w[:, self._pelvis, 2] < _FALLEN * pelvis_m
+        lost = fallen | ((distance_m > self.cfg.track_within_m) & (self.cfg.track_within_m > 0))
+        self._lost_steps = torch.where(lost | (self._lost_steps < 0), self._lost_steps + 1, 0.0)
+        joined = ~self.library.loops[clip] & (self.reference_time_s < before_s)
+        self._lost_steps = torch.where(joined, self._lost_steps.clamp_max(-self._settle_steps), self._lost_steps)
+
+    def reward_terms(self) -> dict[str, Tensor]:
+        """See `Task.reward_terms`."""
+        state = self.library.state(self.reference_clip, self.reference_time_s)
+        up, target_up = (reference.up_in_root_frame(quat) for quat in (self.sim.root_quat_w, state.root_quat_w))
+        target = self.library.planar_velocity(self.reference_clip, self.reference_time_s)
+        return {
+            "posture": torch.exp(-self._tracking_error_m2 / self._track_m**2),
+            "velocity": 1.0 / (1.0 + self._velocity_error(reference.planar_velocity(self.sim), target)),
+            "upright": torch.exp(-(up - target_up).square().sum(-1) / _TILT),
+            "effort": self._effort,
+        }
+
+    def terminated(self) -> Tensor:
+        """The body has lost its reference."""
+        return (self._lost_steps > _LOST_STEPS) | self.sim.diverged
+
+    def after_reward(self, terms: dict[str, Tensor]) -> None:
+        """Count failures, and let some bodies go over into other motions."""
+        failed, clip, zeros = self.terminated().float(), self.reference_clip, torch.zeros_like(self.failures_per_s)
+        count = zeros.index_add(0, clip, torch.ones_like(failed))
+        rate = zeros.index_add(0, clip, failed) / (count * self.cfg.step_s).clamp_min(self.cfg.step_s)
+        share = _FAILURES_RATE * count / (count + len(failed) / len(count))
+        self.failures_per_s += share * (rate - self.failures_per_s)
+        weights = _LEAST_PRACTICE + self.failures_per_s.clamp_max(_MOST_FAILURES)
+        self.start_weights = weights * self.library.weights
+        if self._switches:
+            self._switch_some()
+
+    def _switch_some(self) -> None:
+        """Let some bodies that stand go over into other motions."""
+        n, device, generator = self.sim.num_envs, self.sim.device, self.generator
+        rows = torch.randperm(n, generator=generator, device=device)[: self._switches]
+        body_pos_w, velocity = self.sim.body_pos_w[rows], reference.planar_velocity(self.sim)[rows]
+        clip = draw_categories((self.start_weights * self._standing_clips).expand(len(rows), -1), generator)
+        time_s = self.moments.nearest(clip, body_pos_w, velocity)
+        drawn = torch.rand(len(rows), generator=generator, device=device) < self._switch_probability
+        switch = drawn & ~self._is_down.low(body_pos_w) & (self._lost_steps[rows] >= 0)
+        settle = torch.full_like(time_s, -self._settle_steps)
+        for of, values in ((self.reference_clip, clip), (self.reference_time_s, time_s), (self._lost_steps, settle)):
+            of[rows] = torch.where(switch, values, of[rows])
+
+    def reset(self, mask: Tensor) -> None:
+        """See `Task.reset`."""
+        super().reset(mask)
+        self._lost_steps.masked_fill_(mask, 0.0)
+        self._error_sum_m.masked_fill_(mask, 0.0)
+
+    def observe(self) -> Obs:
+        """See `Task.observe`."""
+        return {"proprioception": humanoid.proprioception(self.sim), "reference": self.reference_observation()}
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Whether the motion was lost, and the bodies' mean RMS distance from the reference in m."""
+        mean_m = self._error_sum_m / self._steps.clamp_min(1.0)
+        return {"fall_rate": self.terminated().float(), "tracking_error_m": mean_m}

@@ -1,0 +1,92 @@
+"""Learning a skill from a policy that tracks the motions."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import isaachrl
+from isaachrl import config
+from isaachrl.errors import ConfigError
+from isaachrl.learn.ppo.config import PpoCfg
+from isaachrl.learn.ppo.learner import PpoLearner
+from isaachrl.learn.skills import SkillsCfg, SkillsLearner
+from isaachrl.tensor_file import write_tensors
+from tests.small_learner import SMALL, make_learner
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained policy that tracks motions."""
+    env = isaachrl.make("HumanoidTracking", num_envs=4, cfg={"task": {"motion": "walk", "residual": 0.25}})
+    learner = PpoLearner(env, config.build(PpoCfg, {"horizon": 4, "hidden": [8]}), 0)
+    with torch.no_grad():
+        learner.agent.model.a2c_network.mu.bias.fill_(0.2)
+    path = tmp_path_factory.mktemp("tracker") / "weights.pt"
+    content = {"task": "HumanoidTracking", "config": {"task": {"residual": 0.25}}}
+    write_tensors(content | {"learner_state": learner.policy_weights()}, path)
+    return path
+
+
+def make(tracker: Path, **train: object) -> SkillsLearner:
+    env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "gaits", "reward": {"track": 1.0}}})
+    distillation = {"tracker": str(tracker), "iterations": 8, "updates": 30, "learning_rate": 1e-2, "rows": 64, "replay_size": 512}
+    values = SMALL | {"latent": {"size": 4}, "distillation": distillation} | train
+    return SkillsLearner(env, config.build(SkillsCfg, values), 0)
+
+
+def test_the_tracker_adds_its_residual_to_what_leads_along_the_motion(tracker: Path) -> None:
+    learner = make(tracker)
+    assert learner.distillation is not None
+    proprioception, lead = learner.obs["proprioception"], learner.task.clip_action()
+    action = learner.distillation.tracker.act(proprioception)
+    inside = action.abs() < 1
+    added = (action - lead)[inside]
+    assert added.mean().item() == pytest.approx(0.25 * 0.197, abs=0.01)  # tanh(0.2), and small weights
+
+
+def test_states_count_where_a_teacher_knows_them(tracker: Path) -> None:
+    learner = make(tracker)
+    assert learner.distillation is not None
+    n = learner.env.num_envs
+    followed, rising = (torch.zeros(n, dtype=torch.bool) for _ in range(2))
+    followed[:3], rising[2:4] = True, True
+    learner.task.follow(torch.ones(n, dtype=torch.bool), learner.task.start_clip, learner.task.start_time_s)
+    learner.env.sim.body_pos_w[1, :, 2] += 0.5
+    learner.task.follow(torch.ones(n, dtype=torch.bool), learner.task.start_clip, learner.task.start_time_s)
+    _, counts = learner.distillation.taught(learner.obs["proprioception"], followed, rising)
+    assert counts[:5].tolist() == [True, False, False, False, False]  # too far; no teacher of getting up
+
+
+def test_the_policy_comes_to_act_as_its_teacher_does(tracker: Path) -> None:
+    learner = make(tracker)
+    learner.skill.actor.initialize_output(torch.zeros(28))
+    before = learner.policy_update.learning_rate
+    signals = [learner.iterate() for _ in range(8)]
+    assert signals[-1]["loss/distillation"] < 0.7 * signals[0]["loss/distillation"]
+    assert "loss/policy" not in signals[0] and learner.policy_update.learning_rate == before
+    assert signals[-1]["loss/value"] < 2 * signals[0]["loss/value"]
+    assert all(learner.held.matched.tolist())  # all commands are motions, and followed
+    later = learner.iterate()
+    assert "loss/distillation" not in later and "loss/policy" in later
+    assert later["policy/learning_rate"] < 1e-4
+
+
+def test_a_resumed_training_goes_on_alike(tracker: Path, tmp_path: Path) -> None:
+    one, other = make(tracker), make(tracker)
+    one.iterate()
+    torch.save({"learner": one.state_dict(), "env": one.env.state_dict()}, tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    other.env.load_state_dict(state["env"])
+    other.load_state_dict(state["learner"])
+    assert one.iterate() == other.iterate()
+
+
+def test_trackers_that_do_not_fit_are_refused(tracker: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.distillation\.tracker=nowhere.*task=HumanoidTracking"):
+        make(Path("nowhere"))
+    write_tensors({"task": "HumanoidHRLMaze"}, tmp_path / "maze.pt")
+    with pytest.raises(ConfigError, match="it is a policy of task=HumanoidHRLMaze"):
+        make(tmp_path / "maze.pt")
+    with pytest.raises(ConfigError, match="type task.reward.track=1"):
+        make_learner("motion", distillation={"tracker": str(tracker)})
