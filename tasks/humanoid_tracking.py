@@ -1,5 +1,6 @@
 """HumanoidTracking: follow reference motions whose coming poses are observed (DeepMimic)."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -28,11 +29,12 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
 
     Args:
         residual: share of the actions' range that the policy adds to targets that lead the joints along the reference.
-        switch_s: mean time after which the reference becomes another motion, from its moment on that is most similar
-            to the body; 0 for never. So the policy learns to come into a motion.
+        switch_s: in a share `switch_share` of the environments, mean time after which the reference becomes another
+            motion, from its moment on that is most similar to the body; 0 for never. So the policy learns to come into
+            a motion.
         settle_s: time that a body has after that, or after the end of a clip, before an episode may end.
-        track_within_m: an episode ends where the bodies' RMS distance is larger for several steps, or the pelvis is far
-            below the reference's.
+        track_within_m: an episode ends where the posture's RMS distance is larger for several steps, the mean height
+            left out (a jump that is less high has not lost the motion), or the pelvis is far below the reference's.
         reward: `posture`, `exp(-(distance / track_scale)^2)`; `velocity`, `1 / (1 + e)` of the root's `VelocityError`
             e; `upright`, `exp(-|u - u*|^2 / 0.1)` of the vertical in the root's frame; `effort`, the squared action.
     """
@@ -40,9 +42,10 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
     motion: str = "versatile"
     residual: float = positive(0.5, 1.0)
     switch_s: float = bounded(2.5, 0.0)
+    switch_share: float = bounded(0.25, 0.0, 1.0)
     settle_s: float = bounded(0.7, 0.0)
     track_scale: float = positive(0.0613, 1.0)
-    track_within_m: float = bounded(0.5, 0.0, 10.0)
+    track_within_m: float = bounded(0.25, 0.0, 10.0)
     reward: dict[str, float] = field(
         default_factory=lambda: {"posture": 1.0, "velocity": 0.5, "upright": 0.3, "effort": -0.02}
     )
@@ -102,12 +105,14 @@ class HumanoidTracking(HumanoidAMP):
         self._lost_steps, self._error_sum_m = (torch.zeros(n, device=device) for _ in range(2))
         self._effort = torch.zeros(n, device=device)
         self._pelvis = sim.robot.body_names.index(sim.robot.roles.require(humanoid.PELVIS)[0])
+        self._limit_m2 = cfg.track_within_m**2 if cfg.track_within_m > 0 else math.inf
         self._settle_steps = cfg.settle_s / cfg.step_s
         # those that may be switched to, and how many bodies a step may switch
         self._standing_clips = (~self.lying_clips).float()
         probability = cfg.step_s / cfg.switch_s if cfg.switch_s > 0 else 0.0
-        self._switches = min(n, -int(-n * probability // 1))
-        self._switch_probability = n * probability / max(self._switches, 1)
+        self._switching = math.ceil(n * cfg.switch_share)
+        self._switches = math.ceil(self._switching * probability)
+        self._switch_probability = self._switching * probability / max(self._switches, 1)
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
@@ -126,11 +131,11 @@ class HumanoidTracking(HumanoidAMP):
         after_clip, after_s = self.moments.after
         self.reference_clip = torch.where(over, after_clip[clip], clip)
         self.reference_time_s = torch.where(over, after_s[clip] + over_s, self.reference_time_s)
-        distance_m = self.tracking_distance_m()
-        self._error_sum_m += distance_m
-        pelvis_m = self.library.postures(self.reference_clip, self.reference_time_s)[:, self._pelvis, 2]
-        fallen = self.sim.body_pos_w[:, self._pelvis, 2] < _FALLEN * pelvis_m
-        lost = fallen | ((distance_m > self.cfg.track_within_m) & (self.cfg.track_within_m > 0))
+        self._error_sum_m += self.tracking_distance_m()
+        height_m = self.sim.body_pos_w[..., 2]
+        target_m = self.library.postures(self.reference_clip, self.reference_time_s)[..., 2]
+        shape_m2 = self._tracking_error_m2 - (height_m - target_m).mean(1).square()
+        lost = (shape_m2 > self._limit_m2) | (height_m[:, self._pelvis] < _FALLEN * target_m[:, self._pelvis])
         self._lost_steps = torch.where(lost | (self._lost_steps < 0), self._lost_steps + 1, 0.0)
         joined = ~self.library.loops[clip] & (self.reference_time_s < before_s)
         self._lost_steps = torch.where(joined, self._lost_steps.clamp_max(-self._settle_steps), self._lost_steps)
@@ -165,8 +170,8 @@ class HumanoidTracking(HumanoidAMP):
 
     def _switch_some(self) -> None:
         """Let some bodies that stand go over into other motions."""
-        n, device, generator = self.sim.num_envs, self.sim.device, self.generator
-        rows = torch.randperm(n, generator=generator, device=device)[: self._switches]
+        device, generator = self.sim.device, self.generator
+        rows = torch.randperm(self._switching, generator=generator, device=device)[: self._switches]
         body_pos_w, velocity = self.sim.body_pos_w[rows], reference.planar_velocity(self.sim)[rows]
         clip = draw_categories((self.start_weights * self._standing_clips).expand(len(rows), -1), generator)
         time_s = self.moments.nearest(clip, body_pos_w, velocity)

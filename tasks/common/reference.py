@@ -47,7 +47,7 @@ def reference_observation(
         `(N, ·)`, see `reference_layout`.
     """
     here = _in_heading_frame(sim.root_quat_w, sim.root_pos_w, sim.body_pos_w)
-    ahead = time_s.unsqueeze(1) + torch.tensor(AHEAD_S, device=time_s.device)
+    ahead = torch.stack([time_s + ahead_s for ahead_s in AHEAD_S], dim=1)
     state = library.state(clip.unsqueeze(1), ahead)
     error = _in_heading_frame(state.root_quat_w, state.root_pos_w, state.body_pos_w) - here.unsqueeze(1)
     velocities = torch.stack((state.root_linvel_w, state.root_angvel_w), dim=-2)
@@ -65,7 +65,7 @@ def target_action(layout: JointLayout, joint_quat: Tensor, action_map: ActionMap
 def up_in_root_frame(quat_w: Tensor) -> Tensor:
     """The vertical `(…, 3)` in the frames of roots at `(…, 4)`."""
     up = torch.zeros_like(quat_w[..., :3])
-    up[..., 2] = 1.0
+    up[..., 2].fill_(1.0)
     return rotations.rotate_inverse(quat_w, up)
 
 
@@ -79,7 +79,7 @@ def _turn_into_heading(quat_w: Tensor, vectors_w: Tensor) -> Tensor:
 def _in_heading_frame(quat_w: Tensor, root_w: Tensor, points_w: Tensor) -> Tensor:
     """Points `(…, B, 3)` relative to the floor below roots at `(…, 4)` and `(…, 3)`, in their heading frames."""
     below = root_w.clone()
-    below[..., 2] = 0.0
+    below[..., 2].zero_()
     return _turn_into_heading(quat_w, points_w - below.unsqueeze(-2))
 
 

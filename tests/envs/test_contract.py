@@ -22,6 +22,7 @@ CONSTANT = {
     "AntFall": {"context": 3},
     "HumanoidAMP": {"proprioception": 1, "style": 2 * 9},
     "HumanoidRise": {"style": 2 * 9},
+    "HumanoidTracking": {"proprioception": 1, "reference": 2 * 2},  # the root's own place
     "HumanoidHRLMaze": {"proprioception": 1, "style": 2 * 9},
     "HumanoidProgram": {"proprioception": 1},
     **{f"Humanoid{name}": {"proprioception": 1} for name in ("Dodge", "Location", "Steering", "Trajectory")},
@@ -34,6 +35,7 @@ CONSTANT = {
 # on the engine for GPUs, which is slow on a CPU, one task for each kind of scene; all of them are tested there in
 # test_no_sync.py and test_cuda_graph.py
 SAME_SCENE = {
+    "HumanoidTracking": "HumanoidAMP",
     "HumanoidSteering": "HumanoidLocation",
     "HumanoidTrajectory": "HumanoidLocation",
     "HumanoidTopple": "HumanoidPush",

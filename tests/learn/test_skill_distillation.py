@@ -30,7 +30,14 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(tracker: Path, **train: object) -> SkillsLearner:
     env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "gaits", "reward": {"track": 1.0}}})
-    distillation = {"tracker": str(tracker), "iterations": 8, "updates": 30, "learning_rate": 1e-2, "rows": 64, "replay_size": 512}
+    distillation = {
+        "tracker": str(tracker),
+        "iterations": 8,
+        "updates": 30,
+        "learning_rate": 1e-2,
+        "rows": 64,
+        "replay_size": 512,
+    }
     values = SMALL | {"latent": {"size": 4}, "distillation": distillation} | train
     return SkillsLearner(env, config.build(SkillsCfg, values), 0)
 

@@ -118,7 +118,7 @@ def test_after_a_clip_without_loop_the_most_similar_moment_goes_on() -> None:
 
 
 def test_bodies_go_over_into_motions_where_they_are_most_similar() -> None:
-    env, task = make(64, motion="locomotion", switch_s=0.1)
+    env, task = make(64, motion="locomotion", switch_s=0.1, switch_share=1.0)
     before = task.reference_clip.clone()
     env.advance(torch.zeros(64, 28))
     changed = (task.reference_clip != before).nonzero()[:, 0]
@@ -131,14 +131,16 @@ def test_bodies_go_over_into_motions_where_they_are_most_similar() -> None:
 
 
 def test_an_episode_ends_where_the_reference_is_lost_for_several_steps() -> None:
-    env, task = make(3, motion="stand", track_within_m=0.3)
+    env, task = make(4, motion="stand", track_within_m=0.3)
     ended = []
     for _ in range(4):
-        env.sim.body_pos_w[1:, :, 2] += torch.tensor([[0.35], [-0.6]])  # too far; a pelvis near the floor
+        env.sim.body_pos_w[1:2, ::2, 2] += 0.7  # far from its posture
+        env.sim.body_pos_w[2:, :, 2] += torch.tensor([[0.45], [-0.6]])  # a jump; a pelvis near the floor
         task.after_physics()
         ended.append(task.terminated().tolist())
-        env.sim.body_pos_w[1:, :, 2] -= torch.tensor([[0.35], [-0.6]])
-    assert ended == [[False] * 3] * 3 + [[False, True, True]]
+        env.sim.body_pos_w[2:, :, 2] -= torch.tensor([[0.45], [-0.6]])
+        env.sim.body_pos_w[1:2, ::2, 2] -= 0.7
+    assert ended == [[False] * 4] * 3 + [[False, True, False, True]]
 
 
 def test_motions_that_fail_are_begun_in_more_often() -> None:

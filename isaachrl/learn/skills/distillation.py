@@ -124,24 +124,22 @@ class Distillation(Stateful):
         up = self._rising.act(proprioception, proprioception[:, :0]).clamp(-1.0, 1.0)
         return torch.where(rising.unsqueeze(1), up, action), counts | rising
 
-    def learn(
-        self, iteration: int, obs: Tensor, latent: Tensor, action: Tensor, counts: Tensor, signals: Signals
-    ) -> None:
+    def learn(self, iteration: int, rollout: dict[str, Tensor], signals: Signals) -> None:
         """Store a rollout's states with what was taught there, and train on stored ones.
 
         Args:
             iteration: of the training.
-            obs, latent, action, counts: `(n, ·)` and `(n,)` rows of the rollout.
+            rollout: rows of obs, latent, taught and counts.
             signals: collects what is logged.
         """
-        chosen = counts.nonzero()[:, 0]  # the only wait for the device in an iteration
-        self._store(obs[chosen], latent[chosen], action[chosen])
+        chosen = rollout["counts"].nonzero()[:, 0]  # the only wait for the device in an iteration
+        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught")))
         share = iteration / self.cfg.iterations
         for group in self.optimizer.param_groups:
             group["lr"] = self.cfg.learning_rate * (1.0 - share) + _LEARNING_RATE_END * share
         rows = distributed.own_rows(self.cfg.rows)
         for _ in range(self.cfg.updates if self.filled else 0):
-            row = torch.randint(self.filled, (rows,), generator=self._generator, device=obs.device)
+            row = torch.randint(self.filled, (rows,), generator=self._generator, device=self.obs.device)
             normalized = self._skill.obs_norm(self.obs.index_select(0, row))
             mean = self._skill.actor(normalized, self.latent.index_select(0, row))
             loss = (mean - self.action.index_select(0, row)).square().sum(-1).mean()

@@ -204,9 +204,7 @@ class SkillsLearner(Learner):
                 (self.policy_update.fit_critic if distils else self.policy_update.step)(batch, signals)
                 self.discriminator.learn(batch["window"], batch["style_latent"], signals)
         if distils and self.distillation is not None:
-            data = self.rollout.rows()
-            taught = (data[name] for name in ("obs", "latent", "taught", "counts"))
-            self.distillation.learn(self.iteration, *taught, signals)
+            self.distillation.learn(self.iteration, self.rollout.rows(), signals)
         self._after_update(rows)
 
     def _step(self, step: int) -> None:
