@@ -56,7 +56,6 @@ def test_a_critic_that_knows_more_or_less_begins_with_the_same_values() -> None:
         other.start_from(start.weights())
         latent, proprioception = start.source.draw(3), torch.randn(3, 223)
         values = [
-            learner.critic(proprioception, torch.zeros(3, 2 if learner._follows else 0), latent)
-            for learner in (start, other)
+            learner.critic(proprioception, torch.zeros(3, learner._known_size), latent) for learner in (start, other)
         ]
         assert torch.allclose(*values, atol=1e-6)

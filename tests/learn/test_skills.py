@@ -247,12 +247,9 @@ def test_following_is_rewarded_and_known_to_the_critic_where_a_motion_is_command
             reward - learner._reward(Signals.empty()), data["task_reward"] * data["matched"], atol=1e-6
         )
     assert torch.equal(data["known"][..., 0], data["matched"].float())
-    # a command is held for two steps
-    inside = data["matched"][1::2] & ~(data["terminated"] | data["truncated"])[::2]
-    assert inside.any() and torch.allclose(
-        data["known"][1::2, :, 1][inside], data["task_reward"][::2][inside], atol=1e-6
-    )
-    assert not data["known"][~data["matched"]].any()
+    matched, known = learner._followed()
+    assert torch.equal(known[matched, 1:], learner.task.reference_observation()[matched])
+    assert matched.any() and not known[~matched].any() and not data["known"][~data["matched"]].any()
 
 
 def test_who_is_on_the_floor_follows_no_command() -> None:

@@ -5,16 +5,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from isaachrl.nn import mlp
+from isaachrl.nn import RunningNorm, mlp
 
 
 class Critic(nn.Module):
-    """Normalised value of a normalised observation, what only the critic knows, and a latent."""
+    """Normalised value of a normalised observation, what only the critic knows, and a latent.
+
+    Attributes:
+        known_norm: of what only the critic knows.
+    """
 
     def __init__(self, obs_size: int, known_size: int, latent_size: int, hidden: Sequence[int]) -> None:
         super().__init__()
+        self.known_norm = RunningNorm(known_size)
         self.body = mlp(obs_size + known_size + latent_size, hidden, 1)
 
     def forward(self, obs: Tensor, known: Tensor, latent: Tensor) -> Tensor:
         """Value `(n,)`."""
-        return self.body(torch.cat((obs, known, latent), dim=-1)).squeeze(-1)
+        return self.body(torch.cat((obs, self.known_norm(known), latent), dim=-1)).squeeze(-1)

@@ -96,7 +96,8 @@ class SkillsLearner(Learner):
         self.skill.actor.initialize_output(self.task.mean_action())
         self.skill.actor.requires_grad_(True)
         self.skill.discriminator.requires_grad_(True)
-        sizes = env.obs_sizes["proprioception"], 2 if self._follows else 0, self.source.size
+        self._known_size = 1 + self.task.reference_observation().shape[1] if self._follows else 0
+        sizes = env.obs_sizes["proprioception"], self._known_size, self.source.size
         self.critic = Critic(*sizes, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
         self._has_critic = True  # False if the weights were loaded from a skill file, which has no critic
@@ -120,7 +121,7 @@ class SkillsLearner(Learner):
         sizes = self.env.obs_sizes
         fields = {
             "obs": (sizes["proprioception"],), "next_obs": (sizes["proprioception"],), "window": (sizes["style"],),
-            "known": (2 if self._follows else 0,), "latent": (d,),
+            "known": (self._known_size,), "latent": (d,),
             "action": (self.env.action_size,), "mean": (self.env.action_size,),
             "log_prob": (), "value": (), "next_value": (), "task_reward": (), "explores": (),
             "terminated": (), "truncated": (), "diverged": (), "advantage": (), "target": (),
@@ -340,27 +341,22 @@ class SkillsLearner(Learner):
         # a host sync once an iteration, to evaluate the few truncated episodes only
         step, index = data["truncated"].nonzero(as_tuple=True)
         if len(step):
-            matched, known = data["matched"][step, index], data["known"][step, index]
-            if self._follows:
-                known = matched.unsqueeze(-1) * torch.stack(
-                    (torch.ones_like(known[:, 0]), data["tracks"][step, index]), -1
-                )
+            # what the critic knew before the step: only in the observation does a step count
+            known = data["known"][step, index]
             following[step, index] = self._value(data["next_obs"][step, index], known, data["latent"][step, index])
         return following
 
     def _followed(self) -> tuple[Tensor, Tensor]:
-        """Which bodies `(N,)` are compared with the motion commanded, and what the critic knows of it `(N, 0 | 2)`.
+        """Which bodies `(N,)` are compared with the motion commanded, and what the critic knows of it `(N, ·)`.
 
-        That is whether, and how similar body and motion are now.
+        That is whether, and where the motion goes: a value that knows it varies less (Pinto et al. 2018).
         """
         matched = self.held.matched
-        if self._follows:
-            matched = matched & self.task.in_clip()  # a clip that has ended is no reference
         if not self._follows:
             return matched, matched.new_zeros(len(matched), 0, dtype=torch.float)
-        return matched, matched.unsqueeze(-1) * torch.stack(
-            (torch.ones_like(self.task.tracking), self.task.tracking), -1
-        )
+        matched = matched & self.task.in_clip()  # a clip that has ended is no reference
+        known = torch.cat((torch.ones_like(self.task.tracking).unsqueeze(1), self.task.reference_observation()), dim=1)
+        return matched, matched.unsqueeze(1) * known
 
     def _value(self, proprioception: Tensor, known: Tensor, latent: Tensor) -> Tensor:
         """Value `(n,)` in units of the reward."""
@@ -382,6 +378,8 @@ class SkillsLearner(Learner):
         """Add this rollout to the normalisers and the replay buffer, once all of its updates are done."""
         self.discriminator.store(rows["window"], rows["style_latent"])
         collectives.update_norm(self.skill.obs_norm, self.rollout["obs"])
+        if self._known_size:
+            collectives.update_norm(self.critic.known_norm, self.rollout["known"])
 
     def policy(self) -> Policy:
         """See `Learner.policy`: latents are drawn and held as in training."""
@@ -474,8 +472,7 @@ class SkillsLearner(Learner):
             state = with_latents_of(state, self.skill.embedding)
             state["contract"] = state["contract"] | {"motions": self.skill.contract.motions}
         if "critic" in state:
-            own = self.critic.state_dict()["body.0.weight"].shape[1]
-            state = state | {"critic": with_inputs(state["critic"], own, self.source.size)}
+            state = state | {"critic": with_inputs(state["critic"], self.critic.state_dict(), self.source.size)}
         self.load_weights(state)
 
     def load_weights(self, state: dict[str, Any]) -> None:

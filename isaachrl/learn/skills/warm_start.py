@@ -35,12 +35,23 @@ def with_latents_of(state: dict[str, Any], embedding: MotionEmbedding) -> dict[s
     return changed
 
 
-def with_inputs(critic: dict[str, Tensor], inputs: int, latent_size: int) -> dict[str, Tensor]:
-    """A critic's weights for so many inputs: what only it knows, before the latent, is left out or ignored at first."""
+def with_inputs(critic: dict[str, Tensor], own: dict[str, Tensor], latent_size: int) -> dict[str, Tensor]:
+    """A critic's weights with the inputs of another one: what only that one knows is ignored at first.
+
+    Args:
+        critic: the weights.
+        own: those of the other one.
+        latent_size: number of the last inputs, the latent.
+    """
+    norm = {name: value for name, value in own.items() if name.startswith("known_norm.")}
+    known = len(norm["known_norm.mean"])
+    if known == len(critic.get("known_norm.mean", ())):
+        return critic
     weight = critic["body.0.weight"]
-    rest, latent = weight[:, : weight.shape[1] - latent_size], weight[:, weight.shape[1] - latent_size :]
-    rest = functional.pad(rest, (0, inputs - weight.shape[1]))  # negative: cut off
-    return critic | {"body.0.weight": torch.cat((rest, latent), dim=1)}
+    obs = own["body.0.weight"].shape[1] - known - latent_size
+    latent = weight[:, weight.shape[1] - latent_size :]
+    weight = torch.cat((weight[:, :obs], weight.new_zeros(len(weight), known), latent), dim=1)
+    return critic | norm | {"body.0.weight": weight}
 
 
 def _through(weights: Mapping[str, Tensor], layer: str, change: Tensor) -> dict[str, Tensor]:
