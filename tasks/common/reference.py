@@ -1,5 +1,7 @@
 """What a policy that tracks motions knows of its reference, and how it gets from one motion to another."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -7,12 +9,14 @@ from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout, dof_pos
 from isaachrl.motion.library import MotionLibrary
 from isaachrl.sim import Robot, Sim
+from isaachrl.sim.inertia import body_masses
 
-from .humanoid import ActionMap, posture_distance_m2
+from .humanoid import FEET, PELVIS, ActionMap, posture_distance_m2
 
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference
 
+_GRAVITY = 9.81  # m/s^2
 _MOMENTS = 64  # of each clip, that another motion may be joined at
 _REST_S = 0.7  # of a clip without loop that is left then, at least
 _VELOCITY_WEIGHT_S2 = 0.02  # of a velocity's squared error against that of the bodies' places
@@ -81,6 +85,38 @@ def _in_heading_frame(quat_w: Tensor, root_w: Tensor, points_w: Tensor) -> Tenso
     below = root_w.clone()
     below[..., 2].zero_()
     return _turn_into_heading(quat_w, points_w - below.unsqueeze(-2))
+
+
+class CapturePoint:
+    """Where a body would have to step to come to rest, relative to its feet: the measure of its balance.
+
+    That is `x + v sqrt(l / g)` of the centre of mass at x with velocity v over the floor, for an inverted pendulum of
+    length l (Pratt et al. 2006); l is the standing robot's height of the pelvis. Bodies count with their mass at their
+    origin.
+
+    Args:
+        sim: the bodies.
+    """
+
+    def __init__(self, sim: Sim) -> None:
+        robot = sim.robot
+        mass_kg = torch.from_numpy(body_masses(sim.model, robot.body_names)[0]).float()
+        self._share = (mass_kg / mass_kg.sum()).to(sim.device).unsqueeze(-1)
+        self._feet = robot.body_index(*robot.roles.require(*FEET)).to(sim.device)
+        pelvis = robot.body_names.index(robot.roles.require(PELVIS)[0])
+        self._time_s = math.sqrt(float(robot.stand_pos_m[pelvis, 2]) / _GRAVITY)
+
+    def __call__(self, quat_w: Tensor, body_pos_w: Tensor, velocity_w: Tensor) -> Tensor:
+        """Ahead and to the left of the middle of the feet, `(…, 2)` m.
+
+        Args:
+            quat_w: `(…, 4)` of the root.
+            body_pos_w: `(…, B, 3)` m.
+            velocity_w: `(…, B, 3)` m/s.
+        """
+        point = ((body_pos_w + velocity_w * self._time_s) * self._share).sum(-2)
+        from_feet = point - body_pos_w.index_select(-2, self._feet).mean(-2)
+        return _turn_into_heading(quat_w, from_feet.unsqueeze(-2)).squeeze(-2)[..., :2]
 
 
 class Moments:

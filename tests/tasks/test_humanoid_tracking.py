@@ -1,5 +1,7 @@
 """HumanoidTracking: the reference and what is observed of it, joins of motions, rewards, ends."""
 
+import math
+
 import pytest
 import torch
 
@@ -86,11 +88,15 @@ def test_rewards_are_largest_in_the_reference() -> None:
     put(env, task, clip, time_s)
     task._tracking_error_m2.zero_()
     terms = task.reward_terms()
-    assert all(torch.allclose(terms[name], torch.ones(4), atol=0.01) for name in ("posture", "velocity", "upright"))
+    assert all(
+        torch.allclose(terms[name], torch.ones(4), atol=0.01) for name in ("posture", "velocity", "upright", "balance")
+    )
     task._tracking_error_m2.fill_(0.01)  # 0.1 m, the scale
     assert torch.allclose(task.reward_terms()["posture"], torch.full((4,), 0.3679), atol=1e-3)
     env.sim.root_linvel_w.zero_()
     assert (task.reward_terms()["velocity"] < 0.2).all()
+    env.sim.body_linvel_w.zero_()
+    assert (task.reward_terms()["balance"] < 0.5).all()
     task.apply(torch.full((4, 28), 0.5))
     assert torch.allclose(task.reward_terms()["effort"], torch.full((4,), 7.0))
 
@@ -157,3 +163,17 @@ def test_what_the_task_cannot_do_is_refused() -> None:
         make(control="torque")
     with pytest.raises(ConfigError, match="type task.fallen.share=0"):
         make(fallen={"share": 0.1})
+
+
+def test_the_capture_point_is_where_an_inverted_pendulum_would_come_to_rest() -> None:
+    env, _ = make(2, motion="stand")
+    point, sim = reference.CapturePoint(env.sim), env.sim
+    still = torch.zeros_like(sim.body_linvel_w)
+    turned = rotations.from_yaw(torch.full((2,), math.pi / 2))
+    at_rest = point(turned, sim.body_pos_w, still)
+    still[..., 0] = 0.5  # to the right of a body that faces y
+    pelvis_m = float(sim.robot.stand_pos_m[0, 2])
+    moved = point(turned, sim.body_pos_w, still) - at_rest
+    expected = torch.tensor([0.0, -0.5 * math.sqrt(pelvis_m / 9.81)]).expand(2, 2)
+    assert torch.allclose(moved, expected, atol=1e-5)
+    assert at_rest.norm(dim=-1).max() < 0.1  # a standing body is above its feet
