@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,6 +88,11 @@ class HumanoidReach(SkillTask[HumanoidReachCfg]):
         """See `Task.steer`; the target moves with the body."""
         place_h = self.target_w.new_tensor([values[name] for name in ("ahead_m", "left_m", "height_m")])
         self._put(torch.ones_like(self.fallen), place_h.expand_as(self.target_w))
+
+    def page(self) -> tuple[Scene, dict[str, Any]]:
+        """See `Task.page`."""
+        reach = {"distance_m": self.cfg.distance_m, "height_m": self.cfg.height_m}
+        return self.sim.scene, {"target": self.target_w[0].tolist(), "reach": reach}
 
     def _from_hand_w(self) -> Tensor:
         """`(N, 3)` from the hand to the target, m."""
