@@ -13,6 +13,7 @@ from .humanoid_hrl_maze import HumanoidHRLMaze, HumanoidHRLMazeCfg
 from .humanoid_location import HumanoidLocation, HumanoidLocationCfg
 from .humanoid_program import HumanoidProgram, HumanoidProgramCfg
 from .humanoid_push import HumanoidPush, HumanoidPushCfg
+from .humanoid_reach import HumanoidReach, HumanoidReachCfg
 from .humanoid_steering import HumanoidSteering, HumanoidSteeringCfg
 from .humanoid_topple import HumanoidTopple, HumanoidToppleCfg
 from .humanoid_tracking import HumanoidTracking, HumanoidTrackingCfg
@@ -42,6 +43,7 @@ register("HumanoidProgram", HumanoidProgramCfg, hierarchical(HumanoidProgram))
 register("HumanoidDodge", HumanoidDodgeCfg, hierarchical(HumanoidDodge))
 register("HumanoidDribble", HumanoidDribbleCfg, hierarchical(HumanoidDribble))
 register("HumanoidPush", HumanoidPushCfg, hierarchical(HumanoidPush))
+register("HumanoidReach", HumanoidReachCfg, hierarchical(HumanoidReach))
 register("HumanoidTopple", HumanoidToppleCfg, hierarchical(HumanoidTopple))
 register("AntMaze", AntCourseCfg, task_env(AntCourse), course="maze")
 register("AntPush", AntCourseCfg, task_env(AntCourse), course="push")

@@ -75,6 +75,15 @@ class HumanoidProgramCfg(SkillTaskCfg):
             raise ConfigError(f"task.pillar={self.pillar}: expected x and y in m, type task.pillar=[4,0]")
         given = given | self.options
         self.options = {name: given.get(name, name) for name in self.machine(torch.device("cpu")).options}
+        if self.get_up_s > 0 and self.gets_up:
+            raise ConfigError(
+                f"task.get_up_s={self.get_up_s}: a rule with when: fallen has task.rise_s; leave task.get_up_s out"
+            )
+
+    @property
+    def gets_up(self) -> bool:
+        """Whether a rule has `when: fallen`."""
+        return any(rule["when"] == "fallen" for rule in self.always)
 
     def machine(self, device: torch.device) -> StateMachine:
         """The state machine of the table.
@@ -103,7 +112,7 @@ class HumanoidProgram(SkillTask[HumanoidProgramCfg]):
         self.obs_layout |= seen
         self.obs_sizes |= {group: sum(size for _, size, _ in layout) for group, layout in seen.items()}
         self.policy_groups = ("proprioception", *seen, "task")
-        if any(rule["when"] == "fallen" for rule in cfg.always):
+        if cfg.gets_up:
             self._has_rescue, self._max_fallen_steps = True, round(cfg.rise_s / cfg.step_s)
         self.entry, self.rule, self.steps = self.machine.start(sim.num_envs)
         self._choices = torch.eye(len(self.machine.options), device=sim.device)

@@ -33,6 +33,11 @@ class HeadingFrame:
         origin = self.xy_w.view(len(points_w), *(1,) * (points_w.dim() - 2), 2)
         return self.vectors(points_w - origin)
 
+    def to_world(self, points_h: Tensor) -> Tensor:
+        """World positions `(N, 2)` of points `(N, 2)`, m; the inverse of `points`."""
+        (cosine, sine), (x, y) = self.ahead_w.unbind(-1), points_h.unbind(-1)
+        return self.xy_w + torch.stack((cosine * x - sine * y, sine * x + cosine * y), dim=-1)
+
 
 def heading_frame(sim: Sim) -> HeadingFrame:
     """The heading frames of the robots' roots."""
@@ -41,6 +46,6 @@ def heading_frame(sim: Sim) -> HeadingFrame:
 
 
 def unit(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Directions `(…, 2)` and lengths `(…)` of vectors `(…, 2)`; the direction of zero is zero."""
+    """Directions `(…, d)` and lengths `(…)` of vectors `(…, d)`; the direction of zero is zero."""
     length = vectors.norm(dim=-1)
     return vectors / length.clamp_min(1e-6).unsqueeze(-1), length

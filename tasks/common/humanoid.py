@@ -36,13 +36,18 @@ def top_body(robot: Robot) -> str:
     return robot.roles.get(HEAD) or robot.roles.require(TORSO)[0]
 
 
+def hand_body(robot: Robot, side: str) -> str | None:
+    """The hand of a side, the forearm of a robot without one, None where there is no arm."""
+    return robot.roles.get(f"{side}_hand") or robot.roles.get(f"{side}_elbow")
+
+
 def key_bodies(robot: Robot) -> tuple[str, ...]:
     """Right and left hand, right and left foot; a forearm where there is no hand, feet alone where there are no arms.
 
     Raises:
         ConfigError: the robot has no feet.
     """
-    arms = [robot.roles.get(f"{side}_hand") or robot.roles.get(f"{side}_elbow") for side in SIDES]
+    arms = [hand_body(robot, side) for side in SIDES]
     return (*(body for body in arms if body), *robot.roles.require(*FEET))
 
 

@@ -43,8 +43,11 @@ class SkillTaskCfg(TaskCfg):
         min_height_m: by body name, the height below which the body has fallen; this ends the episode unless there is a
             rescue. By default, other robots than the shipped humanoid have limits of their own size.
         rescue: file of a second skill, without latents, that gets up. It controls the humanoid after a fall until it
-            has been upright for half a second. With `none` a fall ends the episode.
+            has been upright for half a second. With `none` a fall ends the episode, unless `get_up_s` is set.
         rise_s: with a rescue, the time limit for getting up.
+        get_up_s: the same for a skill that gets up by itself; 0: a fall ends the episode. The skill is commanded as
+            usual. The task's rewards, `fall` aside, are 0 until the body has been upright for half a second.
+            `fall_rate` counts every episode with a fall.
         hold_s: shortest and longest time until the next target; uniform. Empty: a target lasts for the episode.
         options: controllers by name, among which actions choose instead of setting latents, see `read_options`.
         switch: how to switch between options.
@@ -64,6 +67,7 @@ class SkillTaskCfg(TaskCfg):
     min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     rescue: str = NO_SKILL
     rise_s: float = bounded(6.0, 0.0, 3600.0)
+    get_up_s: float = bounded(0.0, 0.0, 3600.0)
     hold_s: list[float] = bounded([], 0.01, 3600.0)
     options: dict[str, str] = field(default_factory=dict)
     switch: SwitchCfg = field(default_factory=SwitchCfg)
@@ -76,6 +80,11 @@ class SkillTaskCfg(TaskCfg):
             self.start_motion = starts.STANDING
         if not self.rise_s > STAND_S:
             raise ConfigError(f"task.rise_s={self.rise_s}: getting up takes more than {STAND_S} s; type task.rise_s=6")
+        if self.get_up_s > 0 and self.rescue != NO_SKILL:
+            raise ConfigError(
+                f"task.get_up_s={self.get_up_s} is for a skill that gets up by itself, and task.rescue={self.rescue}"
+                " has task.rise_s; leave one of them out"
+            )
         for name in ("hold_s", *self.SPANS):
             span = getattr(self, name)
             if (span or name != "hold_s") and not (len(span) == 2 and span[0] <= span[1]):
@@ -129,7 +138,8 @@ class SkillTask(Task[Cfg]):
         self.action_contract = self.action_map.contract
         self._is_low = humanoid.FallDetector(robot, cfg.min_height_m, device)
         self._has_rescue = cfg.rescue != NO_SKILL
-        self._max_fallen_steps = round(cfg.rise_s / cfg.step_s) if self._has_rescue else 1
+        limit_s = cfg.rise_s if self._has_rescue else cfg.get_up_s
+        self._max_fallen_steps = max(round(limit_s / cfg.step_s), 1)
         self._starts = starts.make_bank(
             robot, cfg.start_motion, cfg.style_frames, cfg.step_s, cfg.start_speed_mps, generator
         )
@@ -141,8 +151,11 @@ class SkillTask(Task[Cfg]):
         self._upright_steps, self._fallen_steps = torch.zeros(2, n, device=device).unbind()
 
     def mark(self, mask: Tensor, points_w: Tensor) -> None:
-        """Move the scene's M markers to `points_w (N, M, 2)` on the floor in the worlds of `mask (N,)`; for videos."""
-        markers_w = torch.nn.functional.pad(points_w, (0, 1), value=MARKER_HEIGHT_M)
+        """Move the scene's M markers in the worlds of `mask (N,)`; for videos.
+
+        `points_w` is `(N, M, 3)`, or `(N, M, 2)` for points on the floor.
+        """
+        markers_w = torch.nn.functional.pad(points_w, (0, 3 - points_w.shape[-1]), value=MARKER_HEIGHT_M)
         boxes_w = self.sim.mocap_pos_w[:, : len(self.sim.scene.boxes)]
         self.sim.move_mocap(mask, torch.cat((boxes_w, markers_w), dim=1))
 
@@ -211,8 +224,11 @@ class SkillTask(Task[Cfg]):
         self.update()
 
     def reward_terms(self) -> dict[str, Tensor]:
-        """See `Task.reward_terms`."""
-        return self.rewards() | {"fall": self._just_fell.float()}
+        """See `Task.reward_terms`; with `get_up_s` fallen bodies get none, `fall` aside."""
+        terms = self.rewards()
+        if self.cfg.get_up_s > 0:
+            terms = {name: term.masked_fill(self.fallen, 0.0) for name, term in terms.items()}
+        return terms | {"fall": self._just_fell.float()}
 
     def after_reward(self, terms: Mapping[str, Tensor]) -> None:
         """See `Task.after_reward`."""
@@ -232,7 +248,7 @@ class SkillTask(Task[Cfg]):
         self.new_target(mask)
 
     def terminated(self) -> Tensor:
-        """A fall, with a rescue one of `rise_s`, or an end of the task's own."""
+        """A fall, with a rescue one of `rise_s`, else of `get_up_s`, or an end of the task's own."""
         return (self.is_low() & (self._fallen_steps >= self._max_fallen_steps)) | self.ended_by_task()
 
     def is_low(self) -> Tensor:
@@ -260,6 +276,11 @@ class SkillTask(Task[Cfg]):
         return obs | {"style": self.history.flatten(1).clone()} if self.cfg.style_frames > 0 else obs
 
     def metrics(self) -> dict[str, Tensor]:
-        """Score, being on the floor (0 or 1), with a rescue numbers of falls and rises, and what the task adds."""
-        counts = {"falls": self.falls.clone(), "rises": self.rises.clone()} if self._has_rescue else {}
-        return {"score": self.score.clone(), "fall_rate": self.is_low().float()} | counts | self.task_metrics()
+        """Score, `fall_rate` (0 or 1), where bodies may get up numbers of falls and rises, and what the task adds.
+
+        `fall_rate` is 1 on the floor; with `get_up_s` from the first fall on.
+        """
+        gets_up = self.cfg.get_up_s > 0
+        counts = {"falls": self.falls.clone(), "rises": self.rises.clone()} if gets_up or self._has_rescue else {}
+        fell = self.falls > 0 if gets_up else self.is_low()
+        return {"score": self.score.clone(), "fall_rate": fell.float()} | counts | self.task_metrics()

@@ -25,7 +25,7 @@ CONSTANT = {
     "HumanoidTracking": {"proprioception": 1, "reference": 2 * 2},  # the root's own place
     "HumanoidHRLMaze": {"proprioception": 1, "style": 2 * 9},
     "HumanoidProgram": {"proprioception": 1},
-    **{f"Humanoid{name}": {"proprioception": 1} for name in ("Dodge", "Location", "Steering", "Trajectory")},
+    **{f"Humanoid{name}": {"proprioception": 1} for name in ("Dodge", "Location", "Reach", "Steering", "Trajectory")},
     "HumanoidDribble": {"proprioception": 1, "task": 3},  # the velocity of a ball that is not reached
     "HumanoidPush": {"proprioception": 1, "task": 2},  # the velocity of a box that is not reached
     "HumanoidTopple": {"proprioception": 1, "task": 6},  # velocity and axis of a standing pillar, and it is not near
@@ -35,7 +35,11 @@ CONSTANT = {
 # on the engine for GPUs, which is slow on a CPU, one task for each kind of scene; all of them are tested there in
 # test_no_sync.py and test_cuda_graph.py
 SAME_SCENE = {
+<<<<<<< HEAD
     "HumanoidTracking": "HumanoidAMP",
+=======
+    "HumanoidReach": "HumanoidLocation",
+>>>>>>> tasks
     "HumanoidSteering": "HumanoidLocation",
     "HumanoidTrajectory": "HumanoidLocation",
     "HumanoidTopple": "HumanoidPush",

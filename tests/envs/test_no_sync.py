@@ -105,6 +105,15 @@ def test_no_disturbed_step_waits_for_the_device(engine_edges, on_cpu_engine):
     assert waits.found == []
 
 
+def test_no_step_with_time_to_get_up_waits_for_the_device(engine_edges, on_cpu_engine):
+    env = on_cpu_engine("HumanoidReach", num_envs=4, episode_steps=6, get_up_s=0.1)
+    env.reset()
+    with HostWaits() as waits:
+        for _ in range(8):
+            env.step(torch.rand(4, env.action_size))
+    assert waits.found == []
+
+
 def test_a_hierarchical_step_with_a_rescue_does_not_sync(engine_edges, on_cpu_engine, tmp_path):
     make_tiny_skill(latent_size=0).save(tmp_path / "rise.pt")
     env = on_cpu_engine("HumanoidHRLMaze", num_envs=4, episode_steps=6, rescue=str(tmp_path / "rise.pt"))

@@ -26,6 +26,7 @@ BUDGET = {
     "HumanoidLocation": 1623,
     "HumanoidProgram": 739,
     "HumanoidPush": 1896,
+    "HumanoidReach": 1550,
     "HumanoidRise": 383,
     "HumanoidSteering": 1562,
     "HumanoidTopple": 1972,

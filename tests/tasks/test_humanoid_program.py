@@ -129,6 +129,9 @@ def test_what_does_not_go_together_is_refused(tmp_path):
         configured(program="nowhere.yaml")
     with pytest.raises(ConfigError, match="task.program=a.yaml and task.fsm are both given"):
         configured(program="a.yaml", fsm=[{"do": "walk", "for_s": 1}])
+    with pytest.raises(ConfigError, match="task.get_up_s=5.0: a rule with when: fallen has task.rise_s; leave"):
+        configured(get_up_s=5)
+    assert configured(get_up_s=5, always=[]).get_up_s == 5
     with pytest.raises(SkillError, match="task.options.dance=dance: the skill has no latent for 'dance'"):
         make(fsm=[{"do": "dance", "for_s": 1}])
     with pytest.raises(ConfigError, match="policy=program follows a table.*type task=HumanoidProgram"):

@@ -32,7 +32,7 @@ def lowest_sole(env):
     return torch.cat(points, dim=1)[..., 2].amin(1)
 
 
-@pytest.mark.parametrize("task", ["HumanoidLocation", "HumanoidDodge", "HumanoidHRLMaze"])
+@pytest.mark.parametrize("task", ["HumanoidLocation", "HumanoidDodge", "HumanoidReach", "HumanoidHRLMaze"])
 @pytest.mark.parametrize("robot", ["g1", "t1"])
 def test_a_robot_starts_on_its_soles_in_its_standing_pose_and_is_observed(robot, task):
     env = make(task, robot)

@@ -16,7 +16,7 @@ from tasks.humanoid_trajectory import KNOT_S, HumanoidTrajectoryCfg, random_path
 
 assert tasks
 POINTS_W = ("target_w", "goal_w", "start_w")  # of the tasks' tensors in the world frame; the others are directions
-NAMES = ("Dodge", "Dribble", "Location", "Push", "Steering", "Topple", "Trajectory")
+NAMES = ("Dodge", "Dribble", "Location", "Push", "Reach", "Steering", "Topple", "Trajectory")
 
 
 def make(name, n=2, **cfg):
@@ -64,7 +64,7 @@ def scatter(env, seed):
     pos, quat, velocities = (normal(env.num_envs, sim.object_pos_w.shape[1], size) for size in (3, 4, 6))
     sim.place_objects(torch.ones(pos.shape[:2], dtype=torch.bool), pos, quat, *velocities.chunk(2, dim=-1))
     for name in (name for name in env.task.STATE if name.endswith("_w")):
-        values = normal(env.num_envs, 2)
+        values = normal(*getattr(env.task, name).shape)
         setattr(env.task, name, values if name in POINTS_W else unit(values)[0])
 
 
@@ -81,8 +81,9 @@ def carry(env, yaw, xy):
     sim.reset(every(env), qpos, qvel)
     sim.place_objects(torch.ones(objects[0].shape[:2], dtype=torch.bool), *objects)
     for name in (name for name in task.STATE if name.endswith("_w")):
-        values = rotate(torch.nn.functional.pad(getattr(task, name), (0, 1)))
-        setattr(task, name, (values + move if name in POINTS_W else values)[:, :2])
+        before = getattr(task, name)
+        values = rotate(torch.nn.functional.pad(before, (0, 3 - before.shape[1])))
+        setattr(task, name, (values + move if name in POINTS_W else values)[:, : before.shape[1]])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,6 +103,7 @@ OBSERVED = {
         {"direction_w": (1.0, 0.0), "facing_w": (0.6, 0.8), "speed_mps": 1.5}, (),
         (0.0, -1.0, 1.5, 0.8, -0.6),
     ),
+    "Reach": ({"target_w": (-1.0, 2.5, 1.4)}, (), (0.5, 2.0, 0.5)),  # the root is 0.9 m high
     "Push": (
         {"goal_w": (-2.0, 5.0)}, [((1.0, 5.0, 0.45), (0.5, 0.25, 0.0))],
         (1.0, 0.0, 0.0, -1.0, 0.25, -0.5, 1.0, -0.65 / 3, 1.0, 1.0, 0.0, 1.0, 1.0),
@@ -138,6 +140,7 @@ def test_the_heading_frame_shows_what_is_ahead_and_to_the_left():
     assert_close(frame.points(torch.tensor([[1.0, 5.0]])), torch.tensor([[3.0, 0.0]]))
     assert_close(frame.points(torch.tensor([[[0.0, 2.0], [1.0, 1.0]]])), torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]]))
     assert_close(frame.vectors(torch.tensor([[2.0, 0.0]])), torch.tensor([[0.0, -2.0]]))
+    assert_close(frame.to_world(torch.tensor([[3.0, 0.5]])), torch.tensor([[0.5, 5.0]]))
 
 
 def test_draws_stay_in_their_ranges():
@@ -207,6 +210,57 @@ def test_the_score_counts_its_own_terms_until_the_first_fall():
     assert later[0] == expected[0] and later[1] > expected[1]
 
 
+def step_at(env, *heights_m):
+    """The end of a control step in which the pelvis is so high in each world: weighted terms, ends, and metrics."""
+    env.sim.body_pos_w[:, 0, 2] = torch.tensor(heights_m)
+    env.task.after_physics()
+    terms, ended = env.task.reward_terms(), env.task.terminated()
+    env.task.after_reward(terms)
+    return terms, ended.tolist(), env.task.metrics()
+
+
+def test_a_body_may_get_up_in_time_is_paid_nothing_meanwhile_and_has_fallen():
+    env = make("Location", 3, get_up_s=0.6, hold_s=[])  # 18 control steps
+    put(env)
+    env.task.target_w[:] = torch.tensor([0.5, 0.0])
+    terms, ended, metrics = step_at(env, 0.9, 0.9, 0.9)
+    assert (terms["position"] > 0).all() and metrics["fall_rate"].tolist() == [0, 0, 0]
+    score = metrics["score"].clone()
+    for step in range(1, 19):  # the first stays up, the second is up from the third step on, the third too late
+        terms, ended, metrics = step_at(env, 0.9, 0.3 if step < 3 else 0.9, 0.3)
+        assert terms["fall"].tolist() == [0.0, float(step == 1), float(step == 1)]
+        for name in ("position", "velocity", "facing"):
+            assert terms[name].gt(0).tolist() == [True, step >= 17, False], "0.5 s after it stood up"
+        assert ended == [False, False, step == 18]
+        assert metrics["fall_rate"].tolist() == metrics["falls"].tolist() == [0, 1, 1]
+    assert metrics["rises"].tolist() == [0, 1, 0]
+    assert torch.equal(metrics["score"][1:], score[1:]) and metrics["score"][0] > score[0]
+    terms, ended, metrics = step_at(env, 0.9, 0.3, 0.3)
+    assert terms["fall"].tolist() == [0, 1, 0] and metrics["falls"].tolist() == [0, 2, 1] and not ended[1]
+    env.task.reset(every(env))
+    assert not env.task.fallen.any() and env.task.metrics()["fall_rate"].tolist() == [0, 0, 0]
+
+
+def test_without_time_to_get_up_a_fall_ends_the_episode():
+    env = make("Location", 2)
+    put(env)
+    terms, ended, metrics = step_at(env, 0.9, 0.3)
+    assert ended == [False, True] and metrics["fall_rate"].tolist() == [0, 1] and not {"falls", "rises"} & set(metrics)
+    assert (terms["facing"] == env.task.rewards()["facing"]).all()
+
+
+def test_an_episode_goes_on_while_a_body_may_get_up():
+    env = make("Reach", 2, get_up_s=5.0, episode_steps=40)
+    qpos, mask = env.sim.qpos.clone(), torch.tensor([False, True])
+    qpos[:, 2] = 0.3
+    qpos[:, 3:7] = torch.tensor([math.sqrt(0.5), 0.0, math.sqrt(0.5), 0.0])  # on its face
+    env.sim.reset(mask, qpos, torch.zeros_like(env.sim.qvel))
+    for step in range(1, 41):
+        result = env.advance(still(env))
+        assert result.terminated.tolist() == [False, False] and result.truncated.tolist() == [step == 40] * 2
+        assert result.reward[1] == 0.0 and result.metrics["fall_rate"][1] == 1.0
+
+
 def test_steering_rewards_by_hand():
     env = make("Steering")
     put(env, yaw=0.0, velocity=(1.0, 0.0))
@@ -217,6 +271,65 @@ def test_steering_rewards_by_hand():
     assert_close(terms["facing"], torch.full((2,), 0.6), rtol=1e-4, atol=0)
     env.task.direction_w[:] = torch.tensor([-1.0, 0.1])
     assert env.task.rewards()["velocity"].tolist() == [0.0, 0.0], "moving against the command"
+
+
+def hand_w(env):
+    return env.sim.body_pos_w[:, env.sim.robot.body_names.index("right_hand")]
+
+
+def test_reach_rewards_by_hand():
+    env = make("Reach")
+    put(env)
+    env.task.target_w = hand_w(env) + torch.tensor([0.3, 0.0, 0.4])
+    env.sim.body_linvel_w[:, env.sim.robot.body_names.index("right_hand")] = torch.tensor([0.0, 1.0, 2.0])
+    terms = env.task.rewards()
+    assert_close(terms["position"], torch.full((2,), math.exp(-4 * 0.25)))
+    assert_close(terms["progress"], torch.full((2,), 0.8 * 2.0))
+    env.task.target_w = hand_w(env).clone()
+    assert env.task.rewards()["position"].tolist() == [1.0, 1.0] and env.task.rewards()["progress"].tolist() == [0, 0]
+
+
+def test_a_target_of_the_hand_is_drawn_round_the_body_and_stays_where_it_is():
+    env = make("Reach", 256, distance_m=0.5, height_m=[0.3, 1.8])
+    put(env, xy=(10.0, -5.0), yaw=math.pi / 4, velocity=(1.0, 0.0))
+    task = env.task
+    task.new_target(every(env))
+    shown_h, height = task.observe_task()[:, :2], task.target_w[:, 2]
+    assert shown_h.abs().max() <= 0.5 + 1e-5 and (shown_h.amax(0) > 0.45).all() and (shown_h.amin(0) < -0.45).all()
+    assert 0.3 <= height.min() < 0.35 and 1.75 < height.max() <= 1.8
+    before = task.target_w.clone()
+    assert_close(env.sim.mocap_pos_w[:, 0], before)  # its marker
+    task.steps_left[:] = 10.0
+    env.advance(still(env))
+    assert torch.equal(task.target_w, before), "the body moves and the target does not"
+    task.new_target(torch.arange(256) < 128)
+    assert (
+        torch.equal(task.target_w[128:], before[128:]) and not torch.isclose(task.target_w, before)[:128].all(1).any()
+    )
+
+
+def test_the_mean_distance_of_the_hand_is_reported():
+    env = make("Reach", 1)
+    distances = []
+    for _ in range(3):
+        target_w = env.task.target_w.clone()  # before the next one may be drawn
+        result = env.advance(still(env))
+        distances.append((target_w - hand_w(env)).norm(dim=-1))
+    assert_close(result.metrics["hand_distance_m"], torch.stack(distances).mean(0))
+    env.reset_where(every(env))
+    assert env.task.steps.item() == env.task.distance_sum_m.item() == 0.0
+
+
+def test_facing_is_commanded_apart_from_the_motion_if_it_is_free():
+    bound, free = (make("Steering", 64, facing=facing).task for facing in ("motion", "any"))
+    assert torch.equal(bound.direction_w, bound.facing_w)
+    cosine = (free.direction_w * free.facing_w).sum(-1)
+    assert cosine.min() < -0.8 and cosine.max() > 0.8 and cosine.abs().min() < 0.2, "sideways and backwards, too"
+    before = free.facing_w.clone()
+    free.new_target(torch.arange(64) < 32)
+    assert torch.equal(free.facing_w[32:], before[32:])
+    assert (free.facing_w[:32] - before[:32]).norm(dim=-1).min() > 0.0
+    assert free.observe_task().shape == (64, 5)
 
 
 def test_paths_keep_to_speed_acceleration_and_turn_rate():
@@ -380,9 +493,11 @@ def test_dribble_turns_the_commanded_direction_at_most_so_far():
         ("Location", {"hold_s": [5.0]}, "task.hold_s"),
         ("Location", {"hold_s": [5.0, 1.0]}, "task.hold_s"),
         ("Location", {"distance_m": -1.0}, "task.distance_m"),
+        ("Location", {"get_up_s": 5.0, "rescue": "rising"}, "has task.rise_s; leave one of them out"),
         ("Steering", {"speed_mps": [2.0, 1.0]}, r"type task.speed_mps=\[1,2\]"),
         ("Steering", {"speed_mps": [1.0, 2.0, 3.0]}, "expected two numbers"),
         ("Steering", {"speed_mps": []}, r"type task.speed_mps=\[1,2\]"),
+        ("Reach", {"height_m": [2.0, 0.2]}, r"type task.height_m=\[0.2,2\]"),
         ("Push", {"reached_m": 5.0}, "type task.reached_m=0.375"),
         ("Topple", {"hold_s": [1.0, 2.0]}, "leave it out"),
         ("Trajectory", {"episode_steps": 100_000}, "type task.episode_steps=18000"),

@@ -147,6 +147,21 @@ def test_the_box_is_to_be_pushed_to_another_place():
     assert session.sim.mocap_pos_w[:, 0, :2].tolist() == [[2.0, -3.0]] * 2, "its marker, too"
 
 
+def test_the_hand_is_to_reach_another_place_that_moves_with_the_body():
+    session = steered("HumanoidReach", {"ahead_m": 0.5, "left_m": -0.25, "height_m": 1.5})
+    session.sim.root_pos_w[:, :2] += 2.0
+    session.task.steer(session.target)
+    place_h = session.task.observe_task()
+    assert torch.allclose(place_h[:, :2], torch.tensor([0.5, -0.25]), atol=1e-5)
+    assert session.sim.mocap_pos_w[:, 0, 2].tolist() == [1.5] * 2, "its marker, too"
+
+
+def test_where_to_face_is_steered_apart_if_it_is_free():
+    session = steered("HumanoidSteering", {"direction_deg": 90.0, "facing_deg": 180.0, "speed_mps": 1.0}, facing="any")
+    assert torch.allclose(session.task.direction_w, torch.tensor([0.0, 1.0]), atol=1e-6)
+    assert torch.allclose(session.task.facing_w, torch.tensor([-1.0, 0.0]), atol=1e-6)
+
+
 def test_the_ball_is_to_roll_another_way():
     session = steered("HumanoidDribble", {"direction_deg": 90.0, "speed_mps": 0.7})
     assert torch.allclose(session.task.direction_w, torch.tensor([0.0, 1.0]), atol=1e-6)

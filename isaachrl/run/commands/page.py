@@ -33,6 +33,7 @@ CELLS = "cells"  # a unit that names the size of a maze's cells, which the page 
 # parts of observations that page_files/observe.mjs computes: name, size, unit
 TASK_PARTS = [
     ("target_h", 2, "10 m"), ("target_direction_h", 2, ""), ("target_distance", 1, "m, in [0, 1]"),
+    ("hand_target_h", 3, "m, relative to the root, heading frame"),
     ("direction_h", 2, "unit vector, heading frame"), ("speed", 1, "m/s"), ("facing_h", 2, "unit vector"),
     ("path_h", 20, "m, points 0.3 s apart, the first is now"),
     ("direction_h", 2, "unit vector"), ("pillar_h", 2, "5 m"),
@@ -52,7 +53,7 @@ TASK_PARTS = [
 ]  # fmt: skip
 TASKS = (
     "HumanoidLocation", "HumanoidSteering", "HumanoidTrajectory", "HumanoidTopple", "HumanoidDodge", "HumanoidPush",
-    "HumanoidDribble", "HumanoidHRLMaze",
+    "HumanoidDribble", "HumanoidReach", "HumanoidHRLMaze",
 )  # fmt: skip
 PROPRIOCEPTION = ["root_height", "body_pos_h", "body_axis_x_h", "body_axis_z_h", "body_linvel_h", "body_angvel_h"]
 

@@ -67,7 +67,7 @@ class SuiteList:
     """The list of tasks.
 
     Args:
-        tasks: values of `TaskEntry` by the name of the task.
+        tasks: values of `TaskEntry` by the name of the task, or another name where `task` is given.
         episodes: of an evaluation.
         flat_settings: further arguments of the trainings without a skill.
         publication: a sentence on `TaskEntry.published`.
@@ -86,6 +86,7 @@ class TaskEntry:
     """A task of the suite; `mode=evaluate` must report `score` and `fall_rate` for it.
 
     Args:
+        task: of `train.py`; empty for the name of the entry. With it a task can be listed twice, with other settings.
         max_score: the largest possible score.
         measure: the metric of an evaluation that counts in this task besides these two; empty for none.
         flat: number of seeds that are also trained without a skill, for the same number of control steps.
@@ -94,6 +95,7 @@ class TaskEntry:
         published: scores from a publication by the name of the method.
     """
 
+    task: str = ""
     max_score: float = positive(600.0)
     measure: str = ""
     flat: int = bounded(0, 0, 1000)
@@ -152,7 +154,7 @@ class Plan:
         kind, seed = re.findall(r"^(seed|flat|random)(\d*)$", name)[0]
         if kind == "flat":
             typed += [self._flat(task, f"seed{seed}"), self.listed.flat_settings]
-        return [f"task={task}", f"seed={seed or 0}", *_merged(typed)]
+        return [f"task={entry.task or task}", f"seed={seed or 0}", *_merged(typed)]
 
     def _flat(self, task: str, run: str) -> list[str]:
         """Arguments without a skill that keep control steps, and discount and rollout in seconds, as in a run on it.
@@ -193,8 +195,8 @@ def make_plan(words: Sequence[str]) -> Plan:
         if name not in entries:
             raise ConfigError(f"tasks={cfg.tasks}: {cfg.list} has no task {name!r}{nearest(name, entries)}")
     files = [path.stem for path in (CFG / "train").glob("*.yaml")]
-    for name in tasks:
-        if name not in files and not any(word.startswith("train=") for word in entries[name].settings):
+    for entry, name in ((entries[name], entries[name].task or name) for name in tasks):
+        if name not in files and not any(word.startswith("train=") for word in entry.settings):
             raise ConfigError(f"{cfg.list}: there is no task {name} with a cfg/train/{name}.yaml{nearest(name, files)}")
     return Plan(cfg, listed, entries, list(dict.fromkeys(tasks)), Path(cfg.out).expanduser().resolve())
 

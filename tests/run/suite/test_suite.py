@@ -237,6 +237,7 @@ def test_options_that_cannot_be_used_are_answered(words, message):
         ({}, "has no tasks; expected tasks: {NAME"),
         ({"tasks": {}}, "has no tasks"),
         ({"tasks": {"HumanoidWalk": {}}}, "no task HumanoidWalk with a cfg/train/HumanoidWalk.yaml"),
+        ({"tasks": {"Turned": {"task": "HumanoidWalk"}}}, "no task HumanoidWalk with a cfg/train/HumanoidWalk.yaml"),
         ({"tasks": {"HumanoidLocation": {"mesure": "x"}}}, "unknown key tasks.HumanoidLocation.mesure"),
         ({"tasks": {"HumanoidLocation": {"max_score": 0}}}, "tasks.HumanoidLocation.max_score=0"),
         ({"task": {}}, "unknown key task; did you mean tasks"),
@@ -246,6 +247,17 @@ def test_lists_that_cannot_be_used_are_answered(content, message, listed):
     listed.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=message):
         make_plan(["out=out", f"list={listed}"])
+
+
+def test_a_task_is_listed_twice_with_other_settings(listed):
+    turned = {"task": "HumanoidSteering", "settings": ["task.facing=any"]}
+    listed.write_text(yaml.safe_dump({"tasks": {"HumanoidSteering": {}, "Turned": turned}}))
+    table, trainer = suite(listed, Trainer(), "seeds=1"), Trainer()
+    first, second = (results()["tasks"][name]["seeds"]["0"] for name in ("HumanoidSteering", "Turned"))
+    assert first["arguments"] == ["task=HumanoidSteering", "seed=0"] and second["run"] == "runs/Turned/seed0"
+    assert second["arguments"] == [*first["arguments"], "task.facing=any"] and "| Turned |" in table
+    suite(listed, trainer, "seeds=1")
+    assert trainer.calls == [], "nothing is missing"
 
 
 def test_the_shipped_list_can_be_used():

@@ -3,7 +3,7 @@
 
 const GRAVITY = 9.81;
 
-const between = ([low, high]) => low + (high - low) * Math.random();
+export const between = ([low, high]) => low + (high - low) * Math.random();
 const anyAngle = () => 2 * Math.PI * Math.random();
 
 export class Pillar {

@@ -95,6 +95,7 @@ export const TASK_PARTS = {
   target_h: (root, command) => scaled(toTarget(root, command), LOCATION_SCALE_M),
   target_direction_h: (root, command) => unit(toTarget(root, command)),
   target_distance: (root, command) => [Math.min(Math.hypot(...toTarget(root, command)), 1)],
+  hand_target_h: ({ pos, ahead }, { target }) => toHeading(ahead, offset3(pos, target)),
   direction_h: (root, { direction }) => toHeading(root.ahead, direction),
   speed: (root, { speed }) => [speed],
   facing_h: (root, { direction }) => toHeading(root.ahead, direction),

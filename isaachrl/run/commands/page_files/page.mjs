@@ -49,7 +49,7 @@ function aim(simulation, point) {
   const offset = point.map((value, i) => value - commanded[i]);
   const distance = Math.hypot(...offset);
   if (distance < 0.1) return;
-  simulation.aim(point);
+  simulation.aim(point, simulation.anyHeight_m);
   simulation.path.follow([point]);
   command.direction = offset.map((value) => value / distance);
   command.speed = Math.min(Math.max(distance / 2, speeds[0]), speeds[1]);

@@ -2,7 +2,7 @@
 
 import { TASK_PARTS, proprioception, readBodies } from "./observe.mjs";
 import { Maze } from "./maze.mjs";
-import { Balls, Pillar } from "./objects.mjs";
+import { Balls, Pillar, between } from "./objects.mjs";
 import { Path } from "./path.mjs";
 import loadMujoco from "./vendor/mujoco.mjs";
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
@@ -45,7 +45,7 @@ export class Simulation {
     self.taskParts = self.high_level.layout.task.map(([part]) => part);
     self.maze = self.start.maze && new Maze(self.start.maze);
     self.followsPath = self.taskParts.includes("path_h");
-    self.followsPoint = self.maze || ["target_h", "goal_h"].some((part) => self.taskParts.includes(part));
+    self.followsPoint = self.maze || ["target_h", "goal_h", "hand_target_h"].some((part) => self.taskParts.includes(part));
     self.speeds = self.start.speed_mps ?? SPEEDS_MPS;
     self.step_s = self.high_level.step_s / self.high_level.inner_steps;
     self.substeps = Math.round(self.step_s / self.model.opt.timestep);
@@ -80,9 +80,23 @@ export class Simulation {
     this.aim(this.command.target);
   }
 
-  /** Makes a position on the floor the target; in a maze the nearest cell that can be reached. */
-  aim(point) {
-    this.command.target = this.maze ? this.maze.reachable(point, this.root.pos) : point;
+  /** Makes a position on the floor the target; in a maze the nearest cell, for the hand the place above that is near. */
+  aim(point, height_m = this.command.target[2]) {
+    if (this.maze) this.command.target = this.maze.reachable(point, this.root.pos);
+    else if (this.start.reach) this.command.target = [...this.near(point), height_m];
+    else this.command.target = point;
+  }
+
+  /** The position on the floor that lies towards a point, no further away than targets of the hand. */
+  near([x, y]) {
+    const { pos } = this.root;
+    const share = Math.min(this.start.reach.distance_m / Math.hypot(x - pos[0], y - pos[1]), 1);
+    return [pos[0] + share * (x - pos[0]), pos[1] + share * (y - pos[1])];
+  }
+
+  /** A random height for the hand's target, if the task has one. */
+  get anyHeight_m() {
+    return this.start.reach && between(this.start.reach.height_m);
   }
 
   /** Puts an object somewhere, upright, with a velocity. */
@@ -164,7 +178,7 @@ export class Simulation {
     const { target, direction, speed, path } = this.command;
     const ahead = direction.map((value, i) => this.commanded[i] + MARKER_M * speed * value);
     const points = this.followsPath ? path : [this.followsPoint ? target : ahead];
-    const markers = this.moving ? [] : points.flatMap((point) => [...point, MARKER_HEIGHT_M]);
+    const markers = this.moving ? [] : points.flatMap(([x, y, z = MARKER_HEIGHT_M]) => [x, y, z]);
     this.data.mocap_pos.set(markers, 3 * (this.maze?.boxes ?? 0));
     this.mujoco.mj_kinematics(this.model, this.data);
   }
