@@ -15,7 +15,6 @@ from isaachrl.maths.sampling import draw_categories
 from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
-from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Control, Scene, Sim
 
 from .common import humanoid, reference, starts
@@ -24,7 +23,6 @@ START_STATES = 8192  # size of the bank of start states
 LYING = 0.184  # a humanoid with all bodies below this share of its height is lying: 0.3 m for the shipped one
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
 
-SPEED_SCALE_MPS = 0.35  # by which a body may be slower or faster than the reference motion at that moment
 ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
 ALIKE_MPS = 0.5  # and the change of speed
 
@@ -75,8 +73,8 @@ class HumanoidAMPCfg(TaskCfg):
         fallen: episodes that begin on the floor.
         track_scale: RMS distance of the bodies from the reference motion's at which `track` is 1/e, as a share of the
             robot's height: by default 0.2 m for the shipped humanoid.
-        track_velocity: `track` is `1 / (1 + (distance / scale)^2 + e)` with the root's `VelocityError` e: a standing
-            body's posture is near those of a walk, and long tails show the way to what is far from the reference.
+        track_balance: `track` is the mean of the terms of `reference.Likeness`, balance and velocity among them: a
+            standing body's posture is near those of a walk.
         track_pace: the reference motion may run faster or slower by this share, whichever is nearer to the body: a
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
@@ -94,7 +92,7 @@ class HumanoidAMPCfg(TaskCfg):
     min_height_m: dict[str, float] = bounded(humanoid.MIN_HEIGHT_M, -2.0, 1.5)
     fallen: FallenCfg = field(default_factory=FallenCfg)
     track_scale: float = positive(0.1226, 1.0)
-    track_velocity: bool = False
+    track_balance: bool = False
     track_pace: float = bounded(0.0, 0.0, 0.9)
     track_within_m: float = bounded(0.0, 0.0, 10.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
@@ -185,9 +183,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._history_rows = rows + torch.arange(n, device=device)
         self.started_fallen, self.recovering = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
         self._upright_steps = torch.zeros(n, device=device)
-        self._track_m = humanoid.sized_m(robot, cfg.track_scale)
         self._tracking_error_m2 = torch.full((n,), torch.inf, device=device)  # updated if `cfg.tracks`
-        self._velocity_error = VelocityError(robot, SPEED_SCALE_MPS)
+        self._likeness = reference.Likeness(sim, self.library, cfg.track_scale)
         self.tracking = torch.zeros(n, device=device)
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
@@ -297,7 +294,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
-        self.tracking = torch.where(mask, self._similarity(error_m2), self.tracking)
 
     def tracking_distance_m(self) -> Tensor:
         """RMS distance `(N,)` of the bodies from the reference motions."""
@@ -328,15 +324,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), postures).min(1)
         self._tracking_error_m2.copy_(error_m2)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
-        self.tracking = self._similarity(error_m2)
-
-    def _similarity(self, error_m2: Tensor) -> Tensor:
-        """`track (N,)` of bodies at a mean squared distance `(N,)` from their references."""
-        error = error_m2 / self._track_m**2
-        if not self.cfg.track_velocity:
-            return torch.exp(-error)
-        target = self.library.planar_velocity(self.reference_clip, self.reference_time_s)
-        return 1.0 / (1.0 + error + self._velocity_error(reference.planar_velocity(self.sim), target))
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
@@ -356,6 +343,14 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             self.recovering &= self._upright_steps * self.cfg.step_s < self.cfg.fallen.up_s
         if self.cfg.tracks:
             self._advance_reference()
+            self.tracking = self._similarity()
+
+    def _similarity(self) -> Tensor:
+        """`tracking (N,)` of the present state."""
+        error_m2 = self._tracking_error_m2
+        if not self.cfg.track_balance:
+            return self._likeness.posture(error_m2)
+        return self._likeness.mean(self.reference_clip, self.reference_time_s, error_m2)
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""

@@ -16,9 +16,6 @@ from isaachrl.sim import Control, Sim
 from .common import humanoid, reference
 from .humanoid_amp import HumanoidAMP, HumanoidAMPCfg
 
-_BALANCE = 0.0613  # error of the capture point at which `balance` is 1/e, a share of the height: 0.1 m
-_PAST_S = 0.02  # over which the reference's velocities are taken
-_TILT = 0.1  # squared error of the vertical in the root's frame at which `upright` is 1/e
 _LOST_STEPS = 3  # in a row far from the reference, after which an episode ends
 _FALLEN = 0.55  # share of the height of the reference's pelvis below which a body has fallen
 _FAILURES_RATE = 0.02  # of the moving average of failures
@@ -37,9 +34,7 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
         settle_s: time that a body has after that, or after the end of a clip, before an episode may end.
         track_within_m: an episode ends where the posture's RMS distance is larger for several steps, the mean height
             left out (a jump that is less high has not lost the motion), or the pelvis is far below the reference's.
-        reward: `posture`, `exp(-(distance / track_scale)^2)`; `velocity`, `1 / (1 + e)` of the root's `VelocityError`
-            e; `upright`, `exp(-|u - u*|^2 / 0.1)` of the vertical in the root's frame; `balance`, `exp(-(d / 0.1 m)^2)`
-            of the `CapturePoint`, which tells of a fall long before the posture does; `effort`, the squared action.
+        reward: `posture`, `velocity`, `upright` and `balance`, see `reference.Likeness`; `effort`, the squared action.
     """
 
     motion: str = "versatile"
@@ -49,9 +44,7 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
     settle_s: float = bounded(0.7, 0.0)
     track_scale: float = positive(0.0613, 1.0)
     track_within_m: float = bounded(0.25, 0.0, 10.0)
-    reward: dict[str, float] = field(
-        default_factory=lambda: {"posture": 1.0, "velocity": 0.5, "upright": 0.3, "balance": 0.5, "effort": -0.02}
-    )
+    reward: dict[str, float] = field(default_factory=lambda: reference.Likeness.WEIGHTS | {"effort": -0.02})
 
     def __post_init__(self) -> None:
         """Validate what this task cannot do."""
@@ -102,8 +95,6 @@ class HumanoidTracking(HumanoidAMP):
             "offset": [0.0] * self.action_size,
             "use": "each motor takes the reference's joint in 0.1 s + scale * action, the action clamped to [-1, 1]",
         }
-        self._capture_point = reference.CapturePoint(sim)
-        self._balance_m = humanoid.sized_m(sim.robot, _BALANCE)
         self.moments = reference.Moments(self.library)
         self.failures_per_s = torch.full((clips,), 0.5, device=device)
         self.start_weights = self.library.weights.clone()
@@ -147,21 +138,8 @@ class HumanoidTracking(HumanoidAMP):
 
     def reward_terms(self) -> dict[str, Tensor]:
         """See `Task.reward_terms`."""
-        past = torch.stack((self.reference_time_s, self.reference_time_s - _PAST_S), dim=1)
-        state = self.library.state(self.reference_clip.unsqueeze(1), past)
-        quat_w, body_pos_w = state.root_quat_w[:, 0], state.body_pos_w[:, 0]
-        velocity_w = (body_pos_w - state.body_pos_w[:, 1]) / _PAST_S
-        sim, up = self.sim, reference.up_in_root_frame
-        off_balance = self._capture_point(sim.root_quat_w, sim.body_pos_w, sim.body_linvel_w)
-        off_balance = off_balance - self._capture_point(quat_w, body_pos_w, velocity_w)
-        target = self.library.planar_velocity(self.reference_clip, self.reference_time_s)
-        return {
-            "posture": torch.exp(-self._tracking_error_m2 / self._track_m**2),
-            "velocity": 1.0 / (1.0 + self._velocity_error(reference.planar_velocity(sim), target)),
-            "upright": torch.exp(-(up(sim.root_quat_w) - up(quat_w)).square().sum(-1) / _TILT),
-            "balance": torch.exp(-off_balance.square().sum(-1) / self._balance_m**2),
-            "effort": self._effort,
-        }
+        terms = self._likeness.terms(self.reference_clip, self.reference_time_s, self._tracking_error_m2)
+        return terms | {"effort": self._effort}
 
     def terminated(self) -> Tensor:
         """The body has lost its reference."""

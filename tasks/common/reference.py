@@ -1,6 +1,7 @@
 """What a policy that tracks motions knows of its reference, and how it gets from one motion to another."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -8,15 +9,20 @@ from torch import Tensor
 from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout, dof_pos
 from isaachrl.motion.library import MotionLibrary
+from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Robot, Sim
 from isaachrl.sim.inertia import body_masses
 
-from .humanoid import FEET, PELVIS, ActionMap, posture_distance_m2
+from .humanoid import FEET, PELVIS, ActionMap, posture_distance_m2, sized_m
 
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference
 
 _GRAVITY = 9.81  # m/s^2
+_SPEED_SCALE_MPS = 0.35  # by which a body may be slower or faster than the reference motion at that moment
+_BALANCE = 0.0613  # error of the capture point at which `balance` is 1/e, a share of the height: 0.1 m
+_PAST_S = 0.02  # over which the reference's velocities are taken
+_TILT = 0.1  # squared error of the vertical in the root's frame at which `upright` is 1/e
 _MOMENTS = 64  # of each clip, that another motion may be joined at
 _REST_S = 0.7  # of a clip without loop that is left then, at least
 _VELOCITY_WEIGHT_S2 = 0.02  # of a velocity's squared error against that of the bodies' places
@@ -117,6 +123,60 @@ class CapturePoint:
         point = ((body_pos_w + velocity_w * self._time_s) * self._share).sum(-2)
         from_feet = point - body_pos_w.index_select(-2, self._feet).mean(-2)
         return _turn_into_heading(quat_w, from_feet.unsqueeze(-2)).squeeze(-2)[..., :2]
+
+
+class Likeness:
+    """How well bodies follow motions, in terms from 0 to 1.
+
+    Args:
+        sim: the bodies.
+        library: the motions.
+        scale: RMS distance of the bodies, a share of the robot's height, at which `posture` is 1/e.
+
+    Attributes:
+        WEIGHTS: weight of each term in `mean`, and in the rewards of HumanoidTracking.
+    """
+
+    WEIGHTS: ClassVar = {"posture": 1.0, "velocity": 0.5, "upright": 0.3, "balance": 0.5}
+
+    def __init__(self, sim: Sim, library: MotionLibrary, scale: float) -> None:
+        self._sim, self._library = sim, library
+        self._scale_m, self._balance_m = (sized_m(sim.robot, share) for share in (scale, _BALANCE))
+        self._capture_point = CapturePoint(sim)
+        self._velocity_error = VelocityError(sim.robot, _SPEED_SCALE_MPS)
+
+    def terms(self, clip: Tensor, time_s: Tensor, error_m2: Tensor) -> dict[str, Tensor]:
+        """Terms `(N,)` by name, for moments of clips `(N,)` and mean squared distances of the bodies from them `(N,)`.
+
+        `exp(-(distance / scale)^2)` of the posture, `1 / (1 + e)` of the root's `VelocityError` e,
+        `exp(-|u - u*|^2 / 0.1)` of the vertical in the root's frame, and `exp(-(d / 0.1 m)^2)` of the `CapturePoint`,
+        which tells of a fall long before the posture does.
+        """
+        sim = self._sim
+        state = self._library.state(clip.unsqueeze(1), torch.stack((time_s, time_s - _PAST_S), dim=1))
+        quat_w, body_pos_w = state.root_quat_w[:, 0], state.body_pos_w[:, 0]
+        velocity_w = (body_pos_w - state.body_pos_w[:, 1]) / _PAST_S
+        off_balance = self._capture_point(sim.root_quat_w, sim.body_pos_w, sim.body_linvel_w)
+        off_balance = off_balance - self._capture_point(quat_w, body_pos_w, velocity_w)
+        tilt = up_in_root_frame(sim.root_quat_w) - up_in_root_frame(quat_w)
+        velocity_error = self._velocity_error(planar_velocity(sim), self._library.planar_velocity(clip, time_s))
+        return {
+            "posture": self.posture(error_m2),
+            "velocity": 1.0 / (1.0 + velocity_error),
+            "upright": torch.exp(-tilt.square().sum(-1) / _TILT),
+            "balance": torch.exp(-off_balance.square().sum(-1) / self._balance_m**2),
+        }
+
+    def posture(self, error_m2: Tensor) -> Tensor:
+        """The first of `terms`."""
+        return torch.exp(-error_m2 / self._scale_m**2)
+
+    def mean(self, clip: Tensor, time_s: Tensor, error_m2: Tensor) -> Tensor:
+        """The weighted mean `(N,)` of `terms`."""
+        terms = self.terms(clip, time_s, error_m2)
+        return torch.stack([weight * terms[name] for name, weight in self.WEIGHTS.items()]).sum(0) / sum(
+            self.WEIGHTS.values()
+        )
 
 
 class Moments:

@@ -35,11 +35,8 @@ CONSTANT = {
 # on the engine for GPUs, which is slow on a CPU, one task for each kind of scene; all of them are tested there in
 # test_no_sync.py and test_cuda_graph.py
 SAME_SCENE = {
-<<<<<<< HEAD
     "HumanoidTracking": "HumanoidAMP",
-=======
     "HumanoidReach": "HumanoidLocation",
->>>>>>> tasks
     "HumanoidSteering": "HumanoidLocation",
     "HumanoidTrajectory": "HumanoidLocation",
     "HumanoidTopple": "HumanoidPush",

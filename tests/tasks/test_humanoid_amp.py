@@ -307,21 +307,22 @@ def test_a_reference_with_a_pace_stays_with_a_body_that_is_slower(pace: float, l
     assert least <= task.tracking.mean() <= most
 
 
-def test_tracking_with_velocities_has_long_tails() -> None:
+def test_tracking_with_balance_is_the_mean_of_four_terms() -> None:
     reward = {"alive": 0.0, "track": 2.0}
-    env = make(16, motion="curve_left", track_velocity=True, track_scale=0.0613, reward=reward)
+    env = make(16, motion="curve_left", track_balance=True, track_scale=0.0613, reward=reward)
     task, every = amp(env), torch.ones(16, dtype=torch.bool)
     state = task.library.state(task.start_clip, task.start_time_s)
-    left = rotations.rotate(
-        rotations.from_yaw(rotations.heading(state.root_quat_w)), torch.tensor([0.0, 0.7, 0.0]).expand(16, 3)
-    )
-    speed_mps = task.library.planar_velocity(task.start_clip, task.start_time_s)[:, :2].norm(dim=-1)
-    for slide, expected in ((0.0, torch.ones(16)), (1.0, 1.0 / (1.0 + (0.7 / (0.4 * speed_mps)) ** 2))):
-        state.root_linvel_w += slide * left
-        env.sim.reset(every, *to_qpos_qvel(task.library.layout, state))
-        task.follow(every, task.start_clip, task.start_time_s)
-        assert torch.allclose(task.tracking, expected, atol=0.02)
-        assert torch.allclose(task.reward_terms()["track"], task.tracking)
+    env.sim.reset(every, *to_qpos_qvel(task.library.layout, state))
+    task.follow(every, task.start_clip, task.start_time_s)
+    assert torch.allclose(task._similarity(), torch.ones(16), atol=0.02)
+    moment = task.start_clip, task.start_time_s, torch.full((16,), 0.01)  # 0.1 m
+    env.sim.body_linvel_w += torch.tensor([0.3, 0.0, 0.0])
+    terms = task._likeness.terms(*moment)
+    assert torch.allclose(terms["posture"], torch.full((16,), math.exp(-1.0)), atol=1e-4)
+    # the capture point lies sqrt(0.92 / 9.81) s of that velocity away
+    assert torch.allclose(terms["balance"], torch.full((16,), 0.45), atol=0.12)
+    weighted = terms["posture"] + 0.5 * terms["velocity"] + 0.3 * terms["upright"] + 0.5 * terms["balance"]
+    assert torch.allclose(task._likeness.mean(*moment), weighted / 2.3)
 
 
 def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
