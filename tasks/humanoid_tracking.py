@@ -1,6 +1,7 @@
 """HumanoidTracking: follow reference motions whose coming poses are observed (DeepMimic)."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -77,7 +78,7 @@ class HumanoidTracking(HumanoidAMP):
         failures_per_s: `(C,)` moving average by clip.
     """
 
-    STATE = (*HumanoidAMP.STATE, "failures_per_s", "_lost_steps", "_error_sum_m")
+    STATE = (*HumanoidAMP.STATE, "failures_per_s", "start_weights", "_lost_steps", "_error_sum_m")
 
     def __init__(self, cfg: HumanoidTrackingCfg, sim: Sim, generator: torch.Generator) -> None:
         super().__init__(cfg, sim, generator)
@@ -105,6 +106,7 @@ class HumanoidTracking(HumanoidAMP):
         self._settle_steps = cfg.settle_s / cfg.step_s
         # those that may be switched to, and how many bodies a step may switch
         self._standing_clips = (~self.lying_clips).float()
+        self._switch_weights = self.library.weights * self._standing_clips
         probability = cfg.step_s / cfg.switch_s if cfg.switch_s > 0 else 0.0
         self._switching = math.ceil(n * cfg.switch_share)
         self._switches = math.ceil(self._switching * probability)
@@ -145,7 +147,7 @@ class HumanoidTracking(HumanoidAMP):
         """The body has lost its reference."""
         return (self._lost_steps > _LOST_STEPS) | self.sim.diverged
 
-    def after_reward(self, terms: dict[str, Tensor]) -> None:
+    def after_reward(self, terms: Mapping[str, Tensor]) -> None:
         """Count failures, and let some bodies go over into other motions."""
         failed, clip, zeros = self.terminated().float(), self.reference_clip, torch.zeros_like(self.failures_per_s)
         count = zeros.index_add(0, clip, torch.ones_like(failed))
@@ -154,6 +156,7 @@ class HumanoidTracking(HumanoidAMP):
         self.failures_per_s += share * (rate - self.failures_per_s)
         weights = _LEAST_PRACTICE + self.failures_per_s.clamp_max(_MOST_FAILURES)
         self.start_weights = weights * self.library.weights
+        self._switch_weights = self.start_weights * self._standing_clips
         if self._switches:
             self._switch_some()
 
@@ -162,7 +165,7 @@ class HumanoidTracking(HumanoidAMP):
         device, generator = self.sim.device, self.generator
         rows = torch.randperm(self._switching, generator=generator, device=device)[: self._switches]
         body_pos_w, velocity = self.sim.body_pos_w[rows], reference.planar_velocity(self.sim)[rows]
-        clip = draw_categories((self.start_weights * self._standing_clips).expand(len(rows), -1), generator)
+        clip = draw_categories(self._switch_weights.expand(len(rows), -1), generator)
         time_s = self.moments.nearest(clip, body_pos_w, velocity)
         drawn = torch.rand(len(rows), generator=generator, device=device) < self._switch_probability
         switch = drawn & ~self._is_down.low(body_pos_w) & (self._lost_steps[rows] >= 0)
@@ -182,5 +185,5 @@ class HumanoidTracking(HumanoidAMP):
 
     def metrics(self) -> dict[str, Tensor]:
         """Whether the motion was lost, and the bodies' mean RMS distance from the reference in m."""
-        mean_m = self._error_sum_m / self._steps.clamp_min(1.0)
-        return {"fall_rate": self.terminated().float(), "tracking_error_m": mean_m}
+        steps = torch.maximum(self._steps, torch.ones_like(self._steps))
+        return {"fall_rate": self.terminated().float(), "tracking_error_m": self._error_sum_m / steps}
