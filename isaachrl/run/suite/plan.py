@@ -14,13 +14,16 @@ from isaachrl import config
 from isaachrl.config import bounded, positive
 from isaachrl.errors import ConfigError, brief, nearest
 from isaachrl.hierarchy.build import NO_SKILL
+from isaachrl.hierarchy.option_file import skill_path
 from isaachrl.run.config.run_cfg import DEFAULT_NUM_ENVS
 from isaachrl.run.storage.folder import CONFIG
 from isaachrl.shipped import CFG
 
+TRAIN = "train"  # value of `skill`
 LIST = CFG / "suite.yaml"
 USAGE = (
-    "python -m isaachrl.run.suite out=FOLDER [seeds=3] [tasks=A,B] [quick=true] [parallel=N] [device=cpu] [list=YAML]"
+    "python -m isaachrl.run.suite out=FOLDER [seeds=3] [tasks=A,B] [quick=true] [skill=FILE|train] [parallel=N]"
+    " [device=cpu] [list=YAML]"
 )
 
 
@@ -33,6 +36,8 @@ class SuiteCfg:
         seeds: number of trainings of each task, with the seeds 0, 1, …; None is 3, or 1 in the quick suite.
         tasks: names separated by commas; empty for the whole list.
         quick: shorter trainings and fewer episodes, as the list says.
+        skill: the skill of all tasks, a file; `train` for one that is trained first, from nothing, as the list says;
+            empty for each task's own.
         parallel: trainings at once; 0 is two, or one on a single core or a GPU.
         device: of `train.py`.
         list: the list of tasks, a YAML file of `SuiteList`.
@@ -43,6 +48,7 @@ class SuiteCfg:
     seeds: int | None = bounded(None, 1, 1000)
     tasks: str = ""
     quick: bool = False
+    skill: str = ""
     parallel: int = bounded(0, 0, 256)
     device: str = "auto"
     list: str = str(LIST)
@@ -72,9 +78,12 @@ class SuiteList:
         flat_settings: further arguments of the trainings without a skill.
         publication: a sentence on `TaskEntry.published`.
         quick: what differs in the quick suite.
+        skill: trainings that lead to a skill, in their order: arguments by name. `{out}` is the folder of them all, and
+            the last one's `skill.pt` is the skill.
     """
 
     tasks: dict[str, Any] = field(default_factory=dict)
+    skill: dict[str, list[str]] = field(default_factory=dict)
     episodes: int = bounded(512, 1)
     flat_settings: list[str] = field(default_factory=list)
     publication: str = ""
@@ -147,10 +156,26 @@ class Plan:
         """The folder of a run."""
         return self.out / "runs" / task / name
 
+    @property
+    def skill_runs(self) -> dict[str, list[str]]:
+        """The trainings that lead to the skill: arguments by name, in their order."""
+        quick = self.listed.quick.settings if self.cfg.quick else []
+        runs = self.listed.skill if self.cfg.skill == TRAIN else {}
+        return {
+            name: _merged([[word.format(out=self.out / "runs") for word in words], quick])
+            for name, words in runs.items()
+        }
+
+    @property
+    def skill(self) -> list[str]:
+        """The argument `skill=`, unless each task has its own."""
+        file = self.out / "runs" / list(self.listed.skill)[-1] / "skill.pt" if self.skill_runs else self.cfg.skill
+        return [f"skill={file}"] if file else []
+
     def arguments(self, task: str, name: str) -> list[str]:
         """The arguments of `train.py` for the run of that name: `seed<N>`, `flat<N>`, or `random`."""
         entry, quick = self.entries[task], self.listed.quick.settings
-        typed = [entry.settings, *([quick, entry.quick] if self.cfg.quick else [])]
+        typed = [self.skill, entry.settings, *([quick, entry.quick] if self.cfg.quick else [])]
         kind, seed = re.findall(r"^(seed|flat|random)(\d*)$", name)[0]
         if kind == "flat":
             typed += [self._flat(task, f"seed{seed}"), self.listed.flat_settings]
@@ -194,6 +219,10 @@ def make_plan(words: Sequence[str]) -> Plan:
     for name in tasks:
         if name not in entries:
             raise ConfigError(f"tasks={cfg.tasks}: {cfg.list} has no task {name!r}{nearest(name, entries)}")
+    if cfg.skill == TRAIN and not listed.skill:
+        raise ConfigError(f"skill=train: {cfg.list} does not say how; add skill: {{NAME: [task=…, …]}} to it")
+    if cfg.skill not in ("", TRAIN):
+        skill_path(cfg.skill)
     files = [path.stem for path in (CFG / "train").glob("*.yaml")]
     for entry, name in ((entries[name], entries[name].task or name) for name in tasks):
         if name not in files and not any(word.startswith("train=") for word in entry.settings):

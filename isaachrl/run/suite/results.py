@@ -15,7 +15,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.files import write_atomically
 from isaachrl.run.recording.tables import markdown_table
 from isaachrl.run.suite.plan import Plan, cores
-from isaachrl.run.suite.runner import RANDOM, Result, stored_result
+from isaachrl.run.suite.runner import RANDOM, Result, effort, stored_result
 
 PACKAGES = ("isaachrl", "torch", "mujoco", "mujoco-warp", "rl-games", "numpy")
 
@@ -29,7 +29,9 @@ def collect(plan: Plan) -> dict[str, Any]:
     options = {"quick": plan.cfg.quick, "seeds": plan.seeds, "episodes": plan.episodes, "parallel": plan.parallel}
     tasks = {task: _task(plan, task) for task in plan.entries}
     tasks = {task: values for task, values in tasks.items() if task in plan.tasks or values["seeds"]}
-    return {"machine": machine(plan.cfg.device), "suite": options, "tasks": tasks}
+    folders = {name: plan.out / "runs" / name for name in plan.skill_runs}
+    skill = {name: effort(folder) for name, folder in folders.items() if (folder / "metrics.jsonl").is_file()}
+    return {"machine": machine(plan.cfg.device), "suite": options, "skill": skill, "tasks": tasks}
 
 
 def _task(plan: Plan, task: str) -> dict[str, Any]:
@@ -135,6 +137,10 @@ def _sentences(results: dict[str, Any], publication: str) -> list[str]:
         f" Minutes and control steps are of one training; {options['parallel']} ran at once on {made['cores']} cores"
         f" of {made['gpu'] or made['processor']} ({made['engine']}; {versions})."
     ]
+    for name, made in results["skill"].items():
+        lines[0] += (
+            f" Before: {name}, {made['minutes']:.0f} minutes, {made['samples'] / 1e6:.1f} million control steps."
+        )
     return [*lines, *(["", publication] if publication else [])]
 
 

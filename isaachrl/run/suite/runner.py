@@ -107,6 +107,9 @@ def run(plan: Plan, call: Call, publish: Callable[[], object]) -> dict[str, str]
 
     Returns:
         Messages of the parts that failed, by `task/run`.
+
+    Raises:
+        IsaacHRLError: the skill could not be trained.
     """
     failures: dict[str, str] = {}
     lock = threading.Lock()
@@ -122,6 +125,7 @@ def run(plan: Plan, call: Call, publish: Callable[[], object]) -> dict[str, str]
             with lock:
                 publish()
 
+    _train_skill(plan, call)
     with ThreadPoolExecutor(plan.parallel) as pool:
         try:
             for phase in _phases(plan, call):
@@ -167,14 +171,40 @@ def finish(plan: Plan, task: str, name: str, call: Call) -> None:
     if name == RANDOM:
         printed = call([*arguments, *evaluation, "policy=random", f"run_dir={folder}"], folder)
     else:
-        begun = (folder / "checkpoints" / LAST).exists()
-        call([*([f"resume={folder}"] if begun else [*arguments, f"run_dir={folder}"]), *plan.device], folder)
+        _train(folder, arguments, plan, call)
         printed = call([*evaluation, f"checkpoint={folder}"], folder)
     result = measured(task, plan.entries[task], json.loads(printed.splitlines()[-1]))
     if name != RANDOM:
         result |= effort(folder)
     _write(folder, content | {"result": result})
     log.info("%s/%s: score %.0f of %g, falls %.3f", task, name, *(result[key] for key in ("score", "of", "fall_rate")))
+
+
+def _train_skill(plan: Plan, call: Call) -> None:
+    """Train what leads to the skill of all tasks, unless that is done.
+
+    Raises:
+        IsaacHRLError: a training failed, or was made with other settings.
+    """
+    for name, arguments in plan.skill_runs.items():
+        folder = plan.out / "runs" / name
+        if (folder / RESULT).is_file():
+            made = json.loads((folder / RESULT).read_text(encoding="utf-8"))["arguments"]
+            if made != arguments:
+                raise ConfigError(
+                    f"{folder} was made with {' '.join(made)}, not {' '.join(arguments)}; type another out="
+                )
+            continue
+        _train(folder, arguments, plan, call)
+        _write(folder, {"arguments": arguments})
+        log.info("%s: %.0f minutes", name, effort(folder)["minutes"])
+
+
+def _train(folder: Path, arguments: Sequence[str], plan: Plan, call: Call) -> None:
+    """Train in a folder, or go on there; a training that is over ends at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = (folder / "checkpoints" / LAST).exists()
+    call([*([f"resume={folder}"] if begun else [*arguments, f"run_dir={folder}"]), *plan.device], folder)
 
 
 def _write(folder: Path, content: Mapping[str, Any]) -> None:

@@ -265,3 +265,39 @@ def test_the_shipped_list_can_be_used():
     assert plan.seeds == 3 and plan.episodes == 512 and len(plan.tasks) == len(plan.entries) >= 3
     assert make_plan(["out=out", "quick=true"]).seeds == 1
     assert all(stored_result(plan, task, "seed0") is None for task in plan.tasks)
+
+
+SKILL = {
+    "tracker": ["task=HumanoidTracking"],
+    "skill": ["task=HumanoidAMP", "train.distillation.tracker={out}/tracker"],
+}
+
+
+def test_the_skill_of_all_tasks_may_be_trained_first_and_once(tmp_path, listed):
+    listed.write_text(yaml.safe_dump(yaml.safe_load(listed.read_text()) | {"skill": SKILL}, sort_keys=False))
+    killed, trainer = Trainer(killed_at=2), Trainer()
+    with pytest.raises(Killed):
+        suite(listed, killed, "seeds=1", "skill=train")
+    table = suite(listed, trainer, "seeds=1", "skill=train")
+    assert killed.calls == ["train runs/tracker", "train runs/skill"]
+    assert trainer.calls[:2] == ["train runs/skill", "train HumanoidLocation/seed0"]
+    runs = Path("out").resolve() / "runs"
+    assert f"skill={runs / 'skill' / 'skill.pt'}" in results()["tasks"]["HumanoidLocation"]["seeds"]["0"]["arguments"]
+    assert "skill=none" in results()["tasks"]["HumanoidLocation"]["flat"]["0"]["arguments"]
+    made = json.loads((runs / "skill" / "result.json").read_text())["arguments"]
+    assert made == ["task=HumanoidAMP", f"train.distillation.tracker={runs / 'tracker'}"]
+    assert "Before: tracker, 2 minutes, 0.0 million control steps. Before: skill, 2 minutes" in table
+    again = Trainer()
+    suite(listed, again, "seeds=1", "skill=train")
+    assert again.calls == []
+    with pytest.raises(ConfigError, match="tracker was made with task=HumanoidTracking, not .* max_iterations=2"):
+        quick = yaml.safe_load(listed.read_text()) | {"quick": {"settings": ["max_iterations=2"]}}
+        listed.write_text(yaml.safe_dump(quick, sort_keys=False))
+        suite(listed, Trainer(), "seeds=1", "tasks=HumanoidTrajectory", "skill=train", "quick=true")
+
+
+def test_a_skill_that_cannot_be_had_is_refused(listed):
+    with pytest.raises(ConfigError, match="does not say how"):
+        suite(listed, Trainer(), "skill=train")
+    with pytest.raises(IsaacHRLError, match="there is no file or run nowhere|no skill file nowhere"):
+        suite(listed, Trainer(), "skill=nowhere.pt")
