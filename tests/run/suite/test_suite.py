@@ -1,6 +1,7 @@
 """A suite does what is missing, goes on after a kill, and reports what it has; a program of a few lines trains."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -290,6 +291,8 @@ def test_the_skill_of_all_tasks_may_be_trained_first_and_once(tmp_path, listed):
     again = Trainer()
     suite(listed, again, "seeds=1", "skill=train")
     assert again.calls == []
+    for task in TASKS:
+        shutil.rmtree(runs / task)
     with pytest.raises(ConfigError, match="tracker was made with task=HumanoidTracking, not .* max_iterations=2"):
         quick = yaml.safe_load(listed.read_text()) | {"quick": {"settings": ["max_iterations=2"]}}
         listed.write_text(yaml.safe_dump(quick, sort_keys=False))
