@@ -20,7 +20,7 @@ from .humanoid_amp import HumanoidAMP, HumanoidAMPCfg
 _LOST_STEPS = 3  # in a row far from the reference, after which an episode ends
 _FALLEN = 0.55  # share of the height of the reference's pelvis below which a body has fallen
 _FAILURES_RATE = 0.02  # of the moving average of failures
-_LEAST_PRACTICE, _MOST_FAILURES = 0.15, 1.5  # per second, in the weights of starts
+_LEAST_PRACTICE, _MOST_FAILURES = 0.05, 1.5  # per second, in the weights of starts
 
 
 @dataclass
