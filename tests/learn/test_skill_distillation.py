@@ -28,7 +28,7 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make(tracker: Path, **train: object) -> SkillsLearner:
+def make(tracker: Path, **changes: object) -> SkillsLearner:
     env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "gaits", "reward": {"track": 1.0}}})
     distillation = {
         "tracker": str(tracker),
@@ -38,7 +38,7 @@ def make(tracker: Path, **train: object) -> SkillsLearner:
         "rows": 64,
         "replay_size": 512,
     }
-    values = SMALL | {"latent": {"size": 4}, "distillation": distillation} | train
+    values = SMALL | {"latent": {"size": 4}, "distillation": distillation | changes}
     return SkillsLearner(env, config.build(SkillsCfg, values), 0)
 
 
@@ -77,6 +77,18 @@ def test_the_policy_comes_to_act_as_its_teacher_does(tracker: Path) -> None:
     later = learner.iterate()
     assert "loss/distillation" not in later and "loss/policy" in later
     assert later["policy/learning_rate"] < 1e-4
+
+
+def test_afterwards_the_policy_stays_near_its_teacher(tracker: Path) -> None:
+    learner = make(tracker, iterations=1, updates=1, weight=1.0)
+    learner.skill.actor.initialize_output(torch.zeros(28))
+    learner.cfg.latent.at_clip = 1.0
+    learner.cfg.target_kl = 0.0
+    first, second = (learner.iterate() for _ in range(2))
+    learner.policy_update._set_learning_rate(3e-3)
+    *_, last = (learner.iterate() for _ in range(12))
+    assert "loss/policy" in second and "loss/teacher" not in first
+    assert last["loss/teacher"] < 0.9 * second["loss/teacher"]
 
 
 def test_a_resumed_training_goes_on_alike(tracker: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from isaachrl import shipped
 from isaachrl.errors import ConfigError, ReadError, SkillError, brief
 from isaachrl.hierarchy.skill import Skill, check_weights
 from isaachrl.learn import collectives, distributed
-from isaachrl.learn.skills.config import DistillationCfg
+from isaachrl.learn.skills.config import DistillationCfg, RisingCfg
 from isaachrl.learn.skills.motions import ImitationTask
 from isaachrl.learn.skills.update import Signals, clip_gradients
 from isaachrl.learn.state import Stateful
@@ -19,6 +19,22 @@ from isaachrl.tensor_file import read_tensors
 
 _LAST = "checkpoints/last.pt"  # of a run's folder
 _LEARNING_RATE_END = 5e-5
+
+
+def rising_teacher(cfg: RisingCfg, skill: Skill) -> Skill | None:
+    """The skill that a skill learns getting up from; None without one.
+
+    Raises:
+        ConfigError: it takes latents.
+        SkillError: there is no such skill, or it is another robot's.
+    """
+    if not cfg.teacher:
+        return None
+    teacher = Skill.load(cfg.teacher, skill.embedding.prototypes.device)
+    teacher.check_same_robot(skill)
+    if teacher.latent_size:
+        raise ConfigError(f"train.rising.teacher={cfg.teacher}: expected a skill without latents")
+    return teacher
 
 
 class Tracker:

@@ -22,7 +22,7 @@ from isaachrl.learn.skills.config import SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.discriminator import DiscriminatorTrainer
-from isaachrl.learn.skills.distillation import Distillation
+from isaachrl.learn.skills.distillation import Distillation, rising_teacher
 from isaachrl.learn.skills.evaluation import SkillEvaluation
 from isaachrl.learn.skills.latent_source import HeldLatents, LatentSource
 from isaachrl.learn.skills.monitor import Monitor
@@ -101,7 +101,7 @@ class SkillsLearner(Learner):
         self.critic = Critic(*sizes, cfg.hidden).to(device)
         self.value_norm = RunningNorm(1, clip=1e6).to(device)
         self._has_critic = True  # False if the weights were loaded from a skill file, which has no critic
-        self.teacher = self._load_teacher()
+        self.teacher = rising_teacher(cfg.rising, self.skill) if self._rises else None
         self.policy_update = PolicyUpdate(cfg, self.skill, self.critic, self.source)
         self.discriminator = DiscriminatorTrainer(cfg, self.skill, self.source, self.generator)
         collectives.copy_from_first(self.skill, self.critic)
@@ -143,16 +143,6 @@ class SkillsLearner(Learner):
         self.deterministic = torch.arange(n, device=device) >= n - int(n * self.cfg.deterministic_share)
         self._any_deterministic = int(n * self.cfg.deterministic_share) > 0
         self.explore_probability = probability.masked_fill(self.deterministic, -1.0)
-
-    def _load_teacher(self) -> Skill | None:
-        """The skill that the policy learns getting up from."""
-        if not (self._rises and self.cfg.rising.teacher):
-            return None
-        teacher = Skill.load(self.cfg.rising.teacher, self.env.device)
-        teacher.check_same_robot(self.skill)
-        if teacher.latent_size:
-            raise ConfigError(f"train.rising.teacher={self.cfg.rising.teacher}: expected a skill without latents")
-        return teacher
 
     @property
     def samples_per_iteration(self) -> int:
@@ -219,7 +209,7 @@ class SkillsLearner(Learner):
         matched, known = self._followed()
         value = self.critic(normalized, known, self.held.latent)
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
-        if self._distils() and self.distillation is not None:
+        if self.distillation is not None:
             taught, counts = self.distillation.taught(obs, matched, rising)
             self.rollout.put(step, taught=taught, counts=counts)
         before, result = self.obs["style"], self.env.step(action)
@@ -367,10 +357,16 @@ class SkillsLearner(Learner):
         """The rollout as rows, with observations normalised as the policy saw them."""
         rows = self.rollout.rows()
         chosen = {name: rows[name] for name in _ROW_FIELDS}
-        chosen["free"] = torch.ones_like(rows["explores"])  # rows without a teacher
-        if self.teacher is not None and not self._distils():
-            chosen["free"] *= ~rows["rising"]
-            chosen["taught"] = self.teacher.act(chosen["obs"], chosen["latent"][:, :0]).clamp(-1.0, 1.0)
+        chosen["free"] = torch.ones_like(rows["explores"])  # rows that do not get up as a teacher does
+        weight, rising = self.cfg.rising.teacher_weight, rows["rising"].float()
+        if self.teacher is not None:
+            chosen["free"] *= 1.0 - rising
+        if self.distillation is not None:
+            own = self.cfg.distillation.weight
+            chosen |= {"taught": rows["taught"], "teaching": rows["counts"] * (rising * weight + (1.0 - rising) * own)}
+        elif self.teacher is not None:
+            taught = self.teacher.act(chosen["obs"], chosen["latent"][:, :0]).clamp(-1.0, 1.0)
+            chosen |= {"taught": taught, "teaching": rising * weight}
         chosen["obs"] = self.skill.obs_norm(chosen["obs"])
         return chosen
 

@@ -83,9 +83,8 @@ class PolicyUpdate:
             policy_loss = policy_loss + cfg.diversity * diversity
         if "taught" in rows:
             divergence = 0.5 * (mean - rows["taught"]).square().sum(-1) * math.exp(-2.0 * self.log_std)
-            rising = rows["rising"].float()
-            signals.add({"loss/teacher": losses.masked_mean(divergence, rising)})
-            policy_loss = policy_loss + cfg.rising.teacher_weight * (divergence * rising).mean()
+            signals.add({"loss/teacher": losses.masked_mean(divergence, (rows["teaching"] > 0).float())})
+            policy_loss = policy_loss + (divergence * rows["teaching"]).mean()
         value_loss = self._value_loss(rows)
         self.optimizer.zero_grad(set_to_none=True)
         (policy_loss + cfg.critic_weight * value_loss).backward()
