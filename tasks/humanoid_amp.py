@@ -142,6 +142,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         "reference_clip",
         "reference_time_s",
         "tracking",
+        "_tracking_error_m2",
         "started_fallen",
         "recovering",
         "_distance",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -32,6 +32,7 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
         switch_s: in a share `switch_share` of the environments, mean time after which the reference becomes another
             motion, from its moment on that is most similar to the body; 0 for never. So the policy learns to come into
             a motion.
+        practise: begin more often in clips that fail more often.
         settle_s: time that a body has after that, or after the end of a clip, before an episode may end.
         track_within_m: an episode ends where the posture's RMS distance is larger for several steps, the mean height
             left out (a jump that is less high has not lost the motion), or the pelvis is far below the reference's.
@@ -42,6 +43,7 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
     residual: float = positive(0.5, 1.0)
     switch_s: float = bounded(2.5, 0.0)
     switch_share: float = bounded(0.25, 0.0, 1.0)
+    practise: bool = True
     settle_s: float = bounded(0.7, 0.0)
     track_scale: float = positive(0.0613, 1.0)
     track_within_m: float = bounded(0.25, 0.0, 10.0)
@@ -64,15 +66,15 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
         return True
 
     def for_evaluation(self) -> Self:
-        """The same: an episode ends where the body has lost the motion, but each keeps to one motion."""
-        return self if self.switch_s == 0 else type(self)(**{**vars(self), "switch_s": 0.0})
+        """Each episode keeps to one motion, and all motions are begun in as often as their weights say."""
+        return replace(self, switch_s=0.0, practise=False)
 
 
 class HumanoidTracking(HumanoidAMP):
     """Imitation with the reference observed (Peng et al. 2018), of any number of motions by one policy.
 
-    Episodes begin in a random state of a clip. Where a clip without loop ends, the most similar moment of another one
-    goes on. Clips that fail more often are begun in more often.
+    Episodes begin in a random state of a clip. A clip that ends as it began begins again; where another one ends, the
+    most similar moment of another clip goes on. In training, clips that fail more often are begun in more often.
 
     Attributes:
         failures_per_s: `(C,)` moving average by clip.
@@ -123,19 +125,20 @@ class HumanoidTracking(HumanoidAMP):
         self._steps += 1
         before_s = self.reference_time_s
         self._advance_reference()
-        clip = self.reference_clip
-        over_s = self.reference_time_s - self.library.durations_s[clip]
-        over = ~self.library.loops[clip] & (over_s >= 0)
+        library, clip = self.library, self.reference_clip
+        over_s = self.reference_time_s - library.durations_s[clip]
+        over = ~library.loops[clip] & (over_s >= 0)
+        joined = over | (~library.loops[clip] & (self.reference_time_s < before_s))
         after_clip, after_s = self.moments.after
         self.reference_clip = torch.where(over, after_clip[clip], clip)
         self.reference_time_s = torch.where(over, after_s[clip] + over_s, self.reference_time_s)
+        target_w, body_pos_w = library.postures(self.reference_clip, self.reference_time_s), self.sim.body_pos_w
+        self._tracking_error_m2.copy_(humanoid.posture_distance_m2(body_pos_w, target_w))
         self._error_sum_m += self.tracking_distance_m()
-        height_m = self.sim.body_pos_w[..., 2]
-        target_m = self.library.postures(self.reference_clip, self.reference_time_s)[..., 2]
+        height_m, target_m = body_pos_w[..., 2], target_w[..., 2]
         shape_m2 = self._tracking_error_m2 - (height_m - target_m).mean(1).square()
         lost = (shape_m2 > self._limit_m2) | (height_m[:, self._pelvis] < _FALLEN * target_m[:, self._pelvis])
         self._lost_steps = torch.where(lost | (self._lost_steps < 0), self._lost_steps + 1, 0.0)
-        joined = ~self.library.loops[clip] & (self.reference_time_s < before_s)
         self._lost_steps = torch.where(joined, self._lost_steps.clamp_max(-self._settle_steps), self._lost_steps)
 
     def reward_terms(self) -> dict[str, Tensor]:
@@ -155,7 +158,8 @@ class HumanoidTracking(HumanoidAMP):
         share = _FAILURES_RATE * count / (count + len(failed) / len(count))
         self.failures_per_s += share * (rate - self.failures_per_s)
         weights = _LEAST_PRACTICE + self.failures_per_s.clamp_max(_MOST_FAILURES)
-        self.start_weights = weights * self.library.weights
+        if self.cfg.practise:
+            self.start_weights = weights * self.library.weights
         self._switch_weights = self.start_weights * self._standing_clips
         if self._switches:
             self._switch_some()

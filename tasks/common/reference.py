@@ -188,7 +188,7 @@ class Moments:
     Attributes:
         times_s: `(C, M)`.
         after: clip and time `(C,)` at which to go on where a clip without loop ends: the most similar moment of
-            another one.
+            another one, if there is any.
     """
 
     def __init__(self, library: MotionLibrary) -> None:
@@ -206,13 +206,15 @@ class Moments:
     def _find_after(self, library: MotionLibrary, clips: Tensor) -> tuple[Tensor, Tensor]:
         """See `after`."""
         posture, velocity = (of(clips, library.durations_s) for of in (library.postures, library.planar_velocity))
-        distance = torch.stack(
-            [self._distance(p, v, self._postures, self._velocities) for p, v in zip(posture, velocity, strict=True)]
-        )
-        distance[clips, clips] = torch.inf if len(clips) > 1 else 0.0
-        best = distance.flatten(1).argmin(1)
-        clip = torch.div(best, _MOMENTS, rounding_mode="floor")
-        return clip, self.times_s[clip, best % _MOMENTS]
+        best = []
+        for c, (p, v) in enumerate(zip(posture, velocity, strict=True)):
+            distance = self._distance(p, v, self._postures, self._velocities)
+            if len(clips) > 1:
+                distance[c] = torch.inf
+            best.append(distance.argmin())
+        index = torch.stack(best)
+        clip = torch.div(index, _MOMENTS, rounding_mode="floor")
+        return clip, self.times_s[clip, index % _MOMENTS]
 
     def nearest(self, clip: Tensor, body_pos_w: Tensor, velocity: Tensor) -> Tensor:
         """Time `(n,)` in s of the moment of each clip `(n,)` most similar to a body.

@@ -47,6 +47,11 @@ def test_an_exact_continuation_needs_the_same_motions() -> None:
         make_learner("motion", motion="walks").load_state_dict(make_learner("motion").state_dict())
 
 
+def test_weights_of_a_critic_that_knows_nothing_load() -> None:
+    learner = make_learner("ase")
+    assert not any("known" in name for name in learner.weights()["critic"])
+
+
 def test_a_critic_that_knows_more_or_less_begins_with_the_same_values() -> None:
     plain, following = (
         make_learner("motion"),

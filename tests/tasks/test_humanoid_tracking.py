@@ -1,9 +1,11 @@
 """HumanoidTracking: the reference and what is observed of it, joins of motions, rewards, ends."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import isaachrl
 import tasks  # noqa: F401  registers the tasks
@@ -13,6 +15,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import joint_quat_from_qpos
 from isaachrl.motion.library import to_qpos_qvel
 from tasks.common import reference
+from tasks.common.humanoid import posture_distance_m2
 from tasks.humanoid_tracking import HumanoidTracking
 
 
@@ -123,6 +126,22 @@ def test_after_a_clip_without_loop_the_most_similar_moment_goes_on() -> None:
     assert names[int(task.moments.after[0][names.index("rise_front")])] in ("stand", "wave")
 
 
+def test_there_is_time_to_settle_wherever_the_next_clip_goes_on(tmp_path: Path) -> None:
+    folder = Path(isaachrl.__file__).parent.parent / "assets" / "motions"
+    listed = [{"file": str(folder / "stop.npz"), "end_s": 3.4, "start_s": 1.2}, {"file": str(folder / "stand.npz")}]
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({"clips": listed}))
+    env, task = make(2, motion=str(tmp_path / "two.yaml"))
+    clip = torch.zeros(2, dtype=torch.long)
+    assert float(task.moments.after[1][0]) > float(task.library.durations_s[0])  # so time does not jump back
+    put(env, task, clip, task.library.durations_s[clip] - 0.01)
+    env.advance(torch.zeros(2, 28))
+    assert (task.reference_clip == 1).all() and (task._lost_steps < 0).all()
+    expected = posture_distance_m2(
+        env.sim.body_pos_w, task.library.postures(task.reference_clip, task.reference_time_s)
+    )
+    assert torch.allclose(task.tracking_distance_m(), expected.sqrt())
+
+
 def test_bodies_go_over_into_motions_where_they_are_most_similar() -> None:
     env, task = make(64, motion="locomotion", switch_s=0.1, switch_share=1.0)
     before = task.reference_clip.clone()
@@ -153,6 +172,11 @@ def test_motions_that_fail_are_begun_in_more_often() -> None:
     env, task = make(32, motion="locomotion")
     hard = int(task.reference_clip[0])
     task._lost_steps[task.reference_clip == hard] = 4.0
+    before = task.start_weights.clone()
+    task.cfg.practise = False
+    task.after_reward({})
+    assert torch.equal(task.start_weights, before) and not task.cfg.for_evaluation().practise
+    task.cfg.practise = True
     task.after_reward({})
     shares = task.start_weights / task.library.weights
     assert shares[hard] > shares[[i for i in range(len(shares)) if i != hard]].max()

@@ -184,7 +184,8 @@ class SkillsCfg:
         encoder_weight: (`ase`) weight of the encoder's loss beside the discriminator's.
         precision: of the matrix products of an update, see `Precision`.
         exploration_mix: (`ase`) a few environments act without noise, see `explore_probability`.
-        checkpoint_replay: store the discriminator's replay in `last.pt`, so that a resumed run continues bit for bit.
+        checkpoint_replay: store the replays of discriminator and distillation in `last.pt`, so that a resumed run
+            continues bit for bit.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"mean_share": "deterministic_share"}

@@ -58,7 +58,11 @@ class Tracker:
             content = read_tensors(path)
             if content.get("task") != "HumanoidTracking":
                 raise ConfigError(f"it is a policy of task={brief(content.get('task'))}")
-            self._residual = float(content["config"]["task"]["residual"])
+            cfg = content["config"]["task"]
+            self._residual = float(cfg["residual"])
+            for setting in ("robot", "substeps", "timestep_s"):
+                if cfg[setting] != getattr(task.cfg, setting):
+                    raise ConfigError(f"its task.{setting} is {brief(cfg[setting])}, not {getattr(task.cfg, setting)}")
             weights = check_weights(content["learner_state"]["agent"]["model"])
             self._policy = PolicyMean(weights).to(task.sim.device)
             self._check_input()
@@ -148,13 +152,14 @@ class Distillation(Stateful):
             rollout: rows of obs, latent, taught and counts.
             signals: collects what is logged.
         """
-        chosen = rollout["counts"].nonzero()[:, 0]  # the only wait for the device in an iteration
+        chosen = rollout["counts"].nonzero()[:, 0]
         self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught")))
         share = iteration / self.cfg.iterations
         for group in self.optimizer.param_groups:
             group["lr"] = self.cfg.learning_rate * (1.0 - share) + _LEARNING_RATE_END * share
         rows = distributed.own_rows(self.cfg.rows)
-        for _ in range(self.cfg.updates if self.filled else 0):
+        everywhere = collectives.mean(torch.tensor(float(self.filled > 0), device=self.obs.device))
+        for _ in range(self.cfg.updates if everywhere == 1.0 else 0):  # all ranks, or none
             row = torch.randint(self.filled, (rows,), generator=self._generator, device=self.obs.device)
             normalized = self._skill.obs_norm(self.obs.index_select(0, row))
             mean = self._skill.actor(normalized, self.latent.index_select(0, row))
@@ -168,10 +173,10 @@ class Distillation(Stateful):
 
     def _store(self, *rows: Tensor) -> None:
         """Write rows over the oldest ones."""
-        size, count = len(self.obs), len(rows[0])
+        size, count = len(self.obs), min(len(self.obs), len(rows[0]))
         index = (self.position + torch.arange(count, device=self.obs.device)) % size
         for buffer, values in zip((self.obs, self.latent, self.action), rows, strict=True):
-            buffer[index] = values
+            buffer[index] = values[:count]
         self.position = (self.position + count) % size
         self.filled = min(size, self.filled + count)
 

@@ -106,9 +106,8 @@ class SkillsLearner(Learner):
         self.discriminator = DiscriminatorTrainer(cfg, self.skill, self.source, self.generator)
         collectives.copy_from_first(self.skill, self.critic)
         distributed.decorrelate_seed(self.generator)
-        self.distillation: Distillation | None = None
-        if of_motions and cfg.distillation.tracker:
-            self.distillation = Distillation(cfg.distillation, self.skill, self.task, self.teacher, self.generator)
+        self._is_taught = of_motions and cfg.distillation.tracker is not None
+        self._distillation: Distillation | None = None  # made when it is needed: a trained skill needs no teacher
         self._allocate()
         self.obs = env.observe()
         self.held.restart(torch.ones(env.num_envs, dtype=torch.bool, device=device))
@@ -129,7 +128,7 @@ class SkillsLearner(Learner):
         }  # fmt: skip
         if self._follows:
             fields |= {"tracks": ()}
-        if self.distillation is not None:
+        if self._is_taught:
             fields |= {"taught": (self.env.action_size,), "counts": ()}
         flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
@@ -154,7 +153,7 @@ class SkillsLearner(Learner):
         signals = Signals.empty()
         self.source.at_clip = 1.0 if self._distils() else self.cfg.latent.at_clip
         self.policy_update.anneal(self.iteration)
-        if self.distillation is not None and self.iteration == self.cfg.distillation.iterations:
+        if self._is_taught and self.iteration == self.cfg.distillation.iterations:
             self.policy_update.take_over()
         with torch.no_grad():
             for step in range(self.cfg.horizon):
@@ -169,9 +168,17 @@ class SkillsLearner(Learner):
         update = self.policy_update
         return result | {"policy/learning_rate": update.learning_rate, "policy/log_std": update.log_std}
 
+    @property
+    def distillation(self) -> Distillation:
+        """The teachers, which only a training has."""
+        if self._distillation is None:
+            parts = self.cfg.distillation, self.skill, self.task, self.teacher, self.generator
+            self._distillation = Distillation(*parts)
+        return self._distillation
+
     def _distils(self) -> bool:
         """Whether the policy only learns from its teachers in this iteration."""
-        return self.distillation is not None and self.iteration < self.cfg.distillation.iterations
+        return self._is_taught and self.iteration < self.cfg.distillation.iterations
 
     def _note_training(self) -> None:
         """Write into the contract how the skill has been trained so far."""
@@ -194,7 +201,7 @@ class SkillsLearner(Learner):
                 batch = {name: data.index_select(0, chosen) for name, data in rows.items()}
                 (self.policy_update.fit_critic if distils else self.policy_update.step)(batch, signals)
                 self.discriminator.learn(batch["window"], batch["style_latent"], signals)
-        if distils and self.distillation is not None:
+        if distils:
             self.distillation.learn(self.iteration, self.rollout.rows(), signals)
         self._after_update(rows)
 
@@ -209,7 +216,7 @@ class SkillsLearner(Learner):
         matched, known = self._followed()
         value = self.critic(normalized, known, self.held.latent)
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
-        if self.distillation is not None:
+        if self._is_taught:
             taught, counts = self.distillation.taught(obs, matched, rising)
             self.rollout.put(step, taught=taught, counts=counts)
         before, result = self.obs["style"], self.env.step(action)
@@ -361,7 +368,7 @@ class SkillsLearner(Learner):
         weight, rising = self.cfg.rising.teacher_weight, rows["rising"].float()
         if self.teacher is not None:
             chosen["free"] *= 1.0 - rising
-        if self.distillation is not None:
+        if self._is_taught:
             own = self.cfg.distillation.weight
             chosen |= {"taught": rows["taught"], "teaching": rows["counts"] * (rising * weight + (1.0 - rising) * own)}
         elif self.teacher is not None:
@@ -374,7 +381,7 @@ class SkillsLearner(Learner):
         """Add this rollout to the normalisers and the replay buffer, once all of its updates are done."""
         self.discriminator.store(rows["window"], rows["style_latent"])
         collectives.update_norm(self.skill.obs_norm, self.rollout["obs"])
-        if self._known_size:
+        if self.critic.known_norm is not None:
             collectives.update_norm(self.critic.known_norm, self.rollout["known"])
 
     def policy(self) -> Policy:
@@ -421,7 +428,7 @@ class SkillsLearner(Learner):
         }
         if self.priorities is not None:
             state["priorities"] = self.priorities.state_dict()
-        if self._distils() and self.distillation is not None and self.cfg.checkpoint_replay:
+        if self._distils() and self.cfg.checkpoint_replay:
             state["distillation"] = self.distillation.state_dict()
         return state | {"replay": self.discriminator.replay.state_dict()} if self.cfg.checkpoint_replay else state
 
@@ -438,7 +445,7 @@ class SkillsLearner(Learner):
         if self.priorities is not None and "priorities" in state:
             self.priorities.load_state_dict(state["priorities"])
             self._practise(self.priorities)
-        if self.distillation is not None and "distillation" in state:
+        if self._is_taught and "distillation" in state:
             self.distillation.load_state_dict(state["distillation"])
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()

@@ -125,8 +125,9 @@ class PolicyUpdate:
         self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
 
     def take_over(self) -> None:
-        """Begin with small steps, since the policy has been trained by another optimizer so far."""
-        self._set_learning_rate(min(self.learning_rate, _TAKE_OVER_LEARNING_RATE))
+        """Begin with small steps, since the policy has been trained by another optimizer so far; then they adapt."""
+        if self.cfg.target_kl > 0:
+            self._set_learning_rate(min(self.learning_rate, _TAKE_OVER_LEARNING_RATE))
 
     def adapt_learning_rate(self, kl: float) -> None:
         """KL-adaptive learning rate: smaller above 1.5 times the target KL, larger below the target / 1.5."""

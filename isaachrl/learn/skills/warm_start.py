@@ -44,9 +44,10 @@ def with_inputs(critic: dict[str, Tensor], own: dict[str, Tensor], latent_size: 
         latent_size: number of the last inputs, the latent.
     """
     norm = {name: value for name, value in own.items() if name.startswith("known_norm.")}
-    known = len(norm["known_norm.mean"])
+    known = len(norm.get("known_norm.mean", ()))
     if known == len(critic.get("known_norm.mean", ())):
         return critic
+    critic = {name: value for name, value in critic.items() if not name.startswith("known_norm.")}
     weight = critic["body.0.weight"]
     obs = own["body.0.weight"].shape[1] - known - latent_size
     latent = weight[:, weight.shape[1] - latent_size :]

@@ -162,7 +162,7 @@ class Plan:
         quick = self.listed.quick.settings if self.cfg.quick else []
         runs = self.listed.skill if self.cfg.skill == TRAIN else {}
         return {
-            name: _merged([[word.format(out=self.out / "runs") for word in words], quick])
+            name: _merged([[word.replace("{out}", str(self.out / "runs")) for word in words], quick])
             for name, words in runs.items()
         }
 

@@ -125,9 +125,9 @@ def run(plan: Plan, call: Call, publish: Callable[[], object]) -> dict[str, str]
             with lock:
                 publish()
 
-    _train_skill(plan, call)
     with ThreadPoolExecutor(plan.parallel) as pool:
         try:
+            _train_skill(plan, call)
             for phase in _phases(plan, call):
                 futures = [pool.submit(work, task, parts) for task, parts in phase]
                 for future in as_completed(futures):
@@ -188,15 +188,19 @@ def _train_skill(plan: Plan, call: Call) -> None:
     """
     for name, arguments in plan.skill_runs.items():
         folder = plan.out / "runs" / name
-        if (folder / RESULT).is_file():
-            made = json.loads((folder / RESULT).read_text(encoding="utf-8"))["arguments"]
-            if made != arguments:
-                raise ConfigError(
-                    f"{folder} was made with {' '.join(made)}, not {' '.join(arguments)}; type another out="
-                )
+        made = json.loads((folder / RESULT).read_text(encoding="utf-8")) if (folder / RESULT).is_file() else {}
+        if made.get("arguments", arguments) != arguments:
+            typed = " ".join(made["arguments"])
+            raise ConfigError(
+                f"{folder} was made with {typed}, not {' '.join(arguments)}; type another out=, the same options, or"
+                " remove that folder"
+            )
+        if made.get("trained"):
             continue
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder, {"arguments": arguments, "trained": False})
         _train(folder, arguments, plan, call)
-        _write(folder, {"arguments": arguments})
+        _write(folder, {"arguments": arguments, "trained": True})
         log.info("%s: %.0f minutes", name, effort(folder)["minutes"])
 
 

@@ -11,7 +11,7 @@ import yaml
 from isaachrl.errors import ConfigError, IsaacHRLError
 from isaachrl.run.suite import __main__ as command
 from isaachrl.run.suite.plan import make_plan
-from isaachrl.run.suite.runner import stored_result
+from isaachrl.run.suite.runner import TrainPy, stored_result
 
 TASKS = {
     "HumanoidLocation": {
@@ -279,6 +279,7 @@ def test_the_skill_of_all_tasks_may_be_trained_first_and_once(tmp_path, listed):
     killed, trainer = Trainer(killed_at=2), Trainer()
     with pytest.raises(Killed):
         suite(listed, killed, "seeds=1", "skill=train")
+    assert json.loads(Path("out/runs/skill/result.json").read_text())["trained"] is False
     table = suite(listed, trainer, "seeds=1", "skill=train")
     assert killed.calls == ["train runs/tracker", "train runs/skill"]
     assert trainer.calls[:2] == ["train runs/skill", "train HumanoidLocation/seed0"]
@@ -304,3 +305,12 @@ def test_a_skill_that_cannot_be_had_is_refused(listed):
         suite(listed, Trainer(), "skill=train")
     with pytest.raises(IsaacHRLError, match="there is no file or run nowhere|no skill file nowhere"):
         suite(listed, Trainer(), "skill=nowhere.pt")
+
+
+def test_an_interrupt_ends_the_training_of_the_skill(monkeypatch, listed):
+    listed.write_text(yaml.safe_dump(yaml.safe_load(listed.read_text()) | {"skill": SKILL}, sort_keys=False))
+    call = TrainPy(None)
+    monkeypatch.setattr(TrainPy, "__call__", lambda *_: (_ for _ in ()).throw(Killed()))
+    with pytest.raises(Killed):
+        suite(listed, call, "seeds=1", "skill=train")
+    assert call._stopped
