@@ -158,9 +158,10 @@ class HumanoidTracking(HumanoidAMP):
         share = _FAILURES_RATE * count / (count + len(failed) / len(count))
         self.failures_per_s += share * (rate - self.failures_per_s)
         weights = _LEAST_PRACTICE + self.failures_per_s.clamp_max(_MOST_FAILURES)
+        practised = weights * self.library.weights
+        self._switch_weights = practised * self._standing_clips
         if self.cfg.practise:
-            self.start_weights = weights * self.library.weights
-        self._switch_weights = self.start_weights * self._standing_clips
+            self.start_weights = practised
         if self._switches:
             self._switch_some()
 
