@@ -12,6 +12,7 @@ from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.maths.sampling import draw_categories
+from isaachrl.motion.graph import MotionGraph
 from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
@@ -125,6 +126,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         start_clip, start_time_s: `(N,)` clip and time of the episode's start state; for tipped-over bodies with
             tracking, of the most similar lying state.
         reference_clip, reference_time_s: `(N,)` the moment of a clip that the body is compared with.
+        reference_goal: `(N,)` index of the goal that the reference leads to, see `lead_to`; -1 for none.
         tracking: `(N,)`, 0 to 1: how near the body is to it; 0 where `cfg.tracks` needs none.
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
         recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
@@ -133,6 +135,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         repeats: `(C,)` bool: clips that loop, or end about in the posture and at the speed of their begin; not those of
             the floor.
         start_weights: `(C,)` share of each clip among the start states; None for those of the library.
+        graph: the ways to the goals of `set_goals`.
     """
 
     STATE = (
@@ -141,6 +144,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         "start_time_s",
         "reference_clip",
         "reference_time_s",
+        "reference_goal",
         "tracking",
         "_tracking_error_m2",
         "started_fallen",
@@ -190,6 +194,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.start_clip = torch.zeros(n, dtype=torch.long, device=device)
         self.start_time_s = torch.zeros(n, device=device)
         self.reference_clip, self.reference_time_s = self.start_clip.clone(), self.start_time_s.clone()
+        self.reference_goal = torch.full_like(self.start_clip, -1)
+        self.graph: MotionGraph | None = None
         pace = (1.0,) if cfg.track_pace == 0 else (1.0 - cfg.track_pace, 1.0, 1.0 + cfg.track_pace)
         self._advances_s = cfg.step_s * torch.tensor(pace, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -290,11 +296,32 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     def follow(self, mask: Tensor, clip: Tensor, time_s: Tensor) -> None:
         """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
+        self._refer(mask, clip, time_s, torch.full_like(clip, -1))
+
+    def set_goals(self, clip: Tensor, begin_s: Tensor | None = None, end_s: Tensor | None = None) -> None:
+        """Motions that references may lead to: parts of clips, see `MotionGraph`."""
+        self.graph = MotionGraph(self.library, clip, begin_s, end_s)
+
+    def lead_to(self, mask: Tensor, goal: Tensor) -> None:
+        """From now on, compare the bodies of `mask (N,)` with the way that leads them to the goals `(N,)`."""
+        assert self.graph is not None
+        clip, time_s = self.graph.enter(goal, reference.state_features(self.sim))
+        self._refer(mask, clip, time_s, goal)
+
+    def _refer(self, mask: Tensor, clip: Tensor, time_s: Tensor, goal: Tensor) -> None:
+        """Compare the bodies of `mask` with these moments."""
         self.reference_clip = torch.where(mask, clip, self.reference_clip)
         self.reference_time_s = torch.where(mask, time_s, self.reference_time_s)
+        self.reference_goal = torch.where(mask, goal, self.reference_goal)
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
+
+    def on_the_way(self) -> Tensor:
+        """`(N,)` bool: the reference has not reached its goal yet."""
+        assert self.graph is not None
+        goal = self.reference_goal
+        return (goal >= 0) & (self.reference_clip != self.graph.clip[goal.clamp_min(0)])
 
     def tracking_distance_m(self) -> Tensor:
         """RMS distance `(N,)` of the bodies from the reference motions."""
@@ -325,6 +352,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), postures).min(1)
         self._tracking_error_m2.copy_(error_m2)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
+        if self.graph is not None:
+            moment = self.graph.go(self.reference_goal, clip, self.reference_time_s)
+            self.reference_clip, self.reference_time_s = moment
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""

@@ -29,9 +29,8 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
 
     Args:
         residual: share of the actions' range that the policy adds to targets that lead the joints along the reference.
-        switch_s: in a share `switch_share` of the environments, mean time after which the reference becomes another
-            motion, from its moment on that is most similar to the body; 0 for never. So the policy learns to come into
-            a motion.
+        switch_s: in a share `switch_share` of the environments, mean time after which the reference leads to another
+            motion, see `MotionGraph`; 0 for never. So the policy learns to come into a motion.
         practise: begin more often in clips that fail more often.
         settle_s: time that a body has after that, or after the end of a clip, before an episode may end.
         track_within_m: an episode ends where the posture's RMS distance is larger for several steps, the mean height
@@ -41,8 +40,8 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
 
     motion: str = "versatile"
     residual: float = positive(0.5, 1.0)
-    switch_s: float = bounded(2.5, 0.0)
-    switch_share: float = bounded(0.25, 0.0, 1.0)
+    switch_s: float = bounded(3.0, 0.0)
+    switch_share: float = bounded(0.5, 0.0, 1.0)
     practise: bool = True
     settle_s: float = bounded(0.7, 0.0)
     track_scale: float = positive(0.0613, 1.0)
@@ -74,7 +73,7 @@ class HumanoidTracking(HumanoidAMP):
     """Imitation with the reference observed (Peng et al. 2018), of any number of motions by one policy.
 
     Episodes begin in a random state of a clip. A clip that ends as it began begins again; where another one ends, the
-    most similar moment of another clip goes on. In training, clips that fail more often are begun in more often.
+    most similar moment of another motion goes on. In training, clips that fail more often are begun in more often.
 
     Attributes:
         failures_per_s: `(C,)` moving average by clip.
@@ -98,7 +97,7 @@ class HumanoidTracking(HumanoidAMP):
             "offset": [0.0] * self.action_size,
             "use": "each motor takes the reference's joint in 0.1 s + scale * action, the action clamped to [-1, 1]",
         }
-        self.moments = reference.Moments(self.library)
+        self.set_goals(torch.arange(clips, device=device))
         self.failures_per_s = torch.full((clips,), 0.5, device=device)
         self.start_weights = self.library.weights.clone()
         self._lost_steps, self._error_sum_m = (torch.zeros(n, device=device) for _ in range(2))
@@ -107,7 +106,7 @@ class HumanoidTracking(HumanoidAMP):
         self._limit_m2 = cfg.track_within_m**2 if cfg.track_within_m > 0 else math.inf
         self._settle_steps = cfg.settle_s / cfg.step_s
         # those that may be switched to, and how many bodies a step may switch
-        self._standing_clips = (~self.lying_clips).float()
+        self._standing_clips = (self.library.commands & ~self.lying_clips).float()
         self._switch_weights = self.library.weights * self._standing_clips
         probability = cfg.step_s / cfg.switch_s if cfg.switch_s > 0 else 0.0
         self._switching = math.ceil(n * cfg.switch_share)
@@ -123,15 +122,18 @@ class HumanoidTracking(HumanoidAMP):
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
         self._steps += 1
-        before_s = self.reference_time_s
+        before, before_s = self.reference_clip, self.reference_time_s
         self._advance_reference()
         library, clip = self.library, self.reference_clip
         over_s = self.reference_time_s - library.durations_s[clip]
         over = ~library.loops[clip] & (over_s >= 0)
-        joined = over | (~library.loops[clip] & (self.reference_time_s < before_s))
-        after_clip, after_s = self.moments.after
+        assert self.graph is not None
+        after_clip, after_s = self.graph.after
         self.reference_clip = torch.where(over, after_clip[clip], clip)
         self.reference_time_s = torch.where(over, after_s[clip] + over_s, self.reference_time_s)
+        self.reference_goal = self.reference_goal.masked_fill(over, -1)
+        again = ~library.loops[clip] & (self.reference_time_s < before_s)
+        joined = again | (self.reference_clip != before)
         target_w, body_pos_w = library.postures(self.reference_clip, self.reference_time_s), self.sim.body_pos_w
         self._tracking_error_m2.copy_(humanoid.posture_distance_m2(body_pos_w, target_w))
         self._error_sum_m += self.tracking_distance_m()
@@ -167,15 +169,19 @@ class HumanoidTracking(HumanoidAMP):
 
     def _switch_some(self) -> None:
         """Let some bodies that stand go over into other motions."""
-        device, generator = self.sim.device, self.generator
+        device, generator, sim = self.sim.device, self.generator, self.sim
         rows = torch.randperm(self._switching, generator=generator, device=device)[: self._switches]
-        body_pos_w, velocity = self.sim.body_pos_w[rows], reference.planar_velocity(self.sim)[rows]
-        clip = draw_categories(self._switch_weights.expand(len(rows), -1), generator)
-        time_s = self.moments.nearest(clip, body_pos_w, velocity)
+        goal = draw_categories(self._switch_weights.expand(len(rows), -1), generator)
+        assert self.graph is not None
+        clip, time_s = self.graph.enter(goal, reference.state_features(sim)[rows])
         drawn = torch.rand(len(rows), generator=generator, device=device) < self._switch_probability
-        switch = drawn & ~self._is_down.low(body_pos_w) & (self._lost_steps[rows] >= 0)
+        switch = drawn & ~self._is_down.low(sim.body_pos_w[rows]) & (self._lost_steps[rows] >= 0)
         settle = torch.full_like(time_s, -self._settle_steps)
-        for of, values in ((self.reference_clip, clip), (self.reference_time_s, time_s), (self._lost_steps, settle)):
+        changes = (
+            (self.reference_clip, clip), (self.reference_time_s, time_s),
+            (self.reference_goal, goal), (self._lost_steps, settle),
+        )  # fmt: skip
+        for of, values in changes:
             of[rows] = torch.where(switch, values, of[rows])
 
     def reset(self, mask: Tensor) -> None:

@@ -39,6 +39,7 @@ class Clip:
         joint_quat: `(F, J, 4)` rotation of each joint's body relative to its parent body, w x y z.
         loop: the last frame equals the first up to a translation on the floor and a rotation about z, which is applied
             to each further lap.
+        command: it is a motion that can be asked for, not only a way from one to another. Lists say so, files do not.
 
     Raises:
         ClipError: a field has a wrong type or shape, or values beyond the limits of this module.
@@ -52,6 +53,7 @@ class Clip:
     root_quat_w: Floats
     joint_quat: Floats
     loop: bool = False
+    command: bool = True
 
     def __post_init__(self) -> None:
         """Validate all fields, normalise quaternions and make their signs continuous."""

@@ -94,6 +94,7 @@ class MotionLibrary:
         durations_s: `(C,)`.
         weights: `(C,)` share of each clip, summing to one.
         loops: `(C,)` whether the clip loops.
+        commands: `(C,)` whether the clip is a motion that can be asked for, see `Clip.command`.
         mean_speed_mps: `(C,)` length of the root's path over the floor, per second.
         mean_turn_rate_rad_s: `(C,)` change of heading per second, positive to the left.
 
@@ -129,6 +130,7 @@ class MotionLibrary:
         self._any_loop = any(clip.loop for clip in clips)
         self.durations_s = torch.tensor([clip.duration_s for clip in clips], device=self.device)
         self.loops = torch.tensor([clip.loop for clip in clips], device=self.device)
+        self.commands = torch.tensor([clip.command for clip in clips], device=self.device)
         self._yaw = torch.stack([table.loop_yaw for table in tables]).to(self.device)
         self._shift = torch.stack([table.loop_shift for table in tables]).to(self.device)
         self.mean_speed_mps = torch.stack([table.mean_speed for table in tables]).to(self.device)

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,19 @@ MAX_WEIGHT = 1e9
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip of a list: the file, its weight, and the part of the clip from `start_s` until `end_s`."""
+    """A clip of a list: the file, its weight, and the part of the clip from `start_s` until `end_s`.
+
+    With `command` false it only leads from one motion to another, see `Clip.command`.
+    """
 
     file: Path
     weight: float = 1.0
     start_s: float = 0.0
     end_s: float = math.inf
+    command: bool = True
+
+
+_KEYS = {field.name for field in fields(Entry)}
 
 
 class _ListLoader(yaml.SafeLoader):
@@ -74,7 +81,8 @@ def load_motion(
         spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), unless a folder
             of that name has clips; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights; or a
             YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply `walk.npz: 2.0`, paths relative to the YAML;
-            `start_s` and `end_s` in an entry take a part of the clip.
+            `start_s` and `end_s` in an entry take a part of the clip, and `command: false` makes it a way from one
+            motion to another.
         robot: the clips' robot.
         soles: sole corners by body name for the vertical shift of `.npy` clips; by default those of the robot's asset.
 
@@ -172,6 +180,7 @@ def _load_clip(path: Path, robot: Robot, soles: Mapping[str, Tensor] | None, hin
 
 def _part(clip: Clip, entry: Entry) -> Clip:
     """The part of a clip that an entry asks for; a part does not loop."""
+    clip = replace(clip, command=entry.command)
     if entry.start_s <= 0 and entry.end_s >= clip.duration_s:
         return clip
     part = slice(round(entry.start_s * clip.fps), round(min(entry.end_s, clip.duration_s) * clip.fps) + 1)
@@ -203,14 +212,18 @@ def _read_list(path: Path) -> list[Entry]:
 
 def _entry(entry: Any, path: Path) -> Entry:
     """One entry of a list; the default weight is 1."""
-    if not isinstance(entry, dict) or "file" not in entry or not set(entry) <= {"file", "weight", "start_s", "end_s"}:
+    if not isinstance(entry, dict) or "file" not in entry or not set(entry) <= _KEYS:
         raise ClipError(
             f"{path}: {brief(repr(entry))} is no entry of a motion list; write  {{file: walk.npz, weight: 2.0}}"
         )
-    file, numbers = entry["file"], {name: value for name, value in entry.items() if name != "file"}
+    file, command = entry["file"], entry.get("command", True)
+    numbers = {name: value for name, value in entry.items() if name not in ("file", "command")}
     if not isinstance(file, str) or not file.isprintable():
         raise ClipError(f"{path}: {brief(repr(file))} is no name of a file")
-    return Entry(path.parent / file, **{name: _number(value, name, file, path) for name, value in numbers.items()})
+    if not isinstance(command, bool):
+        raise ClipError(f"{path}: the command of {file} must be true or false, got {brief(repr(command))}")
+    values = {name: _number(value, name, file, path) for name, value in numbers.items()}
+    return Entry(path.parent / file, command=command, **values)
 
 
 def _number(value: Any, name: str, file: str, path: Path) -> float:

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from isaachrl.maths import rotations
+from isaachrl.motion import graph
 from isaachrl.motion.kinematics import JointLayout, dof_pos
 from isaachrl.motion.library import MotionLibrary
 from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Robot, Sim
 from isaachrl.sim.inertia import body_masses
 
-from .humanoid import FEET, PELVIS, ActionMap, posture_distance_m2, sized_m
+from .humanoid import FEET, PELVIS, ActionMap, sized_m
 
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference
@@ -23,9 +24,6 @@ _SPEED_SCALE_MPS = 0.35  # by which a body may be slower or faster than the refe
 _BALANCE = 0.0613  # error of the capture point at which `balance` is 1/e, a share of the height: 0.1 m
 _PAST_S = 0.02  # over which the reference's velocities are taken
 _TILT = 0.1  # squared error of the vertical in the root's frame at which `upright` is 1/e
-_MOMENTS = 64  # of each clip, that another motion may be joined at
-_REST_S = 0.7  # of a clip without loop that is left then, at least
-_VELOCITY_WEIGHT_S2 = 0.02  # of a velocity's squared error against that of the bodies' places
 
 
 def reference_layout(robot: Robot) -> list[tuple[str, int, str]]:
@@ -179,65 +177,11 @@ class Likeness:
         )
 
 
-class Moments:
-    """Moments of each clip at which it may be joined from another motion.
-
-    Args:
-        library: C clips.
-
-    Attributes:
-        times_s: `(C, M)`.
-        after: clip and time `(C,)` at which to go on where a clip without loop ends: the most similar moment of
-            another one, if there is any.
-    """
-
-    def __init__(self, library: MotionLibrary) -> None:
-        clips = torch.arange(library.num_clips, device=library.device)
-        share = (torch.arange(_MOMENTS, device=library.device) + 0.5) / _MOMENTS
-        rest_s = torch.where(
-            library.loops, 0.0, torch.minimum(library.durations_s / 2, torch.full_like(library.durations_s, _REST_S))
-        )
-        self.times_s = share * (library.durations_s - rest_s).unsqueeze(1)
-        each = clips.unsqueeze(1).expand_as(self.times_s)
-        self._postures = library.postures(each, self.times_s)
-        self._velocities = library.planar_velocity(each, self.times_s)
-        self.after = self._find_after(library, clips)
-
-    def _find_after(self, library: MotionLibrary, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """See `after`."""
-        posture, velocity = (of(clips, library.durations_s) for of in (library.postures, library.planar_velocity))
-        best = []
-        for c, (p, v) in enumerate(zip(posture, velocity, strict=True)):
-            distance = self._distance(p, v, self._postures, self._velocities)
-            if len(clips) > 1:
-                distance[c] = torch.inf
-            best.append(distance.argmin())
-        index = torch.stack(best)
-        clip = torch.div(index, _MOMENTS, rounding_mode="floor")
-        return clip, self.times_s[clip, index % _MOMENTS]
-
-    def nearest(self, clip: Tensor, body_pos_w: Tensor, velocity: Tensor) -> Tensor:
-        """Time `(n,)` in s of the moment of each clip `(n,)` most similar to a body.
-
-        Args:
-            clip: which.
-            body_pos_w: `(n, B, 3)` m.
-            velocity: `(n, 3)` ahead and to the left in m/s, and yaw rate in rad/s.
-        """
-        distance = self._distance(
-            body_pos_w.unsqueeze(1), velocity.unsqueeze(1), self._postures[clip], self._velocities[clip]
-        )
-        return self.times_s[clip].gather(1, distance.argmin(1, keepdim=True)).squeeze(1)
-
-    @staticmethod
-    def _distance(posture: Tensor, velocity: Tensor, postures: Tensor, velocities: Tensor) -> Tensor:
-        """How unlike moments are, m^2."""
-        error = (velocity - velocities).square().sum(-1)
-        return posture_distance_m2(posture, postures) + _VELOCITY_WEIGHT_S2 * error
-
-
 def planar_velocity(sim: Sim) -> Tensor:
     """Velocity of the roots ahead and to the left in m/s, and yaw rate in rad/s, `(N, 3)`."""
-    cosine, sine = rotations.heading_cos_sin(sim.root_quat_w)
-    x, y = sim.root_linvel_w[:, 0], sim.root_linvel_w[:, 1]
-    return torch.stack((x * cosine + y * sine, y * cosine - x * sine, sim.root_angvel_w[:, 2]), dim=-1)
+    return graph.planar_velocity(sim.root_quat_w, sim.root_linvel_w, sim.root_angvel_w)
+
+
+def state_features(sim: Sim) -> Tensor:
+    """The bodies' `graph.features`, `(N, ·)`."""
+    return graph.features(sim.root_quat_w, sim.body_pos_w, planar_velocity(sim))

@@ -13,6 +13,7 @@ from isaachrl.errors import ConfigError, SkillError
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.update import Signals
+from tasks.common import reference
 from tests.small_learner import SMALL, make_learner
 
 
@@ -217,22 +218,22 @@ def _following() -> SkillsLearner:
     return SkillsLearner(env, config.build(SkillsCfg, SMALL | {"latent": latent, "reward": {"following": 1.0}}), 0)
 
 
-def test_a_commanded_motion_is_followed_from_its_most_similar_moment_on() -> None:
+def test_bodies_are_led_to_the_motion_commanded() -> None:
     learner = _following()
     task, demos, prototypes = learner.task, learner.demos, learner.source.embedding.prototypes
     with torch.no_grad():
         learner._step(0)
+        assert (learner.held.held == 1).all()
         learner._step(1)  # now every hold time is over
     is_prototype = (learner.held.latent @ prototypes.T).amax(-1) > 0.9999
     assert torch.equal(learner.held.matched, is_prototype) and 0.3 < is_prototype.float().mean() < 0.7
-    clips = demos.clips[(learner.held.latent @ prototypes.T).argmax(-1)]
-    assert torch.equal(task.reference_clip[is_prototype], clips[is_prototype])
-    frames, scale = task.history[:, 0], demos.scale[: task.style_size]
-    for env in is_prototype.nonzero()[:5, 0].tolist():
-        times = demos._moments_s[learner.demos.clips.tolist().index(int(clips[env]))]
-        moments = task.style_windows(clips[env].expand(len(times)), times)[:, : task.style_size]
-        nearest = times[((moments - frames[env]) / scale).square().sum(-1).argmin()]
-        assert task.reference_time_s[env].item() == pytest.approx(nearest.item())
+    assert (learner.held.held == 0).all()
+    segments = (learner.held.latent @ prototypes.T).argmax(-1)
+    assert torch.equal(task.reference_goal[is_prototype], segments[is_prototype])
+    assert torch.equal(task.graph.clip, demos.clips)
+    clip, time_s = task.graph.enter(segments, reference.state_features(task.sim))
+    assert torch.equal(task.reference_clip[is_prototype], clip[is_prototype])
+    assert torch.equal(task.reference_time_s[is_prototype], time_s[is_prototype])
 
 
 def test_following_is_rewarded_and_known_to_the_critic_where_a_motion_is_commanded() -> None:

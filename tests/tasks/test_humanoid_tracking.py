@@ -119,11 +119,12 @@ def test_after_a_clip_without_loop_the_most_similar_moment_goes_on() -> None:
     clip = torch.full((4,), start)
     put(env, task, clip, task.library.durations_s[clip] - 0.01)
     env.advance(torch.zeros(4, 28))
-    after, after_s = (int(part[start]) if i == 0 else float(part[start]) for i, part in enumerate(task.moments.after))
+    assert task.graph is not None
+    after, after_s = int(task.graph.after[0][start]), float(task.graph.after[1][start])
     assert names[after] == "walk" and (task.reference_clip == after).all()
     assert torch.allclose(task.reference_time_s, torch.full((4,), after_s + task.cfg.step_s - 0.01), atol=1e-4)
     assert (task._lost_steps < 0).all()  # time to settle
-    assert names[int(task.moments.after[0][names.index("rise_front")])] in ("stand", "wave")
+    assert names[int(task.graph.after[0][names.index("rise_front")])] in ("stand", "wave")
 
 
 def test_there_is_time_to_settle_wherever_the_next_clip_goes_on(tmp_path: Path) -> None:
@@ -132,7 +133,8 @@ def test_there_is_time_to_settle_wherever_the_next_clip_goes_on(tmp_path: Path) 
     (tmp_path / "two.yaml").write_text(yaml.safe_dump({"clips": listed}))
     env, task = make(2, motion=str(tmp_path / "two.yaml"))
     clip = torch.zeros(2, dtype=torch.long)
-    assert float(task.moments.after[1][0]) > float(task.library.durations_s[0])  # so time does not jump back
+    assert task.graph is not None
+    assert float(task.graph.after[1][0]) > float(task.library.durations_s[0])  # so time does not jump back
     put(env, task, clip, task.library.durations_s[clip] - 0.01)
     env.advance(torch.zeros(2, 28))
     assert (task.reference_clip == 1).all() and (task._lost_steps < 0).all()
@@ -142,17 +144,35 @@ def test_there_is_time_to_settle_wherever_the_next_clip_goes_on(tmp_path: Path) 
     assert torch.allclose(task.tracking_distance_m(), expected.sqrt())
 
 
-def test_bodies_go_over_into_motions_where_they_are_most_similar() -> None:
-    env, task = make(64, motion="locomotion", switch_s=0.1, switch_share=1.0)
-    before = task.reference_clip.clone()
+def test_bodies_are_led_to_other_motions() -> None:
+    env, task = make(64, motion="versatile", switch_s=0.1, switch_share=1.0)
     env.advance(torch.zeros(64, 28))
-    changed = (task.reference_clip != before).nonzero()[:, 0]
+    changed = (task.reference_goal >= 0).nonzero()[:, 0]
     assert 8 < len(changed) < 40  # a third of them
     assert (task._lost_steps[changed] < 0).all()
-    clip = task.reference_clip[changed]
-    nearest = task.moments.nearest(clip, env.sim.body_pos_w[changed], reference.planar_velocity(env.sim)[changed])
-    assert torch.equal(task.reference_time_s[changed], nearest)
-    assert task.cfg.for_evaluation().switch_s == 0 and task.cfg.for_evaluation().motion == "locomotion"
+    assert task.graph is not None
+    goal = task.reference_goal[changed]
+    assert (task.library.commands[goal] & ~task.lying_clips[goal]).all()
+    clip, time_s = task.graph.enter(goal, reference.state_features(env.sim)[changed])
+    assert torch.equal(task.reference_clip[changed], clip) and torch.equal(task.reference_time_s[changed], time_s)
+    assert torch.equal(task.on_the_way()[changed], clip != goal)
+    assert task.cfg.for_evaluation().switch_s == 0 and task.cfg.for_evaluation().motion == "versatile"
+
+
+def test_a_walk_is_left_for_standing_through_a_clip_that_stops() -> None:
+    env, task = make(2, motion="versatile")
+    names = task.library.names
+    walk, stop, stand = (torch.full((2,), names.index(name)) for name in ("walk", "stop", "stand"))
+    put(env, task, walk, torch.tensor([0.4, 2.0]))
+    task.lead_to(every(env), stand)
+    seen = []
+    for _ in range(60):
+        seen.append(task.reference_clip.clone())
+        if (seen[-1] == stand).all():
+            break
+        assert task.on_the_way().any()
+        task._advance_reference()
+    assert (seen[0] == stop).all() and (seen[-1] == stand).all() and not task.on_the_way().any()
 
 
 def test_an_episode_ends_where_the_reference_is_lost_for_several_steps() -> None:

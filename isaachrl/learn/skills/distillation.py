@@ -19,6 +19,8 @@ from isaachrl.tensor_file import read_tensors
 
 _LAST = "checkpoints/last.pt"  # of a run's folder
 _LEARNING_RATE_END = 5e-5
+_BUFFERS = ("obs", "latent", "action", "changing")
+_CHANGE_S = 0.7  # after a new command
 
 
 def rising_teacher(cfg: RisingCfg, skill: Skill) -> Skill | None:
@@ -100,7 +102,8 @@ class Distillation(Stateful):
     that they have said lately.
 
     A body that follows a motion learns from `tracker`, which observes where the motion goes, and one that gets up from
-    `rising`. States of both kinds are stored with the latent commanded.
+    `rising`. States of both kinds are stored with the latent commanded. Half of each minibatch are states of bodies
+    that are changing from one motion to another: there are few of them, and the policy would average them away.
 
     Args:
         cfg: see `DistillationCfg`.
@@ -110,7 +113,7 @@ class Distillation(Stateful):
         generator: draws rows.
     """
 
-    STATE: ClassVar = ("optimizer", "filled", "position", "obs", "latent", "action")
+    STATE: ClassVar = ("optimizer", "filled", "position", *_BUFFERS)
 
     def __init__(
         self, cfg: DistillationCfg, skill: Skill, task: ImitationTask, rising: Skill | None, generator: torch.Generator
@@ -123,6 +126,7 @@ class Distillation(Stateful):
         what = f"train.distillation.replay_size={cfg.replay_size}: so many states"
         require_memory(4 * size * sum(widths), device, what, "type train.distillation.replay_size=50000")
         self.obs, self.latent, self.action = (torch.zeros(size, width, device=device) for width in widths)
+        self.changing = torch.zeros(size, dtype=torch.bool, device=device)
         self.filled = self.position = 0
 
     def taught(self, proprioception: Tensor, followed: Tensor, rising: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,23 +148,31 @@ class Distillation(Stateful):
         up = self._rising.act(proprioception, proprioception[:, :0]).clamp(-1.0, 1.0)
         return torch.where(rising.unsqueeze(1), up, action), counts | rising
 
+    def changing_now(self, held: Tensor) -> Tensor:
+        """Which bodies `(N,)` are changing from one motion to another; commands have been held for `(N,)` steps."""
+        return self._task.on_the_way() | (held * self._task.cfg.step_s < _CHANGE_S)
+
     def learn(self, iteration: int, rollout: dict[str, Tensor], signals: Signals) -> None:
         """Store a rollout's states with what was taught there, and train on stored ones.
 
         Args:
             iteration: of the training.
-            rollout: rows of obs, latent, taught and counts.
+            rollout: rows of obs, latent, taught, changing and counts.
             signals: collects what is logged.
         """
         chosen = rollout["counts"].nonzero()[:, 0]
-        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught")))
+        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught", "changing")))
         share = iteration / self.cfg.iterations
         for group in self.optimizer.param_groups:
             group["lr"] = self.cfg.learning_rate * (1.0 - share) + _LEARNING_RATE_END * share
         rows = distributed.own_rows(self.cfg.rows)
         everywhere = collectives.mean(torch.tensor(float(self.filled > 0), device=self.obs.device))
+        changing = self.changing[: self.filled].nonzero()[:, 0]
         for _ in range(self.cfg.updates if everywhere == 1.0 else 0):  # all ranks, or none
             row = torch.randint(self.filled, (rows,), generator=self._generator, device=self.obs.device)
+            if len(changing):
+                drawn = torch.randint(len(changing), (rows // 2,), generator=self._generator, device=row.device)
+                row[: rows // 2] = changing[drawn]
             normalized = self._skill.obs_norm(self.obs.index_select(0, row))
             mean = self._skill.actor(normalized, self.latent.index_select(0, row))
             loss = (mean - self.action.index_select(0, row)).square().sum(-1).mean()
@@ -175,19 +187,19 @@ class Distillation(Stateful):
         """Write rows over the oldest ones."""
         size, count = len(self.obs), min(len(self.obs), len(rows[0]))
         index = (self.position + torch.arange(count, device=self.obs.device)) % size
-        for buffer, values in zip((self.obs, self.latent, self.action), rows, strict=True):
-            buffer[index] = values[:count]
+        for name, values in zip(_BUFFERS, rows, strict=True):
+            getattr(self, name)[index] = values[:count]
         self.position = (self.position + count) % size
         self.filled = min(size, self.filled + count)
 
     def state_dict(self) -> dict[str, Any]:
         """Contents and optimizer; only what is filled."""
         state = super().state_dict()
-        return state | {name: state[name][: self.filled].clone() for name in ("obs", "latent", "action")}
+        return state | {name: state[name][: self.filled].clone() for name in _BUFFERS}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.filled, self.position = state["filled"], state["position"]
-        for name in ("obs", "latent", "action"):
+        for name in _BUFFERS:
             getattr(self, name)[: self.filled] = state[name]

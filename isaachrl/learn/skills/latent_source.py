@@ -107,16 +107,17 @@ class HeldLatents(Stateful):
         source: of the latents.
         task: has the clip and the time at which each episode began.
         num_envs: N.
-        follow: where a new latent is a motion's, the task compares the body with that motion from then on, beginning
-            with the moment that is most similar. Else only episodes that begin in the motion are compared with it.
+        follow: where a new latent is a motion's, the task compares the body with the way to that motion from then on.
+            Else only episodes that begin in the motion are compared with it.
 
     Attributes:
         latent: `(N, d)`.
         hold: `(N,)` control steps until the next one.
         matched: `(N,)` bool: it is the motion's that the task compares the body with.
+        held: `(N,)` steps for which it has been held.
     """
 
-    STATE: ClassVar = ("latent", "hold", "matched")
+    STATE: ClassVar = ("latent", "hold", "matched", "held")
 
     def __init__(self, source: LatentSource, task: ImitationTask, num_envs: int, follow: bool = False) -> None:
         self._source, self._task, self._follow = source, task, follow
@@ -124,6 +125,10 @@ class HeldLatents(Stateful):
         self.latent = torch.zeros(num_envs, source.size, device=device)
         self.hold = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.matched = torch.zeros(num_envs, dtype=torch.bool, device=device)
+        self.held = torch.zeros_like(self.hold)
+        if follow:
+            demos = source.demos
+            task.set_goals(demos.clips, demos.begin_s, demos.end_s)
 
     def restart(self, mask: Tensor) -> None:
         """New latents for the episodes of `mask (N,)`, which just began."""
@@ -135,6 +140,7 @@ class HeldLatents(Stateful):
     def count_step(self) -> None:
         """Count a control step."""
         self.hold -= 1
+        self.held += 1
 
     def renew(self) -> Tensor:
         """Draw new latents where the hold time is over; returns that mask `(N,)`."""
@@ -148,12 +154,11 @@ class HeldLatents(Stateful):
         if not self._follow:
             return torch.zeros_like(mask)
         followed = mask & (segment >= 0) & ~self._task.recovering
-        demos, segment = self._source.demos, segment.clamp_min(0)
-        moment_s = demos.most_similar(self._task.history[:, 0], segment)
-        self._task.follow(followed, demos.clips[segment], moment_s)
+        self._task.lead_to(followed, segment.clamp_min(0))
         return followed
 
     def _set(self, mask: Tensor, latent: Tensor, matched: Tensor) -> None:
         self.matched = torch.where(mask, matched, self.matched)
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
         self.hold = torch.where(mask, self._source.draw_hold(len(mask)), self.hold)
+        self.held.masked_fill_(mask, 0)

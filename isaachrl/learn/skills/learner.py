@@ -31,7 +31,7 @@ from isaachrl.learn.skills.policy import SkillPolicy
 from isaachrl.learn.skills.priorities import Priorities
 from isaachrl.learn.skills.update import PolicyUpdate, Signals
 from isaachrl.learn.skills.velocity import VelocityReward
-from isaachrl.learn.skills.warm_start import with_inputs, with_latents_of
+from isaachrl.learn.skills.warm_start import is_of_other_motions, with_inputs, with_latents_of
 from isaachrl.maths.returns import generalized_advantages
 from isaachrl.maths.seeds import Stream, sub_seed
 from isaachrl.nn import RunningNorm
@@ -129,8 +129,8 @@ class SkillsLearner(Learner):
         if self._follows:
             fields |= {"tracks": ()}
         if self._is_taught:
-            fields |= {"taught": (self.env.action_size,), "counts": ()}
-        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts")
+            fields |= {"taught": (self.env.action_size,), "counts": (), "changing": ()}
+        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts", "changing")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n, self._follows)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
@@ -218,7 +218,8 @@ class SkillsLearner(Learner):
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         if self._is_taught:
             taught, counts = self.distillation.taught(obs, matched, rising)
-            self.rollout.put(step, taught=taught, counts=counts)
+            changing = self.distillation.changing_now(self.held.held)
+            self.rollout.put(step, taught=taught, counts=counts, changing=changing)
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
         window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])
@@ -450,15 +451,6 @@ class SkillsLearner(Learner):
         self.generator.set_state(state["generator"].cpu())
         self.obs: Obs = self.env.observe()
 
-    def _is_of_other_motions(self, state: dict[str, Any]) -> bool:
-        """Whether weights belong to `motion` latents of other motions than this training's."""
-        theirs = state.get("contract", {})
-        return (
-            self.cfg.latents is LatentKind.motion
-            and theirs.get("latents") == self.cfg.latents.value
-            and (theirs["motions"], theirs["latent_size"]) != (self.skill.contract.motions, self.source.size)
-        )
-
     def weights(self) -> dict[str, Any]:
         """See `Learner.weights`."""
         weights = {"skill": self.skill.state_dict(), "contract": dataclasses.asdict(self.skill.contract)}
@@ -468,7 +460,8 @@ class SkillsLearner(Learner):
 
     def start_from(self, state: dict[str, Any]) -> None:
         """See `Learner.start_from`. A skill of other motions takes this training's latents from now on."""
-        if self._is_of_other_motions(state):
+        ours = self.skill.contract
+        if self.cfg.latents is LatentKind.motion and is_of_other_motions(state, ours.motions, self.source.size):
             of_task = dataclasses.asdict(self.skill.contract)
             check_match(state["contract"], {k: v for k, v in of_task.items() if k not in ("motions", "latent_size")})
             log.warning("the weights are of a skill of other motions or another latent size: its latents are mapped")

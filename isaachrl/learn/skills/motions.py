@@ -14,7 +14,6 @@ from isaachrl.sim import Sim
 # Features that hardly vary in the clips (a still neck) must not be scaled up: any movement there would outweigh the
 # gait. In m, m/s, rad/s and entries of unit vectors alike.
 _MIN_DEVIATION = 0.1
-_MOMENTS = 32  # of each segment, for the most similar one
 
 
 class ImitationTask(Protocol):
@@ -50,6 +49,18 @@ class ImitationTask(Protocol):
         """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
         ...
 
+    def set_goals(self, clip: Tensor, begin_s: Tensor, end_s: Tensor) -> None:
+        """Motions `(G,)` to lead bodies to: parts of clips."""
+        ...
+
+    def lead_to(self, mask: Tensor, goal: Tensor) -> None:
+        """From now on, compare the bodies of `mask (N,)` with the way that leads them to the goals `(N,)`."""
+        ...
+
+    def on_the_way(self) -> Tensor:
+        """`(N,)` bool: what the body is compared with has not reached its goal yet."""
+        ...
+
     def in_clip(self) -> Tensor:
         """`(N,)` bool: the next step lies within the clip that the body is compared with."""
         ...
@@ -82,6 +93,9 @@ _USED = (
     "history",
     "tracking",
     "follow",
+    "set_goals",
+    "lead_to",
+    "on_the_way",
     "in_clip",
 )
 
@@ -108,14 +122,17 @@ class Demonstrations:
         windows: K.
         segment_s: clips longer than this are cut into segments of about this length.
         generator: source of randomness.
-        rising_apart: clips that begin or end on the floor are no segments.
+        rising_apart: clips that begin or end on the floor are no segments. Those that only lead from one motion to
+            another never are.
 
     Attributes:
         names: of the segments: the clip's name, with a running number where it was cut.
         commanded: `(C,)` which clips have segments.
         windows: `(S, K, W * style_size)`.
-        rising: `(R, W * style_size)` windows of the clips that are no segments; None without any.
+        rising: `(R, W * style_size)` windows of the clips that begin or end on the floor; None without any, or if these
+            are segments.
         clips: `(S,)` clip of each segment.
+        begin_s, end_s: `(S,)` its part of the clip.
         weights: `(S,)` share of each segment, summing to one.
         features: `(S, 2 * style_size)` mean and standard deviation of the newest frames.
         scale: `(2 * style_size,)` divisor of the features in distances, see `_scale`.
@@ -130,9 +147,13 @@ class Demonstrations:
         rising_apart: bool = False,
     ) -> None:
         library = task.library
-        apart = task.lying_clips if rising_apart else torch.zeros_like(library.loops)
+        rising = task.lying_clips if rising_apart else torch.zeros_like(library.loops)
+        apart = rising | ~library.commands
         if bool(apart.all()):
-            raise ConfigError("train.rising.separate=true leaves no motion to command: all clips lie on the floor")
+            raise ConfigError(
+                "there is no motion to command: all clips lie on the floor (train.rising.separate=true) or have"
+                " command: false"
+            )
         self._size = task.style_size
         durations = library.durations_s
         counts = (durations / segment_s).ceil().clamp_min(1).long()
@@ -148,37 +169,26 @@ class Demonstrations:
         self.clips, self.commanded = clip, ~apart
         self.weights = library.weights[clip] / counts[clip]
         self.weights = self.weights / self.weights.sum()
+        self.begin_s, self.end_s = index * self._lengths[clip], (index + 1) * self._lengths[clip]
         drawn = torch.rand(len(clip), windows, generator=generator, device=clip.device)
         length = self._lengths[clip]
         # a window cannot reach back beyond the beginning of a clip that does not loop
         margin = ((index == 0) & ~library.loops[clip]) * torch.clamp(length, max=task.window_s)
-        begin = index * length + margin
-        times = begin.unsqueeze(1) + drawn * (length - margin).unsqueeze(1)
+        times = (self.begin_s + margin).unsqueeze(1) + drawn * (length - margin).unsqueeze(1)
         ids = clip.unsqueeze(1).expand(-1, windows)
         self.windows = torch.stack([task.style_windows(i, t) for i, t in zip(ids, times, strict=True)])
         self.rising: Tensor | None = None
-        if bool(apart.any()):
-            ids = apart.nonzero()[:, 0].repeat_interleave(windows)
+        if bool(rising.any()):
+            ids = rising.nonzero()[:, 0].repeat_interleave(windows)
             self.rising = task.style_windows(ids, library.sample_times(ids, generator, task.window_s))
         frames = self.windows[..., : self._size]
         self.features = style_features(frames.mean(1), frames.square().mean(1))
-        grid = (torch.arange(_MOMENTS, device=clip.device) + 0.5) / _MOMENTS
-        self._moments_s = begin.unsqueeze(1) + grid * (length - margin).unsqueeze(1)
-        ids = clip.unsqueeze(1).expand_as(self._moments_s)
-        moments = task.style_windows(ids.flatten(), self._moments_s.flatten())
-        self._moments = moments[:, : self._size].unflatten(0, ids.shape)
         self.scale = _scale(frames.flatten(0, 1).std(0), [size for _, size, _ in task.style_layout])
 
     def segment_of(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
         """Index `(n,)` of the segment at a time of a clip; for clips without segments (`commanded`), any."""
         index = torch.minimum((times_s / self._lengths[clip_ids]).long(), self._counts[clip_ids] - 1)
         return (self._first[clip_ids] + index.clamp_min(0)).clamp_max(len(self.names) - 1)
-
-    def most_similar(self, frames: Tensor, segments: Tensor) -> Tensor:
-        """Time `(n,)` in s of the moment of each segment `(n,)` that is most similar to style frames `(n, size)`."""
-        scale = self.scale[: self._size]
-        error = ((self._moments.index_select(0, segments) - frames.unsqueeze(1)) / scale).square().sum(-1)
-        return self._moments_s.index_select(0, segments).gather(1, error.argmin(1, keepdim=True)).squeeze(1)
 
     def draw_rising(self, n: int, generator: torch.Generator) -> Tensor:
         """Random windows `(n, W * style_size)` of `rising`."""

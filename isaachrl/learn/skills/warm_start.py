@@ -1,13 +1,23 @@
 """A training that begins with the networks of a skill of other motions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.nn.motion_embedding import MotionEmbedding
+
+
+def is_of_other_motions(state: dict[str, Any], motions: Sequence[str], latent_size: int) -> bool:
+    """Whether a learner's weights belong to `motion` latents of other motions or of another size."""
+    theirs = state.get("contract", {})
+    return theirs.get("latents") == LatentKind.motion.value and (list(theirs["motions"]), theirs["latent_size"]) != (
+        list(motions),
+        latent_size,
+    )
 
 
 def with_latents_of(state: dict[str, Any], embedding: MotionEmbedding) -> dict[str, Any]:

@@ -194,5 +194,7 @@ _MAKERS: dict[str, Maker] = {
     "stop": _change(lambda t_s: 1.2 * smooth((2.6 - t_s) / 1.4), 4.5, settled_s=3.1),
     "speed_up": _change(lambda t_s: 1.2 + smooth((t_s - 1.0) / 2.0), 4.0),
     "slow_down": _change(lambda t_s: 2.2 - smooth((t_s - 1.2) / 2.8), 5.0),
+    "accelerate": _change(lambda t_s: 1.2 + 1.6 * smooth((t_s - 0.4) / 1.6), 2.6),
+    "brake": _change(lambda t_s: 2.2 - smooth((t_s - 0.3) / 1.4), 2.2),
 }
 CLIP_NAMES = tuple(_MAKERS)
