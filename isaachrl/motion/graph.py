@@ -11,7 +11,7 @@ _SECONDS_M = 0.04  # costs in m: of each second on the way,
 _JUMP_M = 0.02  # of a jump beside the distance of the two states,
 _LATE_M = 0.06  # and of each second of a motion without loop that a way leaves out
 _REST_S = 0.7  # of a clip without loop that is left where it goes on after another, at least
-_VELOCITY_S = 0.2  # of a velocity's error against that of the bodies' places
+_VELOCITY_S = 0.2  # of a velocity's error
 
 
 def planar_velocity(quat_w: Tensor, linvel_w: Tensor, angvel_w: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def planar_velocity(quat_w: Tensor, linvel_w: Tensor, angvel_w: Tensor) -> Tenso
 
 
 def features(quat_w: Tensor, body_pos_w: Tensor, velocity: Tensor) -> Tensor:
-    """Posture and velocity as one vector `(…, 3 B + 3)`, whose distances are in m.
+    """Posture and velocity as one vector `(…, 3 B + 3)`, scaled to m for `distance_m`.
 
     Args:
         quat_w: `(…, 4)` of the root.
@@ -35,6 +35,14 @@ def features(quat_w: Tensor, body_pos_w: Tensor, velocity: Tensor) -> Tensor:
     cosine, sine = (part.unsqueeze(-1) for part in rotations.heading_cos_sin(quat_w))
     places = torch.cat((cosine * x + sine * y, cosine * y - sine * x, z), dim=-1)
     return torch.cat((places * body_pos_w.shape[-2] ** -0.5, _VELOCITY_S * velocity), dim=-1)
+
+
+def distance_m(one: Tensor, other: Tensor) -> Tensor:
+    """How far `features (n, ·)` and `(m, ·)` are apart, `(n, m)`: RMS distance of the bodies, plus that of velocities.
+
+    A sum, so that a raised arm does not outweigh a velocity.
+    """
+    return torch.cdist(one[:, :-3], other[:, :-3]) + torch.cdist(one[:, -3:], other[:, -3:])
 
 
 class MotionGraph:
@@ -81,7 +89,7 @@ class MotionGraph:
         clips = torch.arange(library.num_clips, device=library.device)
         last = library.state(clips, library.durations_s)
         velocity = planar_velocity(last.root_quat_w, last.root_linvel_w, last.root_angvel_w)
-        apart = torch.cdist(features(last.root_quat_w, last.body_pos_w, velocity), self._nodes)
+        apart = distance_m(features(last.root_quat_w, last.body_pos_w, velocity), self._nodes)
         apart = apart.view(-1, *self._times_s.shape)
         rest_s = torch.minimum(library.durations_s / 2, torch.full_like(library.durations_s, _REST_S))
         soon_over = ~library.loops.unsqueeze(1) & (self._times_s > (library.durations_s - rest_s).unsqueeze(1))
@@ -97,7 +105,7 @@ class MotionGraph:
         count = len(loops)
         own = torch.eye(count, dtype=torch.bool, device=loops.device).repeat_interleave(_MOMENTS, 0)
         own = own.repeat_interleave(_MOMENTS, 1)
-        apart = (torch.cdist(self._nodes, self._nodes) + _JUMP_M).masked_fill(own, torch.inf)
+        apart = (distance_m(self._nodes, self._nodes) + _JUMP_M).masked_fill(own, torch.inf)
         while True:
             before = self._cost_m.flatten(1)
             jumps = [(apart + cost).min(1) for cost in before]
@@ -133,7 +141,7 @@ class MotionGraph:
             clip: `(n,)`.
             time_s: `(n,)`.
         """
-        cost = torch.cdist(features, self._nodes) + self._cost_m.flatten(1).index_select(0, goal)
+        cost = distance_m(features, self._nodes) + self._cost_m.flatten(1).index_select(0, goal)
         return self._moment(cost.argmin(1))
 
     def go(self, goal: Tensor, clip: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor]:

@@ -79,12 +79,12 @@ def test_what_a_way_costs_is_its_seconds_and_its_jumps(speeds):
     # from half-way in `brake`: on to its end (half of it, but for half a moment at either side), then a jump
     moment = graph._MOMENTS // 2
     rest_s = 2.0 - (moment + 0.5) * 2.0 / graph._MOMENTS
-    rest = state_of(speeds, 3, 2.0 - 1.0 / graph._MOMENTS) - state_of(speeds, 0, 1.0)
-    to_the_end = graph._SECONDS_M * (rest_s - 1.0 / graph._MOMENTS) + graph._JUMP_M + float(rest.norm())
+    rest_m = float(graph.distance_m(state_of(speeds, 3, 2.0 - 1.0 / graph._MOMENTS), state_of(speeds, 0, 1.0)))
+    to_the_end = graph._SECONDS_M * (rest_s - 1.0 / graph._MOMENTS) + graph._JUMP_M + rest_m
     assert float(made._cost_m[0, 3, moment]) <= to_the_end + 1e-5
     assert float(made._cost_m[0, 3, moment]) == pytest.approx(to_the_end, abs=0.03)  # leaving earlier may be cheaper
     assert float(made._cost_m[0, 0].abs().max()) == 0.0
-    direct = float((state_of(speeds, 1, 0.5) - state_of(speeds, 0, 1.0)).norm())
+    direct = float(graph.distance_m(state_of(speeds, 1, 0.5), state_of(speeds, 0, 1.0)))
     assert direct == pytest.approx(3.0 * graph._VELOCITY_S, abs=1e-4)
 
 
