@@ -3,6 +3,7 @@ import pytest
 
 from isaachrl.errors import ClipError
 from isaachrl.motion import sources
+from isaachrl.motion.library import MotionLibrary
 from isaachrl.motion.sources import load_motion
 from isaachrl.sim import load_robot
 
@@ -197,4 +198,16 @@ def test_a_list_takes_parts_of_clips(folder, robot, make_clip):
 
 def test_the_versatile_list_has_twenty_motions(robot):
     clips, _ = load_motion("versatile", robot)
-    assert len({clip.name.removesuffix("_left").removesuffix("_right").split("rise_")[0] for clip in clips}) == 20
+    commands = [clip.name for clip in clips if clip.command]
+    assert len({name.removesuffix("_left").removesuffix("_right").split("rise_")[0] for name in commands}) == 20
+    assert {clip.name for clip in clips} - set(commands) == {"accelerate", "brake"}
+
+
+def test_a_list_says_which_clips_only_lead_to_others(folder, robot):
+    (folder / "set.yaml").write_text("clips: [{file: walk.npz}, {file: run.npz, command: false}]")
+    clips, _ = load_motion(folder / "set.yaml", robot)
+    assert [clip.command for clip in clips] == [True, False]
+    assert MotionLibrary(clips, robot, "cpu").commands.tolist() == [True, False]
+    (folder / "set.yaml").write_text("clips: [{file: walk.npz, command: 0}]")
+    with pytest.raises(ClipError, match="the command of walk.npz must be true or false, got 0"):
+        load_motion(folder / "set.yaml", robot)
