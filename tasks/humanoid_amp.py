@@ -74,8 +74,8 @@ class HumanoidAMPCfg(TaskCfg):
         fallen: episodes that begin on the floor.
         track_scale: RMS distance of the bodies from the reference motion's at which `track` is 1/e, as a share of the
             robot's height: by default 0.2 m for the shipped humanoid.
-        track_balance: `track` is the mean of the terms of `reference.Likeness`, balance and velocity among them: a
-            standing body's posture is near those of a walk.
+        track_balance: `track` is the geometric mean of the terms of `reference.Likeness`, balance and velocity among
+            them: a standing body's posture is near those of a walk.
         track_pace: the reference motion may run faster or slower by this share, whichever is nearer to the body: a
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds

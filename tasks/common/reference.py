@@ -22,6 +22,7 @@ AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference
 _GRAVITY = 9.81  # m/s^2
 _SPEED_SCALE_MPS = 0.35  # by which a body may be slower or faster than the reference motion at that moment
 _BALANCE = 0.0613  # error of the capture point at which `balance` is 1/e, a share of the height: 0.1 m
+_LEAST = 1e-6  # of a term in the mean
 _PAST_S = 0.02  # over which the reference's velocities are taken
 _TILT = 0.1  # squared error of the vertical in the root's frame at which `upright` is 1/e
 
@@ -132,7 +133,7 @@ class Likeness:
         scale: RMS distance of the bodies, a share of the robot's height, at which `posture` is 1/e.
 
     Attributes:
-        WEIGHTS: weight of each term in `mean`, and in the rewards of HumanoidTracking.
+        WEIGHTS: weight of each term in `mean`, and in the sum of rewards of HumanoidTracking.
     """
 
     WEIGHTS: ClassVar = {"posture": 1.0, "velocity": 0.5, "upright": 0.3, "balance": 0.5}
@@ -170,11 +171,13 @@ class Likeness:
         return torch.exp(-error_m2 / self._scale_m**2)
 
     def mean(self, clip: Tensor, time_s: Tensor, error_m2: Tensor) -> Tensor:
-        """The weighted mean `(N,)` of `terms`."""
+        """The weighted geometric mean `(N,)` of `terms`: it is small where one of them is.
+
+        A body that stands instead of walking has the posture and the vertical of a walk, and so half of a sum.
+        """
         terms = self.terms(clip, time_s, error_m2)
-        return torch.stack([weight * terms[name] for name, weight in self.WEIGHTS.items()]).sum(0) / sum(
-            self.WEIGHTS.values()
-        )
+        weighted = [weight * terms[name].clamp_min(_LEAST).log() for name, weight in self.WEIGHTS.items()]
+        return torch.exp(torch.stack(weighted).sum(0) / sum(self.WEIGHTS.values()))
 
 
 def planar_velocity(sim: Sim) -> Tensor:

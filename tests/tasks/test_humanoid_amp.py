@@ -321,8 +321,8 @@ def test_tracking_with_balance_is_the_mean_of_four_terms() -> None:
     assert torch.allclose(terms["posture"], torch.full((16,), math.exp(-1.0)), atol=1e-4)
     # the capture point lies sqrt(0.92 / 9.81) s of that velocity away
     assert torch.allclose(terms["balance"], torch.full((16,), 0.45), atol=0.12)
-    weighted = terms["posture"] + 0.5 * terms["velocity"] + 0.3 * terms["upright"] + 0.5 * terms["balance"]
-    assert torch.allclose(task._likeness.mean(*moment), weighted / 2.3)
+    product = terms["posture"] * terms["velocity"] ** 0.5 * terms["upright"] ** 0.3 * terms["balance"] ** 0.5
+    assert torch.allclose(task._likeness.mean(*moment), product ** (1 / 2.3))
 
 
 def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
