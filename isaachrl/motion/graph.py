@@ -7,11 +7,11 @@ from isaachrl.maths import rotations
 from isaachrl.motion.library import MotionLibrary
 
 _MOMENTS = 48  # of each clip, at which it can be joined and left
-_SECONDS_M = 0.04  # costs in m: of each second on the way,
+_SECONDS_M = 0.06  # costs in m: of each second on the way,
 _JUMP_M = 0.02  # of a jump beside the distance of the two states,
 _LATE_M = 0.06  # and of each second of a motion without loop that a way leaves out
 _REST_S = 0.7  # of a clip without loop that is left where it goes on after another, at least
-_VELOCITY_S = 0.2  # of a velocity's error
+_VELOCITY_S = 0.3  # of a velocity's error
 
 
 def planar_velocity(quat_w: Tensor, linvel_w: Tensor, angvel_w: Tensor) -> Tensor:

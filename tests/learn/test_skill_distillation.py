@@ -118,7 +118,7 @@ def test_the_latest_states_are_kept(tracker: Path) -> None:
         distillation._store(
             *(values.expand(-1, buffer.shape[1]) for buffer in _buffers(distillation)), values[:, 0] > 7
         )
-        assert torch.equal(distillation.changing, distillation.obs[:, 0] > 7) or distillation.filled < 8
+        assert torch.equal(distillation.is_change, distillation.obs[:, 0] > 7) or distillation.filled < 8
         assert all((buffer == buffer[:, :1]).all() for buffer in _buffers(distillation))
     assert distillation.filled == 8 and distillation.obs[:, 0].min() == 100
     assert torch.equal(distillation.obs[:, 0], distillation.action[:, 0])
@@ -132,7 +132,7 @@ def test_half_of_what_is_learned_are_changes_of_motion(tracker: Path) -> None:
         "obs": count.unsqueeze(1).expand(-1, obs.shape[1]),
         "latent": torch.zeros_like(latent),
         "taught": torch.zeros_like(action),
-        "changing": count == 13,
+        "is_change": count == 13,
         "counts": torch.ones(100, dtype=torch.bool),
     }
     seen: list[torch.Tensor] = []
@@ -143,14 +143,29 @@ def test_half_of_what_is_learned_are_changes_of_motion(tracker: Path) -> None:
 
 def test_a_body_changes_for_some_time_after_a_command_and_while_it_is_led(tracker: Path) -> None:
     learner = make(tracker)
-    task, n = learner.task, learner.env.num_envs
-    held = torch.full((n,), 100)
-    held[0] = 3
+    task, held, n = learner.task, learner.held, learner.env.num_envs
+    held.led.fill_(100)
+    held.led[0] = 3
     task.follow(torch.ones(n, dtype=torch.bool), task.start_clip, task.start_time_s)
-    assert learner.distillation.changing_now(held).nonzero()[:, 0].tolist() == [0]
-    other = (learner.demos.clips == task.start_clip[1]).long().argmin()
-    task.reference_goal[1] = other
-    assert learner.distillation.changing_now(held).nonzero()[:, 0].tolist() == [0, 1]
+    assert learner.distillation.changing(held).nonzero()[:, 0].tolist() == [0]
+    task.reference_goal[1] = (learner.demos.clips == task.start_clip[1]).long().argmin()
+    assert learner.distillation.changing(held).nonzero()[:, 0].tolist() == [0, 1]
+
+
+def test_bodies_that_have_lost_their_motion_are_led_to_it_again(tracker: Path) -> None:
+    learner = make(tracker, lost_m=0.1)
+    task, held, n = learner.task, learner.held, learner.env.num_envs
+    every = torch.ones(n, dtype=torch.bool)
+    held.matched.fill_(True)
+    held.segment.copy_(learner.demos.segment_of(task.start_clip, task.start_time_s))
+    held.led.fill_(100)
+    held.led[2] = 5  # it has just been led
+    learner.env.sim.body_pos_w[1:3, ::2, 2] += 0.5
+    task.follow(every, task.start_clip, task.start_time_s)
+    before = task.reference_goal.clone()
+    learner.distillation.find_lost(held)
+    assert (task.reference_goal != before).nonzero()[:, 0].tolist() == [1]
+    assert task.reference_goal[1] == held.segment[1] and held.led[:3].tolist() == [100, 0, 5]
 
 
 def _buffers(distillation: Distillation) -> tuple[torch.Tensor, ...]:

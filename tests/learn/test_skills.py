@@ -223,11 +223,11 @@ def test_bodies_are_led_to_the_motion_commanded() -> None:
     task, demos, prototypes = learner.task, learner.demos, learner.source.embedding.prototypes
     with torch.no_grad():
         learner._step(0)
-        assert (learner.held.held == 1).all()
+        assert (learner.held.led == 1).all()
         learner._step(1)  # now every hold time is over
     is_prototype = (learner.held.latent @ prototypes.T).amax(-1) > 0.9999
     assert torch.equal(learner.held.matched, is_prototype) and 0.3 < is_prototype.float().mean() < 0.7
-    assert (learner.held.held == 0).all()
+    assert (learner.held.led == 0).all()
     segments = (learner.held.latent @ prototypes.T).argmax(-1)
     assert torch.equal(task.reference_goal[is_prototype], segments[is_prototype])
     assert torch.equal(task.graph.clip, demos.clips)

@@ -140,6 +140,7 @@ class DistillationCfg:
         weight: afterwards, of the mean KL divergence from the tracker's actions. Without it a skill learns not to fall
             by hardly moving.
         within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this.
+        lost_m: in these iterations, a body farther than this from its reference is led to the motion commanded anew.
         updates: minibatches of the policy in each iteration.
         rows: of a minibatch.
         replay_size: number of latest states that rows are drawn from.
@@ -150,6 +151,7 @@ class DistillationCfg:
     iterations: int = bounded(250, 1)
     weight: float = bounded(0.03, 0.0)
     within_m: float = positive(0.3)
+    lost_m: float = positive(0.08)
     updates: int = bounded(24, 1, 10_000)
     rows: int = bounded(1024, 1, 1_000_000)
     replay_size: int = bounded(131_072, 1)

@@ -10,6 +10,7 @@ from isaachrl.errors import ConfigError, ReadError, SkillError, brief
 from isaachrl.hierarchy.skill import Skill, check_weights
 from isaachrl.learn import collectives, distributed
 from isaachrl.learn.skills.config import DistillationCfg, RisingCfg
+from isaachrl.learn.skills.latent_source import HeldLatents
 from isaachrl.learn.skills.motions import ImitationTask
 from isaachrl.learn.skills.update import Signals, clip_gradients
 from isaachrl.learn.state import Stateful
@@ -19,8 +20,9 @@ from isaachrl.tensor_file import read_tensors
 
 _LAST = "checkpoints/last.pt"  # of a run's folder
 _LEARNING_RATE_END = 5e-5
-_BUFFERS = ("obs", "latent", "action", "changing")
-_CHANGE_S = 0.7  # after a new command
+_BUFFERS = ("obs", "latent", "action", "is_change")
+_LARGE = 0.3  # length of an action's error beyond which the loss grows linearly: a teacher may be at a loss, too
+_CHANGE_S = 0.5  # after a new command, or a new way to the old one
 
 
 def rising_teacher(cfg: RisingCfg, skill: Skill) -> Skill | None:
@@ -126,7 +128,7 @@ class Distillation(Stateful):
         what = f"train.distillation.replay_size={cfg.replay_size}: so many states"
         require_memory(4 * size * sum(widths), device, what, "type train.distillation.replay_size=50000")
         self.obs, self.latent, self.action = (torch.zeros(size, width, device=device) for width in widths)
-        self.changing = torch.zeros(size, dtype=torch.bool, device=device)
+        self.is_change = torch.zeros(size, dtype=torch.bool, device=device)
         self.filled = self.position = 0
 
     def taught(self, proprioception: Tensor, followed: Tensor, rising: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,26 +150,35 @@ class Distillation(Stateful):
         up = self._rising.act(proprioception, proprioception[:, :0]).clamp(-1.0, 1.0)
         return torch.where(rising.unsqueeze(1), up, action), counts | rising
 
-    def changing_now(self, held: Tensor) -> Tensor:
-        """Which bodies `(N,)` are changing from one motion to another; commands have been held for `(N,)` steps."""
-        return self._task.on_the_way() | (held * self._task.cfg.step_s < _CHANGE_S)
+    def changing(self, held: HeldLatents) -> Tensor:
+        """Which bodies `(N,)` are changing from one motion to another."""
+        return self._task.on_the_way() | (held.led * self._task.cfg.step_s < _CHANGE_S)
+
+    def find_lost(self, held: HeldLatents) -> None:
+        """Lead bodies that have lost the motion commanded to it again.
+
+        Else a body that stands instead of walking would be told something else at each moment of the walk, and learn
+        the mean of all, which is to stand.
+        """
+        lost = self._task.tracking_distance_m() > self.cfg.lost_m
+        held.lead_again(lost & (held.led * self._task.cfg.step_s >= _CHANGE_S))
 
     def learn(self, iteration: int, rollout: dict[str, Tensor], signals: Signals) -> None:
         """Store a rollout's states with what was taught there, and train on stored ones.
 
         Args:
             iteration: of the training.
-            rollout: rows of obs, latent, taught, changing and counts.
+            rollout: rows of obs, latent, taught, is_change and counts.
             signals: collects what is logged.
         """
         chosen = rollout["counts"].nonzero()[:, 0]
-        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught", "changing")))
+        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught", "is_change")))
         share = iteration / self.cfg.iterations
         for group in self.optimizer.param_groups:
             group["lr"] = self.cfg.learning_rate * (1.0 - share) + _LEARNING_RATE_END * share
         rows = distributed.own_rows(self.cfg.rows)
         everywhere = collectives.mean(torch.tensor(float(self.filled > 0), device=self.obs.device))
-        changing = self.changing[: self.filled].nonzero()[:, 0]
+        changing = self.is_change[: self.filled].nonzero()[:, 0]
         for _ in range(self.cfg.updates if everywhere == 1.0 else 0):  # all ranks, or none
             row = torch.randint(self.filled, (rows,), generator=self._generator, device=self.obs.device)
             if len(changing):
@@ -175,7 +186,8 @@ class Distillation(Stateful):
                 row[: rows // 2] = changing[drawn]
             normalized = self._skill.obs_norm(self.obs.index_select(0, row))
             mean = self._skill.actor(normalized, self.latent.index_select(0, row))
-            loss = (mean - self.action.index_select(0, row)).square().sum(-1).mean()
+            error2 = (mean - self.action.index_select(0, row)).square().sum(-1)
+            loss = _LARGE**2 * (torch.sqrt(1.0 + error2 / _LARGE**2) - 1.0).mean()  # pseudo-Huber
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             collectives.average_gradients(self._skill.actor.parameters())

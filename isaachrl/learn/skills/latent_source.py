@@ -114,10 +114,11 @@ class HeldLatents(Stateful):
         latent: `(N, d)`.
         hold: `(N,)` control steps until the next one.
         matched: `(N,)` bool: it is the motion's that the task compares the body with.
-        held: `(N,)` steps for which it has been held.
+        segment: `(N,)` of that motion; any where it is none's.
+        led: `(N,)` steps since the way to it began.
     """
 
-    STATE: ClassVar = ("latent", "hold", "matched", "held")
+    STATE: ClassVar = ("latent", "hold", "matched", "segment", "led")
 
     def __init__(self, source: LatentSource, task: ImitationTask, num_envs: int, follow: bool = False) -> None:
         self._source, self._task, self._follow = source, task, follow
@@ -125,7 +126,7 @@ class HeldLatents(Stateful):
         self.latent = torch.zeros(num_envs, source.size, device=device)
         self.hold = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.matched = torch.zeros(num_envs, dtype=torch.bool, device=device)
-        self.held = torch.zeros_like(self.hold)
+        self.segment, self.led = torch.zeros_like(self.hold), torch.zeros_like(self.hold)
         if follow:
             demos = source.demos
             task.set_goals(demos.clips, demos.begin_s, demos.end_s)
@@ -135,18 +136,18 @@ class HeldLatents(Stateful):
         segments = self._source.demos.segment_of(self._task.start_clip, self._task.start_time_s)
         commanded = self._source.demos.commanded[self._task.start_clip] & ~self._task.recovering
         latent, segment, matched = self._source.draw_at_start(segments, commanded)
-        self._set(mask, latent, matched | self._followed(mask & ~matched, segment))
+        self._set(mask, latent, segment, matched | self._followed(mask & ~matched, segment))
 
     def count_step(self) -> None:
         """Count a control step."""
         self.hold -= 1
-        self.held += 1
+        self.led += 1
 
     def renew(self) -> Tensor:
         """Draw new latents where the hold time is over; returns that mask `(N,)`."""
         expired = self.hold <= 0
         latent, segment = self._source.draw_commands(len(expired))
-        self._set(expired, latent, self._followed(expired, segment))
+        self._set(expired, latent, segment, self._followed(expired, segment))
         return expired
 
     def _followed(self, mask: Tensor, segment: Tensor) -> Tensor:
@@ -157,8 +158,15 @@ class HeldLatents(Stateful):
         self._task.lead_to(followed, segment.clamp_min(0))
         return followed
 
-    def _set(self, mask: Tensor, latent: Tensor, matched: Tensor) -> None:
+    def lead_again(self, mask: Tensor) -> None:
+        """Begin the way to the motion commanded anew for the bodies of `mask (N,)`, from where they are."""
+        again = mask & self.matched & ~self._task.recovering
+        self._task.lead_to(again, self.segment)
+        self.led.masked_fill_(again, 0)
+
+    def _set(self, mask: Tensor, latent: Tensor, segment: Tensor, matched: Tensor) -> None:
         self.matched = torch.where(mask, matched, self.matched)
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
         self.hold = torch.where(mask, self._source.draw_hold(len(mask)), self.hold)
-        self.held.masked_fill_(mask, 0)
+        self.segment = torch.where(mask, segment.clamp_min(0), self.segment)
+        self.led.masked_fill_(mask, 0)

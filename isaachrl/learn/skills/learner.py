@@ -129,8 +129,8 @@ class SkillsLearner(Learner):
         if self._follows:
             fields |= {"tracks": ()}
         if self._is_taught:
-            fields |= {"taught": (self.env.action_size,), "counts": (), "changing": ()}
-        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts", "changing")
+            fields |= {"taught": (self.env.action_size,), "counts": (), "is_change": ()}
+        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts", "is_change")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n, self._follows)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
@@ -213,13 +213,14 @@ class SkillsLearner(Learner):
         noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
         explores = torch.rand(len(mean), generator=self.generator, device=mean.device) <= self.explore_probability
         action = mean + noise * explores.unsqueeze(-1) * math.exp(self.policy_update.log_std)
+        if self._distils():
+            self.distillation.find_lost(self.held)
         matched, known = self._followed()
         value = self.critic(normalized, known, self.held.latent)
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         if self._is_taught:
             taught, counts = self.distillation.taught(obs, matched, rising)
-            changing = self.distillation.changing_now(self.held.held)
-            self.rollout.put(step, taught=taught, counts=counts, changing=changing)
+            self.rollout.put(step, taught=taught, counts=counts, is_change=self.distillation.changing(self.held))
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
         window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])
