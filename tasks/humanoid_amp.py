@@ -317,12 +317,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
 
-    def on_the_way(self) -> Tensor:
-        """`(N,)` bool: the reference has not reached its goal yet."""
-        assert self.graph is not None
-        goal = self.reference_goal
-        return (goal >= 0) & (self.reference_clip != self.graph.clip[goal.clamp_min(0)])
-
     def tracking_distance_m(self) -> Tensor:
         """RMS distance `(N,)` of the bodies from the reference motions."""
         return self._tracking_error_m2.sqrt()

@@ -12,7 +12,6 @@ from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.distillation import Distillation
-from isaachrl.learn.skills.update import Signals
 from isaachrl.tensor_file import read_tensors, write_tensors
 from tests.small_learner import SMALL, make_learner
 
@@ -115,41 +114,10 @@ def test_the_latest_states_are_kept(tracker: Path) -> None:
     distillation = make(tracker, replay_size=8).distillation
     for first, count in ((0, 5), (5, 6), (100, 20)):
         values = torch.arange(float(first), first + count).unsqueeze(1)
-        distillation._store(
-            *(values.expand(-1, buffer.shape[1]) for buffer in _buffers(distillation)), values[:, 0] > 7
-        )
-        assert torch.equal(distillation.is_change, distillation.obs[:, 0] > 7) or distillation.filled < 8
+        distillation._store(*(values.expand(-1, buffer.shape[1]) for buffer in _buffers(distillation)))
         assert all((buffer == buffer[:, :1]).all() for buffer in _buffers(distillation))
     assert distillation.filled == 8 and distillation.obs[:, 0].min() == 100
     assert torch.equal(distillation.obs[:, 0], distillation.action[:, 0])
-
-
-def test_half_of_what_is_learned_are_changes_of_motion(tracker: Path) -> None:
-    distillation = make(tracker, replay_size=100, rows=40, updates=1).distillation
-    obs, latent, action = _buffers(distillation)
-    count = torch.arange(100.0)
-    rows = {
-        "obs": count.unsqueeze(1).expand(-1, obs.shape[1]),
-        "latent": torch.zeros_like(latent),
-        "taught": torch.zeros_like(action),
-        "is_change": count == 13,
-        "counts": torch.ones(100, dtype=torch.bool),
-    }
-    seen: list[torch.Tensor] = []
-    distillation._skill.obs_norm.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0][:, 0]))
-    distillation.learn(0, rows, Signals.empty())
-    assert 20 <= (seen[0] == 13).sum() < 25
-
-
-def test_a_body_changes_for_some_time_after_a_command_and_while_it_is_led(tracker: Path) -> None:
-    learner = make(tracker)
-    task, held, n = learner.task, learner.held, learner.env.num_envs
-    held.led.fill_(100)
-    held.led[0] = 3
-    task.follow(torch.ones(n, dtype=torch.bool), task.start_clip, task.start_time_s)
-    assert learner.distillation.changing(held).nonzero()[:, 0].tolist() == [0]
-    task.reference_goal[1] = (learner.demos.clips == task.start_clip[1]).long().argmin()
-    assert learner.distillation.changing(held).nonzero()[:, 0].tolist() == [0, 1]
 
 
 def test_bodies_that_have_lost_their_motion_are_led_to_it_again(tracker: Path) -> None:

@@ -20,9 +20,9 @@ from isaachrl.tensor_file import read_tensors
 
 _LAST = "checkpoints/last.pt"  # of a run's folder
 _LEARNING_RATE_END = 5e-5
-_BUFFERS = ("obs", "latent", "action", "is_change")
+_BUFFERS = ("obs", "latent", "action")
 _LARGE = 0.3  # length of an action's error beyond which the loss grows linearly: a teacher may be at a loss, too
-_CHANGE_S = 0.5  # after a new command, or a new way to the old one
+_FOLLOW_S = 0.5  # before a body can have lost its way
 
 
 def rising_teacher(cfg: RisingCfg, skill: Skill) -> Skill | None:
@@ -104,8 +104,7 @@ class Distillation(Stateful):
     that they have said lately.
 
     A body that follows a motion learns from `tracker`, which observes where the motion goes, and one that gets up from
-    `rising`. States of both kinds are stored with the latent commanded. Half of each minibatch are states of bodies
-    that are changing from one motion to another: there are few of them, and the policy would average them away.
+    `rising`. States of both kinds are stored with the latent commanded.
 
     Args:
         cfg: see `DistillationCfg`.
@@ -128,7 +127,6 @@ class Distillation(Stateful):
         what = f"train.distillation.replay_size={cfg.replay_size}: so many states"
         require_memory(4 * size * sum(widths), device, what, "type train.distillation.replay_size=50000")
         self.obs, self.latent, self.action = (torch.zeros(size, width, device=device) for width in widths)
-        self.is_change = torch.zeros(size, dtype=torch.bool, device=device)
         self.filled = self.position = 0
 
     def taught(self, proprioception: Tensor, followed: Tensor, rising: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,10 +148,6 @@ class Distillation(Stateful):
         up = self._rising.act(proprioception, proprioception[:, :0]).clamp(-1.0, 1.0)
         return torch.where(rising.unsqueeze(1), up, action), counts | rising
 
-    def changing(self, held: HeldLatents) -> Tensor:
-        """Which bodies `(N,)` are changing from one motion to another."""
-        return self._task.on_the_way() | (held.led * self._task.cfg.step_s < _CHANGE_S)
-
     def find_lost(self, held: HeldLatents) -> None:
         """Lead bodies that have lost the motion commanded to it again.
 
@@ -161,29 +155,25 @@ class Distillation(Stateful):
         the mean of all, which is to stand.
         """
         lost = self._task.tracking_distance_m() > self.cfg.lost_m
-        held.lead_again(lost & (held.led * self._task.cfg.step_s >= _CHANGE_S))
+        held.lead_again(lost & (held.led * self._task.cfg.step_s > _FOLLOW_S))
 
     def learn(self, iteration: int, rollout: dict[str, Tensor], signals: Signals) -> None:
         """Store a rollout's states with what was taught there, and train on stored ones.
 
         Args:
             iteration: of the training.
-            rollout: rows of obs, latent, taught, is_change and counts.
+            rollout: rows of obs, latent, taught and counts.
             signals: collects what is logged.
         """
         chosen = rollout["counts"].nonzero()[:, 0]
-        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught", "is_change")))
+        self._store(*(rollout[name][chosen] for name in ("obs", "latent", "taught")))
         share = iteration / self.cfg.iterations
         for group in self.optimizer.param_groups:
             group["lr"] = self.cfg.learning_rate * (1.0 - share) + _LEARNING_RATE_END * share
         rows = distributed.own_rows(self.cfg.rows)
         everywhere = collectives.mean(torch.tensor(float(self.filled > 0), device=self.obs.device))
-        changing = self.is_change[: self.filled].nonzero()[:, 0]
         for _ in range(self.cfg.updates if everywhere == 1.0 else 0):  # all ranks, or none
             row = torch.randint(self.filled, (rows,), generator=self._generator, device=self.obs.device)
-            if len(changing):
-                drawn = torch.randint(len(changing), (rows // 2,), generator=self._generator, device=row.device)
-                row[: rows // 2] = changing[drawn]
             normalized = self._skill.obs_norm(self.obs.index_select(0, row))
             mean = self._skill.actor(normalized, self.latent.index_select(0, row))
             error2 = (mean - self.action.index_select(0, row)).square().sum(-1)

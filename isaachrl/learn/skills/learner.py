@@ -129,8 +129,8 @@ class SkillsLearner(Learner):
         if self._follows:
             fields |= {"tracks": ()}
         if self._is_taught:
-            fields |= {"taught": (self.env.action_size,), "counts": (), "is_change": ()}
-        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts", "is_change")
+            fields |= {"taught": (self.env.action_size,), "counts": ()}
+        flags = ("terminated", "truncated", "diverged", "rising", "matched", "counts")
         self.rollout = Rollout(self.cfg.horizon, n, fields, flags, device)
         self.held = HeldLatents(self.source, self.task, n, self._follows)
         self.monitor = Monitor(n, self.task.style_size, self.source.embedding, device)
@@ -220,7 +220,7 @@ class SkillsLearner(Learner):
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
         if self._is_taught:
             taught, counts = self.distillation.taught(obs, matched, rising)
-            self.rollout.put(step, taught=taught, counts=counts, is_change=self.distillation.changing(self.held))
+            self.rollout.put(step, taught=taught, counts=counts)
         before, result = self.obs["style"], self.env.step(action)
         # the engine has reset a diverged world: store the previous window, since the new one shows that jump
         window = torch.where(result.diverged.unsqueeze(-1), before, result.terminal_obs["style"])

@@ -57,10 +57,6 @@ class ImitationTask(Protocol):
         """From now on, compare the bodies of `mask (N,)` with the way that leads them to the goals `(N,)`."""
         ...
 
-    def on_the_way(self) -> Tensor:
-        """`(N,)` bool: what the body is compared with has not reached its goal yet."""
-        ...
-
     def in_clip(self) -> Tensor:
         """`(N,)` bool: the next step lies within the clip that the body is compared with."""
         ...
@@ -95,7 +91,6 @@ _USED = (
     "follow",
     "set_goals",
     "lead_to",
-    "on_the_way",
     "in_clip",
 )
 
