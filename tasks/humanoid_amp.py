@@ -25,6 +25,7 @@ LYING = 0.184  # a humanoid with all bodies below this share of its height is ly
 LYING_STATES = 128  # number of lying start states that a tipped-over one is compared with
 
 ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
+_UNLIKE = 0.1  # `tracking` below which a body does something else than its reference
 ALIKE_MPS = 0.5  # and the change of speed
 
 
@@ -80,6 +81,8 @@ class HumanoidAMPCfg(TaskCfg):
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
             this (early termination, Peng et al. 2018); 0 for never.
+        track_lost_s: in training, an episode ends when `track` has been below 0.1 for so long: a body that stands while
+            it is to walk earns nothing there and learns nothing; 0 for never.
         reward: `alive`, 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
             clips' maximum; `track`, `exp(-(distance / scale)^2)` of the RMS distance from the reference motion. That is
             the clip from the episode's start state on, until a learner calls `follow`; for a tipped-over body, from the
@@ -96,6 +99,7 @@ class HumanoidAMPCfg(TaskCfg):
     track_balance: bool = False
     track_pace: float = bounded(0.0, 0.0, 0.9)
     track_within_m: float = bounded(0.0, 0.0, 10.0)
+    track_lost_s: float = bounded(0.0, 0.0, 100.0)
     reward: dict[str, float] = field(default_factory=lambda: {"alive": 1.0, "height": 0.0, "track": 0.0})
 
     def __post_init__(self) -> None:
@@ -110,11 +114,11 @@ class HumanoidAMPCfg(TaskCfg):
     @property
     def tracks(self) -> bool:
         """Whether the reference motion is needed."""
-        return bool(self.reward.get("track")) or self.track_within_m > 0
+        return bool(self.reward.get("track")) or self.track_within_m > 0 or self.track_lost_s > 0
 
     def for_evaluation(self) -> Self:
         """The same without early termination."""
-        return replace(self, track_within_m=0.0)
+        return replace(self, track_within_m=0.0, track_lost_s=0.0)
 
 
 class HumanoidAMP(Task[HumanoidAMPCfg]):
@@ -127,6 +131,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             tracking, of the most similar lying state.
         reference_clip, reference_time_s: `(N,)` the moment of a clip that the body is compared with.
         reference_goal: `(N,)` index of the goal that the reference leads to, see `lead_to`; -1 for none.
+        follows: `(N,)` bool: the body is to do what the reference does, see `release`.
         tracking: `(N,)`, 0 to 1: how near the body is to it; 0 where `cfg.tracks` needs none.
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
         recovering: `(N,)` bool: the episode began on the floor, and the body has not got up yet.
@@ -145,7 +150,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         "reference_clip",
         "reference_time_s",
         "reference_goal",
+        "follows",
         "tracking",
+        "_unlike_steps",
         "_tracking_error_m2",
         "started_fallen",
         "recovering",
@@ -196,6 +203,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.reference_clip, self.reference_time_s = self.start_clip.clone(), self.start_time_s.clone()
         self.reference_goal = torch.full_like(self.start_clip, -1)
         self.graph: MotionGraph | None = None
+        self.follows = torch.ones(n, dtype=torch.bool, device=device)
+        self._unlike_steps = torch.zeros(n, device=device)
         pace = (1.0,) if cfg.track_pace == 0 else (1.0 - cfg.track_pace, 1.0, 1.0 + cfg.track_pace)
         self._advances_s = cfg.step_s * torch.tensor(pace, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -298,6 +307,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
         self._refer(mask, clip, time_s, torch.full_like(clip, -1))
 
+    def release(self, mask: Tensor) -> None:
+        """From now on, bodies of `mask (N,)` may do something else than their reference."""
+        self.follows &= ~mask
+
     def set_goals(self, clip: Tensor, begin_s: Tensor | None = None, end_s: Tensor | None = None) -> None:
         """Motions that references may lead to: parts of clips, see `MotionGraph`."""
         self.graph = MotionGraph(self.library, clip, begin_s, end_s)
@@ -313,6 +326,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.reference_clip = torch.where(mask, clip, self.reference_clip)
         self.reference_time_s = torch.where(mask, time_s, self.reference_time_s)
         self.reference_goal = torch.where(mask, goal, self.reference_goal)
+        self.follows |= mask
+        self._unlike_steps.masked_fill_(mask, 0.0)
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
@@ -369,6 +384,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         if self.cfg.tracks:
             self._advance_reference()
             self.tracking = self._similarity()
+            unlike = (self.tracking < _UNLIKE) & self.follows & self.in_clip() & ~self.recovering
+            self._unlike_steps = (self._unlike_steps + 1).masked_fill(~unlike, 0.0)
 
     def _similarity(self) -> Tensor:
         """`tracking (N,)` of the present state."""
@@ -387,10 +404,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         }
 
     def terminated(self) -> Tensor:
-        """A fall, except within `fallen.rise_s` of an episode that began on the floor, or a large tracking error."""
+        """A fall, except within `fallen.rise_s` of an episode that began on the floor, or a reference that is lost."""
         may_lie = self.recovering & (self._steps * self.cfg.step_s < self.cfg.fallen.rise_s)
         fell = self._is_low(self.sim) & ~may_lie
-        limit_m2 = self.cfg.track_within_m**2
+        limit_m2, lost_s = self.cfg.track_within_m**2, self.cfg.track_lost_s
+        if lost_s > 0:
+            fell = fell | (self._unlike_steps * self.cfg.step_s > lost_s)
         return fell | (self._tracking_error_m2 > limit_m2) if limit_m2 > 0 else fell
 
     def reset(self, mask: Tensor) -> None:

@@ -231,6 +231,7 @@ def test_bodies_are_led_to_the_motion_commanded() -> None:
     segments = (learner.held.latent @ prototypes.T).argmax(-1)
     assert torch.equal(task.reference_goal[is_prototype], segments[is_prototype])
     assert torch.equal(task.graph.clip, demos.clips)
+    assert torch.equal(task.follows, learner.held.matched)  # nothing is asked of the others
     clip, time_s = task.graph.enter(segments, reference.state_features(task.sim))
     assert torch.equal(task.reference_clip[is_prototype], clip[is_prototype])
     assert torch.equal(task.reference_time_s[is_prototype], time_s[is_prototype])

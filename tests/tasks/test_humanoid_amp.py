@@ -325,6 +325,24 @@ def test_tracking_with_balance_is_the_mean_of_four_terms() -> None:
     assert torch.allclose(task._likeness.mean(*moment), product ** (1 / 2.3))
 
 
+def test_an_episode_ends_where_a_motion_has_not_been_done_for_some_time() -> None:
+    env = make(4, motion="walk", track_lost_s=0.12, reward={"track": 1.0})
+    task, every = amp(env), torch.ones(4, dtype=torch.bool)
+    task.follow(every, task.start_clip, task.start_time_s)
+    task.release(torch.tensor([False, True, False, False]))
+    task.recovering[2] = True
+    ended = []
+    for _ in range(4):
+        env.sim.body_pos_w[:3, ::2, 2] += 0.7  # far from its posture
+        task.after_physics()
+        ended.append(task.terminated().tolist())
+        env.sim.body_pos_w[:3, ::2, 2] -= 0.7
+    assert ended == [[False] * 4] * 3 + [[True, False, False, False]]
+    task.follow(every, task.start_clip, task.start_time_s)
+    assert not task.terminated().any() and task.follows.all()
+    assert task.cfg.for_evaluation().track_lost_s == 0.0
+
+
 def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
     env = make(6, motion="versatile", reward={"track": 1.0})
     task, names = amp(env), amp(env).library.names

@@ -166,6 +166,8 @@ class HeldLatents(Stateful):
 
     def _set(self, mask: Tensor, latent: Tensor, segment: Tensor, matched: Tensor) -> None:
         self.matched = torch.where(mask, matched, self.matched)
+        if self._follow:
+            self._task.release(mask & ~matched)
         self.latent = torch.where(mask.unsqueeze(-1), latent, self.latent)
         self.hold = torch.where(mask, self._source.draw_hold(len(mask)), self.hold)
         self.segment = torch.where(mask, segment.clamp_min(0), self.segment)

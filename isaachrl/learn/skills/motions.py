@@ -49,6 +49,10 @@ class ImitationTask(Protocol):
         """From now on, compare the bodies of `mask (N,)` with clips `(N,)` from times `(N,)` in s on."""
         ...
 
+    def release(self, mask: Tensor) -> None:
+        """From now on, the bodies of `mask (N,)` need not do what they are compared with."""
+        ...
+
     def set_goals(self, clip: Tensor, begin_s: Tensor, end_s: Tensor) -> None:
         """Motions `(G,)` to lead bodies to: parts of clips."""
         ...
@@ -89,6 +93,7 @@ _USED = (
     "history",
     "tracking",
     "follow",
+    "release",
     "set_goals",
     "lead_to",
     "in_clip",
