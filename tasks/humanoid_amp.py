@@ -26,6 +26,9 @@ LYING_STATES = 128  # number of lying start states that a tipped-over one is com
 
 ALIKE = 0.15  # RMS distance of the bodies, of the height, up to which a clip ends in the posture of its begin
 _UNLIKE = 0.1  # `tracking` below which a body does something else than its reference
+_PACE_S = 0.5  # over which velocities are averaged,
+_PACE_MPS = 0.15  # from which on a reference goes somewhere; 1 rad/s counts as 0.5 m/s
+_ASTRAY = 0.7  # share of the reference's velocity by which a body's differs that goes elsewhere
 ALIKE_MPS = 0.5  # and the change of speed
 
 
@@ -81,8 +84,8 @@ class HumanoidAMPCfg(TaskCfg):
             policy that does not know the time can keep in step with it then.
         track_within_m: in training, an episode ends when the bodies' RMS distance from the reference motion exceeds
             this (early termination, Peng et al. 2018); 0 for never.
-        track_lost_s: in training, an episode ends when `track` has been below 0.1 for so long: a body that stands while
-            it is to walk earns nothing there and learns nothing; 0 for never.
+        track_lost_s: in training, an episode ends where for so long `track` has been below 0.1, or the body has not
+            gone where the reference went: while it stands instead of walking it learns nothing; 0 for never.
         reward: `alive`, 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
             clips' maximum; `track`, `exp(-(distance / scale)^2)` of the RMS distance from the reference motion. That is
             the clip from the episode's start state on, until a learner calls `follow`; for a tipped-over body, from the
@@ -153,6 +156,8 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         "follows",
         "tracking",
         "_unlike_steps",
+        "_pace",
+        "_reference_pace",
         "_tracking_error_m2",
         "started_fallen",
         "recovering",
@@ -205,6 +210,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.graph: MotionGraph | None = None
         self.follows = torch.ones(n, dtype=torch.bool, device=device)
         self._unlike_steps = torch.zeros(n, device=device)
+        self._pace, self._reference_pace = torch.zeros(n, 3, device=device), torch.zeros(n, 3, device=device)
         pace = (1.0,) if cfg.track_pace == 0 else (1.0 - cfg.track_pace, 1.0, 1.0 + cfg.track_pace)
         self._advances_s = cfg.step_s * torch.tensor(pace, device=device)
         self._distance = torch.zeros(n, device=device)
@@ -328,6 +334,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.reference_goal = torch.where(mask, goal, self.reference_goal)
         self.follows |= mask
         self._unlike_steps.masked_fill_(mask, 0.0)
+        velocity = reference.planar_velocity(self.sim)
+        self._pace = torch.where(mask.unsqueeze(1), velocity, self._pace)
+        self._reference_pace = torch.where(mask.unsqueeze(1), velocity, self._reference_pace)
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
@@ -384,8 +393,19 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         if self.cfg.tracks:
             self._advance_reference()
             self.tracking = self._similarity()
-            unlike = (self.tracking < _UNLIKE) & self.follows & self.in_clip() & ~self.recovering
-            self._unlike_steps = (self._unlike_steps + 1).masked_fill(~unlike, 0.0)
+            if self.cfg.track_lost_s > 0:
+                unlike = ((self.tracking < _UNLIKE) | self._goes_astray()) & self.in_clip()
+                unlike &= self.follows & ~self.recovering
+                self._unlike_steps = (self._unlike_steps + 1).masked_fill(~unlike, 0.0)
+
+    def _goes_astray(self) -> Tensor:
+        """Which bodies `(N,)` do not go where their references go, on average over `_PACE_S`."""
+        rate = self.cfg.step_s / _PACE_S
+        self._pace.lerp_(reference.planar_velocity(self.sim), rate)
+        self._reference_pace.lerp_(self.library.planar_velocity(self.reference_clip, self.reference_time_s), rate)
+        error, pace = self._pace - self._reference_pace, self._reference_pace
+        error_mps, pace_mps = ((of[:, :2].square().sum(1) + 0.25 * of[:, 2].square()).sqrt() for of in (error, pace))
+        return (pace_mps > _PACE_MPS) & (error_mps > _ASTRAY * pace_mps)
 
     def _similarity(self) -> Tensor:
         """`tracking (N,)` of the present state."""

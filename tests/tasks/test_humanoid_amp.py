@@ -343,6 +343,27 @@ def test_an_episode_ends_where_a_motion_has_not_been_done_for_some_time() -> Non
     assert task.cfg.for_evaluation().track_lost_s == 0.0
 
 
+def test_an_episode_ends_where_a_body_stands_instead_of_going() -> None:
+    env = make(3, motion="side_left", track_lost_s=0.5, reward={"track": 1.0})
+    task, every = amp(env), torch.ones(3, dtype=torch.bool)
+    time_s = torch.zeros(3)
+    state = task.library.state(task.start_clip, time_s)
+    env.sim.reset(every, *to_qpos_qvel(task.library.layout, state))
+    env.sim.root_linvel_w.zero_()
+    env.sim.root_angvel_w.zero_()
+    task.follow(every, task.start_clip, time_s)
+    ended = []
+    for _ in range(40):
+        env.sim.root_linvel_w[1:, 1] = torch.tensor([0.35, -0.35])  # to the left, as the clip; to the right
+        task.after_physics()
+        task.tracking.fill_(0.5)
+        ended.append(task.terminated().tolist())
+    first = [next((step for step, rows in enumerate(ended) if rows[body]), None) for body in range(3)]
+    assert first[1] is None
+    # the reference shifts its weight first: its mean velocity exceeds 0.15 m/s after half a second
+    assert first[0] is not None and first[2] is not None and 28 <= first[2] <= first[0] <= 34
+
+
 def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
     env = make(6, motion="versatile", reward={"track": 1.0})
     task, names = amp(env), amp(env).library.names
