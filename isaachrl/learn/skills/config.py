@@ -137,8 +137,7 @@ class DistillationCfg:
     Args:
         tracker: a run of `HumanoidTracking` on the same motions, its folder or file; None for no distillation.
         iterations: how many; in them there is no policy gradient, and critic and discriminator get one epoch each.
-        weight: afterwards, of the mean KL divergence from the tracker's actions. Without it a skill learns not to fall
-            by hardly moving.
+        weight: afterwards, of the mean KL divergence from the tracker's actions.
         within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this.
         lost_m: in these iterations, a body farther than this from its reference is led to the motion commanded anew.
         updates: minibatches of the policy in each iteration.
@@ -148,8 +147,8 @@ class DistillationCfg:
     """
 
     tracker: str | None = None
-    iterations: int = bounded(250, 1)
-    weight: float = bounded(0.03, 0.0)
+    iterations: int = bounded(200, 1)
+    weight: float = bounded(0.0, 0.0)
     within_m: float = positive(0.3)
     lost_m: float = positive(0.08)
     updates: int = bounded(24, 1, 10_000)
