@@ -148,7 +148,7 @@ class DistillationCfg:
 
     tracker: str | None = None
     iterations: int = bounded(200, 1)
-    weight: float = bounded(0.0, 0.0)
+    weight: float = bounded(0.003, 0.0)
     within_m: float = positive(0.3)
     lost_m: float = positive(0.08)
     updates: int = bounded(24, 1, 10_000)
