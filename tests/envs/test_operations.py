@@ -30,7 +30,7 @@ BUDGET = {
     "HumanoidRise": 379,
     "HumanoidSteering": 1562,
     "HumanoidTopple": 1972,
-    "HumanoidTracking": 1504,
+    "HumanoidTracking": 1537,
     "HumanoidTrajectory": 1898,
     "ShipSteering": 63,
     "TaxiFuel": 25,
