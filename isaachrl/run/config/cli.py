@@ -299,5 +299,5 @@ def _check_learner_file(argv: Sequence[str], folders: Sequence[Path]) -> None:
             learners = set(names).difference(_names(folders, "task"))
             raise ConfigError(
                 f"{name} has no learner of its own (there is no train/{name}.yaml); type train=ppo, or another one"
-                f" (valid: {', '.join(sorted(learners))}), or train=TASK for the recipe of a shipped task that is like it"
+                f" (valid: {', '.join(sorted(learners))}), or train=TASK for the recipe of a shipped task like it"
             )
