@@ -44,6 +44,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"python benchmarks/throughput\.py .*": "tests/test_throughput.py",
     r"python benchmarks/(memory|scaling)\.py .*": "tests/test_memory_and_scaling.py",
     r"python benchmarks/gpu_check\.py .*": "tests/test_gpu_check.py",
+    r"python benchmarks/adapters\.py .*": "tests/test_adapters_benchmark.py",
     r"python benchmarks/ablation\.py .*": "tests/test_ablation.py",
     r"python benchmarks/goals\.py .*": "tests/test_goals_benchmark.py",
     r"python benchmarks/goals_sweep\.py .*": "tests/test_goals_sweep.py",
