@@ -35,7 +35,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"python -m isaachrl\.isaacgym( .*)?|cd IsaacGymEnvs/.*": "tests/compat/test_upstream.py",
     r"python train\.py task=isaacgym:.*": "tests/compat/test_upstream.py",
     r"ISAACGYMENVS=PATH .*": "needs copies of other repositories",
-    r"make bench": "tests/test_bench.py",
+    r"make bench( .*)?": "tests/test_bench.py",
     r"make demo": "takes minutes; tests/run/config/test_cli.py has its options, tests/run its commands",
     r"make page": "tests/test_shipped_page.py",
     r"make (chaos|check|docs|format|gpu|learn|test|test-portable)|bash \.ci/run": "runs tests and tools, in the CI",
