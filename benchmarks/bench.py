@@ -22,6 +22,7 @@ from typing import Any
 import isaachrl  # isort: skip  (first: it chooses how PyTorch's threads wait)
 import numpy as np
 import torch
+import yaml
 from contenders import MODEL, STATES
 
 import tasks  # noqa: F401 - importing them registers them
@@ -33,6 +34,7 @@ from isaachrl.run.loop.stop import Stop
 from isaachrl.run.process import guarded, set_up_logging
 from isaachrl.run.recording.tables import markdown_table
 from isaachrl.run.storage.checkpoint import LAST
+from isaachrl.run.storage.folder import CONFIG
 from isaachrl.run.storage.metrics import read_metrics
 from isaachrl.run.suite.results import fill_page, machine
 from isaachrl.run.suite.runner import Call, TrainPy
@@ -300,6 +302,13 @@ def reached(metrics: Sequence[Mapping[str, Any]], training: Training) -> Mapping
     return None
 
 
+def cut_off(run: Path, line: Mapping[str, Any]) -> str:
+    """Where a training was cut off, whose last line of metrics this is; empty if it went to its end."""
+    path = run / CONFIG
+    end = yaml.safe_load(path.read_text(encoding="utf-8"))["max_iterations"] if path.is_file() else 0
+    return f", cut off at iteration {line['iteration']} of {end}" if line["iteration"] < end else ""
+
+
 def training_row(name: str, out: Path) -> list[str]:
     """The row of a training, from the metrics of its run."""
     training, path = TRAININGS[name], out / name / "metrics.jsonl"
@@ -310,7 +319,8 @@ def training_row(name: str, out: Path) -> list[str]:
     elif line := reached(metrics, training):
         minutes, samples = f"{line['wall_s'] / 60.0:.1f}", f"{line['samples'] / 1e6:.2f}"
     else:
-        minutes, samples = f"not reached in {metrics[-1]['wall_s'] / 60.0:.1f}", f"{metrics[-1]['samples'] / 1e6:.2f}"
+        minutes = f"not reached in {metrics[-1]['wall_s'] / 60.0:.1f}{cut_off(path.parent, metrics[-1])}"
+        samples = f"{metrics[-1]['samples'] / 1e6:.2f}"
     held = f"`{training.signal}` ≥ {training.goal:g}, mean of {training.readings} in a row"
     typed = " ".join(("python train.py", *training.arguments, "seed=0"))
     return [training.title, minutes, samples, held, f"{training.differs}: `{typed}`"]

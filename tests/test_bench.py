@@ -63,7 +63,7 @@ def test_a_row_says_rates_and_differences_or_what_to_install(bench):
 
 def lines(values, signal="eval/success_rate"):
     """Lines of metrics in which every other one has the signal."""
-    found = [{"wall_s": 60.0 * (i + 1), "samples": 1000 * (i + 1)} for i in range(2 * len(values))]
+    found = [{"iteration": i + 1, "wall_s": 60.0 * (i + 1), "samples": 1000 * (i + 1)} for i in range(2 * len(values))]
     for i, value in enumerate(values):
         found[2 * i + 1][signal] = value
     return found
@@ -90,6 +90,10 @@ def test_a_training_is_shown_from_its_metrics(bench, tmp_path):
     file = tmp_path / "antmaze" / "metrics.jsonl"
     file.write_text("\n".join(map(json.dumps, lines([0.1, 0.2]))) + "\n")
     assert bench.training_row("antmaze", tmp_path)[1:3] == ["not reached in 4.0", "0.00"]
+    (tmp_path / "antmaze" / "config.yaml").write_text("max_iterations: 4\n")
+    assert bench.training_row("antmaze", tmp_path)[1] == "not reached in 4.0"
+    (tmp_path / "antmaze" / "config.yaml").write_text("max_iterations: 9\n")
+    assert bench.training_row("antmaze", tmp_path)[1] == "not reached in 4.0, cut off at iteration 4 of 9"
     file.write_text("\n".join(map(json.dumps, lines([0.1, 1.0, 1.0, 1.0]))) + "\n")
     row = bench.training_row("antmaze", tmp_path)
     assert row[1:3] == ["8.0", "0.01"] and "train=hiro seed=0`" in row[-1]

@@ -179,6 +179,14 @@ def test_the_example_in_python_runs():
     assert isinstance(names["env"], isaachrl.Env) and names["result"].reward.shape == (2,)
 
 
+def test_the_example_with_another_library_runs():
+    pytest.importorskip("stable_baselines3", reason='needs the extra: pip install -e ".[sb3]"')
+    code = python("python.md", 1).replace("num_envs=64", "num_envs=2").replace("=512", "=32").replace("100_000", "64")
+    names = {}
+    exec(code, names)
+    assert names["model"].num_timesteps == 64
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     for module in ("mkdocs", "material", "mkdocstrings_handlers"):

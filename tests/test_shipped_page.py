@@ -212,6 +212,7 @@ def test_keys_and_buttons_steer_in_a_browser(opened):
     ahead = opened.evaluate("simulation.command.direction")
     assert moved[0] * ahead[0] + moved[1] * ahead[1] > 0.5 and not opened.evaluate("simulation.fallen")
     assert len(opened.screenshot()) > 5_000, "a uniform picture has 1 kB"
+    assert opened.text_content("#hint") == "", "nothing of mazes and balls"
     opened.click("#push")
     opened.wait_for_function("simulation.force && simulation.pushSteps < 0")
     opened.click("#reset")
@@ -221,6 +222,7 @@ def test_keys_and_buttons_steer_in_a_browser(opened):
 @pytest.mark.parametrize("checked", ["HumanoidHRLMaze"], indirect=True)
 def test_a_maze_is_drawn_in_a_browser(opened):
     opened.click("#clear")
+    assert "plan" in opened.text_content("#hint")
     inner = "simulation.maze.walls.filter((wall, cell) => wall && simulation.maze.isInner(cell)).length"
     assert opened.evaluate(inner) == 0
     columns, rows = opened.evaluate("[simulation.maze.width, simulation.maze.height]")
@@ -253,6 +255,7 @@ def test_a_path_is_drawn_in_a_browser(opened):
 
 @pytest.mark.parametrize("checked", ["HumanoidDodge"], indirect=True)
 def test_a_click_throws_a_ball_in_a_browser(opened):
+    assert "ball" in opened.text_content("#hint")
     opened.evaluate("simulation.moving.wait_s = Infinity")
     assert opened.evaluate("simulation.command.newest") == 0
     opened.mouse.click(160, 190)

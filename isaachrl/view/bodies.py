@@ -10,6 +10,13 @@ from isaachrl.view.extra import trimesh
 ROOT = "/worlds"
 PLAIN_M = 400.0  # side of an even floor
 FLOOR_RGB, LINE_RGB = (226, 229, 232), (196, 201, 206)
+CAMERA_M, OVER_WALLS_M, LOOK_AT_M = (3.2, -3.6, 1.9), (2.2, -2.5, 5.0), (0.0, 0.0, 0.8)  # seen from the followed body
+
+
+def place_camera(server: Any, scene: Any) -> None:
+    """Let pages of a viser server begin with a look at the followed body; from above where the scene has walls."""
+    server.initial_camera.position = OVER_WALLS_M if getattr(scene, "boxes", ()) else CAMERA_M
+    server.initial_camera.look_at = LOOK_AT_M
 
 
 class Bodies:

@@ -6,10 +6,8 @@ from typing import Any
 from isaachrl.envs.env import Env, has_bodies, innermost, observable
 from isaachrl.errors import RenderError
 from isaachrl.sim.geometry import Geometry
-from isaachrl.view.bodies import Bodies, side_by_side
+from isaachrl.view.bodies import Bodies, place_camera, side_by_side
 from isaachrl.view.extra import serve
-
-CAMERA_M, LOOK_AT_M = (3.2, -3.6, 1.9), (0.0, 0.0, 0.8)
 
 
 class PageRecorder:
@@ -35,7 +33,7 @@ class PageRecorder:
         self._sim, self._every, self._frame_s, self._limit = bottom.sim, every, 1.0 / float(fps), limit
         self._server = serve(0, env.name)
         self._bodies = Bodies(self._server.scene, Geometry(bottom.sim.scene), 1)
-        self._server.initial_camera.position, self._server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
+        place_camera(self._server, bottom.sim.scene)
         self._serializer = self._server.get_scene_serializer()
         self._offset = side_by_side(1, 0.0)
         self.frames = self._step = 0

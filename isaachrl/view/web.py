@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from isaachrl.sim import Sim
 from isaachrl.sim.geometry import Geometry
-from isaachrl.view.bodies import Bodies, side_by_side
+from isaachrl.view.bodies import Bodies, place_camera, side_by_side
 from isaachrl.view.extra import serve
 from isaachrl.view.plots import Plot
 from isaachrl.view.session import Session
@@ -22,8 +22,6 @@ APART_M = 3.0  # between worlds without walls
 POLICY = "the policy"
 IMPULSE_NS = 60.0
 MAX_LINES = 10  # of a plot
-CAMERA_M = (3.2, -3.6, 1.9)
-LOOK_AT_M = (0.0, 0.0, 0.8)
 
 
 class WebView:
@@ -54,7 +52,7 @@ class WebView:
     def _fill(self, sim: Sim) -> None:
         """Add bodies and elements."""
         self.bodies = Bodies(self.server.scene, Geometry(sim.scene), sim.num_envs)
-        self.server.initial_camera.position, self.server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
+        place_camera(self.server, sim.scene)
         self.gui: dict[str, Any] = {}
         self._drawn = self._plotted = -math.inf
         self._add_time()

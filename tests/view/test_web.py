@@ -3,6 +3,7 @@
 import socket
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from isaachrl.motion.sources import load_motion
 from isaachrl.run.commands import play as playing
 from isaachrl.sim import load_robot
 from isaachrl.view import extra
-from isaachrl.view.bodies import shape_mesh, side_by_side
+from isaachrl.view.bodies import place_camera, shape_mesh, side_by_side
 from isaachrl.view.motions import MotionView
 from isaachrl.view.session import Session
 from isaachrl.view.web import WebView
@@ -198,3 +199,14 @@ def test_shapes_have_the_sizes_of_their_geoms():
         vertices, _ = shape_mesh(Visual(shape, (0.2, 0.5, 0.1), (1, 1, 1, 1), [0]))
         assert vertices.max(0) == pytest.approx(half, abs=0.01), shape
         assert vertices.min(0) == pytest.approx([-x for x in half], abs=0.01), shape
+
+
+def test_walls_do_not_hide_the_body(page):
+    def looks(scene):
+        place_camera(page.server, scene)
+        camera = page.server.initial_camera
+        return np.array(camera.position) - np.array(camera.look_at)
+
+    level, steep = looks(SimpleNamespace(boxes=())), looks(SimpleNamespace(boxes=("wall",)))
+    assert 3.0 < np.linalg.norm(steep) < 7.0 and level[2] < 2.0
+    assert steep[2] > np.linalg.norm(steep[:2]), "a wall of 1 m hides no more than the shins from half a metre away"

@@ -65,6 +65,10 @@ Keys (all have defaults; a recipe for the task or the device fills in what you l
   video=true|false     whether mode=play writes play.mp4
   view=auto|web|native how mode=view shows the task; mode=play view=html writes a page instead of the video
   port=N               of mode=view's page on this machine
+  target=web           lets mode=export write a page in which the policy is steered, too
+  track=wandb|trackio  records a training there, too
+  --multirun seed=0,1  trains once for each value; objective=SIGNAL is what a search improves
+  --config-dir FOLDER  your own YAML, FOLDER/train/NAME.yaml and FOLDER/task/NAME.yaml
   task.KEY=…           any key of the task        train.KEY=…  any key of the learner
 """
 
@@ -90,10 +94,16 @@ def show_help(argv: Sequence[str], cfg: Path) -> list[str]:
     sys.stdout.write(_USAGE.format(program=PROGRAM, tasks=", ".join(tasks), learners=", ".join(learners)))
     rest = [argument for argument in argv if argument not in _HELP]
     has_task = any(argument.partition("=")[0] in _TASK_KEYS for argument in rest)
-    if not has_task or any(argument.startswith("-") for argument in rest):
+    if not has_task or _flags(rest):
         sys.stdout.write("\nWith task=NAME, --help lists that task's keys, and its learner's, with their values.\n")
         raise SystemExit(0)
     return [*rest, "help=true"]
+
+
+def _flags(argv: Sequence[str]) -> list[str]:
+    """The flags among arguments, without `--config-dir`."""
+    flags = (argument.partition("=")[0] for argument in argv if argument.startswith("-"))
+    return [flag for flag in flags if flag not in _CONFIG_DIR]
 
 
 def hydra_arguments(argv: Sequence[str], cfg: Path) -> list[str]:
@@ -286,4 +296,8 @@ def _check_learner_file(argv: Sequence[str], folders: Sequence[Path]) -> None:
     names = _names(folders, "train")
     for name in typed.get("task", "").split(","):
         if name and name not in names and not name.startswith(ISAAC_GYM):
-            raise ConfigError(f"there is no cfg/train/{name}.yaml; type train=NAME{nearest(name, names)}")
+            learners = set(names).difference(_names(folders, "task"))
+            raise ConfigError(
+                f"{name} has no learner of its own (there is no train/{name}.yaml); type train=ppo, or another one"
+                f" (valid: {', '.join(sorted(learners))}), or train=TASK for the recipe of a shipped task like it"
+            )

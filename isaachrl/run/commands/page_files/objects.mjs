@@ -7,6 +7,8 @@ export const between = ([low, high]) => low + (high - low) * Math.random();
 const anyAngle = () => 2 * Math.PI * Math.random();
 
 export class Pillar {
+  hint = "A click puts up the pillar there.";
+
   /** @param given `distance_m`, `rest_s`, `half_height_m` and `toppled`, the cosine of the tilt, as start.json has them */
   constructor(given) {
     Object.assign(this, { given, count: 0, wait_s: 0 });
@@ -36,6 +38,8 @@ export class Pillar {
 }
 
 export class Balls {
+  hint = "A click throws a ball from there.";
+
   /** @param given `body` that is thrown at, `speed_mps`, `distance_m`, `hold_s` and `release_m`, as start.json has them */
   constructor(given) {
     Object.assign(this, { given, count: 0, wait_s: between(given.hold_s), touched: false });

@@ -169,6 +169,7 @@ async function main() {
   listen(simulation, view);
   const plan = simulation.maze && new Plan($("plan"), simulation);
   $("plan").hidden = $("clear").hidden = !plan;
+  $("hint").textContent = plan ? "Walls are drawn on the plan." : (simulation.moving?.hint ?? "");
   $("clear").onclick = () => plan.clear();
   await run(simulation, view, plan);
 }
