@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 BUILTIN = "builtin"
 BUILTIN_FOLDER = ASSETS / "motions"
 CLIP_SUFFIXES = (".npz", ".npy")
+FOLDER_LIST = "motions.yaml"  # in a folder of clips: the list to take instead of all clips
 LIST_SUFFIXES = (".yaml", ".yml")
 _SUFFIXES = CLIP_SUFFIXES + LIST_SUFFIXES
 
@@ -79,10 +80,10 @@ def load_motion(
 
     Args:
         spec: `builtin`, all shipped clips; the name of a shipped clip (`walk`) or list (`locomotion`), unless a folder
-            of that name has clips; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights; or a
-            YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply `walk.npz: 2.0`, paths relative to the YAML;
-            `start_s` and `end_s` in an entry take a part of the clip, and `command: false` makes it a way from one
-            motion to another.
+            of that name has clips; a clip (`.npz`, or Isaac Gym AMP `.npy`); a folder of clips, of equal weights unless
+            it holds a `motions.yaml`; or a YAML with `clips: [{file: walk.npz, weight: 2.0}, …]` or simply
+            `walk.npz: 2.0`, paths relative to the YAML; `start_s` and `end_s` in an entry take a part of the clip, and
+            `command: false` makes it a way from one motion to another.
         robot: the clips' robot.
         soles: sole corners by body name for the vertical shift of `.npy` clips; by default those of the robot's asset.
 
@@ -115,7 +116,8 @@ def motion_entries(spec: str) -> list[Entry]:
     if builtin and not path.is_dir():
         raise ClipError(f"the built-in motions are missing: there is no folder {path}")
     if path.is_dir():
-        return [Entry(file) for file in _clips_in(path)]
+        listed = path / FOLDER_LIST
+        return _read_list(listed) if listed.is_file() else [Entry(file) for file in _clips_in(path)]
     if path.name == spec and not path.suffix and not path.exists():  # probably the name of a shipped motion
         require_assets()
         shipped = [BUILTIN, *sorted(file.stem for file in BUILTIN_FOLDER.iterdir() if file.suffix in _SUFFIXES)]

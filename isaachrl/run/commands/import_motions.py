@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.table import Table
 
 from isaachrl import config
@@ -15,7 +16,7 @@ from isaachrl.errors import ClipError, ConfigError, RenderError
 from isaachrl.files import write_atomically
 from isaachrl.motion.source.read import motion_files, read_source
 from isaachrl.motion.source.settle import SourceCfg
-from isaachrl.motion.sources import LIST_SUFFIXES, Entry, motion_entries
+from isaachrl.motion.sources import FOLDER_LIST, LIST_SUFFIXES, Entry, motion_entries
 from isaachrl.retarget.body import RobotBody, robot_body
 from isaachrl.retarget.convert import Retargeted, load_solver, retarget
 from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, REFUSED
@@ -34,7 +35,8 @@ Row = dict[str, Any]
 def import_motions(settings: Settings) -> Row:
     """Import the file `motion`, or the motions of that folder or list, for the robot `robot`, into `run_dir`.
 
-    What is imitable or doubtful is written there, to be used as `motion=run_dir`; what is refused into `refused/`.
+    What is imitable or doubtful is written there, to be used as `motion=run_dir`; what is refused into `refused/`. The
+    weights of a list, and which of its clips only lead to others, go into `motions.yaml`.
 
     Raises:
         ConfigError: no `motion` was typed, mink is not installed, or the robot lacks a role.
@@ -61,6 +63,7 @@ def import_motions(settings: Settings) -> Row:
                 raise
             rows.append({"name": clip_name, "clip": None, "verdict": REFUSED, "reason": str(error)})
             log.info("%s: %s %s", heading, REFUSED, error)
+    _write_list(entries, rows, folder.path)
     show(_table(rows))
     words = (IMITABLE, DOUBTFUL, REFUSED)
     counts = {word: sum(row["verdict"] == word for row in rows) for word in words}
@@ -82,6 +85,19 @@ def _of_entry(cfg: SourceCfg, entry: Entry) -> SourceCfg:
     end_s = min(entry.end_s, math.inf if cfg.end_s is None else cfg.end_s)
     start_s = max(entry.start_s, cfg.start_s)
     return dataclasses.replace(cfg, start_s=start_s, end_s=end_s if end_s < math.inf else None)
+
+
+def _write_list(entries: list[Entry], rows: list[Row], folder: Path) -> None:
+    """Keep what a list says of its clips; nothing where it says nothing."""
+    if all((entry.weight, entry.command) == (1.0, True) for entry in entries):
+        return
+    clips = [
+        {"file": Path(row["clip"]).name, "weight": entry.weight, "command": entry.command}
+        for entry, row in zip(entries, rows, strict=True)
+        if row["verdict"] != REFUSED
+    ]
+    if clips:
+        write_atomically(folder / FOLDER_LIST, yaml.safe_dump({"clips": clips}, sort_keys=False).encode())
 
 
 def _free_name(file: Path, taken: set[str]) -> str:

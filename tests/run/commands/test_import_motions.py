@@ -104,6 +104,17 @@ def test_a_list_takes_parts_of_files(no_pictures):
     assert (first["name"], second["name"]) == ("long", "long_2") and Path("out/long_2.npz").exists()
     assert (first["frames"], second["frames"]) == (10, 16), "from 0.2 s, which was typed, and from 0.5 s"
     assert "start_s=9 end_s=None" in none["reason"] and "leave 0 of 90 frames" in none["reason"]
+    assert not Path("out/motions.yaml").exists()  # the list says no more than its files
+
+
+def test_the_weights_of_a_list_are_kept(no_pictures):
+    write_bvh(Path("one.bvh"), walk(40))
+    write_bvh(Path("two.bvh"), walk(40))
+    listed = "- {file: one.bvh, weight: 2.5}\n- {file: lost.bvh, weight: 7}\n- {file: two.bvh, command: false}\n"
+    Path("some.yaml").write_text(listed)
+    run(motion="some.yaml", source={"clip_fps": 30.0})
+    clips, weights = load_motion("out", load_robot("humanoid"))
+    assert [(clip.name, clip.command) for clip in clips] == [("one", True), ("two", False)] and weights == [2.5, 1.0]
 
 
 def test_bad_calls():
