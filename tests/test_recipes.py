@@ -39,7 +39,8 @@ def test_the_published_sizes_are_a_recipe_of_their_own(key):
 def test_the_skill_of_twenty_motions_differs_from_cpus_in_what_it_learns():
     cpu, versatile = (settled(name).plain() for name in ("cpu", "versatile"))
     differing = {key for key in cpu["train"] if cpu["train"][key] != versatile["train"][key]}
-    new = {"discount", "distillation", "latent", "reward", "rising"}
-    assert differing == new | {"log_std", "log_std_end", "anneal_from"}
+    assert differing == {
+        "anneal_from", "discount", "distillation", "latent", "log_std_end", "reward", "rising"
+    }  # fmt: skip
     assert versatile["task"]["motion"] == "versatile" and versatile["task"]["fallen"]["share"] == 0.2
     assert versatile["train"]["rising"]["teacher"] == "rising" and cpu["train"]["rising"]["teacher"] is None

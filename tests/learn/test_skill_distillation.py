@@ -73,10 +73,12 @@ def test_the_policy_comes_to_act_as_its_teacher_does(tracker: Path) -> None:
     signals = [learner.iterate() for _ in range(8)]
     assert signals[-1]["loss/distillation"] < 0.7 * signals[0]["loss/distillation"]
     assert "loss/policy" not in signals[0] and learner.policy_update.learning_rate == before
+    assert all(signal["policy/log_std"] == learner.cfg.distillation.log_std for signal in signals)
     assert signals[-1]["loss/value"] < 2 * signals[0]["loss/value"]
     assert all(learner.held.matched.tolist())  # all commands are motions, and followed
     later = learner.iterate()
     assert "loss/distillation" not in later and "loss/policy" in later
+    assert later["policy/log_std"] == learner.cfg.log_std
     assert later["policy/learning_rate"] < 1e-4
 
 

@@ -137,6 +137,8 @@ class DistillationCfg:
     Args:
         tracker: a run of `HumanoidTracking` on the same motions, its folder or file; None for no distillation.
         iterations: how many; in them there is no policy gradient, and critic and discriminator get one epoch each.
+        log_std: of the policy in these iterations, instead of `train.log_std`: there is nothing to be found yet, and
+            noise shakes what is learned.
         weight: afterwards, of the mean KL divergence from the tracker's actions.
         within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this.
         lost_m: in these iterations, a body farther than this from its reference is led to the motion commanded anew.
@@ -148,6 +150,7 @@ class DistillationCfg:
 
     tracker: str | None = None
     iterations: int = bounded(200, 1)
+    log_std: float = bounded(-3.8, -20.0, 5.0)
     weight: float = bounded(0.003, 0.0)
     within_m: float = positive(0.3)
     lost_m: float = positive(0.08)

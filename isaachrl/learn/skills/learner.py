@@ -153,6 +153,8 @@ class SkillsLearner(Learner):
         signals = Signals.empty()
         self.source.at_clip = 1.0 if self._distils() else self.cfg.latent.at_clip
         self.policy_update.anneal(self.iteration)
+        if self._distils():
+            self.policy_update.log_std = self.cfg.distillation.log_std
         if self._is_taught and self.iteration == self.cfg.distillation.iterations:
             self.policy_update.take_over()
         with torch.no_grad():
