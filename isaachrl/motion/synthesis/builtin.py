@@ -36,7 +36,7 @@ _SHARP_TURN = {"cadence": 132, "width": 0.20, "duty": 0.62, "toe_out": 8}
 _ABOUT_TURN = _SHARP_TURN | {"cadence": 150, "width": 0.22}
 _JOG_CURVE = {"width": 0.13, "pelvis_list": 2.5}
 _SIDE = {
-    "cadence": 96, "strike_pitch": 0.5, "push_pitch": 14, "width": 0.32, "duty": 0.66, "bob": 0.008, "height": 0.838,
+    "cadence": 125, "strike_pitch": 0.5, "push_pitch": 14, "width": 0.28, "duty": 0.62, "bob": 0.008, "height": 0.838,
     "pelvis_list": 2.5, "pelvis_yaw": 0, "torso_yaw": 0, "abduction": 10, "toe_out": 4, "push_rate": 1.2,
     "lift": 0.05, "lift_peak": 0.42, "advance": 3, "shoulder_swing": 2,
 }  # fmt: skip
@@ -186,7 +186,7 @@ _MAKERS: dict[str, Maker] = {
     "wave": _wave,
     "jog_curve_left": _gait(2.0, turn=0.8, style=Style(_JOG_CURVE)),
     "jog_curve_right": _mirror_of("jog_curve_left"),
-    "side_left": _gait(0.0, left=0.35, style=Style(_SIDE)),
+    "side_left": _gait(0.0, left=0.5, style=Style(_SIDE)),
     "side_right": _mirror_of("side_left"),
     "back": _gait(-0.6, style=Style(_BACK, backward=True)),
     "crouch": _gait(0.7, style=Style(_CROUCH, crouch_m=0.12)),
