@@ -324,7 +324,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
     def lead_to(self, mask: Tensor, goal: Tensor) -> None:
         """From now on, compare the bodies of `mask (N,)` with the way that leads them to the goals `(N,)`."""
         assert self.graph is not None
-        clip, time_s = self.graph.enter(goal, reference.state_features(self.sim))
+        clip, time_s = self.reference_clip.clone(), self.reference_time_s.clone()
+        # where nonzero() waits for no device, only those are searched for
+        rows = mask.nonzero()[:, 0] if mask.device.type == "cpu" else torch.arange(len(mask), device=mask.device)
+        clip[rows], time_s[rows] = self.graph.enter(goal[rows], reference.state_features(self.sim)[rows])
         self._refer(mask, clip, time_s, goal)
 
     def _refer(self, mask: Tensor, clip: Tensor, time_s: Tensor, goal: Tensor) -> None:

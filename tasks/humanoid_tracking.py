@@ -53,6 +53,8 @@ class HumanoidTrackingCfg(HumanoidAMPCfg):
         super().__post_init__()
         if self.control is Control.torque:
             raise ConfigError("task.control=torque: the actions of HumanoidTracking are added to joint targets")
+        if self.track_lost_s > 0:
+            raise ConfigError("task.track_lost_s: episodes of HumanoidTracking end by task.track_within_m")
         if self.fallen.share > 0:
             raise ConfigError(
                 f"task.fallen.share={self.fallen.share}: episodes of HumanoidTracking begin in its clips; type"
@@ -110,7 +112,7 @@ class HumanoidTracking(HumanoidAMP):
         self._switch_weights = self.library.weights * self._standing_clips
         probability = cfg.step_s / cfg.switch_s if cfg.switch_s > 0 else 0.0
         self._switching = math.ceil(n * cfg.switch_share)
-        self._switches = math.ceil(self._switching * probability)
+        self._switches = math.ceil(self._switching * probability) if bool(self._switch_weights.any()) else 0
         self._switch_probability = self._switching * probability / max(self._switches, 1)
 
     def apply(self, action: Tensor) -> None:

@@ -77,10 +77,10 @@ def test_a_motion_that_is_near_is_joined_at_once(speeds):
 def test_what_a_way_costs_is_its_seconds_and_its_jumps(speeds):
     made = MotionGraph(speeds, torch.tensor([0]))
     # from half-way in `brake`: on to its end (half of it, but for half a moment at either side), then a jump
-    moment = graph._MOMENTS // 2
-    rest_s = 2.0 - (moment + 0.5) * 2.0 / graph._MOMENTS
-    rest_m = float(graph.distance_m(state_of(speeds, 3, 2.0 - 1.0 / graph._MOMENTS), state_of(speeds, 0, 1.0)))
-    to_the_end = graph._SECONDS_M * (rest_s - 1.0 / graph._MOMENTS) + graph._JUMP_M + rest_m
+    moment = made._moments // 2
+    rest_s = 2.0 - (moment + 0.5) * 2.0 / made._moments
+    rest_m = float(graph.distance_m(state_of(speeds, 3, 2.0 - 1.0 / made._moments), state_of(speeds, 0, 1.0)))
+    to_the_end = graph._SECONDS_M * (rest_s - 1.0 / made._moments) + graph._JUMP_M + rest_m
     assert float(made._cost_m[0, 3, moment]) <= to_the_end + 1e-5
     assert float(made._cost_m[0, 3, moment]) == pytest.approx(to_the_end, abs=0.03)  # leaving earlier may be cheaper
     assert float(made._cost_m[0, 0].abs().max()) == 0.0
@@ -106,6 +106,36 @@ def test_a_part_of_a_clip_is_a_goal(speeds):
     clip, time_s = made.enter(torch.tensor([0, 1]), state_of(speeds, 1, 0.2).expand(2, -1))
     assert clip.tolist() == [1, 1]
     assert (time_s >= begin_s).all() and (time_s <= end_s).all()
+
+
+def test_a_goal_that_is_a_part_is_not_left_by_a_jump(robot):
+    long = gliding(robot, "long", lambda share: 0 * share + 1.0, seconds=12.0, loop=False)
+    library = MotionLibrary([gliding(robot, "stand", lambda share: 0 * share), long], robot, "cpu")
+    made = MotionGraph(library, torch.tensor([1]), torch.tensor([2.0]), torch.tensor([4.0]))
+    for time_s in (1.0, 3.9, 4.1, 9.0):
+        clip, same_s = made.go(torch.tensor([0]), torch.tensor([1]), torch.tensor([time_s]))
+        assert int(clip) == 1 and float(same_s) == pytest.approx(time_s)
+    alone = MotionLibrary([long], robot, "cpu")
+    made = MotionGraph(alone, torch.tensor([0]), torch.tensor([5.0]), torch.tensor([5.001]))
+    clip, time_s = made.enter(torch.tensor([0]), state_of(alone, 0, 8.0))
+    assert int(clip) == 0 and 4.8 < float(time_s) < 5.2  # a part shorter than the spacing has a moment, too
+    assert made.after[0].tolist() == [0]
+
+
+def test_time_beyond_the_last_moment_of_a_clip_is_its_last_moment(robot, speeds):
+    made = MotionGraph(speeds, torch.arange(4))
+    at_end, beyond = (made.go(torch.tensor([1]), torch.tensor([2]), torch.tensor([s])) for s in (1.99, 2.3))
+    assert int(at_end[0]) == int(beyond[0]) == 1
+
+
+def test_the_only_motion_goes_on_after_every_clip(robot):
+    clips = [
+        gliding(robot, "stand", lambda share: 0 * share),
+        replace(gliding(robot, "one", lambda share: 0 * share + 1.0, loop=False), command=False),
+        replace(gliding(robot, "other", lambda share: 0 * share + 1.1, loop=False), command=False),
+    ]
+    library = MotionLibrary(clips, robot, "cpu")
+    assert MotionGraph(library, torch.tensor([0])).after[0].tolist()[1:] == [0, 0]
 
 
 def test_a_motion_without_loop_is_joined_at_its_begin(robot):

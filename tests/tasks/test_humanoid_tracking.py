@@ -205,6 +205,8 @@ def test_motions_that_fail_are_begun_in_more_often() -> None:
 def test_what_the_task_cannot_do_is_refused() -> None:
     with pytest.raises(ConfigError, match="added to joint targets"):
         make(control="torque")
+    with pytest.raises(ConfigError, match="end by task.track_within_m"):
+        make(track_lost_s=1.0)
     with pytest.raises(ConfigError, match="type task.fallen.share=0"):
         make(fallen={"share": 0.1})
 

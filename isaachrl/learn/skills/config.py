@@ -93,8 +93,8 @@ class RewardCfg:
         encoder: (`ase`) of `max(cosine of encoding and latent, 0)`.
         velocity: (`motion`) of moving and turning as fast as the commanded motion, see `VelocityReward`.
         task: of the environment's own reward.
-        following: (`motion`) of being near a motion while it is commanded, as `task.reward.track` measures it, from the
-            moment of it on that was most similar when the command came.
+        following: (`motion`) of being near a motion while it is commanded, and on the way to it, as `task.reward.track`
+            measures it, see `MotionGraph`.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity", "task_at_start": "following"}
@@ -135,11 +135,12 @@ class DistillationCfg:
     `Distillation`. Motions that noise would not find are there from the beginning then.
 
     Args:
-        tracker: a run of `HumanoidTracking` on the same motions, its folder or file; None for no distillation.
+        tracker: a run of `HumanoidTracking` on the same motions, its folder or file, or a shipped policy's name; None
+            for no distillation.
         iterations: how many; in them there is no policy gradient, and critic and discriminator get one epoch each.
         log_std: of the policy in these iterations, instead of `train.log_std`: there is nothing to be found yet, and
             noise shakes what is learned.
-        weight: afterwards, of the mean KL divergence from the tracker's actions.
+        weight: afterwards, of the mean KL divergence from the tracker's actions, which grows as the noise is annealed.
         within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this.
         lost_m: in these iterations, a body farther than this from its reference is led to the motion commanded anew.
         updates: minibatches of the policy in each iteration.
@@ -151,7 +152,7 @@ class DistillationCfg:
     tracker: str | None = None
     iterations: int = bounded(200, 1)
     log_std: float = bounded(-3.8, -20.0, 5.0)
-    weight: float = bounded(0.003, 0.0)
+    weight: float = bounded(0.0, 0.0)
     within_m: float = positive(0.3)
     lost_m: float = positive(0.08)
     updates: int = bounded(24, 1, 10_000)

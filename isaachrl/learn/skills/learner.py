@@ -78,6 +78,11 @@ class SkillsLearner(Learner):
             )
         if self._follows and cfg.distillation.tracker and self.task.cfg.control is Control.torque:
             raise ConfigError("train.distillation.tracker gives joint targets; type train.distillation.tracker=null")
+        if self.task.cfg.track_lost_s > 0 and not self._follows:
+            raise ConfigError(
+                "task.track_lost_s ends episodes in which a commanded motion is not followed; type"
+                " train.reward.following=1 and train.latents=motion, or task.track_lost_s=0"
+            )
         self._rises = cfg.rising.separate and cfg.latents is LatentKind.motion
         self.demos = Demonstrations(
             self.task, cfg.discriminator.demo_windows, cfg.latent.segment_s, self.generator, self._rises

@@ -75,7 +75,7 @@ def import_motions(settings: Settings) -> Row:
 def _entries(motion: str) -> list[Entry]:
     """The motion files of a path, a list, or the name of shipped motions."""
     path = Path(motion).expanduser()
-    if path.exists() and path.suffix not in LIST_SUFFIXES:
+    if path.exists() and path.suffix not in LIST_SUFFIXES and not (path / FOLDER_LIST).is_file():
         return [Entry(file) for file in motion_files(path)]
     return motion_entries(motion)
 
@@ -88,16 +88,19 @@ def _of_entry(cfg: SourceCfg, entry: Entry) -> SourceCfg:
 
 
 def _write_list(entries: list[Entry], rows: list[Row], folder: Path) -> None:
-    """Keep what a list says of its clips; nothing where it says nothing."""
-    if all((entry.weight, entry.command) == (1.0, True) for entry in entries):
+    """Keep what a list says of its clips; nothing where it says nothing, and the folder has no list yet."""
+    listed = folder / FOLDER_LIST
+    if not listed.is_file() and all((entry.weight, entry.command) == (1.0, True) for entry in entries):
         return
-    clips = [
-        {"file": Path(row["clip"]).name, "weight": entry.weight, "command": entry.command}
+    before = motion_entries(str(listed)) if listed.is_file() else []
+    made = {
+        Path(row["clip"]).name: (entry.weight, entry.command)
         for entry, row in zip(entries, rows, strict=True)
         if row["verdict"] != REFUSED
-    ]
-    if clips:
-        write_atomically(folder / FOLDER_LIST, yaml.safe_dump({"clips": clips}, sort_keys=False).encode())
+    }
+    said = {entry.file.name: (entry.weight, entry.command) for entry in before} | made
+    clips = [{"file": file, "weight": weight, "command": command} for file, (weight, command) in said.items()]
+    write_atomically(listed, yaml.safe_dump({"clips": clips}, sort_keys=False).encode())
 
 
 def _free_name(file: Path, taken: set[str]) -> str:

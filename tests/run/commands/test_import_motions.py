@@ -115,6 +115,13 @@ def test_the_weights_of_a_list_are_kept(no_pictures):
     run(motion="some.yaml", source={"clip_fps": 30.0})
     clips, weights = load_motion("out", load_robot("humanoid"))
     assert [(clip.name, clip.command) for clip in clips] == [("one", True), ("two", False)] and weights == [2.5, 1.0]
+    write_bvh(Path("three.bvh"), walk(40))
+    run(motion="three.bvh", source={"clip_fps": 30.0})  # another one into the same folder
+    assert load_motion("out", load_robot("humanoid"))[1] == [2.5, 1.0, 1.0]
+    assert [(entry.weight, entry.command) for entry in import_motions._entries("out")][:2] == [
+        (2.5, True),
+        (1.0, False),
+    ]
 
 
 def test_bad_calls():
