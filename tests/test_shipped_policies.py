@@ -38,7 +38,7 @@ def test_policies_do_their_task(path, seed, reached):
     has no score, its reward.
 
     Ten seeds: Dodge 0.40 to 0.54, Dribble 0.48 to 0.52, Location 0.47 to 0.60, Push 0.40 to 0.51, Steering 0.78 to
-    0.86, Topple 0.39 to 0.43, Tracking 1.64 to 1.96, Trajectory 0.92 to 0.97; the bounds leave a margin of
+    0.86, Topple 0.39 to 0.43, Tracking 1.72 to 1.95, Trajectory 0.92 to 0.97; the bounds leave a margin of
     0.05 and more.
     """
     steps, least = BOUNDS[path.stem]
