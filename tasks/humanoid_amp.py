@@ -336,10 +336,11 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self.reference_time_s = torch.where(mask, time_s, self.reference_time_s)
         self.reference_goal = torch.where(mask, goal, self.reference_goal)
         self.follows |= mask
-        self._unlike_steps.masked_fill_(mask, 0.0)
-        velocity = reference.planar_velocity(self.sim)
-        self._pace = torch.where(mask.unsqueeze(1), velocity, self._pace)
-        self._reference_pace = torch.where(mask.unsqueeze(1), velocity, self._reference_pace)
+        if self.cfg.track_lost_s > 0:
+            self._unlike_steps.masked_fill_(mask, 0.0)
+            velocity = reference.planar_velocity(self.sim)
+            self._pace = torch.where(mask.unsqueeze(1), velocity, self._pace)
+            self._reference_pace = torch.where(mask.unsqueeze(1), velocity, self._reference_pace)
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
         error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)

@@ -67,5 +67,5 @@ def test_teachers_take_no_latents_and_need_the_mode(tmp_path: Path) -> None:
         make_rising(teacher=str(tmp_path / "teacher.pt"))
     with pytest.raises(ConfigError, match="train.rising.separate=true; add it"):
         make_learner("motion", rising={"teacher": "rising"})
-    with pytest.raises(ConfigError, match="leaves no motion to command"):
+    with pytest.raises(ConfigError, match="there is no motion to command: all clips lie on the floor"):
         make_learner("motion", motion="rise_front", rising={"separate": True})
