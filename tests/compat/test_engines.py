@@ -1,5 +1,7 @@
 """MuJoCo Warp, on the CPU, against the CPU engine."""
 
+import functools
+
 import mujoco
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from isaachrl.compat.isaacgym import gymapi, gymtorch
 from isaachrl.compat.isaacgym.settings import SETTINGS
 from tests.compat.scenes import BALL, GYM, HINGE, fill, load, new_sim, numbers, options, set_drives, transform
+from tests.envs.test_no_sync import HostWaits
 
 unwrap = gymtorch.unwrap_tensor
 STATES = ("actor_root_state", "dof_state", "rigid_body_state", "net_contact_force", "force_sensor", "dof_force")
@@ -81,6 +84,29 @@ def test_both_engines_give_the_same_states(tmp_path, engine):
             scale = largest if "force" in name else expected[name].view(2, -1).abs().amax(1).clamp_min(1.0)
             worst[name] = max(worst[name], (error / scale).max().item())
     assert max(worst.values()) < 1e-4, worst
+
+
+def test_no_step_or_reset_waits_for_the_device(tmp_path, engine, monkeypatch):
+    engine("mujoco_warp")
+    scene, states = build(tmp_path)
+    worlds = scene.sim.physics.worlds
+    monkeypatch.setattr(worlds, "model_field", functools.cache(worlds.model_field))  # views, whose making looks like copies
+    root, dof = states["actor_root_state"].clone(), states["dof_state"].clone()
+    targets, one = torch.linspace(-0.4, 0.4, 8), numbers(6)
+
+    def step_and_reset():
+        GYM.set_dof_position_target_tensor(scene.sim, unwrap(targets))
+        scene.step()
+        GYM.set_actor_root_state_tensor_indexed(scene.sim, unwrap(root), one, 1)
+        GYM.set_dof_state_tensor(scene.sim, unwrap(dof))
+        for name in STATES:
+            scene.refresh(name)
+
+    step_and_reset()  # shares arrays with PyTorch
+    worlds._exceeded = None  # read from the host's own memory
+    with HostWaits() as waits:
+        step_and_reset()
+    assert waits.found == []
 
 
 def test_a_diverged_world_is_put_back_on_warp_too(engine):

@@ -300,12 +300,15 @@ def on_gpu(skill_file):
 @pytest.mark.cuda
 @every_simulated_task
 def test_graphs_on_and_off_agree_on_a_gpu(on_gpu, name):
-    env, plain = on_gpu(name, "auto"), on_gpu(name, "off")
+    env, plain, again = (on_gpu(name, graph) for graph in ("auto", "off", "off"))
     for i, action in enumerate(actions(env, 12)):
-        result, expected = env.step(action.cuda()), plain.step(action.cuda())
+        result, expected, repeated = (one.step(action.cuda()) for one in (env, plain, again))
         assert env.step_graph is not None, "the recording failed: see the log"
-        apart = (env.policy_input(result.obs) - env.policy_input(expected.obs)).abs().amax(-1)
-        assert float(apart.median()) < 1e-3, f"step {i}"  # sums on a GPU are in no fixed order: a few worlds may differ
+        apart, twice = (
+            float((env.policy_input(one.obs) - env.policy_input(expected.obs)).abs().amax(-1).median())
+            for one in (result, repeated)
+        )
+        assert apart < max(1e-3, 3.0 * twice), f"step {i}"  # sums on a GPU are in no fixed order: worlds differ
         assert float((result.truncated == expected.truncated).float().mean()) > 0.9
 
 

@@ -3,6 +3,9 @@
 import builtins
 import logging
 import re
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +30,7 @@ from tests.sim.worlds import (
 )  # fmt: skip
 from tests.tape import TapeRecorder
 
+ROOT = Path(__file__).resolve().parents[2]
 SECOND = 30  # control steps
 
 
@@ -54,6 +58,23 @@ def drive(sims, steps, ctrl):
             sim.step(SUBSTEPS)
     reference, other = (snapshot(sim) for sim in sims)
     return {name: float((reference[name] - other[name]).abs().max()) for name in reference if reference[name].numel()}
+
+
+def test_the_engine_starts_warp_by_itself(warp):
+    """In a new process, as at the begin of `train.py`: a stream of PyTorch can be had only from a Warp that runs."""
+    code = """
+import warp
+from isaachrl.sim.worlds.warp import WarpWorlds
+from warp._src import context
+assert context.runtime is None
+def scope(self):
+    raise SystemExit(0 if context.runtime is not None else "Warp does not run yet")
+WarpWorlds._scope = scope
+from tests.sim.worlds import make_on
+make_on("mujoco_warp")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # where two edges meet (a foot on the other), the engines find normals some degrees apart, and a foot that stands

@@ -104,7 +104,7 @@ class Physics:
         body = self.body if which is None else self.body[which]
         pos, quat = (self.worlds.field(name)[:, body] for name in ("xpos", "xquat"))
         linear, angular = self.com_velocity(which)
-        return torch.cat((pos, quat[..., [1, 2, 3, 0]], linear, angular), -1)
+        return torch.cat((pos, quat.roll(-1, -1), linear, angular), -1)
 
     def com_velocity(self, which: Tensor | None) -> tuple[Tensor, Tensor]:
         """`(N, k, 3)` linear velocities of centres of mass, and angular velocities, in world axes."""
@@ -165,7 +165,7 @@ class Physics:
         """Set poses and velocities of actors' roots."""
         self.properties.upload()  # of centres of mass
         state = self.full(tensor, (self.num_actors, 13), method)
-        pos, quat = state[..., :3], rotations.normalize(state[..., [6, 3, 4, 5]])
+        pos, quat = state[..., :3], rotations.normalize(state[..., 3:7].roll(1, -1))
         linear, angular = state[..., 7:10], state[..., 10:13]
         if len(self._floating):
             com = rotations.rotate(quat, self.properties.com[:, self.root])

@@ -141,7 +141,8 @@ class DistillationCfg:
         log_std: of the policy in these iterations, instead of `train.log_std`: there is nothing to be found yet, and
             noise shakes what is learned.
         weight: afterwards, of the mean KL divergence from the tracker's actions, which grows as the noise is annealed.
-        within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this.
+        within_m: the tracker's actions count where the bodies' RMS distance from the reference is below this. Farther
+            away a body is told to catch up, and one that stands to do what suits no moment of the motion.
         lost_m: in these iterations, a body farther than this from its reference is led to the motion commanded anew.
         updates: minibatches of the policy in each iteration.
         rows: of a minibatch.
@@ -153,8 +154,8 @@ class DistillationCfg:
     iterations: int = bounded(200, 1)
     log_std: float = bounded(-3.8, -20.0, 5.0)
     weight: float = bounded(0.0, 0.0)
-    within_m: float = positive(0.3)
-    lost_m: float = positive(0.08)
+    within_m: float = positive(0.05)
+    lost_m: float = positive(0.05)
     updates: int = bounded(24, 1, 10_000)
     rows: int = bounded(1024, 1, 1_000_000)
     replay_size: int = bounded(131_072, 1)

@@ -88,6 +88,7 @@ class WarpWorlds(Worlds):
         self._fields: dict[str, Tensor] = {}
         self._velocity: tuple[int, wp.array] | None = None
         self._dirty = False
+        wp.init()  # the stream of a GPU is asked for before anything that would
         with self._scope():
             self._m = mjw.put_model(model)
             self._m.opt.warn_overflow = 0  # printing from kernels is slow; see `check_capacity`
