@@ -349,6 +349,10 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """RMS distance `(N,)` of the bodies from the reference motions."""
         return self._tracking_error_m2.sqrt()
 
+    def posture_change_m(self, lag_s: float) -> Tensor:
+        """See `reference.posture_change_m`."""
+        return reference.posture_change_m(self.library, lag_s)
+
     def in_clip(self) -> Tensor:
         """`(N,)` bool: the next step lies within the reference clip, which begins anew where it ends as it began."""
         rest_s = self.library.durations_s[self.reference_clip] - self.reference_time_s

@@ -14,7 +14,7 @@ from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Robot, Sim
 from isaachrl.sim.inertia import body_masses
 
-from .humanoid import FEET, PELVIS, ActionMap, sized_m
+from .humanoid import FEET, PELVIS, ActionMap, posture_distance_m2, sized_m
 
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference
@@ -178,6 +178,14 @@ class Likeness:
         terms = self.terms(clip, time_s, error_m2)
         weighted = [weight * terms[name].clamp_min(_LEAST).log() for name, weight in self.WEIGHTS.items()]
         return torch.exp(torch.stack(weighted).sum(0) / sum(self.WEIGHTS.values()))
+
+
+def posture_change_m(library: MotionLibrary, lag_s: float) -> Tensor:
+    """RMS distance `(C,)` in m between postures of each clip that are `lag_s` apart, see `posture_distance_m2`."""
+    clips = torch.arange(library.num_clips, device=library.durations_s.device).unsqueeze(1)
+    times = library.durations_s.unsqueeze(1) * torch.linspace(0.0, 1.0, 64, device=clips.device)
+    one, other = (library.postures(clips, times + shift) for shift in (0.0, lag_s))
+    return posture_distance_m2(one, other).mean(1).sqrt()
 
 
 def planar_velocity(sim: Sim) -> Tensor:

@@ -90,7 +90,9 @@ def test_no_step_or_reset_waits_for_the_device(tmp_path, engine, monkeypatch):
     engine("mujoco_warp")
     scene, states = build(tmp_path)
     worlds = scene.sim.physics.worlds
-    monkeypatch.setattr(worlds, "model_field", functools.cache(worlds.model_field))  # views, whose making looks like copies
+    monkeypatch.setattr(
+        worlds, "model_field", functools.cache(worlds.model_field)
+    )  # views, whose making looks like copies
     root, dof = states["actor_root_state"].clone(), states["dof_state"].clone()
     targets, one = torch.linspace(-0.4, 0.4, 8), numbers(6)
 

@@ -315,11 +315,11 @@ def test_graphs_on_and_off_agree_on_a_gpu(on_gpu, name):
 @pytest.mark.cuda
 @every_simulated_task
 def test_the_cpu_engine_serves_a_gpu(skill_file, name):
-    cfg = {"episode_steps": 3} | ({"skill": skill_file} if "HRL" in name else {})
+    cfg = {"episode_steps": 6} | ({"skill": skill_file} if "HRL" in name else {})
     cfg |= {"disturb": {"push": 0.3, "mass": 0.2, "friction": 0.2}} if name == "HumanoidAMP" else {}
     env = isaachrl.make(name, 4, sim="mujoco", device="cuda:0", cfg={"task": cfg})
     assert env.step_graph is None
-    for action in actions(env, 5):  # with ends and resets
+    for action in actions(env, 8):  # with ends and resets
         for label, value in numbers(env.step(action.cuda())).items():
             assert value.device == torch.device("cuda", 0) and not value.isinf().any(), label
     env.load_state_dict(env.state_dict())

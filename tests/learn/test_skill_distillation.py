@@ -11,7 +11,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
-from isaachrl.learn.skills.distillation import Distillation
+from isaachrl.learn.skills.distillation import Distillation, goes_somewhere
 from isaachrl.tensor_file import read_tensors, write_tensors
 from tests.small_learner import SMALL, make_learner
 
@@ -95,7 +95,7 @@ def test_afterwards_the_policy_stays_near_its_teacher(tracker: Path) -> None:
 
 
 def test_a_resumed_training_goes_on_alike(tracker: Path, tmp_path: Path) -> None:
-    one, other = (make(tracker, within_m=0.06) for _ in range(2))  # some bodies are farther away
+    one, other = (make(tracker, within_s=0.02) for _ in range(2))  # some bodies are farther away
     for _ in range(4):
         one.iterate()
     torch.save({"learner": one.state_dict(), "env": one.env.state_dict()}, tmp_path / "state.pt")
@@ -123,7 +123,7 @@ def test_the_latest_states_are_kept(tracker: Path) -> None:
 
 
 def test_bodies_that_have_lost_their_motion_are_led_to_it_again(tracker: Path) -> None:
-    learner = make(tracker, lost_m=0.1)
+    learner = make(tracker, within_s=0.2)
     task, held, n = learner.task, learner.held, learner.env.num_envs
     every = torch.ones(n, dtype=torch.bool)
     held.matched.fill_(True)
@@ -136,6 +136,26 @@ def test_bodies_that_have_lost_their_motion_are_led_to_it_again(tracker: Path) -
     learner.distillation.find_lost(held)
     assert (task.reference_goal != before).nonzero()[:, 0].tolist() == [1]
     assert task.reference_goal[1] == held.segment[1] and held.led[:3].tolist() == [100, 0, 5]
+
+
+def test_far_from_a_gesture_a_teacher_still_counts(tracker: Path) -> None:
+    learner = make(tracker)
+    task, distillation, n = learner.task, learner.distillation, learner.env.num_envs
+    every = torch.ones(n, dtype=torch.bool)
+    distillation._within_m = torch.tensor([0.05, 0.5])[(torch.arange(task.library.num_clips) == 0).long()]
+    task.follow(every, torch.zeros(n, dtype=torch.long), task.start_time_s)
+    learner.env.sim.body_pos_w[:, ::2, 2] += 0.2
+    task.follow(every, (torch.arange(n) % 2).clamp_max(task.library.num_clips - 1), torch.zeros(n))
+    far = distillation._is_far()
+    assert not far[::2].any() and far[1::2].all()
+
+
+def test_clips_that_go_somewhere_are_told_from_those_done_in_place() -> None:
+    cfg = {"task": {"motion": "versatile", "min_height_m": {"pelvis": 0.4, "head": 0.6}}}
+    library = isaachrl.make("HumanoidAMP", num_envs=1, cfg=cfg).task.library
+    names = {name for name, goes in zip(library.names, goes_somewhere(library).tolist(), strict=True) if not goes}
+    in_place = {"stand", "wave", "cmu_jump", "cmu_punch", "cmu_bend_and_rise", "cmu_jumping_jacks"}
+    assert names - {"rise_front", "rise_back"} == in_place
 
 
 def _buffers(distillation: Distillation) -> tuple[torch.Tensor, ...]:

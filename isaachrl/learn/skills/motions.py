@@ -31,6 +31,7 @@ class ImitationTask(Protocol):
     start_clip: Tensor
     start_time_s: Tensor
     start_weights: Tensor | None
+    reference_clip: Tensor
     lying_clips: Tensor
     repeats: Tensor
     recovering: Tensor
@@ -69,6 +70,10 @@ class ImitationTask(Protocol):
         """RMS distance `(N,)` of the bodies from those references."""
         ...
 
+    def posture_change_m(self, lag_s: float) -> Tensor:
+        """Distance `(C,)`, of the same kind, between postures of each clip that are so far apart in time."""
+        ...
+
     def reference_observation(self) -> Tensor:
         """What a tracker observes `(N, ·)` of the clips that bodies are compared with."""
         ...
@@ -88,6 +93,7 @@ _USED = (
     "start_clip",
     "start_time_s",
     "start_weights",
+    "reference_clip",
     "recovering",
     "repeats",
     "history",
