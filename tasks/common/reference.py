@@ -183,7 +183,8 @@ class Likeness:
 def posture_change_m(library: MotionLibrary, lag_s: float) -> Tensor:
     """RMS distance `(C,)` in m between postures of each clip that are `lag_s` apart, see `posture_distance_m2`."""
     clips = torch.arange(library.num_clips, device=library.durations_s.device).unsqueeze(1)
-    times = library.durations_s.unsqueeze(1) * torch.linspace(0.0, 1.0, 64, device=clips.device)
+    last_s = torch.where(library.loops, library.durations_s, (library.durations_s - lag_s).clamp_min(0.0))
+    times = last_s.unsqueeze(1) * torch.linspace(0.0, 1.0, 64, device=clips.device)
     one, other = (library.postures(clips, times + shift) for shift in (0.0, lag_s))
     return posture_distance_m2(one, other).mean(1).sqrt()
 

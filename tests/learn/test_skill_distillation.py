@@ -13,6 +13,7 @@ from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.skills import SkillsCfg, SkillsLearner
 from isaachrl.learn.skills.distillation import Distillation, goes_somewhere
 from isaachrl.tensor_file import read_tensors, write_tensors
+from tasks.common.reference import posture_change_m
 from tests.small_learner import SMALL, make_learner
 
 ROBOT = {"robot": "humanoid", "substeps": 4, "timestep_s": 1 / 120, "residual": 0.25}
@@ -138,16 +139,29 @@ def test_bodies_that_have_lost_their_motion_are_led_to_it_again(tracker: Path) -
     assert task.reference_goal[1] == held.segment[1] and held.led[:3].tolist() == [100, 0, 5]
 
 
-def test_far_from_a_gesture_a_teacher_still_counts(tracker: Path) -> None:
-    learner = make(tracker)
-    task, distillation, n = learner.task, learner.distillation, learner.env.num_envs
-    every = torch.ones(n, dtype=torch.bool)
-    distillation._within_m = torch.tensor([0.05, 0.5])[(torch.arange(task.library.num_clips) == 0).long()]
-    task.follow(every, torch.zeros(n, dtype=torch.long), task.start_time_s)
+def test_near_is_what_a_motion_changes_in_a_moment_and_far_for_gestures(tracker: Path) -> None:
+    task, distillation = (learner := make(tracker, in_place=0.3)).task, learner.distillation
+    names, height_m = task.library.names, task.sim.robot.height_m
+    limit_m = dict(zip(names, distillation._within_m.tolist(), strict=True))
+    assert limit_m["stand"] == pytest.approx(0.3 * height_m)
+    assert 0.055 < limit_m["walk"] < 0.08 < limit_m["jog"] < 0.2  # their feet move at these speeds
+    assert limit_m["walk"] == pytest.approx(task.posture_change_m(0.12)[names.index("walk")].item())
+    assert distillation._within_m.min() >= 0.025 * height_m
+    n = learner.env.num_envs
+    every, gesture = torch.ones(n, dtype=torch.bool), torch.arange(n) % 2 == 0
+    clip = torch.where(gesture, names.index("stand"), names.index("walk"))
+    learner.env.sim.body_pos_w.copy_(task.library.postures(clip, torch.zeros(n)))
     learner.env.sim.body_pos_w[:, ::2, 2] += 0.2
-    task.follow(every, (torch.arange(n) % 2).clamp_max(task.library.num_clips - 1), torch.zeros(n))
-    far = distillation._is_far()
-    assert not far[::2].any() and far[1::2].all()
+    task.follow(every, clip, torch.zeros(n))
+    _, counts = distillation.taught(learner.obs["proprioception"], every, ~every)
+    assert torch.equal(counts, gesture)
+
+
+def test_a_posture_changes_by_the_time_between() -> None:
+    library = isaachrl.make("HumanoidAMP", num_envs=1, cfg={"task": {"motion": "walk"}}).task.library
+    stride_s = float(library.durations_s[0])
+    none, some, whole = (float(posture_change_m(library, lag_s)[0]) for lag_s in (0.0, 0.12, stride_s))
+    assert none == 0 and some > 0.05 and whole < 1e-3  # the clip is a loop
 
 
 def test_clips_that_go_somewhere_are_told_from_those_done_in_place() -> None:

@@ -141,12 +141,12 @@ class DistillationCfg:
         log_std: of the policy in these iterations, instead of `train.log_std`: there is nothing to be found yet, and
             noise shakes what is learned.
         weight: afterwards, of the mean KL divergence from the tracker's actions, which grows as the noise is annealed.
-        within_s: the tracker's actions count where the body is about as near to its reference as a body that leads or
-            trails it by this time; farther away it is led to the motion commanded anew. What it is told there, to catch
-            up, suits no moment of the motion: of all that a standing body would be told while a walk goes on, the mean
-            is to stand.
-        in_place_m: for clips that go nowhere, the distance from the reference, RMS of the bodies, up to which actions
-            count: an arm that is not raised yet is told to rise at any moment.
+        within_s: the tracker's actions count where the body is about as near to its reference as one that leads or
+            trails it by this time (or by 2.5 % of its height); farther away it is led to the motion commanded anew.
+            What it is told there, to catch up, suits no moment of the motion: of all that a standing body would be
+            told while a side step goes on, the mean is to stand.
+        in_place: for clips that go nowhere, the distance from the reference, RMS of the bodies, as a share of the
+            robot's height, up to which actions count: an arm that is not raised yet is told to rise at any moment.
         updates: minibatches of the policy in each iteration.
         rows: of a minibatch.
         replay_size: number of latest states that rows are drawn from.
@@ -158,7 +158,7 @@ class DistillationCfg:
     log_std: float = bounded(-3.8, -20.0, 5.0)
     weight: float = bounded(0.0, 0.0)
     within_s: float = positive(0.12)
-    in_place_m: float = positive(0.3)
+    in_place: float = positive(0.18)
     updates: int = bounded(24, 1, 10_000)
     rows: int = bounded(1024, 1, 1_000_000)
     replay_size: int = bounded(131_072, 1)
@@ -167,7 +167,7 @@ class DistillationCfg:
 
 @dataclass
 class SkillsCfg:
-    """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs, not run yet.
+    """PPO against a discriminator. Defaults suit two CPU cores; `cfg/train/` holds a recipe for GPUs.
 
     Args:
         latents: kind of latent, see `LatentKind`.

@@ -23,7 +23,7 @@ _LAST = "checkpoints/last.pt"  # of a run's folder
 _LEARNING_RATE_END = 5e-5
 _BUFFERS = ("obs", "latent", "action")
 _LARGE = 0.3  # length of an action's error beyond which the loss grows linearly: a teacher may be at a loss, too
-_NEAR_M = 0.04  # as near as trackers come
+_NEAR = 0.025  # share of the robot's height, about as near as the shipped tracker comes
 _FOLLOW_S = 0.5  # before a body can have lost its way
 _GOES_MPS, _TURNS_RAD_S = 0.2, 0.3  # mean velocity, in the body's heading, from which on a clip goes somewhere
 
@@ -45,7 +45,7 @@ def rising_teacher(cfg: RisingCfg, skill: Skill) -> Skill | None:
 
 
 def goes_somewhere(library: MotionLibrary) -> Tensor:
-    """Which clips `(C,)` walk or turn, and are not done in place."""
+    """Which clips `(C,)` walk or turn, and are not done in place. One that walks forth and back counts as in place."""
     times = library.durations_s.unsqueeze(1) * torch.linspace(0.0, 1.0, 64, device=library.durations_s.device)
     clips = torch.arange(library.num_clips, device=times.device).unsqueeze(1)
     mean = library.planar_velocity(clips, times).mean(1)
@@ -133,8 +133,9 @@ class Distillation(Stateful):
         self.cfg, self._skill, self._task, self._rising, self._generator = cfg, skill, task, rising, generator
         self.tracker = Tracker(str(cfg.tracker), task, "train.distillation.tracker")
         self.optimizer = torch.optim.Adam(skill.actor.parameters(), lr=cfg.learning_rate)
-        near_m = task.posture_change_m(cfg.within_s).clamp_min(_NEAR_M)
-        self._within_m = torch.where(goes_somewhere(task.library), near_m, cfg.in_place_m)
+        height_m = task.sim.robot.height_m
+        near_m = task.posture_change_m(cfg.within_s).clamp_min(_NEAR * height_m)
+        self._within_m = torch.where(goes_somewhere(task.library), near_m, cfg.in_place * height_m)
         device, size = task.sim.device, distributed.own_rows(cfg.replay_size)
         widths = sum(width for _, width, _ in task.proprioception_layout), skill.latent_size, len(task.action_scale)
         what = f"train.distillation.replay_size={cfg.replay_size}: so many states"
@@ -155,7 +156,7 @@ class Distillation(Stateful):
             counts: `(N,)` bool: a teacher knows this state.
         """
         action = self.tracker.act(proprioception)
-        counts = followed & ~rising & ~self._is_far()
+        counts = followed & ~rising & self._is_near()
         if self._rising is None:
             return action, counts
         up = self._rising.act(proprioception, proprioception[:, :0]).clamp(-1.0, 1.0)
@@ -163,11 +164,11 @@ class Distillation(Stateful):
 
     def find_lost(self, held: HeldLatents) -> None:
         """Lead bodies that have lost the motion commanded to it again."""
-        held.lead_again(self._is_far() & (held.led * self._task.cfg.step_s > _FOLLOW_S))
+        held.lead_again(~self._is_near() & (held.led * self._task.cfg.step_s > _FOLLOW_S))
 
-    def _is_far(self) -> Tensor:
-        """Which bodies `(N,)` are too far from their references for the tracker to tell what their motion needs."""
-        return self._task.tracking_distance_m() > self._within_m[self._task.reference_clip]
+    def _is_near(self) -> Tensor:
+        """Which bodies `(N,)` are near enough to their references for the tracker to tell what their motion needs."""
+        return self._task.tracking_distance_m() <= self._within_m[self._task.reference_clip]
 
     def learn(self, iteration: int, rollout: dict[str, Tensor], signals: Signals) -> None:
         """Store a rollout's states with what was taught there, and train on stored ones.

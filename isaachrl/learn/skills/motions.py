@@ -103,6 +103,10 @@ _USED = (
     "set_goals",
     "lead_to",
     "in_clip",
+    "posture_change_m",
+    "tracking_distance_m",
+    "reference_observation",
+    "clip_action",
 )
 
 
