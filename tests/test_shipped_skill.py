@@ -13,6 +13,7 @@ from isaachrl.run.build import build_policy
 from isaachrl.run.config.settings import resolve
 from isaachrl.run.rollout import run_episodes
 from isaachrl.sim import load_robot
+from tasks.common.reference import planar_velocity
 
 SECONDS = 4
 
@@ -119,3 +120,22 @@ def test_the_second_skill_gets_up_from_wherever_it_was_tipped_over_to(
         obs = result.obs
     assert result.done.all()
     reached(result.metrics["recovery_rate"].mean().item(), 0.8)
+
+
+def test_the_versatile_skill_goes_all_ways_from_standing_and_waves() -> None:
+    skill = Skill.load("assets/skills/versatile.pt")
+    motions, each = ("walk", "run", "side_left", "side_right", "back", "wave"), 6
+    cfg = {"style_frames": skill.contract.style_frames, "motion": "stand"}
+    env = isaachrl.make("HumanoidAMP", num_envs=each * len(motions), seed=11, cfg={"task": cfg})
+    latent = torch.stack([skill.prototype_of(motion) for motion in motions]).repeat_interleave(each, dim=0)
+    obs, fell, moved = env.reset(), torch.zeros(len(latent), dtype=torch.bool), torch.zeros(len(latent), 2)
+    for step in range(SECONDS * 30):
+        result = env.advance(skill.act(obs["proprioception"], latent))
+        obs, fell = result.obs, fell | result.terminated
+        if step >= SECONDS * 15:
+            moved += planar_velocity(env.sim)[:, :2] / (SECONDS * 15)
+    velocity = dict(zip(motions, moved.view(-1, each, 2).median(1).values.tolist(), strict=True))
+    assert fell.float().mean() < 0.25
+    assert 0.7 < velocity["walk"][0] < 1.2 and velocity["run"][0] > 1.8
+    assert velocity["side_left"][1] > 0.15 and velocity["side_right"][1] < -0.15 and velocity["back"][0] < -0.2
+    assert abs(velocity["wave"][0]) < 0.2
