@@ -353,11 +353,6 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """See `reference.posture_change_m`."""
         return reference.posture_change_m(self.library, lag_s)
 
-    def in_clip(self) -> Tensor:
-        """`(N,)` bool: the next step lies within the reference clip, which begins anew where it ends as it began."""
-        rest_s = self.library.durations_s[self.reference_clip] - self.reference_time_s
-        return self.repeats[self.reference_clip] | (rest_s >= self.cfg.step_s)
-
     def clip_action(self) -> Tensor:
         """The actions `(N, A)` whose targets lead the joints along the reference motion."""
         state = self.library.state(self.reference_clip, self.reference_time_s + reference.LEAD_S)
@@ -379,8 +374,12 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         self._tracking_error_m2.copy_(error_m2)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
         if self.graph is not None:
-            moment = self.graph.go(self.reference_goal, clip, self.reference_time_s)
-            self.reference_clip, self.reference_time_s = moment
+            clip, time_s = self.graph.go(self.reference_goal, clip, self.reference_time_s)
+            over_s = time_s - self.library.durations_s[clip]
+            over, (after_clip, after_s) = ~self.library.loops[clip] & (over_s >= 0), self.graph.after
+            self.reference_clip = torch.where(over, after_clip[clip], clip)
+            self.reference_time_s = torch.where(over, after_s[clip] + over_s, time_s)
+            self.reference_goal.masked_fill_(over, -1)
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""
@@ -402,8 +401,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             self._advance_reference()
             self.tracking = self._similarity()
             if self.cfg.track_lost_s > 0:
-                unlike = ((self.tracking < _UNLIKE) | self._goes_astray()) & self.in_clip()
-                unlike &= self.follows & ~self.recovering
+                unlike = ((self.tracking < _UNLIKE) | self._goes_astray()) & self.follows & ~self.recovering
                 self._unlike_steps = (self._unlike_steps + 1).masked_fill(~unlike, 0.0)
 
     def _goes_astray(self) -> Tensor:

@@ -126,17 +126,9 @@ class HumanoidTracking(HumanoidAMP):
         self._steps += 1
         before, before_s = self.reference_clip, self.reference_time_s
         self._advance_reference()
-        library, clip = self.library, self.reference_clip
-        over_s = self.reference_time_s - library.durations_s[clip]
-        over = ~library.loops[clip] & (over_s >= 0)
-        assert self.graph is not None
-        after_clip, after_s = self.graph.after
-        self.reference_clip = torch.where(over, after_clip[clip], clip)
-        self.reference_time_s = torch.where(over, after_s[clip] + over_s, self.reference_time_s)
-        self.reference_goal = self.reference_goal.masked_fill(over, -1)
-        again = ~library.loops[clip] & (self.reference_time_s < before_s)
+        again = ~self.library.loops[self.reference_clip] & (self.reference_time_s < before_s)
         joined = again | (self.reference_clip != before)
-        target_w, body_pos_w = library.postures(self.reference_clip, self.reference_time_s), self.sim.body_pos_w
+        target_w, body_pos_w = self.library.postures(self.reference_clip, self.reference_time_s), self.sim.body_pos_w
         self._tracking_error_m2.copy_(humanoid.posture_distance_m2(body_pos_w, target_w))
         self._error_sum_m += self.tracking_distance_m()
         height_m, target_m = body_pos_w[..., 2], target_w[..., 2]

@@ -69,3 +69,22 @@ def test_teachers_take_no_latents_and_need_the_mode(tmp_path: Path) -> None:
         make_learner("motion", rising={"teacher": "rising"})
     with pytest.raises(ConfigError, match="there is no motion to command: all clips lie on the floor"):
         make_learner("motion", motion="rise_front", rising={"separate": True})
+
+
+def test_each_step_that_does_not_end_in_a_fall_pays_the_same() -> None:
+    targets = []
+    for alive in (0.0, 0.5):
+        learner = make_learner("motion", num_envs=4, reward={"alive": alive})
+        with torch.no_grad():
+            for step in range(learner.cfg.horizon):
+                learner._step(step)
+            learner.rollout["terminated"].zero_()
+            learner.rollout["truncated"].zero_()
+            learner.rollout["terminated"][2, 0] = True
+            learner._finish_rollout(Signals.empty())
+            targets.append(learner.value_norm.restore(learner.rollout["target"].unsqueeze(-1)).squeeze(-1))
+    paid, kept = targets[1] - targets[0], 0.99 * 0.95
+    assert (learner.cfg.discount, learner.cfg.lam, learner.cfg.horizon) == (0.99, 0.95, 4)
+    # before the fall and in it, and of an episode that goes on
+    assert paid[:3, 0].tolist() == pytest.approx([0.5 + 0.5 * kept, 0.5, 0.0], abs=1e-4)
+    assert paid[2:, 1].tolist() == pytest.approx([0.5 + 0.5 * kept, 0.5], abs=1e-4)

@@ -364,17 +364,29 @@ def test_an_episode_ends_where_a_body_stands_instead_of_going() -> None:
     assert first[0] is not None and first[2] is not None and 20 <= first[2] <= first[0] <= 26
 
 
-def test_clips_that_end_as_they_begin_are_followed_again_and_again() -> None:
+def test_a_clip_that_ends_as_it_begins_is_followed_again_and_another_one_into_a_motion_like_its_end() -> None:
     env = make(6, motion="versatile", reward={"track": 1.0})
     task, names = amp(env), amp(env).library.names
-    clip = torch.tensor([names.index(name) for name in ("walk", "cmu_jump", "stop", "rise_front", "cmu_jump", "stop")])
+    task.set_goals(torch.arange(len(names)))
+    assert task.graph is not None
+    clip = torch.tensor([names.index(name) for name in ("walk", "cmu_jump", "start", "stop", "cmu_jump", "start")])
     end_s = task.library.durations_s[clip] - torch.tensor([0.01, 0.01, 0.01, 0.01, 0.1, 0.1])
-    task.follow(torch.ones(6, dtype=torch.bool), clip, end_s)
-    assert task.in_clip().tolist() == [True, True, False, False, True, True]
+    task.lead_to(torch.ones(6, dtype=torch.bool), clip)
+    task.reference_clip, task.reference_time_s = clip, end_s
     task.after_physics()
     expected = end_s + task.cfg.step_s
     expected[1] -= task.library.durations_s[clip[1]]
+    over = torch.tensor([2, 3])
+    assert [names[at] for at in task.reference_clip.tolist()] == [
+        "walk", "cmu_jump", "walk", "stand", "cmu_jump", "start",
+    ]  # fmt: skip
+    expected[over] += task.graph.after[1][clip[over]] - task.library.durations_s[clip[over]]
     assert torch.allclose(task.reference_time_s, expected, atol=1e-5)
+    # so the way ends there: it does not lead back to the motion that is over
+    assert task.reference_goal.tolist() == [*clip[:2].tolist(), -1, -1, *clip[4:].tolist()]
+    for _ in range(15):
+        task.after_physics()
+    assert [names[at] for at in task.reference_clip[2:4].tolist()] == ["walk", "stand"]
 
 
 def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_it() -> None:

@@ -95,6 +95,7 @@ class RewardCfg:
         task: of the environment's own reward.
         following: (`motion`) of being near a motion while it is commanded, and on the way to it, as `task.reward.track`
             measures it, see `MotionGraph`.
+        alive: of each step that does not end in a fall, so that falling costs as much whatever is commanded.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity", "task_at_start": "following"}
@@ -104,6 +105,7 @@ class RewardCfg:
     velocity: float = 0.5
     task: float = 0.0
     following: float = bounded(0.0, 0.0)
+    alive: float = bounded(0.0, 0.0)
 
 
 @dataclass

@@ -187,6 +187,10 @@ class SkillsLearner(Learner):
         """Whether the policy only learns from its teachers in this iteration."""
         return self._is_taught and self.iteration < self.cfg.distillation.iterations
 
+    def _asks_tracker(self) -> bool:
+        """Whether the policy learns from the tracker in this iteration, alone or beside its reward."""
+        return self._distils() or (self._is_taught and self.cfg.distillation.weight > 0)
+
     def _note_training(self) -> None:
         """Write into the contract how the skill has been trained so far."""
         self.skill.contract.training.update(
@@ -225,7 +229,7 @@ class SkillsLearner(Learner):
         matched, known = self._followed()
         value = self.critic(normalized, known, self.held.latent)
         rising = self.task.recovering.clone() if self._rises else torch.zeros_like(self.deterministic)
-        if self._is_taught:
+        if self._asks_tracker():
             taught, counts = self.distillation.taught(obs, matched, rising)
             self.rollout.put(step, taught=taught, counts=counts)
         before, result = self.obs["style"], self.env.step(action)
@@ -272,6 +276,7 @@ class SkillsLearner(Learner):
         reward = self._reward(signals)
         if self.priorities is not None:
             self._prioritize(self.priorities, reward, signals)
+        reward = reward + cfg.reward.alive * (~data["terminated"]).float()  # the same for all, so no matter of practice
         data["next_value"].copy_(self._next_values())
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)
@@ -360,7 +365,6 @@ class SkillsLearner(Learner):
         matched = self.held.matched
         if not self._follows:
             return matched, matched.new_zeros(len(matched), 0, dtype=torch.float)
-        matched = matched & self.task.in_clip()  # a clip that has ended is no reference
         known = torch.cat((torch.ones_like(self.task.tracking).unsqueeze(1), self.task.reference_observation()), dim=1)
         return matched, matched.unsqueeze(1) * known
 
@@ -377,7 +381,7 @@ class SkillsLearner(Learner):
         weight, rising = self.cfg.rising.teacher_weight, rows["rising"].float()
         if self.teacher is not None:
             chosen["free"] *= 1.0 - rising
-        if self._is_taught:
+        if self._asks_tracker():
             own = self.cfg.distillation.weight
             chosen |= {"taught": rows["taught"], "teaching": rows["counts"] * (rising * weight + (1.0 - rising) * own)}
         elif self.teacher is not None:
@@ -406,19 +410,9 @@ class SkillsLearner(Learner):
 
     def exports(self) -> list[Exported]:
         """See `Learner.exports`: the low level."""
-        inputs = {
-            "proprioception": self.obs["proprioception"][:1].cpu(),
-            "latent": self.source.draw(1).cpu(),
-        }
-        return [
-            Exported(
-                "low_level",
-                copy.deepcopy(self.skill.controller_module()).cpu(),
-                inputs,
-                "joint_targets",
-                self.skill.controller_contract(),
-            )
-        ]
+        inputs = {"proprioception": self.obs["proprioception"][:1].cpu(), "latent": self.source.draw(1).cpu()}
+        module = copy.deepcopy(self.skill.controller_module()).cpu()
+        return [Exported("low_level", module, inputs, "joint_targets", self.skill.controller_contract())]
 
     def save_products(self, folder: Path) -> None:
         """Write `skill.pt`."""

@@ -62,10 +62,6 @@ class ImitationTask(Protocol):
         """From now on, compare the bodies of `mask (N,)` with the way that leads them to the goals `(N,)`."""
         ...
 
-    def in_clip(self) -> Tensor:
-        """`(N,)` bool: the next step lies within the clip that the body is compared with."""
-        ...
-
     def tracking_distance_m(self) -> Tensor:
         """RMS distance `(N,)` of the bodies from those references."""
         ...
@@ -102,7 +98,6 @@ _USED = (
     "release",
     "set_goals",
     "lead_to",
-    "in_clip",
     "posture_change_m",
     "tracking_distance_m",
     "reference_observation",
