@@ -99,18 +99,22 @@ class Physics:
             values[f"jacobian {actor.name}"], values[f"mass {actor.name}"] = part.jacobian, part.mass_matrix
         return values
 
+    def of(self, name: str, columns: Tensor) -> Tensor:
+        """Columns `(k,)` of a state field, `(N, k, …)`. `index_select` takes a third of the time of indexing."""
+        return self.worlds.field(name).index_select(1, columns)
+
     def body_states(self, which: Tensor | None) -> Tensor:
         """`(N, k, 13)` states of bodies; `which (k,)` are numbers in an environment, None is all."""
         body = self.body if which is None else self.body[which]
-        pos, quat = (self.worlds.field(name)[:, body] for name in ("xpos", "xquat"))
+        pos, quat = (self.of(name, body) for name in ("xpos", "xquat"))
         linear, angular = self.com_velocity(which)
         return torch.cat((pos, quat.roll(-1, -1), linear, angular), -1)
 
     def com_velocity(self, which: Tensor | None) -> tuple[Tensor, Tensor]:
         """`(N, k, 3)` linear velocities of centres of mass, and angular velocities, in world axes."""
         body, tree = (self.body, self._tree) if which is None else (self.body[which], self._tree[which])
-        cvel = self.worlds.field("cvel")[:, body]
-        arm = self.worlds.field("xipos")[:, body] - self.worlds.field("subtree_com")[:, tree]
+        cvel = self.of("cvel", body)
+        arm = self.of("xipos", body) - self.of("subtree_com", tree)
         return cvel[..., 3:] + torch.linalg.cross(cvel[..., :3], arm), cvel[..., :3]
 
     def dof_states(self) -> Tensor:
@@ -119,7 +123,7 @@ class Physics:
         position = torch.zeros(self.num_envs, self.num_dofs, device=qpos.device)
         position[:, self._scalar] = qpos[:, self._scalar_qpos]
         position[:, self._ball] = rotations.to_rotvec(qpos[:, self._ball_qpos])
-        return torch.stack((position, qvel[:, self._dof_qvel]), -1)
+        return torch.stack((position, qvel.index_select(1, self._dof_qvel)), -1)
 
     def _contact_forces(self) -> Tensor:
         """`(N, B, 3)` net contact forces in the last physics step."""
@@ -128,7 +132,7 @@ class Physics:
     def _dof_forces(self) -> Tensor:
         """`(N, D)` forces of the drives in the last physics step; 0 where actors have no sensor for them."""
         force = self.worlds.field("actuator_force")[:, : self.num_dofs]  # without those of limits
-        acceleration = self.worlds.field("qacc")[:, self._dof_qvel]
+        acceleration = self.of("qacc", self._dof_qvel)
         return (force - self._armature * acceleration) * self._dof_force_on
 
     # setters
@@ -212,7 +216,7 @@ class Physics:
         """Add forces and torques on all bodies `(N, B, 3)` in the next step, at `pos` or the centres of mass."""
         self.worlds.refresh()
         applied = self.worlds.xfrc_applied
-        quat = self.worlds.field("xquat")[:, self.body]
+        quat = self.of("xquat", self.body)
         for given, part in ((force, slice(0, 3)), (torque, slice(3, 6))):
             if given is None:
                 continue
@@ -223,8 +227,8 @@ class Physics:
             if pos is not None and part.start == 0:
                 point = self.full(pos, (self.num_bodies, 3), method)
                 if local:
-                    point = self.worlds.field("xpos")[:, self.body] + rotations.rotate(quat, point)
-                arm = point - self.worlds.field("xipos")[:, self.body]
+                    point = self.of("xpos", self.body) + rotations.rotate(quat, point)
+                arm = point - self.of("xipos", self.body)
                 applied[:, self.body, 3:] += torch.linalg.cross(arm, vector)
 
     # time
@@ -252,8 +256,8 @@ class Physics:
         """`(N, k, 3)` angular momentum about the centres of mass, in world axes."""
         body, inertia = self.body, self.properties.inertia
         if which is not None:
-            body, inertia = body[which], inertia[:, which]
-        quat = self.worlds.field("xquat")[:, body]
+            body, inertia = body[which], inertia.index_select(1, which)
+        quat = self.of("xquat", body)
         local = (inertia @ rotations.rotate_inverse(quat, angular).unsqueeze(-1)).squeeze(-1)
         return rotations.rotate(quat, local)
 

@@ -44,7 +44,7 @@ class ForceSensors:
     def _momenta(self) -> tuple[Tensor, Tensor]:
         """Momentum and angular momentum of the sensors' bodies."""
         linear, angular = self._physics.com_velocity(self._body)
-        mass = self._physics.properties.mass[:, self._body].unsqueeze(-1)
+        mass = self._physics.properties.mass.index_select(1, self._body).unsqueeze(-1)
         return mass * linear, self._physics.angular_momentum(self._body, angular)
 
     def before(self) -> None:
@@ -57,10 +57,10 @@ class ForceSensors:
         if not self.count:
             return
         force, torque = ((now - then) / self._dt_s for now, then in zip(self._momenta(), self._before, strict=True))
-        worlds, body = self._physics.worlds, self._physics.body[self._body]
-        quat = worlds.field("xquat")[:, body]
-        point = worlds.field("xpos")[:, body] + rotations.rotate(quat, self._pos.expand(quat.shape[0], -1, -1))
-        torque = torque + torch.linalg.cross(worlds.field("xipos")[:, body] - point, force)
+        of, body = self._physics.of, self._physics.body[self._body]
+        quat = of("xquat", body)
+        point = of("xpos", body) + rotations.rotate(quat, self._pos.expand(quat.shape[0], -1, -1))
+        torque = torque + torch.linalg.cross(of("xipos", body) - point, force)
         axes = rotations.multiply(quat, self._quat.expand_as(quat))
         local = [torch.where(self._world, v, rotations.rotate_inverse(axes, v)) for v in (force, torque)]
         self.values.copy_(torch.cat(local, -1))
