@@ -88,8 +88,8 @@ class HumanoidAMPCfg(TaskCfg):
             gone where the reference went: while it stands instead of walking it learns nothing; 0 for never.
         reward: `alive`, 1 in each step above the height limits; `height` of the head, from 0 on the floor to 1 at the
             clips' maximum; `track`, `exp(-(distance / scale)^2)` of the RMS distance from the reference motion. That is
-            the clip from the episode's start state on, until a learner calls `follow`; for a tipped-over body, from the
-            most similar lying state. The learner adds the style reward.
+            the clip from the episode's start state on, until a learner calls `follow` or `lead_to`; for a tipped-over
+            body, from the most similar lying state. The learner adds the style reward.
     """
 
     robot: str = humanoid.HUMANOID
@@ -133,7 +133,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         start_clip, start_time_s: `(N,)` clip and time of the episode's start state; for tipped-over bodies with
             tracking, of the most similar lying state.
         reference_clip, reference_time_s: `(N,)` the moment of a clip that the body is compared with.
-        reference_goal: `(N,)` index of the goal that the reference leads to, see `lead_to`; -1 for none.
+        reference_goal: `(N,)` index of the goal that the reference leads to, see `lead_to`; -1 for none, or once over.
         follows: `(N,)` bool: the body is to do what the reference does, see `release`.
         tracking: `(N,)`, 0 to 1: how near the body is to it; 0 where `cfg.tracks` needs none.
         started_fallen: `(N,)` bool: the episode began tipped over (`fallen`).
@@ -364,14 +364,13 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         return reference.reference_observation(self.sim, self.library, self.action_map, *moment)
 
     def _advance_reference(self) -> None:
-        """Move on in the reference motions, and measure how far the bodies are from them."""
+        """Move on in the references, with goals also to other clips (`MotionGraph`), and measure how far bodies are."""
         clip = self.reference_clip
         times = self.reference_time_s.unsqueeze(1) + self._advances_s  # (N, paces)
         again = (self.repeats & ~self.library.loops)[clip].unsqueeze(1)
         times = torch.where(again, torch.remainder(times, self.library.durations_s[clip].unsqueeze(1)), times)
         postures = self.library.postures(clip.unsqueeze(1), times)
         error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), postures).min(1)
-        self._tracking_error_m2.copy_(error_m2)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
         if self.graph is not None:
             clip, time_s = self.graph.go(self.reference_goal, clip, self.reference_time_s)
@@ -380,6 +379,9 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             self.reference_clip = torch.where(over, after_clip[clip], clip)
             self.reference_time_s = torch.where(over, after_s[clip] + over_s, time_s)
             self.reference_goal.masked_fill_(over, -1)
+            postures = self.library.postures(self.reference_clip, self.reference_time_s)
+            error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
+        self._tracking_error_m2.copy_(error_m2)
 
     def apply(self, action: Tensor) -> None:
         """See `Task.apply`."""

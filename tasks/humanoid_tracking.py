@@ -129,7 +129,6 @@ class HumanoidTracking(HumanoidAMP):
         again = ~self.library.loops[self.reference_clip] & (self.reference_time_s < before_s)
         joined = again | (self.reference_clip != before)
         target_w, body_pos_w = self.library.postures(self.reference_clip, self.reference_time_s), self.sim.body_pos_w
-        self._tracking_error_m2.copy_(humanoid.posture_distance_m2(body_pos_w, target_w))
         self._error_sum_m += self.tracking_distance_m()
         height_m, target_m = body_pos_w[..., 2], target_w[..., 2]
         shape_m2 = self._tracking_error_m2 - (height_m - target_m).mean(1).square()

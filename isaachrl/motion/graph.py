@@ -18,6 +18,7 @@ _JUMP_M = 0.02  # of a jump beside the distance of the two states,
 _LATE_M = 0.06  # and of each second of a motion without loop that a way leaves out
 _REST_S = 0.7  # of a clip without loop that is left where it goes on after another, at least
 _VELOCITY_S = 0.3  # of a velocity's error
+_ALIKE_M = 0.1  # within which another motion goes on where a clip ends
 
 
 def planar_velocity(quat_w: Tensor, linvel_w: Tensor, angvel_w: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ class MotionGraph:
     Attributes:
         clip: as given.
         after: clip and time `(C,)` at which to go on where a clip without loop ends: the most similar moment of another
-            one that can be asked for, if there is any.
+            one that can be asked for, if there is any; of its own, if it can be asked for and no other is near.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class MotionGraph:
         others = ~torch.eye(len(clips), dtype=torch.bool, device=clips.device)
         motions = others & library.commands
         may = torch.where(motions.any(1, keepdim=True), motions, others)
-        if len(clips) > 1:
-            apart.masked_fill_(~may.unsqueeze(2), torch.inf)
-        return self._moment(apart.flatten(1).argmin(1))
+        to_others, own = apart.masked_fill(~may.unsqueeze(2), torch.inf), apart.diagonal().T
+        other_m, other = to_others.flatten(1).min(1)
+        own_m, moment = own.min(1)
+        stays = library.commands & (own_m < other_m) & (other_m > _ALIKE_M)
+        return self._moment(torch.where(stays, clips * self._times_s.shape[1] + moment, other))
 
     def _nearest(self) -> tuple[Tensor, Tensor]:
         """The nearest node of each of the nearest other clips, `(C M, K)`, and what a jump there costs in m."""

@@ -67,6 +67,10 @@ def test_states_count_where_a_teacher_knows_them(tracker: Path) -> None:
     assert counts[:5].tolist() == [True, False, False, False, False]  # too far; no teacher of getting up
 
 
+def refuse(*_: object) -> torch.Tensor:
+    raise AssertionError("the tracker was asked")
+
+
 def test_the_policy_comes_to_act_as_its_teacher_does(tracker: Path) -> None:
     learner = make(tracker)
     learner.skill.actor.initialize_output(torch.zeros(28))
@@ -77,8 +81,14 @@ def test_the_policy_comes_to_act_as_its_teacher_does(tracker: Path) -> None:
     assert all(signal["policy/log_std"] == learner.cfg.distillation.log_std for signal in signals)
     assert signals[-1]["loss/value"] < 2 * signals[0]["loss/value"]
     assert all(learner.held.matched.tolist())  # all commands are motions, and followed
+    teacher = learner.distillation
     later = learner.iterate()
     assert "loss/distillation" not in later and "loss/policy" in later
+    # nobody asks the tracker any more, and its stored states are forgotten
+    assert "loss/teacher" not in later and learner._distillation is None
+    teacher.tracker.act = refuse  # pyright: ignore[reportAttributeAccessIssue]
+    learner._distillation = teacher
+    learner.iterate()
     assert later["policy/log_std"] == learner.cfg.log_std
     assert later["policy/learning_rate"] < 1e-4
 
@@ -187,3 +197,21 @@ def test_trackers_that_do_not_fit_are_refused(tracker: Path, tmp_path: Path) -> 
         make(tmp_path / "g1.pt").iterate()
     with pytest.raises(ConfigError, match="type task.reward.track=1"):
         make_learner("motion", distillation={"tracker": str(tracker)})
+
+
+def test_what_goes_on_after_the_end_of_a_motion_is_followed_too() -> None:
+    learner = make_learner("motion", num_envs=4, motion="versatile", tracks=True, reward={"following": 1.0})
+    task, every = learner.task, torch.ones(4, dtype=torch.bool)
+    names = list(task.library.names)
+    clip = torch.full((4,), names.index("start"))
+    task.lead_to(every, torch.full((4,), list(learner.demos.names).index("start")))
+    task.reference_clip.copy_(clip)
+    task.reference_time_s.copy_(task.library.durations_s[clip] - 0.01)
+    learner.held.matched.fill_(True)
+    learner.held.hold.fill_(100)
+    with torch.no_grad():
+        for step in range(2):
+            learner._step(step)
+    followed, known = learner._followed()
+    assert [names[index] for index in task.reference_clip.tolist()] == ["walk"] * 4
+    assert learner.rollout["matched"][1].bool().all() and followed.all() and (known[:, 0] == 1.0).all()

@@ -177,3 +177,13 @@ def test_ways_between_the_shipped_motions(robot):
     for goal in range(library.num_clips):  # every motion is reached from every other one
         for begin in range(library.num_clips):
             way(made, library, goal, state_of(library, begin, float(library.durations_s[begin]) / 2))
+
+
+def test_a_clip_that_ends_like_no_other_goes_on_in_its_own_most_similar_moment(robot):
+    clips, _ = load_motion("cmu", robot)
+    library = MotionLibrary(clips, robot, "cpu")
+    clip, time_s = MotionGraph(library, torch.arange(len(clips))).after
+    after = {name: (library.names[clip[i]], float(time_s[i])) for i, name in enumerate(library.names)}
+    # it hops 0.42 m from there; a step earlier it walks as it does at the end, 0.04 m from there
+    name, moment_s = after["cmu_walk"]
+    assert name == "cmu_walk" and 1.4 < moment_s < 1.9

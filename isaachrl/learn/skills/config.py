@@ -95,7 +95,8 @@ class RewardCfg:
         task: of the environment's own reward.
         following: (`motion`) of being near a motion while it is commanded, and on the way to it, as `task.reward.track`
             measures it, see `MotionGraph`.
-        alive: of each step that does not end in a fall, so that falling costs as much whatever is commanded.
+        alive: of each step that does not terminate the episode: the same is lost by a fall, a lost motion or a
+            divergence under every command. (`task.reward.alive` is of heights, and counts by the weight `task`.)
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"pace": "velocity", "task_at_start": "following"}

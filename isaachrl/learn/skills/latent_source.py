@@ -113,7 +113,7 @@ class HeldLatents(Stateful):
     Attributes:
         latent: `(N, d)`.
         hold: `(N,)` control steps until the next one.
-        matched: `(N,)` bool: it is the motion's that the task compares the body with.
+        matched: `(N,)` bool: it is the motion's that the task compares the body with, or with what goes on after it.
         segment: `(N,)` of that motion; any where it is none's.
         led: `(N,)` steps since the way to it began.
     """

@@ -162,6 +162,8 @@ class SkillsLearner(Learner):
             self.policy_update.log_std = self.cfg.distillation.log_std
         if self._is_taught and self.iteration == self.cfg.distillation.iterations:
             self.policy_update.take_over()
+            if not self._asks_tracker():
+                self._distillation = None  # its stored states take much memory
         with torch.no_grad():
             for step in range(self.cfg.horizon):
                 self._step(step)
@@ -276,7 +278,9 @@ class SkillsLearner(Learner):
         reward = self._reward(signals)
         if self.priorities is not None:
             self._prioritize(self.priorities, reward, signals)
-        reward = reward + cfg.reward.alive * (~data["terminated"]).float()  # the same for all, so no matter of practice
+        goes_on = (~data["terminated"]).float()
+        reward = reward + cfg.reward.alive * goes_on  # equal for all motions, it would only level their priorities
+        signals.add({"reward/alive": goes_on.mean()})
         data["next_value"].copy_(self._next_values())
         done = data["terminated"] | data["truncated"]
         advantage = generalized_advantages(reward, data["value"], data["next_value"], done, cfg.discount, cfg.lam)
@@ -324,7 +328,6 @@ class SkillsLearner(Learner):
     def _prioritize(self, priorities: Priorities, reward: Tensor, signals: Signals) -> None:
         """Find how often each motion is practised from now on."""
         data = self.rollout
-        # a transition that is over earns less, however well it was done
         counted = ~data["rising"] & data["matched"] if self._follows else ~data["rising"]
         rows = (data["latent"], reward, data["terminated"], counted)
         priorities.update(*(values.flatten(0, 1) for values in rows))
