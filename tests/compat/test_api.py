@@ -199,22 +199,24 @@ def prepared(tmp_path):
     ("call", "message"),
     [
         (lambda s: GYM.set_dof_state_tensor(s.sim, unwrap(torch.zeros(3, 2))), r"\(3, 2\).*4 numbers"),
-        (
-            lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(1, 2)), numbers(0), 1),
-            "whole simulation",
-        ),
+        (lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(1, 2)), numbers(0), 1),
+         "whole simulation"),
         (lambda s: GYM.set_dof_state_tensor(s.sim, np.zeros(4)), "unwrap_tensor is needed; ndarray came"),
-        (
-            lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(2, 2)), unwrap(torch.zeros(1)), 1),
-            "int32",
-        ),
+        (lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(2, 2)), unwrap(torch.zeros(1)), 1),
+         "int32"),
+        (lambda s: GYM.set_dof_state_tensor_indexed(s.sim, unwrap(torch.zeros(2, 2)), numbers(0, 2), 2),
+         "set_dof_state_tensor: there is no actor 2; .*get_actor_index.* 0 to 1"),
+        (lambda s: GYM.set_dof_position_target_tensor_indexed(s.sim, unwrap(torch.zeros(2)), numbers(-1), 1),
+         "set_dof_position_target_tensor: there is no actor -1"),
+        (lambda s: GYM.set_actor_root_state_tensor_indexed(s.sim, unwrap(torch.zeros(2, 13)), numbers(0, 1), 3),
+         "set_actor_root_state_tensor: count is 3, but 2 actor indices came"),
         (lambda s: unwrap(torch.zeros(4, 2).T), "contiguous"),
         (lambda s: GYM.create_env(s.sim, gymapi.Vec3(), gymapi.Vec3(), 1), "create_env came after prepare_sim"),
         (lambda s: GYM.get_actor_dof_properties(s.envs[0], 4), "actor handle 4"),
         (lambda s: GYM.set_actor_dof_properties(s.envs[0], 0, np.zeros(3)), "hand it back"),
         (lambda s: GYM.refresh_dof_state_tensor(None), "a simulation is needed"),
     ],
-)
+)  # fmt: skip
 def test_bad_calls_say_what_to_do(tmp_path, call, message):
     scene = prepared(tmp_path)
     with pytest.raises(ConfigError, match=message):
