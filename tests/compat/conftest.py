@@ -26,5 +26,6 @@ def clean(monkeypatch):
 @pytest.fixture(params=["mujoco", "mujoco_warp"])
 def each_engine(request, monkeypatch):
     """Runs a test on the CPU engine and on MuJoCo Warp."""
-    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+    if request.param == "mujoco_warp":
+        pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
     monkeypatch.setattr(SETTINGS, "engine", request.param)

@@ -133,7 +133,7 @@ def ground(scene, raw, mesh):
 
 
 @pytest.mark.parametrize("mesh", [False, True])
-def test_balls_rest_on_the_heights_of_the_map(mesh):
+def test_balls_rest_on_the_heights_of_the_map(mesh, each_engine):
     raw = np.zeros((13, 9), np.int16)
     raw[8:, :5], raw[8:, 5:] = 10, -5  # 1 m and -0.5 m from x = 3 m on, split at y = 2.25 m
     scene = new_sim()

@@ -1,4 +1,4 @@
-"""Layouts and meanings of the API's tensors, against numbers known by hand."""
+"""Layouts and meanings of the API's tensors, against numbers known by hand, on both engines."""
 
 import math
 
@@ -10,6 +10,7 @@ from isaachrl.compat.isaacgym import gymapi, gymtorch
 from tests.compat.scenes import BALL, GYM, HINGE, fill, load, new_sim, numbers, options, set_drives, transform
 
 unwrap = gymtorch.unwrap_tensor
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 def box(scene, size=0.2, **values):
