@@ -42,6 +42,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"(pip|python3 -m venv|apt) .*": "fetches packages; the CI does, and tests/test_wheel.py without a network",
     r"ssh -L .*": "needs another machine",
     r"python benchmarks/throughput\.py .*": "tests/test_throughput.py",
+    r"OMP_NUM_THREADS=1 python benchmarks/isaacgym_throughput\.py PATH": "tests/test_isaacgym_throughput.py",
     r"python benchmarks/(memory|scaling)\.py .*": "tests/test_memory_and_scaling.py",
     r"python benchmarks/gpu_check\.py .*": "tests/test_gpu_check.py",
     r"python benchmarks/adapters\.py .*": "tests/test_adapters_benchmark.py",

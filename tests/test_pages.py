@@ -28,7 +28,7 @@ from isaachrl.sim import load_robot
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(page for glob in ("*.md", "docs/**/*.md", "docs/*.ipynb", "assets/**/*.md") for page in ROOT.glob(glob))
-KEY = re.compile(r"(?<![\w/.])(?:task|train)\.(?!py\b)[a-z_]+(?:\.[a-z_]+)*")
+KEY = re.compile(r"(?<![\w/.+])(?:task|train)\.(?!py\b)[a-z_]+(?:\.[a-z_]+)*")
 COMMAND = re.compile(r"(?:python train\.py|isaachrl)((?:[ \\\n]+--multirun)?(?:[ \\\n]+[a-z_.]+=[^\s`]+)+)")
 EXAMPLES = {"Near", "HumanoidStand", "evolution"}  # tasks and a learner of the pages themselves
 LEAST = 9  # characters of a message that are not filled in

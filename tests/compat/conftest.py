@@ -26,5 +26,14 @@ def clean(monkeypatch):
 @pytest.fixture(params=["mujoco", "mujoco_warp"])
 def each_engine(request, monkeypatch):
     """Runs a test on the CPU engine and on MuJoCo Warp."""
-    pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
+    if request.param == "mujoco_warp":
+        pytest.importorskip("mujoco_warp", reason='MuJoCo Warp is not installed: pip install -e ".[gpu]"')
     monkeypatch.setattr(SETTINGS, "engine", request.param)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say which files of other repositories were run."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    for line in sorted({value for name, value in properties if name == "sha256"}):
+        terminalreporter.write_line(f"sha256 {line}")

@@ -133,7 +133,7 @@ def ground(scene, raw, mesh):
 
 
 @pytest.mark.parametrize("mesh", [False, True])
-def test_balls_rest_on_the_heights_of_the_map(mesh):
+def test_balls_rest_on_the_heights_of_the_map(mesh, each_engine):
     raw = np.zeros((13, 9), np.int16)
     raw[8:, :5], raw[8:, 5:] = 10, -5  # 1 m and -0.5 m from x = 3 m on, split at y = 2.25 m
     scene = new_sim()
@@ -141,7 +141,7 @@ def test_balls_rest_on_the_heights_of_the_map(mesh):
     asset = GYM.create_sphere(scene.sim, 0.1, options(angular_damping=5.0))
     actors = [(asset, transform(x, y, 1.5), None, 1) for x, y in ((0.5, 1), (4.2, 1), (4.2, 3.3))]
     fill(scene, actors, 1, spacing=0.0).prepare()
-    scene.step(200)
+    scene.step(120)
     assert scene.wrap("actor_root_state")[:, 2].tolist() == pytest.approx([0.1, 1.1, -0.4], abs=0.02)
 
 

@@ -111,19 +111,6 @@ def test_no_step_or_reset_waits_for_the_device(tmp_path, engine, monkeypatch):
     assert waits.found == []
 
 
-def test_a_diverged_world_is_put_back_on_warp_too(engine):
-    engine("mujoco_warp")
-    scene = new_sim(gravity=0.0)
-    fill(scene, [(GYM.create_sphere(scene.sim, 0.1, options()), transform(x=3), None, 0)], 3).prepare()
-    root = scene.wrap("actor_root_state")
-    root[1, 7] = 1e12
-    GYM.set_actor_root_state_tensor(scene.sim, unwrap(root))
-    scene.step()
-    scene.refresh("actor_root_state")
-    assert torch.allclose(root[:, 0], torch.full((3,), 3.0)) and torch.isfinite(root).all()
-    assert scene.sim.physics.worlds.num_diverged.tolist() == [0, 1, 0]
-
-
 def test_capacities_grow_where_contacts_were_left_out(engine, monkeypatch, caplog):
     engine("mujoco_warp")
     from isaachrl.sim import worlds as layer

@@ -1,14 +1,15 @@
-"""Tasks in the style of Isaac Gym's do what their physics says."""
+"""Tasks in the style of Isaac Gym's do what their physics says, on both engines."""
 
 import pytest
 import torch
 
 import isaachrl.isaacgym
+from isaachrl.compat.isaacgym.settings import SETTINGS
 
 
 @pytest.fixture
-def tasks():
-    isaachrl.isaacgym.install()
+def tasks(each_engine):
+    isaachrl.isaacgym.install(SETTINGS.engine)
     from tests.compat import small_tasks
 
     return small_tasks

@@ -1,6 +1,7 @@
 """Task files of other repositories, unchanged, with random actions: ISAACGYMENVS=PATH, ASE=PATH, LEGGED_GYM=PATH.
 
-They need `gym`, `scipy` and `matplotlib`, and for legged_gym `rsl_rl` 1.0.2 on the path.
+They need `gym`, `scipy` and `matplotlib`, and for legged_gym `rsl_rl` 1.0.2 on the path. At the end the SHA-256 of each
+file that was run is printed; in reports (`--junitxml`) it is the property `sha256` of a test.
 """
 
 import os
@@ -33,16 +34,28 @@ ASE_TASKS = {
 }
 
 
+@pytest.fixture
+def ran(record_property):
+    """Records the file of a task that is run."""
+
+    def record(path):
+        record_property("sha256", f"{upstream.sha256(path)}  {'/'.join(Path(path).parts[-3:])}")
+
+    return record
+
+
 @needs_gym_envs
 @pytest.mark.parametrize(
     ("name", "observations", "actions"),
     [("Cartpole", 4, 1), ("Ant", 60, 8), ("Humanoid", 108, 21), ("HumanoidAMP", 105, 28), ("BallBalance", 24, 3),
      ("Quadcopter", 21, 12), ("Anymal", 48, 12), ("AnymalTerrain", 188, 12), ("FrankaCabinet", 23, 9),
-     ("AllegroHand", 88, 16), ("FrankaCubeStack", 19, 7), ("ShadowHand", 211, 20), ("Ingenuity", 13, 6)],
+     ("AllegroHand", 88, 16), ("FrankaCubeStack", 19, 7), ("ShadowHand", 211, 20), ("Ingenuity", 13, 6),
+     ("Trifinger", 41, 9)],
 )  # fmt: skip
-def test_tasks_of_isaacgymenvs_run(name, observations, actions, tmp_path, monkeypatch):
+def test_tasks_of_isaacgymenvs_run(name, observations, actions, tmp_path, monkeypatch, ran):
     monkeypatch.chdir(tmp_path)  # some write an asset into the working folder
-    task, _ = upstream.gym_envs_task(GYM_ENVS, name, 8)
+    task, path = upstream.gym_envs_task(GYM_ENVS, name, 8)
+    ran(path)
     _, obs = upstream.run(task, 20)
     assert obs.shape == (8, observations) and task.num_actions == actions
     assert not task.sim.physics.worlds.num_diverged.any()
@@ -74,10 +87,11 @@ def task_unwrap(tensor):
 
 @needs_ase
 @pytest.mark.parametrize("name", ASE_TASKS)
-def test_tasks_of_ase_run(name):
+def test_tasks_of_ase_run(name, ran):
     config, observations, actions = ASE_TASKS[name]
     clip = "amp_humanoid_walk.npy" if actions == 28 else "reallusion_sword_shield/RL_Avatar_Idle_Ready_Motion.npy"
-    task, _ = upstream.ase_task(ASE, name, 8, config, f"ase/data/motions/{clip}")
+    task, path = upstream.ase_task(ASE, name, 8, config, f"ase/data/motions/{clip}")
+    ran(path)
     _, obs = upstream.run(task, 20)
     assert obs.shape == (8, observations) and task.num_actions == actions
 
@@ -86,8 +100,9 @@ def test_tasks_of_ase_run(name):
 @pytest.mark.parametrize(
     ("name", "terrain"), [("a1", "plane"), ("a1", "heightfield"), ("a1", "trimesh"), ("anymal_c_flat", "plane")]
 )
-def test_tasks_of_legged_gym_run(name, terrain):
-    task, _ = upstream.legged_task(LEGGED, name, 8, terrain)
+def test_tasks_of_legged_gym_run(name, terrain, ran):
+    task, path = upstream.legged_task(LEGGED, name, 8, terrain)
+    ran(path)
     _, obs = upstream.run(task, 20)
     assert obs.shape == (8, 48 if "flat" in name else 235)
     if name == "a1":
@@ -96,8 +111,9 @@ def test_tasks_of_legged_gym_run(name, terrain):
         assert names == ["FL_foot", "FR_foot", "RL_foot", "RR_foot"]
 
 
-def steps_as_environment(source, **task):
+def steps_as_environment(ran, source, **task):
     """Episodes of a task through `isaachrl.make`."""
+    ran(Path(source.rpartition(":")[0]))
     env = isaachrl.make(register_task(source, task.get("cfg")), 8, device="cpu", cfg={"task": task})
     obs = env.reset()["obs"]
     generator = torch.Generator().manual_seed(0)
@@ -113,27 +129,27 @@ def steps_as_environment(source, **task):
     ("name", "resets", "step_s"),
     [("Cartpole", True, 0.0166), ("Ant", True, 0.0166), ("HumanoidAMP", False, 0.0333), ("AllegroHand", True, 0.0333)],
 )
-def test_tasks_of_isaacgymenvs_are_environments(name, resets, step_s, tmp_path, monkeypatch):
+def test_tasks_of_isaacgymenvs_are_environments(name, resets, step_s, tmp_path, monkeypatch, ran):
     monkeypatch.chdir(tmp_path)
     upstream.package("isaacgymenvs.tasks", GYM_ENVS / "isaacgymenvs/tasks")  # which imports them all
-    env = steps_as_environment(f"{GYM_ENVS}/isaacgymenvs/tasks/{upstream.GYM_MODULES[name]}.py:{name}")
+    env = steps_as_environment(ran, f"{GYM_ENVS}/isaacgymenvs/tasks/{upstream.GYM_MODULES[name]}.py:{name}")
     assert env._resets is resets and env.step_s == pytest.approx(step_s, rel=0.01)
 
 
 @needs_legged
-def test_a_task_of_legged_gym_is_an_environment():
+def test_a_task_of_legged_gym_is_an_environment(ran):
     cfg = f"{LEGGED}/legged_gym/envs/a1/a1_config.py:A1RoughCfg"
     changes = {"terrain": {"mesh_type": "plane", "measure_heights": False}, "env": {"num_observations": 48}}
-    env = steps_as_environment(f"{LEGGED}/legged_gym/envs/base/legged_robot.py:LeggedRobot", cfg=cfg, set=changes)
+    env = steps_as_environment(ran, f"{LEGGED}/legged_gym/envs/base/legged_robot.py:LeggedRobot", cfg=cfg, set=changes)
     assert env._resets and env.step_s == pytest.approx(0.02) and env.episode_steps == 1000
 
 
 @needs_ase
-def test_a_task_of_ase_is_an_environment(monkeypatch):
+def test_a_task_of_ase_is_an_environment(monkeypatch, ran):
     monkeypatch.chdir(ASE)  # its assets are named from there
     clip = f"{ASE}/ase/data/motions/reallusion_sword_shield/RL_Avatar_Idle_Ready_Motion.npy"
     env = steps_as_environment(
-        f"{ASE}/ase/env/tasks/humanoid_heading.py:HumanoidHeading", set={"env": {"motion_file": clip}},
+        ran, f"{ASE}/ase/env/tasks/humanoid_heading.py:HumanoidHeading", set={"env": {"motion_file": clip}},
         cfg=f"{ASE}/ase/data/cfg/humanoid_sword_shield_heading.yaml",
     )  # fmt: skip
     assert not env._resets and env.obs_sizes == {"obs": 258}

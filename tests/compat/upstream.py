@@ -20,6 +20,7 @@ GYM_MODULES = {
     "BallBalance": "ball_balance", "Quadcopter": "quadcopter", "Ingenuity": "ingenuity", "Anymal": "anymal",
     "AnymalTerrain": "anymal_terrain", "FrankaCabinet": "franka_cabinet", "AllegroHand": "allegro_hand",
     "FrankaCubeStack": "franka_cube_stack", "ShadowHand": "shadow_hand",
+    "Trifinger": "trifinger",
 }  # fmt: skip
 
 

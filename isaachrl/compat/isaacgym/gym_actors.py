@@ -10,14 +10,8 @@ import numpy as np
 from isaachrl.compat.isaacgym.enums import IndexDomain
 from isaachrl.compat.isaacgym.gym_assets import index_of
 from isaachrl.compat.isaacgym.objects import Actor, Asset, Env, Sim, matrix, new_actor, scalar
-from isaachrl.compat.isaacgym.structs import (
-    AttractorProperties,
-    Mat33,
-    RigidBodyProperties,
-    RigidShapeProperties,
-    Transform,
-    Vec3,
-)  # fmt: skip
+from isaachrl.compat.isaacgym.structs import AttractorProperties, RigidBodyProperties, RigidShapeProperties
+from isaachrl.compat.isaacgym.vectors import Mat33, Transform, Vec3
 from isaachrl.errors import ConfigError
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from isaachrl.compat.isaacgym.structs import (
     AssetOptions,
     ForceSensorProperties,
     RigidShapeProperties,
-    Transform,
 )  # fmt: skip
+from isaachrl.compat.isaacgym.vectors import Transform
 from isaachrl.errors import ConfigError
 
 

@@ -12,14 +12,8 @@ from isaachrl.compat.isaacgym.gymtorch import Tensor
 from isaachrl.compat.isaacgym.objects import Env, Sim, quat, vec3
 from isaachrl.compat.isaacgym.physics import Physics
 from isaachrl.compat.isaacgym.settings import SETTINGS
-from isaachrl.compat.isaacgym.structs import (
-    HeightFieldParams,
-    PlaneParams,
-    SimParams,
-    Transform,
-    TriangleMeshParams,
-    Vec3,
-)  # fmt: skip
+from isaachrl.compat.isaacgym.structs import HeightFieldParams, PlaneParams, SimParams, TriangleMeshParams
+from isaachrl.compat.isaacgym.vectors import Transform, Vec3
 from isaachrl.errors import ConfigError, nearest
 from isaachrl.sim.worlds import Plane
 

@@ -1,5 +1,14 @@
 """The names of the module `gymapi`."""
 
+from isaachrl.compat.isaacgym.array_maths import (
+    carb_init,
+    cross,
+    dot,
+    eulers_to_quats_zyx,
+    quats_to_eulers_zyx,
+    rotate,
+    rotate_inverse,
+)  # fmt: skip
 from isaachrl.compat.isaacgym.enums import (
     CONSTANTS,
     ENUMS,
@@ -30,31 +39,33 @@ from isaachrl.compat.isaacgym.structs import (
     AssetOptions,
     AttractorProperties,
     CameraProperties,
-    DofFrame,
-    DofState,
     FlexParams,
     ForceSensorProperties,
     HeightFieldParams,
+    PhysXParams,
+    PlaneParams,
+    RigidBodyProperties,
+    RigidShapeProperties,
+    SimParams,
+    TendonProperties,
+    TriangleMeshParams,
+    Version,
+    VhacdParams,
+)  # fmt: skip
+from isaachrl.compat.isaacgym.vectors import (
+    DofFrame,
+    DofState,
     Int2,
     Int3,
     Mat33,
     Mat44,
-    PhysXParams,
-    PlaneParams,
     Quat,
-    RigidBodyProperties,
     RigidBodyState,
-    RigidShapeProperties,
-    SimParams,
     SpatialForce,
-    TendonProperties,
     Transform,
-    TriangleMeshParams,
     Vec2,
     Vec3,
     Velocity,
-    Version,
-    VhacdParams,
 )  # fmt: skip
 
 __all__ = [
@@ -65,6 +76,7 @@ __all__ = [
     "RigidBodyProperties", "RigidBodyState", "RigidShapeProperties", "Sim", "SimParams", "SimType", "SoftMaterialType",
     "SpatialForce", "TendonProperties", "TendonType", "Tensor", "TensorDataType", "Transform", "TriangleMeshParams",
     "UpAxis", "UsdMaterialMode", "Vec2", "Vec3", "Velocity", "Version", "VhacdParams", "Viewer", "acquire_gym",
+    "carb_init", "cross", "dot", "eulers_to_quats_zyx", "quats_to_eulers_zyx", "rotate", "rotate_inverse",
 ]  # fmt: skip
 
 globals().update(CONSTANTS)
@@ -78,6 +90,9 @@ _UNKNOWN = {
         "RigidContact", "SoftContact", "SoftMaterial", "UsdExportOptions", "UsdExporter",
     )
 }  # fmt: skip
+_UNKNOWN["transform"] = _UNKNOWN["transform_inverse"] = (
+    "whether it takes points, directions or poses is not documented; use the methods of gymapi.Transform"
+)
 
 
 def __getattr__(name: str) -> object:

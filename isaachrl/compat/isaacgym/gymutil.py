@@ -15,7 +15,7 @@ from isaachrl.compat.isaacgym.randomize import (
     get_property_getter_map,
     get_property_setter_map,
 )  # fmt: skip
-from isaachrl.compat.isaacgym.structs import Vec3
+from isaachrl.compat.isaacgym.vectors import Vec3
 from isaachrl.errors import ConfigError
 
 __all__ = [

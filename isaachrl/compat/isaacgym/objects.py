@@ -16,16 +16,13 @@ from isaachrl.compat.isaacgym.structs import (
     AssetOptions,
     AttractorProperties,
     ForceSensorProperties,
-    Mat33,
-    Quat,
     RigidBodyProperties,
     RigidShapeProperties,
     SimParams,
     TendonProperties,
-    Transform,
-    Vec3,
 )  # fmt: skip
 from isaachrl.compat.isaacgym.urdf import UrdfReader
+from isaachrl.compat.isaacgym.vectors import Mat33, Quat, Transform, Vec3
 from isaachrl.errors import ConfigError
 from isaachrl.sim.worlds import AssetModel, HeightMap, Plane, read_asset
 

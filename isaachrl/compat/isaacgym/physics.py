@@ -6,6 +6,7 @@ relative to the environment, quaternions x, y, z, w, velocities of bodies those 
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,31 +100,32 @@ class Physics:
             values[f"jacobian {actor.name}"], values[f"mass {actor.name}"] = part.jacobian, part.mass_matrix
         return values
 
-    def of(self, name: str, columns: Tensor) -> Tensor:
-        """Columns `(k,)` of a state field, `(N, k, …)`. `index_select` takes a third of the time of indexing."""
-        return self.worlds.field(name).index_select(1, columns)
+    def columns(self, name: str, which: Tensor) -> Tensor:
+        """Columns `which (k,)` of a state field, `(N, k, …)`. `index_select` takes a third of the time of indexing."""
+        return self.worlds.field(name).index_select(1, which)
 
     def body_states(self, which: Tensor | None) -> Tensor:
         """`(N, k, 13)` states of bodies; `which (k,)` are numbers in an environment, None is all."""
         body = self.body if which is None else self.body[which]
-        pos, quat = (self.of(name, body) for name in ("xpos", "xquat"))
+        pos, quat = (self.columns(name, body) for name in ("xpos", "xquat"))
         linear, angular = self.com_velocity(which)
         return torch.cat((pos, quat.roll(-1, -1), linear, angular), -1)
 
     def com_velocity(self, which: Tensor | None) -> tuple[Tensor, Tensor]:
         """`(N, k, 3)` linear velocities of centres of mass, and angular velocities, in world axes."""
         body, tree = (self.body, self._tree) if which is None else (self.body[which], self._tree[which])
-        cvel = self.of("cvel", body)
-        arm = self.of("xipos", body) - self.of("subtree_com", tree)
+        cvel = self.columns("cvel", body)
+        arm = self.columns("xipos", body) - self.columns("subtree_com", tree)
         return cvel[..., 3:] + torch.linalg.cross(cvel[..., :3], arm), cvel[..., :3]
 
     def dof_states(self) -> Tensor:
         """`(N, D, 2)` positions and velocities; a ball joint's position is its rotation vector."""
-        qpos, qvel = self.worlds.field("qpos"), self.worlds.field("qvel")
-        position = torch.zeros(self.num_envs, self.num_dofs, device=qpos.device)
-        position[:, self._scalar] = qpos[:, self._scalar_qpos]
-        position[:, self._ball] = rotations.to_rotvec(qpos[:, self._ball_qpos])
-        return torch.stack((position, qvel.index_select(1, self._dof_qvel)), -1)
+        velocity = self.columns("qvel", self._dof_qvel)
+        position = torch.zeros_like(velocity)
+        position[:, self._scalar] = self.columns("qpos", self._scalar_qpos)
+        quat = self.columns("qpos", self._ball_qpos.flatten()).unflatten(1, self._ball_qpos.shape)
+        position[:, self._ball] = rotations.to_rotvec(quat)
+        return torch.stack((position, velocity), -1)
 
     def _contact_forces(self) -> Tensor:
         """`(N, B, 3)` net contact forces in the last physics step."""
@@ -132,7 +134,7 @@ class Physics:
     def _dof_forces(self) -> Tensor:
         """`(N, D)` forces of the drives in the last physics step; 0 where actors have no sensor for them."""
         force = self.worlds.field("actuator_force")[:, : self.num_dofs]  # without those of limits
-        acceleration = self.of("qacc", self._dof_qvel)
+        acceleration = self.columns("qacc", self._dof_qvel)
         return (force - self._armature * acceleration) * self._dof_force_on
 
     # setters
@@ -141,15 +143,31 @@ class Physics:
         """`(N, A)` bool: the actors with the first `count` of these numbers in the simulation; all if None.
 
         Raises:
-            ConfigError: the numbers are floating-point.
+            ConfigError: the numbers are floating-point, fewer than `count` or, on the CPU, none of an actor.
         """
         mask = torch.zeros(self.num_envs * self.num_actors, dtype=torch.bool, device=self.worlds.device)
         if indices is None:
             return ~mask.view(self.num_envs, self.num_actors)
         if indices.is_floating_point():
             raise ConfigError(f"{method}: actor indices are {indices.dtype}; they must be torch.int32")
+        if count is not None and not 0 <= count <= indices.numel():
+            raise ConfigError(
+                f"{method}: count is {count}, but {indices.numel()} actor indices came; pass len(indices)"
+            )
         chosen = indices.reshape(-1)[:count].long()
+        if mask.device.type == "cpu":  # on a GPU this would wait for it
+            self._check_actors(chosen.numpy(), method)
         return mask.index_fill_(0, chosen, True).view(self.num_envs, self.num_actors)
+
+    def _check_actors(self, indices: np.ndarray, method: str) -> None:
+        """Check that actors have these numbers."""
+        last = self.num_envs * self.num_actors - 1
+        wrong = indices[(indices < 0) | (indices > last)]
+        if len(wrong):
+            raise ConfigError(
+                f"{method}: there is no actor {int(wrong[0])}; indices are those of get_actor_index(env, actor,"
+                f" gymapi.DOMAIN_SIM), 0 to {last}"
+            )
 
     def full(self, tensor: Tensor, per_env: tuple[int, ...], method: str) -> Tensor:
         """A tensor of all environments as `(N, *per_env)`.
@@ -216,7 +234,7 @@ class Physics:
         """Add forces and torques on all bodies `(N, B, 3)` in the next step, at `pos` or the centres of mass."""
         self.worlds.refresh()
         applied = self.worlds.xfrc_applied
-        quat = self.of("xquat", self.body)
+        quat = self.columns("xquat", self.body)
         for given, part in ((force, slice(0, 3)), (torque, slice(3, 6))):
             if given is None:
                 continue
@@ -227,8 +245,8 @@ class Physics:
             if pos is not None and part.start == 0:
                 point = self.full(pos, (self.num_bodies, 3), method)
                 if local:
-                    point = self.of("xpos", self.body) + rotations.rotate(quat, point)
-                arm = point - self.of("xipos", self.body)
+                    point = self.columns("xpos", self.body) + rotations.rotate(quat, point)
+                arm = point - self.columns("xipos", self.body)
                 applied[:, self.body, 3:] += torch.linalg.cross(arm, vector)
 
     # time
@@ -257,7 +275,7 @@ class Physics:
         body, inertia = self.body, self.properties.inertia
         if which is not None:
             body, inertia = body[which], inertia.index_select(1, which)
-        quat = self.of("xquat", body)
+        quat = self.columns("xquat", body)
         local = (inertia @ rotations.rotate_inverse(quat, angular).unsqueeze(-1)).squeeze(-1)
         return rotations.rotate(quat, local)
 

@@ -57,10 +57,10 @@ class ForceSensors:
         if not self.count:
             return
         force, torque = ((now - then) / self._dt_s for now, then in zip(self._momenta(), self._before, strict=True))
-        of, body = self._physics.of, self._physics.body[self._body]
-        quat = of("xquat", body)
-        point = of("xpos", body) + rotations.rotate(quat, self._pos.expand(quat.shape[0], -1, -1))
-        torque = torque + torch.linalg.cross(of("xipos", body) - point, force)
+        columns, body = self._physics.columns, self._physics.body[self._body]
+        quat = columns("xquat", body)
+        point = columns("xpos", body) + rotations.rotate(quat, self._pos.expand(quat.shape[0], -1, -1))
+        torque = torque + torch.linalg.cross(columns("xipos", body) - point, force)
         axes = rotations.multiply(quat, self._quat.expand_as(quat))
         local = [torch.where(self._world, v, rotations.rotate_inverse(axes, v)) for v in (force, torque)]
         self.values.copy_(torch.cat(local, -1))

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from isaachrl.compat.isaacgym.structs import HeightFieldParams, TriangleMeshParams, Vec3
+from isaachrl.compat.isaacgym.structs import HeightFieldParams, TriangleMeshParams
+from isaachrl.compat.isaacgym.vectors import Vec3
 from isaachrl.errors import ConfigError
 from isaachrl.sim.worlds import HeightMap
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from isaachrl.compat.isaacgym.mjcf import parse_xml
-from isaachrl.compat.isaacgym.structs import AssetOptions, Quat, Transform, Vec3
+from isaachrl.compat.isaacgym.structs import AssetOptions
+from isaachrl.compat.isaacgym.vectors import Quat, Transform, Vec3
 from isaachrl.errors import ConfigError
 
 _READABLE = (".stl", ".obj", ".msh")
