@@ -48,10 +48,11 @@ def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.
         if on.type == device.type and (device.index is None or on.index == device.index):
             return
     expected = f"a tensor of {_name(dtype)} and shape {shape} on {device}"
-    raise ConfigError(
-        f"{what} is {_described(value)}; expected {expected}: type"
-        f" torch.as_tensor(…, dtype={dtype}, device={str(device)!r}), one row for each environment"
-    )
+    advice = f"type torch.as_tensor(…, dtype={dtype}, device={str(device)!r}), one row for each environment"
+    if isinstance(value, Tensor) and value.shape != shape:
+        squeezed = value.dim() == len(shape) + 1 and value.shape == (*shape, 1)
+        advice = "type .squeeze(-1)" if squeezed else "one row for each environment"
+    raise ConfigError(f"{what} is {_described(value)}; expected {expected}: {advice}")
 
 
 def _described(value: object) -> str:

@@ -99,8 +99,15 @@ def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None
         defaults: values that override the dataclass's defaults, for variants of a task.
 
     Raises:
-        ConfigError: the name is taken.
+        ConfigError: the name is taken, `cfg_type` adds fields and is no dataclass, or `build` is a `Task`.
     """
+    if cfg_type.__dict__.get("__annotations__") and "__dataclass_fields__" not in cfg_type.__dict__:
+        raise ConfigError(f"{cfg_type.__qualname__}, the configuration of {name}, needs the decorator @dataclass")
+    if isinstance(build, type) and issubclass(build, Task):
+        raise ConfigError(
+            f"register({name!r}, …, {build.__qualname__}): type hierarchical({build.__qualname__}) for a task over a"
+            f" skill, or task_env({build.__qualname__})"
+        )
     if name in _ENTRIES:
         taken = _ENTRIES[name].cfg_type
         raise ConfigError(f"a task named {name} is registered already, with {taken.__module__}.{taken.__qualname__}")

@@ -25,8 +25,8 @@ class TaskEnv(Env):
         generator: source of randomness, shared with the task.
 
     Raises:
-        ConfigError: `cfg.reward` names a term that the task does not have, or the task returns a tensor of another
-            shape or type than it declares.
+        ConfigError: `cfg.reward` names a term that the task does not have, or lacks the weight of one, `STATE` names no
+            tensor, or the task returns a tensor of another shape or type than it declares.
     """
 
     def __init__(self, task: Task[Any], sim: Sim, generator: torch.Generator) -> None:
@@ -166,24 +166,34 @@ class TaskEnv(Env):
         self.generator.set_state(state["generator"].cpu())
 
     def _reward_weights(self) -> dict[str, float]:
-        """Weight of every reward term of the task, 0 if not configured."""
-        names = list(self.task.reward_terms())
+        """Weight of every reward term of the task."""
+        names, task = list(self.task.reward_terms()), type(self.task).__name__
         for name in self.task.cfg.reward:
             if name not in names:
-                method = f"{type(self.task).__name__}.reward_terms"
-                raise ConfigError(f"task.reward.{name}: {method} returns no {name!r}{nearest(name, names)}")
-        return {name: float(self.task.cfg.reward.get(name, 0.0)) for name in names}
+                raise ConfigError(f"task.reward.{name}: {task}.reward_terms returns no {name!r}{nearest(name, names)}")
+        if missing := [name for name in names if name not in self.task.cfg.reward]:
+            raise ConfigError(
+                f"task.reward has no weight for {', '.join(missing)} of {task}.reward_terms: add to the field"
+                f" `reward` of {type(self.task.cfg).__name__} {missing[0]!r}: 1.0, or 0.0 for one that is only logged"
+            )
+        return {name: float(self.task.cfg.reward[name]) for name in names}
 
     def _check_tensors(self, obs: Obs) -> None:
         """Check once what the task returns, so that a slip in a task is named instead of failing in a learner."""
         task, n = self.task, self.num_envs
         name = type(task).__name__
+        for attribute in task.STATE:
+            if not isinstance(getattr(task, attribute, None), Tensor):
+                tensors = [key for key, value in vars(task).items() if isinstance(value, Tensor)]
+                raise ConfigError(f"{name}.STATE: {attribute!r} is no tensor of the task{nearest(attribute, tensors)}")
         if obs.keys() != task.obs_sizes.keys():
             raise ConfigError(f"{name}.observe returns {sorted(obs)}, and obs_sizes has {sorted(task.obs_sizes)}")
         for group, values in obs.items():
-            check_tensor(values, f"{name}.observe: {group!r}", (n, task.obs_sizes[group]), torch.float32, self.device)
+            parts = ", ".join(f"{part} {size}" for part, size, _ in task.obs_layout.get(group, ()))
+            what = f"the observation {group!r} of {name}" + f" (obs_layout: {parts})" * bool(parts)
+            check_tensor(values, what, (n, task.obs_sizes[group]), torch.float32, self.device)
         for term, values in task.reward_terms().items():
-            check_tensor(values, f"{name}.reward_terms: {term!r}", (n,), torch.float32, self.device)
+            check_tensor(values, f"the reward {term!r} of {name}", (n,), torch.float32, self.device)
         for metric, values in task.metrics().items():
             check_tensor(values, f"{name}.metrics: {metric!r}", (n,), torch.float32, self.device)
         check_tensor(task.terminated(), f"{name}.terminated", (n,), torch.bool, self.device)

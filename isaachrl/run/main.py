@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 import isaachrl
 from isaachrl.envs import registry
@@ -93,6 +94,8 @@ def start() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors and prints nothing
     try:
         _compose()
+    except YAMLError as error:
+        raise ConfigError(f"this file is not valid YAML: {' '.join(str(error).split())}") from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise cli.composition_error(error) from error
     except IsaacHRLError as error:  # the first failure, of a sweep that has come to its end

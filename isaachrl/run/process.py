@@ -7,8 +7,10 @@ import re
 import select
 import signal
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from isaachrl.errors import IsaacHRLError
+from isaachrl.shipped import ROOT
 
 EXIT_FAULT = 1
 EXIT_BAD_INPUT = 2
@@ -46,7 +49,8 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function; an exception ends the program with a message and an exit code.
 
     `IsaacHRLError` and a lack of memory: one line and code 2. A signal: 128 + its number. A closed standard output:
-    code 141 without a message. Any other exception is a bug: its traceback and code 1.
+    code 141 without a message. Any other exception is a bug: its traceback, the last line outside of the library if
+    there is one, as in a task of the user's, and code 1.
     """
     try:
         result = action(*arguments)
@@ -65,11 +69,23 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
             sys.stderr.write(f"{_memory_message(error)}\n")
             raise SystemExit(EXIT_BAD_INPUT) from None
         traceback.print_exc()
-        sys.stderr.write(
-            "This is a bug in isaachrl, not in what you typed: please report the lines above, the command and the"
-            " versions of isaachrl, PyTorch and MuJoCo\n"
-        )
+        sys.stderr.write(f"{_blame(error)}\n")
         raise SystemExit(EXIT_FAULT) from None
+
+
+def _blame(error: Exception) -> str:
+    """Where to look for an exception's cause: in a file outside of library and installed packages, if one took part."""
+    installed = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    library = [str(Path(__file__).parents[1]), str(ROOT / "train.py"), *installed]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame for frame in frames if not os.path.abspath(frame.filename).startswith((*library, os.path.abspath("<")))
+    ]
+    where = f"If {own[-1].filename} is yours, look at its line {own[-1].lineno}; else this" if own else "This"
+    return (
+        f"{where} is a bug in isaachrl, not in what you typed: please report the lines above, the command and the"
+        " versions of isaachrl, PyTorch and MuJoCo"
+    )
 
 
 def _stdout_closed() -> bool:

@@ -154,7 +154,15 @@ class SkillTask(Task[Cfg]):
         """Move the scene's M markers in the worlds of `mask (N,)`; for videos.
 
         `points_w` is `(N, M, 3)`, or `(N, M, 2)` for points on the floor.
+
+        Raises:
+            ConfigError: it is of another number of markers.
         """
+        if points_w.shape[1:-1] != (len(self.sim.scene.markers),):
+            raise ConfigError(
+                f"{type(self).__name__} marks {tuple(points_w.shape)} points, and its scene has"
+                f" {len(self.sim.scene.markers)} markers; expected (N, {len(self.sim.scene.markers)}, 2 or 3)"
+            )
         markers_w = torch.nn.functional.pad(points_w, (0, 3 - points_w.shape[-1]), value=MARKER_HEIGHT_M)
         boxes_w = self.sim.mocap_pos_w[:, : len(self.sim.scene.boxes)]
         self.sim.move_mocap(mask, torch.cat((boxes_w, markers_w), dim=1))
@@ -183,8 +191,9 @@ class SkillTask(Task[Cfg]):
         """Draw targets for the worlds of `mask (N,)`: at the start, and after `task.hold_s`."""
 
     def controls(self) -> dict[str, tuple[float, float]]:
-        """See `Task.controls`: the place of the target, in tasks with an attribute `target_w (N, 2)`."""
-        return dict.fromkeys(("target_x_m", "target_y_m"), (-10.0, 10.0)) if hasattr(self, "target_w") else {}
+        """See `Task.controls`: the place of the target, in tasks with `target_w (N, 2)` and one marker."""
+        steered = hasattr(self, "target_w") and len(self.sim.scene.markers) == 1
+        return dict.fromkeys(("target_x_m", "target_y_m"), (-10.0, 10.0)) if steered else {}
 
     def steer(self, values: Mapping[str, float]) -> None:
         """See `Task.steer`."""

@@ -118,8 +118,10 @@ def test_many_random_steps(build, engine, name):
         ends += torch.stack((result.terminated.sum(), result.truncated.sum()))
     assert ends.sum() > 8, "episodes end and begin again"
     for group, low in lowest.items():
-        constant = (highest[group] - low < 1e-6).sum().item()
-        assert constant <= CONSTANT.get(name, {}).get(group, 0), f"{group} has {constant} constant entries"
+        constant = (highest[group] - low < 1e-6).nonzero().flatten().tolist()
+        layout = [part for part, size, _ in env.obs_layout.get(group, ()) for _ in range(size)]
+        named = [layout[index] for index in constant] if len(layout) == len(low) else constant
+        assert len(constant) <= CONSTANT.get(name, {}).get(group, 0), f"constant entries of {group}: {named}"
 
 
 @every_task

@@ -1,5 +1,7 @@
 """Nothing waits for the device inside a step: operations that would are counted, and there must be none."""
 
+import traceback
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -19,7 +21,7 @@ WAITING = {
 
 
 class HostWaits(TorchDispatchMode):
-    """Lists operations whose result the host has to know before it can go on."""
+    """Lists operations whose result the host has to know before it can go on, and the line that called each."""
 
     def __init__(self):
         super().__init__()
@@ -29,7 +31,10 @@ class HostWaits(TorchDispatchMode):
         name = func.overloadpacket.__name__
         from_host = name == "_to_copy" and "device" in (kwargs or {})
         if name in WAITING or from_host or (name in ("index", "index_put", "index_put_") and _by_mask(args[1])):
-            self.found.append(name)
+            called_by = next(
+                frame for frame in reversed(traceback.extract_stack()[:-1]) if "/torch/" not in frame.filename
+            )
+            self.found.append(f"{name} in {called_by.filename}, line {called_by.lineno}")
         return func(*args, **(kwargs or {}))
 
 

@@ -7,9 +7,10 @@ import torch
 
 import isaachrl
 import tasks
-from isaachrl.envs import registry
+from isaachrl.envs import TaskCfg, registry
 from isaachrl.envs.registry import choose_device
 from isaachrl.errors import ConfigError
+from tasks.humanoid_location import HumanoidLocation
 
 assert tasks
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -130,3 +131,14 @@ def test_an_explicit_device_is_used_or_refused(machine):
 def test_an_unknown_engine_is_refused_by_tasks_without_physics_too(sim):
     with pytest.raises(ConfigError, match=f"sim={sim}: unknown engine"):
         isaachrl.make("TaxiFuel", 1, device="cpu", sim=sim)
+
+
+def test_slips_in_a_registration_are_named():
+    class Plain(TaskCfg):
+        lap_s: float = 1.0
+
+    with pytest.raises(ConfigError, match="Plain, the configuration of Lap, needs the decorator @dataclass"):
+        registry.register("Lap", Plain, registry.task_env(HumanoidLocation))
+    with pytest.raises(ConfigError, match=r"type hierarchical\(HumanoidLocation\) for a task over a skill"):
+        registry.register("Lap", TaskCfg, HumanoidLocation)
+    assert "Lap" not in registry.names()

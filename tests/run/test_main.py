@@ -1,6 +1,9 @@
 """The program composes tasks and YAML files of the user's own."""
 
+import re
 import sys
+
+import pytest
 
 import isaachrl
 from isaachrl.envs import registry
@@ -34,6 +37,15 @@ def test_tasks_and_yaml_of_the_user(tmp_path, monkeypatch, capsys):
     shown = keys("task=OwnMaze")
     assert "# the task OwnMaze\ntask.episode_steps=7\n" in shown and "# the learner sac\n" in shown
     assert "task.episode_steps=9\n" in keys("task=Longer", "train=td3")
+    for text, said in {
+        "{name: sac": r"this file is not valid YAML: .*OwnMaze.yaml.*, line 1",
+        "gamma: 0.9": r"train.name is missing: type train=NAME, or, in a file of your own, the line name: ppo",
+    }.items():
+        (tmp_path / "own" / "train" / "OwnMaze.yaml").write_text(text, encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["isaachrl", "tasks=own_maze", "--config-dir", "own", "task=OwnMaze"])
+        with pytest.raises(SystemExit) as stop:
+            main.main()
+        assert stop.value.code == 2 and re.search(said, capsys.readouterr().err)
 
 
 def test_the_version_is_shown(monkeypatch, capsys):

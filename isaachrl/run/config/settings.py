@@ -241,7 +241,8 @@ def _name(section: Mapping[str, Any], key: str) -> str:
     name = section.get("name")
     if not isinstance(name, str):
         known = f" ({', '.join(registry.names())})" if key == "task" else ""
-        raise ConfigError(f"{key}.name is missing: type {key}=NAME{known}")
+        recipe = ", or, in a file of your own, the line name: ppo or defaults: [_over_skill, _self_]" * (key == "train")
+        raise ConfigError(f"{key}.name is missing: type {key}=NAME{known}{recipe}")
     return name
 
 

@@ -1,6 +1,7 @@
 """`train.py` as a process: clean messages, exit codes, and Hydra's own switches."""
 
 import os
+import re
 import select
 import subprocess
 import sys
@@ -110,7 +111,12 @@ def test_guarded_turns_our_errors_into_exit_codes(capsys):
         guarded(lambda: 1 / 0)
     said = capsys.readouterr().err.splitlines()
     assert stop.value.code == 1 and said[0].startswith("Traceback") and said[-2].startswith("ZeroDivisionError")
-    assert said[-1].startswith("This is a bug in isaachrl, not in what you typed: please report")
+    line = str(Path(__file__).read_text(encoding="utf-8").splitlines().index("        guarded(lambda: 1 / 0)") + 1)
+    begin = f"If {__file__} is yours, look at its line {line}; else this is a bug in isaachrl, not in what you typed: "
+    assert said[-1].startswith(begin)
+    with pytest.raises(SystemExit):
+        guarded(re.compile, 1)  # no file of a user's took part
+    assert "\nThis is a bug in isaachrl" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
