@@ -102,19 +102,21 @@ class SceneRenderer:
         return gl, context
 
     def frame(
-        self, qpos: np.ndarray, mocap_pos_w: np.ndarray, camera: Camera, segments_w: np.ndarray | None = None
+        self, qpos: np.ndarray, mocap_w: np.ndarray, camera: Camera, segments_w: np.ndarray | None = None
     ) -> np.ndarray:
         """One picture `(height, width, 3)` uint8.
 
         Args:
             qpos: `(nq,)` generalised positions; the robot's root first.
-            mocap_pos_w: `(M, 3)` boxes and markers.
+            mocap_w: `(M, 3)` positions of boxes and markers, or `(M, 7)` with quaternions w, x, y, z after them.
             camera: gives the view.
             segments_w: `(S, 2, 3)` ends of segments that are drawn, too, as a skeleton.
         """
         self._data.qpos[:] = qpos
         if self.model.nmocap:
-            self._data.mocap_pos[:] = mocap_pos_w
+            self._data.mocap_pos[:] = mocap_w[:, :3]
+            if mocap_w.shape[1] > 3:
+                self._data.mocap_quat[:] = mocap_w[:, 3:]
         mujoco.mj_kinematics(self.model, self._data)
         view = camera.view(np.asarray(qpos[:3]), np.asarray(qpos[3:7]), self.width / self.height)
         self._draw(view, np.zeros((0, 2, 3)) if segments_w is None else segments_w)

@@ -74,6 +74,8 @@ class TensorMethods:
             raise ConfigError("simulate was called before prepare_sim: call gym.prepare_sim(sim) once first")
         sim.physics.simulate()
         sim.steps += 1
+        if SETTINGS.film is not None:
+            SETTINGS.film.after_step(sim)
 
     def fetch_results(self, sim: Sim, wait: bool) -> None:
         """Results are there after `simulate`."""
