@@ -72,7 +72,8 @@ class SceneRenderer:
         flat = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_bodyid == 0)
         self._is_flat = bool(flat.any())
         self._floor_tolerance_m = LEVEL_M if self._is_flat else float(model.hfield_size[:, 2].max(initial=LEVEL_M))
-        model.geom_matid[flat], model.geom_rgba[flat], model.geom_size[flat] = -1, (*3 * (FLOOR_GREY,), 1.0), 0.0
+        model.geom_matid[flat], model.geom_rgba[flat] = -1, (*3 * (FLOOR_GREY,), 1.0)
+        model.geom_size[flat] = 2.0 * PLANES_M[1]  # an infinite plane ends before the far clipping plane in a corner
         alpha = model.geom_rgba[:, 3].copy()
         textured = np.flatnonzero((model.geom_matid >= 0) & (alpha > 0))
         alpha[textured] = model.mat_rgba[model.geom_matid[textured], 3]

@@ -13,8 +13,8 @@ POST = (
     """<mujoco><worldbody><body name="post"><geom type="box" size=".1 .05 .2" mass="2"/></body></worldbody></mujoco>"""
 )
 ARM = """<mujoco><worldbody><body name="base"><geom size=".02" mass="1" contype="0" conaffinity="0"/>
-<body name="arm"><joint name="swing" axis="0 1 0"/><inertial pos="0.3 0 0" mass="2" diaginertia=".1 .1 .1"/></body></body>
-</worldbody></mujoco>"""
+<body name="arm"><joint name="swing" axis="0 1 0"/><inertial pos="0.3 0 0" mass="2" diaginertia=".1 .1 .1"/></body>
+</body></worldbody></mujoco>"""
 UPRIGHT = gymapi.Quat.from_axis_angle(gymapi.Vec3(1, 0, 0), -math.pi / 2)  # the file's z to the world's y
 
 
