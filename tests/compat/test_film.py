@@ -13,6 +13,7 @@ from isaachrl.compat.isaacgym import gymapi, gymtorch
 from isaachrl.compat.isaacgym.film import WorldFilm
 from isaachrl.compat.isaacgym.settings import SETTINGS
 from isaachrl.errors import ConfigError, RenderError
+from isaachrl.sim.cameras import ChaseCamera, View, model_camera
 from tests.compat.scenes import GYM, fill, load, new_sim, numbers, options, transform
 
 STICK = """<mujoco><worldbody><body name="base"><geom type="box" size=".05 .05 .05" mass="1"/>
@@ -154,6 +155,20 @@ def test_a_scaled_actor_has_its_size(films, tmp_path):
     scene.prepare().step()
     assert films[0].model.geom_size[0, 0] == pytest.approx(0.3)
     assert scene.sim.physics.worlds.model.geom_size[0, 0] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_the_camera_follows_the_first_actor_if_it_floats_and_else_shows_all(fixed):
+    scene = new_sim()
+    table = GYM.create_box(scene.sim, 2.0, 1.0, 0.1, options(fix_base_link=fixed))
+    ball = GYM.create_sphere(scene.sim, 0.1, options())
+    fill(scene, [(table, transform(z=0.5), None, 0), (ball, transform(x=4, z=0.5), None, 0)]).prepare()
+    camera = model_camera(scene.sim.physics.worlds.model)
+    if fixed:
+        low, high = -np.linalg.norm([1.0, 0.5, 0.05]), 4.1
+        assert isinstance(camera, View) and camera.lookat_w[0] == pytest.approx((low + high) / 2)
+    else:
+        assert isinstance(camera, ChaseCamera) and camera.distance_m < 1.6 * 4.0
 
 
 @pytest.mark.parametrize(
