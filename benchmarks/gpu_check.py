@@ -1,14 +1,14 @@
-"""Checks and benchmarks on a GPU: nine sections in eleven minutes, with predictions.
+"""Checks and benchmarks on a GPU: ten sections in thirteen minutes, with predictions.
 
-    python benchmarks/gpu_check.py [device=auto] [num_envs=4096] [out=FILE] [sections=engine,graphs] [budget_s=660]
+    python benchmarks/gpu_check.py [device=auto] [num_envs=4096] [out=FILE] [sections=engine,graphs] [budget_s=780]
     python benchmarks/gpu_check.py device=cpu num_envs=8 out=FILE      a dry run of all of it without a GPU
     python benchmarks/gpu_check.py compile=FOLDER [arch=90]            the kernels, ahead of time, without a GPU
     python benchmarks/gpu_check.py kernels=FOLDER out=FILE             with those kernels
 
 Sections: versions (requirements), engine (MuJoCo Warp eager, captured, replayed, and against the CPU engine), graphs
 (steps with and without CUDA graphs), throughput (over the number of environments), update (the phases of an iteration
-of skill training), ppo (of the maze), learning (imitation of a walk), compat (the API of Isaac Gym), user (`train.py`:
-train, resume, evaluate).
+of skill training), ppo (of the maze), learning (imitation of a walk), compat (the API of Isaac Gym), cartpole (a
+task of that API, trained to a return), user (`train.py`: train, resume, evaluate).
 
 Each section is a process with a time limit. If `versions` fails, the others are skipped; otherwise they are
 independent. Without a GPU only the dry run is possible. At the end of a section a line of JSON goes to the standard

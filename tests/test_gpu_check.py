@@ -193,7 +193,7 @@ def test_sections_are_processes_of_the_script_with_their_limits(gpu_check):
     assert not any(word.startswith(("sections=", "compile=")) for word in engine.command)
     every = gpu_check.jobs(Options())
     assert [job.name for job in every] == list(LIMITS_S) and [job.name for job in every if job.gate] == ["versions"]
-    assert sum(LIMITS_S.values()) == Options().budget_s == 660.0
+    assert sum(LIMITS_S.values()) == Options().budget_s == 780.0
     assert all((ROOT / "benchmarks" / "gpu" / f"{name}.py").is_file() for name in LIMITS_S)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpu.measure import seconds
+from gpu.measure import Operations, seconds
 from gpu.options import Options
 from gpu.report import Report
 from isaachrl.compat.install import install
@@ -132,6 +132,9 @@ def on_the_device(report: Report, task: str, worlds: Worlds, device: torch.devic
     times = 50 if cuda else 2
     step_s, engine_s = (seconds(device, work, times) for work in (worlds.step, lambda: physics.worlds.step(2)))
     rate = worlds.count / step_s
+    with Operations() as beside:
+        worlds.gym.simulate(worlds.sim)
+    report.figure(f"{task}/simulate_operations", beside.count)  # of PyTorch, outside of the graphs
     values = {"step_ms": 1e3 * step_s, "engine_ms": 1e3 * engine_s, "steps_per_s": rate}
     report.figures(values | {"outside_share": 1.0 - engine_s / step_s if cuda else None}, f"{task}/")
     if cuda and worlds.count >= 4096:

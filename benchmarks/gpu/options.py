@@ -15,6 +15,7 @@ LIMITS_S = {
     "ppo": 40.0,
     "learning": 90.0,
     "compat": 120.0,
+    "cartpole": 120.0,
     "user": 55.0,
 }
 
@@ -43,7 +44,7 @@ class Options:
     num_envs: int = bounded(4096, 4)
     out: str = "gpu_check.jsonl"
     sections: str = ""
-    budget_s: float = positive(660.0)
+    budget_s: float = positive(780.0)
     patience: float = bounded(0.0, 0.0)
     samples: int = bounded(20_000_000, 1)
     kernels: str = ""

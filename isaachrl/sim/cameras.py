@@ -101,13 +101,13 @@ def model_camera(model: mujoco.MjModel) -> ChaseCamera | View:
     """A camera for a model of any bodies: it follows the first one if that floats, else it shows all of them."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
-    floats = model.njnt > 0 and model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE
+    floats = model.njnt > 0 and model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE and model.jnt_bodyid[0] == 1
     body = model.geom_bodyid
-    shown = np.flatnonzero((model.body_rootid[body] == model.jnt_bodyid[0]) if floats else body > 0)
+    shown = np.flatnonzero((model.body_rootid[body] == 1) if floats else body > 0)
     reach = model.geom_rbound[shown, None]
     low, high = data.geom_xpos[shown] - reach, data.geom_xpos[shown] + reach
     low, high = (low.min(0), high.max(0)) if len(shown) else (np.zeros(3), np.ones(3))
     size = float(np.linalg.norm(high - low))
     if floats:
         return ChaseCamera(1.6 * size, -20.0, height_m=0.3 * size, size=1.0)
-    return View((low + high) / 2, 0.8 * size, 135.0, -20.0)
+    return View((low + high) / 2, size, 135.0, -20.0)

@@ -72,7 +72,8 @@ class SceneRenderer:
         flat = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_bodyid == 0)
         self._is_flat = bool(flat.any())
         self._floor_tolerance_m = LEVEL_M if self._is_flat else float(model.hfield_size[:, 2].max(initial=LEVEL_M))
-        model.geom_matid[flat], model.geom_rgba[flat], model.geom_size[flat] = -1, (*3 * (FLOOR_GREY,), 1.0), 0.0
+        model.geom_matid[flat], model.geom_rgba[flat] = -1, (*3 * (FLOOR_GREY,), 1.0)
+        model.geom_size[flat] = 2.0 * PLANES_M[1]  # an infinite plane ends before the far clipping plane in a corner
         alpha = model.geom_rgba[:, 3].copy()
         textured = np.flatnonzero((model.geom_matid >= 0) & (alpha > 0))
         alpha[textured] = model.mat_rgba[model.geom_matid[textured], 3]
@@ -102,19 +103,21 @@ class SceneRenderer:
         return gl, context
 
     def frame(
-        self, qpos: np.ndarray, mocap_pos_w: np.ndarray, camera: Camera, segments_w: np.ndarray | None = None
+        self, qpos: np.ndarray, mocap_w: np.ndarray, camera: Camera, segments_w: np.ndarray | None = None
     ) -> np.ndarray:
         """One picture `(height, width, 3)` uint8.
 
         Args:
             qpos: `(nq,)` generalised positions; the robot's root first.
-            mocap_pos_w: `(M, 3)` boxes and markers.
+            mocap_w: `(M, 3)` positions of boxes and markers, or `(M, 7)` with quaternions w, x, y, z after them.
             camera: gives the view.
             segments_w: `(S, 2, 3)` ends of segments that are drawn, too, as a skeleton.
         """
         self._data.qpos[:] = qpos
         if self.model.nmocap:
-            self._data.mocap_pos[:] = mocap_pos_w
+            self._data.mocap_pos[:] = mocap_w[:, :3]
+            if mocap_w.shape[1] > 3:
+                self._data.mocap_quat[:] = mocap_w[:, 3:]
         mujoco.mj_kinematics(self.model, self._data)
         view = camera.view(np.asarray(qpos[:3]), np.asarray(qpos[3:7]), self.width / self.height)
         self._draw(view, np.zeros((0, 2, 3)) if segments_w is None else segments_w)

@@ -8,8 +8,8 @@ from torch.testing import assert_close
 
 import tasks
 from isaachrl.envs import TaskEnv, registry
+from isaachrl.envs.env import innermost
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
-from isaachrl.run.recording.video import innermost
 from tests.envs.conftest import OVERRIDES
 
 assert tasks

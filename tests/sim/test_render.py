@@ -141,6 +141,16 @@ def test_far_fields_fade_and_do_not_flicker():
     assert np.abs(frames[1] - frames[0])[:80].max() <= 3
 
 
+def test_the_floor_reaches_the_horizon_in_every_direction():
+    renderer = SceneRenderer(Scene(), 640, 480)
+    qpos, mocap = renderer.model.qpos0.copy(), np.zeros((renderer.model.nmocap, 3))
+    qpos[0] = -100.0
+    for azimuth in range(5, 90, 5):
+        far = renderer.frame(qpos, mocap, View(np.array([0.3, 0.2, 0.5]), 4.0, azimuth, -15.0))[:100].astype(int)
+        assert (np.abs(far - np.median(far, axis=1, keepdims=True)) < 30).all(), azimuth
+    renderer.close()
+
+
 def test_without_opengl_the_error_says_what_to_install(monkeypatch):
     def broken(*_):
         raise AttributeError("eglQueryString")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor as TorchTensor
 
 from isaachrl.compat.isaacgym import terrain
-from isaachrl.compat.isaacgym.enums import CoordinateSpace, SimType
+from isaachrl.compat.isaacgym.enums import CoordinateSpace, SimType, UpAxis
 from isaachrl.compat.isaacgym.gym_actors import warn_once
 from isaachrl.compat.isaacgym.gymtorch import Tensor
 from isaachrl.compat.isaacgym.objects import Env, Sim, quat, vec3
@@ -74,6 +74,8 @@ class TensorMethods:
             raise ConfigError("simulate was called before prepare_sim: call gym.prepare_sim(sim) once first")
         sim.physics.simulate()
         sim.steps += 1
+        if SETTINGS.film is not None:
+            SETTINGS.film.after_step(sim)
 
     def fetch_results(self, sim: Sim, wait: bool) -> None:
         """Results are there after `simulate`."""
@@ -109,11 +111,13 @@ class TensorMethods:
     def add_heightfield(self, sim: Sim, samples: object, params: HeightFieldParams) -> None:
         """Add a height field of int16 samples."""
         self._ground(sim, params.restitution, "add_heightfield")
+        _z_up(sim, "add_heightfield")
         sim.ground.append(terrain.from_samples(samples, params))
 
     def add_triangle_mesh(self, sim: Sim, vertices: object, triangles: object, params: TriangleMeshParams) -> None:
         """Add a mesh that `convert_heightfield_to_trimesh` made."""
         self._ground(sim, params.restitution, "add_triangle_mesh")
+        _z_up(sim, "add_triangle_mesh")
         sim.ground.append(terrain.from_mesh(vertices, triangles, params))
 
     def _ground(self, sim: Sim, restitution: float, method: str) -> None:
@@ -291,6 +295,18 @@ class TensorMethods:
         pos = None if posTensor is None else _torch(posTensor, name)
         self._physics(sim, name).apply_forces(_torch(forceTensor, name), None, pos, int(space), name)
         return True
+
+
+def _z_up(sim: Sim, method: str) -> None:
+    """Check that heights are along z.
+
+    Raises:
+        NotImplementedError: they are along y.
+    """
+    if int(sim.params.up_axis) == int(UpAxis.UP_AXIS_Y):
+        raise NotImplementedError(
+            f"{method}: heights of terrain are along z; set sim_params.up_axis = gymapi.UP_AXIS_Z, and gravity along -z"
+        )
 
 
 def _torch(tensor: Tensor, method: str) -> TorchTensor:

@@ -1,13 +1,23 @@
 """Settings of the launcher."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isaachrl.compat.isaacgym.film import WorldFilm
 
 
 @dataclass
 class Settings:
-    """What `isaachrl.isaacgym.install` was given: the engine, `auto`, `mujoco` or `mujoco_warp`."""
+    """What the launcher was given.
+
+    Attributes:
+        engine: of `isaachrl.isaacgym.install`: `auto`, `mujoco` or `mujoco_warp`.
+        film: gets every step of simulations; None films nothing.
+    """
 
     engine: str = "auto"
+    film: "WorldFilm | None" = None
 
 
 SETTINGS = Settings()

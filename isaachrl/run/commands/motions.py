@@ -22,10 +22,10 @@ from isaachrl.motion.sources import load_motion
 from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.tables import show
-from isaachrl.run.recording.video import Film, Stage
 from isaachrl.run.storage.folder import RunFolder
 from isaachrl.sim import Robot, Scene, load_robot
 from isaachrl.sim.cameras import ChaseCamera, camera_scale
+from isaachrl.sim.film import Film, Stage
 from isaachrl.sim.render import SceneRenderer
 from isaachrl.sim.soles import robot_soles
 

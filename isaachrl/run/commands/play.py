@@ -18,8 +18,9 @@ from isaachrl.run.config.settings import Settings
 from isaachrl.run.recording.paintings import PictureRecorder, renders_itself
 from isaachrl.run.recording.tables import cell, show
 from isaachrl.run.recording.tracking import Tracker, require
-from isaachrl.run.recording.video import Recorder, frame_rate
+from isaachrl.run.recording.video import Recorder
 from isaachrl.run.rollout import Episodes, run_episodes, split_episodes
+from isaachrl.sim.film import frame_rate
 from isaachrl.view.recording import PageRecorder
 
 log = logging.getLogger(__name__)

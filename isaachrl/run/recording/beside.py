@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from isaachrl.motion import kinematics
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.convert import Retargeted
-from isaachrl.run.recording.video import MAX_FPS, VideoWriter
 from isaachrl.sim.cameras import ChaseCamera, View
+from isaachrl.sim.film import MAX_FPS, VideoWriter
 from isaachrl.sim.render import SceneRenderer
 
 APART = 1.1  # between robot and skeleton, in lengths of the robot's legs

@@ -9,7 +9,7 @@ from torch import Tensor
 from isaachrl.envs.env import Env
 from isaachrl.errors import RenderError
 from isaachrl.run.recording.stills import Stills
-from isaachrl.run.recording.video import VideoWriter
+from isaachrl.sim.film import VideoWriter
 
 FRAMES_PER_S = 30
 MIN_EPISODE_S = 4.0  # each frame is repeated so that an episode of TYPICAL_STEPS takes at least this long

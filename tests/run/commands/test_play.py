@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Task, TaskCfg
+from isaachrl.envs.env import innermost
 from isaachrl.envs.registry import World, task_env
 from isaachrl.errors import ConfigError, RenderError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.run.commands import play as module
 from isaachrl.run.commands.play import filming
-from isaachrl.run.recording import video as record
 from isaachrl.run.recording.stills import GAP, Stills
-from isaachrl.run.recording.video import Film, Stage, VideoWriter, frame_rate, innermost
 from isaachrl.sim import Scene
+from isaachrl.sim import film as record
+from isaachrl.sim.film import Film, Stage, VideoWriter, frame_rate
 
 
 class Stand(Task[TaskCfg]):
