@@ -22,7 +22,7 @@ ITERATIONS, DRY_ITERATIONS = 150, 3
 POINTS = 12  # of the curve
 TRAIN = {
     "name": "ppo", "horizon": 16, "epochs": 4, "minibatch": 8192, "hidden": [64, 64], "learning_rate": 1e-3,
-    "max_learning_rate": 1e-2, "log_std": -1.0,
+    "max_learning_rate": 3e-3, "log_std": -1.0,
 }  # fmt: skip
 
 
