@@ -7,6 +7,7 @@ file that was run is printed; in reports (`--junitxml`) it is the property `sha2
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,6 +84,28 @@ def task_unwrap(tensor):
     from isaacgym import gymtorch
 
     return gymtorch.unwrap_tensor(tensor.contiguous())
+
+
+@needs_gym_envs
+@pytest.mark.parametrize("clip", ["walk", "run", "dance", "hop", "cartwheel", "backflip"])
+def test_clips_that_are_set_reproduce_their_key_bodies(clip, tmp_path, monkeypatch):
+    """At the frames of a clip; between them its own interpolation of positions differs from that of rotations."""
+    monkeypatch.chdir(tmp_path)
+    overrides = (f"task.env.motion_file=amp_humanoid_{clip}.npy",)
+    task, _ = upstream.gym_envs_task(GYM_ENVS, "HumanoidAMP", 64, overrides)
+    from isaacgym import gymtorch
+
+    motions, ids = task._motion_lib, torch.arange(64, dtype=torch.int32)
+    frames = np.linspace(0, motions._motion_num_frames[0] - 1, 64).astype(int)
+    times = np.minimum(frames * motions._motion_dt[0], motions._motion_lengths[0])
+    *state, key_pos = motions.get_motion_state(np.zeros(64, dtype=int), times)
+    task._set_env_state(ids.long(), state[0], state[1], state[2], state[3], state[4], state[5])
+    everyone = gymtorch.unwrap_tensor(ids), len(ids)
+    task.gym.set_actor_root_state_tensor_indexed(task.sim, gymtorch.unwrap_tensor(task._root_states), *everyone)
+    task.gym.set_dof_state_tensor_indexed(task.sim, gymtorch.unwrap_tensor(task._dof_state), *everyone)
+    task._refresh_sim_tensors()
+    error_m = (task._rigid_body_pos[:, task._key_body_ids] - key_pos).norm(dim=-1)
+    assert error_m.mean() < 1e-3 and error_m.max() < 5e-3
 
 
 @needs_ase
