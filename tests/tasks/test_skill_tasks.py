@@ -12,6 +12,8 @@ from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from tasks.common import draws
 from tasks.common.frames import HeadingFrame, heading_frame, unit
+from tasks.common.skill_task import SkillTask
+from tasks.humanoid_dodge import miss_m
 from tasks.humanoid_trajectory import KNOT_S, HumanoidTrajectoryCfg, random_paths
 
 assert tasks
@@ -402,6 +404,30 @@ def test_a_hit_ends_the_episode_and_a_miss_does_not():
     assert result.terminated.tolist() == [False, True]
     assert result.metrics["hit_rate"].tolist() == [0.0, 1.0]
     assert_close(result.metrics["hits_per_minute"], torch.tensor([0.0, 60 / env.step_s]))
+
+
+def test_marks_are_one_for_each_marker_of_the_scene():
+    env = make("Trajectory")
+    points_w = torch.zeros(2, len(env.sim.scene.markers) + 1, 2)
+    with pytest.raises(
+        ConfigError, match=r"HumanoidTrajectory marks \(2, 11, 2\) points, and its scene has 10 markers"
+    ):
+        env.task.mark(every(env), points_w)
+    env.task.target_w = points_w[:, 0]
+    assert SkillTask.controls(env.task) == {}, "sliders move the one marker of a task"
+
+
+def test_by_how_much_a_ball_will_pass():
+    to_ball = torch.tensor([[4.0, 0.0], [4.0, 0.0], [3.0, 4.0], [4.0, 0.0], [9.0, 4.0], [0.5, 0.0]])
+    relative = torch.tensor([[-8.0, 0.0], [-6.0, 0.6], [-1.0, 0.0], [8.0, 0.5], [-3.0, 0.0], [0.0, 0.0]])
+    expected = [0.0, 2.4 / math.hypot(6.0, 0.6), 1.0, 1.0, 1.0, 1.0]  # the second line is 0.398 m from the body
+    assert_close(miss_m(to_ball, relative), torch.tensor(expected), atol=1e-6, rtol=0)
+    env = make("Dodge", 1)
+    for sideways_mps, expected in ((0.0, 0.0), (0.4, 3.2 / math.hypot(8.0, 0.4))):  # relative: (-8, -0.4)
+        put(env, velocity=(0.0, sideways_mps))
+        place(env, 0, (8.0, 0.0, 1.0), (-8.0, 0.0, 0.0))
+        place(env, 1, (0.0, -3.0, 0.1))
+        assert env.task.rewards()["miss"].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_throws_lead_a_moving_body_and_take_turns():
