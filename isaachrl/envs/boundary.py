@@ -49,9 +49,11 @@ def check_tensor(value: object, what: str, shape: tuple[int, ...], dtype: torch.
             return
     expected = f"a tensor of {_name(dtype)} and shape {shape} on {device}"
     advice = f"type torch.as_tensor(…, dtype={dtype}, device={str(device)!r}), one row for each environment"
-    if isinstance(value, Tensor) and value.shape != shape:
-        squeezed = value.dim() == len(shape) + 1 and value.shape == (*shape, 1)
-        advice = "type .squeeze(-1)" if squeezed else "one row for each environment"
+    if isinstance(value, Tensor) and value.dtype is dtype and value.shape != shape:
+        same_rows = value.shape[:-1] == shape[:-1] and value.dim() == len(shape)
+        advice = f"{shape[-1]} columns" if same_rows and len(shape) > 1 else "one row for each environment"
+        if value.shape == (*shape, 1):
+            advice = "type .squeeze(-1)"
     raise ConfigError(f"{what} is {_described(value)}; expected {expected}: {advice}")
 
 

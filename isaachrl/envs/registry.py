@@ -1,5 +1,6 @@
 """The registry of tasks, and `make`."""
 
+import inspect
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -101,7 +102,8 @@ def register(name: str, cfg_type: type, build: Builder, **defaults: Any) -> None
     Raises:
         ConfigError: the name is taken, `cfg_type` adds fields and is no dataclass, or `build` is a `Task`.
     """
-    if cfg_type.__dict__.get("__annotations__") and "__dataclass_fields__" not in cfg_type.__dict__:
+    own = [name for name, hint in inspect.get_annotations(cfg_type).items() if "ClassVar" not in str(hint)]
+    if own and "__dataclass_fields__" not in cfg_type.__dict__:
         raise ConfigError(f"{cfg_type.__qualname__}, the configuration of {name}, needs the decorator @dataclass")
     if isinstance(build, type) and issubclass(build, Task):
         raise ConfigError(

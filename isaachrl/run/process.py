@@ -76,7 +76,7 @@ def guarded(action: Callable[..., Any], *arguments: Any) -> Any:
 def _blame(error: Exception) -> str:
     """Where to look for an exception's cause: in a file outside of library and installed packages, if one took part."""
     installed = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    library = [str(Path(__file__).parents[1]), str(ROOT / "train.py"), *installed]
+    library = [*(f"{path}{os.sep}" for path in (Path(__file__).parents[1], *installed)), str(ROOT / "train.py")]
     frames = traceback.extract_tb(error.__traceback__)
     own = [
         frame for frame in frames if not os.path.abspath(frame.filename).startswith((*library, os.path.abspath("<")))

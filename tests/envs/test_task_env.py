@@ -22,7 +22,7 @@ assert tasks
         (
             "observe",
             lambda: {"style": torch.zeros(2, 250), "proprioception": torch.zeros(2, 7)},
-            r"the observation 'proprioception' of HumanoidAMP \(obs_layout: .*\(2, 7\).*one row for each",
+            r"the observation 'proprioception' of HumanoidAMP \(obs_layout: .*\(2, 7\).*: 223 columns",
         ),
         (
             "reward_terms",
