@@ -39,7 +39,7 @@ def read_options(specs: Mapping[str, str], skill: str, device: torch.device) -> 
 
     Args:
         specs: by name; `MOTION` of `skill`, `PATH:MOTION`, or the path of a skill without latents, a checkpoint or a
-            run's folder. What has no `/` and does not end in `.pt` is a motion.
+            run's folder. What has no `/`, does not end in `.pt` and is not the name of a shipped file is a motion.
         skill: file of the task's skill.
         device: of the networks.
 
@@ -76,7 +76,8 @@ def _read(spec: str, skill: str, load: Callable[[str], Skill], device: torch.dev
 
 def _is_path(spec: str) -> bool:
     """Whether it names a file or folder, not a motion."""
-    return "/" in spec or os.sep in spec or _file_and_motion(spec)[0].endswith(".pt")
+    file = _file_and_motion(spec)[0]
+    return "/" in spec or os.sep in spec or file.endswith(".pt") or file in shipped.policies()
 
 
 def _file_and_motion(spec: str) -> tuple[str, str]:

@@ -29,6 +29,7 @@ def test_a_motion_is_a_latent_of_the_skill():
     assert skill is options["walk"].skill, "files are read once"
     assert torch.equal(options["go"].latent, skill.prototype_of("jog"))
     assert options["rise"].latent.shape == (0,) and options["rise"].skill.latent_size == 0
+    assert read(maze="mazes")["maze"].group == "HumanoidHRLMaze", "shipped files go by their name"
 
 
 def test_a_policy_acts_as_it_does_in_its_own_task():
