@@ -186,3 +186,26 @@ def test_a_task_over_options_has_a_number_for_each():
 def test_a_policy_needs_all_its_layers():
     with pytest.raises(KeyError):
         PolicyMean({"a2c_network.mu.weight": torch.zeros(2, 3)})
+
+
+def torque_changes(blend_s):
+    """Largest change of a motor torque between control steps, N m: in the gait before a hand-over, and in its first step."""
+    cfg = {
+        "options": {"jog": "jog", "rise": "rising"}, "start_motion": "stand", "hierarchy": {"steps": 1},
+        "switch": {"blend_s": blend_s},
+    }  # fmt: skip
+    env = isaachrl.make("HumanoidLocation", 16, sim="mujoco", device="cpu", cfg={"task": cfg})
+    choices = torch.eye(2).repeat_interleave(torch.tensor([100, 1]), dim=0)
+    torques = []
+    for choice in choices:
+        env.step(choice.expand(16, 2))
+        torques.append(env.inner.sim.motor_torque.clone())
+    change = torch.stack(torques).diff(dim=0).abs().amax(-1)
+    return change[60:-1].amax(0).mean(), change[-1].mean()
+
+
+def test_torques_do_not_jump_in_a_hand_over_of_a_jogging_body():
+    gait, jump = torque_changes(blend_s=0.0)
+    same_gait, blended = torque_changes(blend_s=0.2)
+    assert gait == same_gait
+    assert blended < 0.6 * jump and blended < 0.6 * gait
