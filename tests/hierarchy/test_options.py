@@ -189,7 +189,7 @@ def test_a_policy_needs_all_its_layers():
 
 
 def torque_changes(blend_s):
-    """Largest change of a motor torque between control steps, N m: in the gait before a hand-over, and in its first step."""
+    """Largest change of a torque in a control step, N m: in the gait before a hand-over, and in its first step."""
     cfg = {
         "options": {"jog": "jog", "rise": "rising"}, "start_motion": "stand", "hierarchy": {"steps": 1},
         "switch": {"blend_s": blend_s},

@@ -123,6 +123,19 @@ def test_stopped_and_continued_equals_uninterrupted():
     assert (again.iteration, again.samples) == (6, 6 * 32 * 8)
 
 
+def test_the_deviation_is_annealed_by_its_schedule_also_after_a_resume():
+    cfg = PpoCfg(**SMALL, max_iterations=10, log_std_end=-3.0, anneal_from=0.5)
+    learner = PpoLearner(point(), cfg, seed=0)
+    found = [learner.iterate()["policy/std"] for _ in range(7)]
+    again = PpoLearner(point(), cfg, seed=9)
+    again.load_state_dict(saved(learner)["l"])
+    found += [again.iterate()["policy/std"] for _ in range(5)]
+    expected = torch.tensor([-1.0] * 6 + [-1.4, -1.8, -2.2, -2.6, -3.0, -3.0]).exp()
+    assert_close(torch.tensor(found), expected)
+    with pytest.raises(ConfigError, match=r"train.log_std_end=-3.0 sets .*type train.learn_std=false"):
+        config.build(PpoCfg, {"log_std_end": -3.0, "learn_std": True}, "train")
+
+
 def test_a_saved_state_does_not_change_with_the_learner():
     learner = PpoLearner(point(), PpoCfg(**SMALL), seed=0)
     learner.iterate()

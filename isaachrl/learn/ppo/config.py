@@ -26,6 +26,9 @@ class PpoCfg:
         value_weight: weight of the squared error of the value.
         mean_weight: weight of the squared policy mean, against saturation of its tanh.
         log_std: logarithm of the policy's standard deviation.
+        log_std_end: its final value, reached linearly from the share `anneal_from` of the training to its end, so that
+            the policy's mean, which evaluations use, is what was trained; None keeps `log_std`.
+        anneal_from: where that begins.
         learn_std: whether the standard deviation is trained.
         stagger: let the first episodes end early, at random times. Otherwise episodes that last to the time limit end
             at the same time in all environments, and a rollout shows only one part of them.
@@ -48,6 +51,8 @@ class PpoCfg:
     value_weight: float = bounded(1.0, 0.0)
     mean_weight: float = bounded(0.0, 0.0)
     log_std: float = bounded(-2.3, -20.0, 5.0)
+    log_std_end: float | None = bounded(None, -20.0, 5.0)
+    anneal_from: float = bounded(0.4, 0.0, 0.99)
     learn_std: bool = False
     stagger: bool = False
     max_grad_norm: float = positive(1.0)
@@ -57,6 +62,11 @@ class PpoCfg:
 
     def __post_init__(self) -> None:
         """Validate what ranges cannot express."""
+        if self.learn_std and self.log_std_end is not None:
+            raise ConfigError(
+                f"train.log_std_end={self.log_std_end} sets the standard deviation, and train.learn_std=true trains it;"
+                " type train.learn_std=false, or train.log_std_end=null"
+            )
         if self.learning_rate > self.max_learning_rate:
             raise ConfigError(
                 f"train.learning_rate={self.learning_rate} is above train.max_learning_rate={self.max_learning_rate};"

@@ -73,6 +73,7 @@ class PpoLearner(Learner):
             log.warning("the initial weights are a policy without a critic: the critic starts untrained")
             self._critic_is_new = False
         agent = self.agent
+        self._anneal()
         agent.update_epoch()
         _, _, _, _, policy_losses, value_losses, mean_losses, entropies, kls, _, _ = agent.train_epoch()
         pool_normalizers(agent)
@@ -91,6 +92,14 @@ class PpoLearner(Learner):
         values = torch.stack([torch.stack(list(rows)).mean() for rows in named.values()]).tolist()
         signals = dict(zip(named, values, strict=True)) | {"policy/learning_rate": float(agent.last_lr)}
         return collectives.mean_signals(self.adapter.statistics.read() | signals)
+
+    def _anneal(self) -> None:
+        """Set the standard deviation of this iteration, if `log_std_end` is set."""
+        cfg = self.cfg
+        if cfg.log_std_end is not None:
+            share = (self.iteration / cfg.max_iterations - cfg.anneal_from) / (1.0 - cfg.anneal_from)
+            log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
+            self.agent.model.a2c_network.sigma.data.fill_(log_std)
 
     def policy(self) -> Policy:
         """See `Learner.policy`: a copy of the present policy's mean."""
