@@ -20,7 +20,6 @@ RADIUS_M, MASS_KG = 0.1, 0.2
 RELEASE_M = 1.2  # height of the hand that throws
 GRAVITY = 9.81
 SCALE_M = 5.0
-SOON_S = 2.0  # longer than a ball flies
 
 
 @dataclass
@@ -33,9 +32,9 @@ class HumanoidDodgeCfg(SkillTaskCfg):
         distance_m: shortest and longest distance of a throw.
         hold_s: shortest and longest time between two throws.
         reward: `distance`, `1 - exp(-0.3 d)` of the distance in m from the root to the nearest ball; `still`,
-            `exp(-v²)` of the root's horizontal speed; `miss`, by how many metres, at most 1, a ball will pass within
-            two seconds if it and the root keep their horizontal velocities; `fall`: 1 on a fall. A hit ends the
-            episode.
+            `exp(-v²)` of the root's horizontal speed; `miss`, by how many metres, at most 1, the nearest pass of
+            a ball will miss the root if both keep their horizontal velocities, balls at rest included; `fall`: 1 on a
+            fall. A hit ends the episode.
     """
 
     SPANS = ("speed_mps", "distance_m")
@@ -164,7 +163,7 @@ class HumanoidDodge(SkillTask[HumanoidDodgeCfg]):
 
 
 def miss_m(to_ball: Tensor, relative_mps: Tensor) -> Tensor:
-    """By how much balls will pass, in m, at most 1; 1 for a ball that is not nearest within the next `SOON_S`.
+    """By how much balls will miss a body, in m, at most 1; 1 for a ball that does not come nearer.
 
     Args:
         to_ball: `(..., 2)` horizontal vector to the ball in m.
@@ -173,4 +172,4 @@ def miss_m(to_ball: Tensor, relative_mps: Tensor) -> Tensor:
     nearing = -(to_ball * relative_mps).sum(-1)
     time_s = nearing / relative_mps.square().sum(-1).clamp_min(1e-6)
     nearest = (to_ball + time_s.unsqueeze(-1) * relative_mps).norm(dim=-1)
-    return torch.where((nearing > 0.0) & (time_s < SOON_S), nearest.clamp_max(1.0), torch.ones_like(nearest))
+    return torch.where(nearing > 0.0, nearest.clamp_max(1.0), torch.ones_like(nearest))
