@@ -27,7 +27,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r".*(HumanoidStand|evolution|Near).*": "tests/test_contributing.py",
     r"isaachrl task=.*": "tests/test_wheel.py",
     r".* (checkpoint|resume)=(RUN|FOLDER|runs/(skill|agile|walk))( .*)?": "needs a run; tests/run has short ones",
-    r"python -m isaachrl\.run\.compare runs/sweep": "tests/run/test_compare.py",
+    r"python -m isaachrl\.run\.compare (runs/sweep|RUN)": "tests/run/test_compare.py",
     r"python -m isaachrl\.run\.suite .*|make suite": "tests/run/suite",
     r"python -m isaachrl\.motion\.synthesis": "tests/motion/test_synthesis.py",
     r"python -m isaachrl\.motion\.synthesis\.rising .*": "tests/motion/test_rising.py",
