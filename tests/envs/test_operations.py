@@ -20,7 +20,7 @@ BUDGET = {
     "AntPush": 95,
     "FourRooms": 25,
     "HumanoidAMP": 246,
-    "HumanoidDodge": 1832,
+    "HumanoidDodge": 1723,
     "HumanoidDribble": 1660,
     "HumanoidHRLMaze": 2466,
     "HumanoidLocation": 1623,

@@ -13,7 +13,6 @@ from isaachrl.maths import rotations
 from tasks.common import draws
 from tasks.common.frames import HeadingFrame, heading_frame, unit
 from tasks.common.skill_task import SkillTask
-from tasks.humanoid_dodge import miss_m
 from tasks.humanoid_trajectory import KNOT_S, HumanoidTrajectoryCfg, random_paths
 
 assert tasks
@@ -415,20 +414,6 @@ def test_marks_are_one_for_each_marker_of_the_scene():
         env.task.mark(every(env), points_w)
     env.task.target_w = points_w[:, 0]
     assert SkillTask.controls(env.task) == {}, "sliders move the one marker of a task"
-
-
-def test_by_how_much_a_ball_will_pass():
-    to_ball = torch.tensor([[4.0, 0.0], [4.0, 0.0], [3.0, 4.0], [4.0, 0.0], [5.0, 0.0], [1.9, 0.0], [0.5, 0.0]])
-    relative = torch.tensor([[-8.0, 0.0], [-6.0, 0.6], [-4.0, 0.0], [8.0, 0.5], [-2.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
-    # the second line is 0.398 m from the body; the fourth goes away, the last stays
-    expected = [0.0, 2.4 / math.hypot(6.0, 0.6), 1.0, 1.0, 0.0, 0.0, 1.0]
-    assert_close(miss_m(to_ball, relative), torch.tensor(expected), atol=1e-6, rtol=0)
-    env = make("Dodge", 1)
-    for sideways_mps, expected in ((0.0, 0.0), (0.4, 3.2 / math.hypot(8.0, 0.4))):  # relative: (-8, -0.4)
-        put(env, velocity=(0.0, sideways_mps))
-        place(env, 0, (8.0, 0.0, 1.0), (-8.0, 0.0, 0.0))
-        place(env, 1, (0.0, -3.0, 0.1))  # rests behind the body, or is left behind
-        assert env.task.rewards()["miss"].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_throws_lead_a_moving_body_and_take_turns():
