@@ -172,7 +172,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         humanoid.require_roles(robot)
         clips, weights = load_motion(cfg.motion, robot)
         self.library = MotionLibrary(clips, robot, device, weights)
-        self.key_ids = humanoid.key_ids(robot, device)
+        self.style_frame = humanoid.StyleFrame(robot, device)
         self.style_size = humanoid.style_size(robot)
         self.window_s = (cfg.style_frames - 1) * cfg.step_s
         self.proprioception_layout = humanoid.proprioception_layout(robot)
@@ -299,7 +299,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         """Style windows `(n, W * style_size)` of clips that end at the given times; newest frame first."""
         past = torch.arange(self.cfg.style_frames, device=clip_ids.device) * self.cfg.step_s
         state = self.library.state(clip_ids.unsqueeze(1), times_s.unsqueeze(1) - past)
-        return humanoid.style_frame(state, self.key_ids).flatten(1)
+        return self.style_frame(state).flatten(1)
 
     def mean_action(self) -> Tensor:
         """The action `(A,)` with the start states' mean pose as target; zero for torques."""
@@ -389,7 +389,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
 
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
-        frame = humanoid.style_frame(humanoid.motion_state(self.sim, self.library.layout), self.key_ids)
+        frame = self.style_frame(humanoid.motion_state(self.sim, self.library.layout))
         self.history[:, 1:] = self.history[:, :-1].clone()
         self.history[:, 0] = frame
         cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)

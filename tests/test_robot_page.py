@@ -22,7 +22,7 @@ def test_the_example_of_a_yaml_file_is_read(tmp_path):
     robot, shipped = load_robot(str(tmp_path / "myrobot.yaml")), load_robot("g1")
     assert robot.roles["head"] == "torso_link" and "left_hand" not in robot.roles
     knee = robot.dof_names.index("left_knee_joint")
-    assert (robot.stiffness[knee], shipped.stiffness[knee]) == (200.0, 75.0)
+    assert (robot.stiffness[knee], shipped.stiffness[knee]) == (200.0, 417.0)
     assert robot.stand_qpos[7 + knee] == pytest.approx(0.5)
     assert len(find_robot(str(tmp_path / "myrobot.yaml")).roots) == 1
 

@@ -31,10 +31,12 @@ LIMITS = {
     "self_collision_m": (0.03, 0.08),
     "key_body_error_m": (0.05, 0.15),
     "moved_m": (0.15, 0.40),
+    "foot_roll_rad": (0.15, 0.4),
     "backward_share": (0.5, math.inf),
 }
 FLOAT_QUANTILE = 0.1  # share of frames in which the body is as low as `float_m` or lower
 LIFTED_M = 0.05  # the lowest point of a body in the air is higher
+STANDS_M = 0.02  # a foot is no higher
 FACING = (0.5, 0.3)  # m/s and m: a slower or shorter way has no direction
 
 
@@ -56,6 +58,7 @@ class Measures:
         self_collision_m: largest depth of two bodies in each other.
         key_body_error_m: mean distance of the key bodies from their targets; 0 for a clip without targets.
         moved_m: farthest way by which a foot was moved to stay where it stands; 0 for a clip without targets.
+        foot_roll_rad: median tilt to the side of a foot that stands, of the foot with the larger one.
         backward_share: share of the way on which the robot walks with its back ahead.
         at_s: by measure, the time in the clip at which it was reached, or at which its span begins; of those that have
             one.
@@ -75,6 +78,7 @@ class Measures:
     self_collision_m: float
     key_body_error_m: float
     moved_m: float
+    foot_roll_rad: float
     backward_share: float
     at_s: Mapping[str, float]
 
@@ -142,6 +146,7 @@ def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = 
         self_collision_m=float(scan.overlap.max()),
         key_body_error_m=float(scan.error.mean()),
         moved_m=moved_m,
+        foot_roll_rad=_foot_roll_rad(scan),
         backward_share=_backward_share(clip),
         at_s={name: int(frame) / clip.fps for name, frame in worst.items()},
     )
@@ -153,12 +158,16 @@ class _Scan:
 
     Args:
         soles: `(F, P, 3)` points of the soles.
+        foot_height: `(F, 2)` of each sole's lowest point.
+        foot_roll: `(F, 2)` rad, by which each foot is turned about its length since the standing pose.
         lowest: `(F,)` height of the lowest point of all geoms.
         overlap: `(F,)` largest depth of two geoms of the robot in each other, beyond that of the standing pose.
         error: `(F,)` mean distance of bodies from their targets; 0 without targets.
     """
 
     soles: Floats
+    foot_height: Floats
+    foot_roll: Floats
     lowest: Floats
     overlap: Floats
     error: Floats
@@ -172,16 +181,28 @@ def _scan(body: RobotBody, qpos: Floats, targets: Mapping[str, Floats]) -> _Scan
     data.qpos[:] = model.qpos0
     data.qpos[: len(body.robot.stand_qpos)] = body.robot.stand_qpos
     usual = _overlaps(model, data)
-    soles, (lowest, overlap, error) = [], np.zeros((3, len(qpos)))
+    across = [data.xmat[i].reshape(3, 3)[1].copy() for i, _ in feet]  # the y axis of the standing pose
+    soles, height, roll = [], np.zeros((len(qpos), 2)), np.zeros((len(qpos), 2))
+    lowest, overlap, error = np.zeros((3, len(qpos)))
     for frame, row in enumerate(qpos):
         data.qpos[: qpos.shape[1]] = row
         deep = _overlaps(model, data)
         overlap[frame] = max([0.0, *(depth - usual.get(pair, 0.0) for pair, depth in deep.items())])
-        soles.append(np.concatenate([data.xpos[i] + points @ data.xmat[i].reshape(3, 3).T for i, points in feet]))
+        turn = [data.xmat[i].reshape(3, 3) for i, _ in feet]
+        placed = [data.xpos[i] + points @ turn[foot].T for foot, (i, points) in enumerate(feet)]
+        soles.append(np.concatenate(placed))
+        height[frame] = [points[:, 2].min() for points in placed]
+        roll[frame] = [math.asin(np.clip(turn[foot][2] @ across[foot], -1.0, 1.0)) for foot in range(2)]
         lowest[frame] = min(_lowest(model, data, solid), soles[-1][:, 2].min())
         if keys:
             error[frame] = np.mean([np.linalg.norm(data.xpos[i] - path[frame]) for i, path in keys])
-    return _Scan(np.array(soles), lowest, overlap, error)
+    return _Scan(np.array(soles), height, roll, lowest, overlap, error)
+
+
+def _foot_roll_rad(scan: _Scan) -> float:
+    """See `Measures.foot_roll_rad`."""
+    rolls = (scan.foot_roll[scan.foot_height[:, foot] < STANDS_M, foot] for foot in range(2))
+    return max((abs(float(np.median(roll))) for roll in rolls if len(roll)), default=0.0)
 
 
 def _overlaps(model: mujoco.MjModel, data: mujoco.MjData) -> dict[tuple[int, int], float]:

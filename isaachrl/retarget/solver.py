@@ -8,7 +8,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from isaachrl.motion.source.names import SIDES
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.targets import Targets
 from isaachrl.sim.robot import Robot
@@ -23,6 +22,7 @@ FIRST_STEP_RAD = 0.2  # largest change in an iteration of the first frame
 RETURN_RAD = 0.02  # by which a joint outside of its range must come nearer to it in an iteration
 SOLVER, DAMPING = "daqp", 1e-4
 POSTURE_COST, WRIST_COST = 0.02, 0.3  # of a radian from the standing pose; wrists have no other target
+SMOOTH_COST_S = 0.005  # of a radian a second: targets hardly fix how an upper arm turns under a straight elbow
 # costs of a metre and of a radian by role
 COSTS = {
     "pelvis": (3.0, 1.0), "torso": (0.0, 1.0), "head": (0.0, 0.3), "knee": (1.0, 0.0), "foot": (20.0, 4.0),
@@ -116,14 +116,16 @@ def solve(
     tasks, aims = _tasks(body, targets)
     posture = mink.PostureTask(model, cost=_posture_costs(body))
     posture.set_target(start)
+    change = mink.PostureTask(model, cost=_joint_costs(model, SMOOTH_COST_S * fps))
     limit = RangeAndSpeed(body.robot, model, SPEED_CAP_RAD_S / fps)
     frames = len(targets.pos_w_m["pelvis"])
     result = np.empty((frames, count))
-    everything = [*tasks, posture]
     for frame in range(frames):
         for task, (quat, pos) in zip(tasks, aims, strict=True):
             task.set_target(mink.SE3(np.concatenate((quat[frame], pos[frame]))))
         limit.begin(configuration.q, is_free=frame == 0)
+        change.set_target(configuration.q)
+        everything = [*tasks, posture, change] if frame else [*tasks, posture]
         for _ in range(STEPS if frame else FIRST_STEPS):
             configuration.integrate_inplace(_step(configuration, everything, limit), 1.0)
         result[frame] = configuration.q[:count]
@@ -131,18 +133,18 @@ def solve(
     return result
 
 
-def _posture_costs(body: RobotBody) -> Floats:
-    """Costs `(nv,)` of a radian from the standing pose: more for the joints beyond the elbows."""
-    model, costs = body.model, np.full(body.model.nv, POSTURE_COST)
+def _joint_costs(model: mujoco.MjModel, cost: float) -> Floats:
+    """The cost `(nv,)` of all joints, none of the free one."""
+    costs = np.full(model.nv, cost)
     costs[:6] = 0.0
-    for side in SIDES:
-        b, stop = (
-            model.body(body.body[role]).id if role in body.body else -1 for role in (f"{side}_hand", f"{side}_elbow")
-        )
-        while b > 0 and b != stop:
-            first = int(model.body_dofadr[b])
-            costs[first : first + int(model.body_dofnum[b])] = WRIST_COST
-            b = int(model.body_parentid[b])
+    return costs
+
+
+def _posture_costs(body: RobotBody) -> Floats:
+    """Costs `(nv,)` of a radian from the standing pose."""
+    costs = _joint_costs(body.model, POSTURE_COST)
+    for joint in body.robot.wrists:
+        costs[6 + joint.dof.start : 6 + joint.dof.stop] = WRIST_COST
     return costs
 
 

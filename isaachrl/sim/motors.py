@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from isaachrl.errors import ConfigError
-from isaachrl.sim.robot_file import Number
+from isaachrl.sim.robot_file import FROM_EFFORT, Number
 from isaachrl.sim.scene import Control
 
 STIFFNESS_PER_EFFORT = 3.0  # 1/rad: an error of a third of a radian takes the full torque, as in the shipped humanoid
@@ -184,7 +184,7 @@ def _completed(model: mujoco.MjModel, robot: str, motor: Motor, given: Mapping[s
     joint = model.joint(motor.dof.joint).name
     stiffness, damping, effort = (_pick(given.get(key), joint) for key in ("stiffness", "damping", "effort"))
     limits = motor.effort if effort is None else (-effort, effort)
-    if stiffness is None and motor.control is Control.position:
+    if stiffness is None and motor.control is Control.position and given.get("stiffness") != FROM_EFFORT:
         stiffness = motor.stiffness
         damping = motor.damping if damping is None else damping
     most = max(-limits[0], limits[1])
@@ -202,7 +202,7 @@ def _completed(model: mujoco.MjModel, robot: str, motor: Motor, given: Mapping[s
 def _pick(given: Number | None, joint: str) -> float | None:
     """The number of a joint: the last pattern that fits counts."""
     if not isinstance(given, dict):
-        return given
+        return None if isinstance(given, str) else given
     return next((value for pattern, value in reversed(given.items()) if fnmatch.fnmatch(joint, pattern)), None)
 
 

@@ -103,6 +103,18 @@ class Robot:
         return tuple(joint.name for joint in self.joints)
 
     @property
+    def wrists(self) -> tuple[Joint, ...]:
+        """Joints between the forearms and the hands."""
+        found: list[Joint] = []
+        for side in ("left", "right"):
+            hand, forearm = (self.roles.get(f"{side}_{role}") for role in ("hand", "elbow"))
+            while hand and hand != forearm:
+                body = self.body_names.index(hand)
+                found += [joint for joint in self.joints if joint.body == body]
+                hand = self.body_names[self.parents[body]] if forearm and body else None
+        return tuple(found)
+
+    @property
     def has_plain_frames(self) -> bool:
         """Whether all frames are parallel in the zero pose and all joints are at their bodies' origins."""
         identity = torch.tensor([1.0, 0.0, 0.0, 0.0])

@@ -18,7 +18,8 @@ _KEYS = ("model", "stand", "roles", "motors", "roots")
 _MOTOR_KEYS = ("stiffness", "damping", "effort")
 _LARGEST_BYTES = 1_000_000  # of a YAML file
 
-Number = float | dict[str, float]  # for all joints, or by pattern
+FROM_EFFORT = "from_effort"
+Number = float | dict[str, float] | str  # for all joints, by pattern, or the word
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class RobotFile:
             pose in which the model is written.
         roles: bodies by role, see `sim.roles`.
         motors: `stiffness` (N m/rad), `damping` (N m s/rad) and `effort` (N m) of the motors: a number for all, or
-            numbers by pattern of the joints' names (`*_knee: 200`). What is left out, or `auto`, is the model's.
+            numbers by pattern of the joints' names (`*_knee: 200`). What is left out, or `auto`, is the model's. The
+            stiffness may be `from_effort`, as of the shipped robots, see `sim.motors`; the damping follows then.
         roots: folders in which the packages of a URDF are looked up, besides those above it.
         written_ns: when the model was written.
     """
@@ -143,6 +145,8 @@ def _motors(given: str, values: dict[str, Any]) -> dict[str, Number]:
             raise ConfigError(f"robot={given}: unknown key {where}{nearest(str(key), _MOTOR_KEYS)}")
         if isinstance(value, dict):
             result[key] = {str(joint): _number(given, f"{where}.{joint}", one, 0.0) for joint, one in value.items()}
+        elif key == "stiffness" and value == FROM_EFFORT:
+            result[key] = value
         elif value not in (None, AUTO):
             result[key] = _number(given, where, value, 0.0)
     return result

@@ -11,6 +11,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import JointLayout, dof_pos, joint_quat_from_qpos
 from isaachrl.motion.library import MotionState
 from isaachrl.sim import Control, Robot, Sim, load_robot
+from isaachrl.sim.robot import Joint
 
 from .motors import motor_contract
 
@@ -49,11 +50,6 @@ def key_bodies(robot: Robot) -> tuple[str, ...]:
     """
     arms = [hand_body(robot, side) for side in SIDES]
     return (*(body for body in arms if body), *robot.roles.require(*FEET))
-
-
-def key_ids(robot: Robot, device: torch.device) -> Tensor:
-    """Indices of `key_bodies`."""
-    return robot.body_index(*key_bodies(robot)).to(device)
 
 
 def sized_m(robot: Robot, share: float) -> float:
@@ -143,15 +139,25 @@ def motion_state(sim: Sim, layout: JointLayout) -> MotionState:
 
 def style_layout(robot: Robot) -> list[tuple[str, int, str]]:
     """Name, size and unit of each part of one frame of the style observation, in order."""
+    joints = styled_joints(robot)
     return [
         ("root_height", 1, "m"),
         ("root_rotation_h", 6, "tangent-normal, heading frame"),
         ("root_linvel_h", 3, "m/s, heading frame"),
         ("root_angvel_h", 3, "rad/s, heading frame"),
-        ("joint_rotations", 6 * len(robot.joints), "tangent-normal, relative to the parent"),
-        ("dof_vel", robot.num_dofs, "rad/s"),
+        ("joint_rotations", 6 * len(joints), "tangent-normal, relative to the parent"),
+        ("dof_vel", sum(joint.dof.stop - joint.dof.start for joint in joints), "rad/s"),
         ("key_body_pos_h", 3 * len(key_bodies(robot)), "m, relative to the root, heading frame"),
     ]
+
+
+def styled_joints(robot: Robot) -> list[Joint]:
+    """Joints that the discriminator sees: all but wrists.
+
+    In retargeted motions wrists are still. The slightest movement would tell a simulated body from a recorded one then.
+    """
+    wrists = robot.wrists
+    return [joint for joint in robot.joints if joint not in wrists]
 
 
 def style_size(robot: Robot) -> int:
@@ -159,27 +165,45 @@ def style_size(robot: Robot) -> int:
     return sum(size for _, size, _ in style_layout(robot))
 
 
-def style_frame(state: MotionState, key_ids: Tensor) -> Tensor:
-    """One frame `(…, style_size)` of the discriminator's observation, for simulated and recorded motion."""
-    axes = rotations.axes_xz(state.root_quat_w)
-    vectors = torch.cat(
-        (
-            torch.stack(axes, dim=-1).unflatten(-1, (2, 3)),
-            state.root_linvel_w.unsqueeze(-2),
-            state.root_angvel_w.unsqueeze(-2),
-            state.body_pos_w.index_select(-2, key_ids) - state.root_pos_w.unsqueeze(-2),
-        ),
-        dim=-2,
-    )
-    vectors_h = vectors @ rotations.to_heading_of(*axes).mT
-    parts = (
-        state.root_pos_w[..., 2:],
-        vectors_h[..., :4, :].flatten(-2),
-        rotations.tangent_normal(state.joint_quat).flatten(-2),
-        state.dof_vel,
-        vectors_h[..., 4:, :].flatten(-2),
-    )
-    return torch.cat(parts, dim=-1)
+class StyleFrame:
+    """Makes frames of the discriminator's observation, see `style_layout`.
+
+    Args:
+        robot: whose.
+        device: of the states.
+    """
+
+    def __init__(self, robot: Robot, device: torch.device) -> None:
+        self._keys = robot.body_index(*key_bodies(robot)).to(device)
+        joints = styled_joints(robot)
+        self._all = len(joints) == len(robot.joints)
+        self._joints = torch.tensor([robot.joints.index(joint) for joint in joints], device=device)
+        self._dofs = torch.tensor([i for j in joints for i in range(j.dof.start, j.dof.stop)], device=device)
+
+    def __call__(self, state: MotionState) -> Tensor:
+        """One frame `(…, style_size)` for simulated or recorded motion."""
+        axes = rotations.axes_xz(state.root_quat_w)
+        vectors = torch.cat(
+            (
+                torch.stack(axes, dim=-1).unflatten(-1, (2, 3)),
+                state.root_linvel_w.unsqueeze(-2),
+                state.root_angvel_w.unsqueeze(-2),
+                state.body_pos_w.index_select(-2, self._keys) - state.root_pos_w.unsqueeze(-2),
+            ),
+            dim=-2,
+        )
+        vectors_h = vectors @ rotations.to_heading_of(*axes).mT
+        joint_quat, dof_vel = state.joint_quat, state.dof_vel
+        if not self._all:
+            joint_quat, dof_vel = joint_quat.index_select(-2, self._joints), dof_vel.index_select(-1, self._dofs)
+        parts = (
+            state.root_pos_w[..., 2:],
+            vectors_h[..., :4, :].flatten(-2),
+            rotations.tangent_normal(joint_quat).flatten(-2),
+            dof_vel,
+            vectors_h[..., 4:, :].flatten(-2),
+        )
+        return torch.cat(parts, dim=-1)
 
 
 def posture_distance_m2(body_pos_w: Tensor, reference_pos_w: Tensor) -> Tensor:

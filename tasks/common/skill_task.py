@@ -143,7 +143,7 @@ class SkillTask(Task[Cfg]):
         self._starts = starts.make_bank(
             robot, cfg.start_motion, cfg.style_frames, cfg.step_s, cfg.start_speed_mps, generator
         )
-        self._key_ids = humanoid.key_ids(robot, device)
+        self._style_frame = humanoid.StyleFrame(robot, device)
         self._joint_layout = JointLayout(robot, device)
         self.history = torch.zeros(n, cfg.style_frames, humanoid.style_size(robot), device=device)
         self.fallen, self._just_fell = (torch.zeros(n, dtype=torch.bool, device=device) for _ in range(2))
@@ -228,7 +228,7 @@ class SkillTask(Task[Cfg]):
         self.falls = self.falls + self._just_fell
         self.rises = self.rises + (before & ~self.fallen)
         if self.cfg.style_frames > 0:
-            frame = humanoid.style_frame(humanoid.motion_state(self.sim, self._joint_layout), self._key_ids)
+            frame = self._style_frame(humanoid.motion_state(self.sim, self._joint_layout))
             self.history = torch.cat((frame.unsqueeze(1), self.history[:, :-1]), dim=1)
         self.update()
 

@@ -75,7 +75,7 @@ def standing_bank(robot: Robot, frames: int, generator: torch.Generator) -> Star
     state = MotionState(
         qpos[:, :3] + up, qpos[:, 3:7], still, still, joint_quat, dof_vel, pos + up.unsqueeze(1)
     )  # fmt: skip
-    frame = humanoid.style_frame(state, humanoid.key_ids(robot, device))
+    frame = humanoid.StyleFrame(robot, device)(state)
     return StartBank(*to_qpos_qvel(layout, state), frame.unsqueeze(1).repeat(1, frames, 1))
 
 
@@ -95,7 +95,7 @@ def clip_bank(
     ids, times = ids[slow], times[slow]
     past = torch.arange(max(frames, 1), device=ids.device) * step_s
     windows = library.state(ids.unsqueeze(1), times.unsqueeze(1) - past)
-    style = humanoid.style_frame(windows, humanoid.key_ids(library.robot, ids.device))[:, :frames]
+    style = humanoid.StyleFrame(library.robot, ids.device)(windows)[:, :frames]
     return StartBank(*to_qpos_qvel(library.layout, library.state(ids, times)), style)
 
 
@@ -124,7 +124,7 @@ def fallen_bank(
     root = torch.stack((qpos[:, 0], qpos[:, 1], lift), dim=-1)
     dof_vel = torch.zeros(count, layout.robot.num_dofs, device=device)
     state = MotionState(root, quat, still, still, joint_quat, dof_vel, pos + root.unsqueeze(1))
-    frame = humanoid.style_frame(state, humanoid.key_ids(layout.robot, device))
+    frame = humanoid.StyleFrame(layout.robot, device)(state)
     return StartBank(*to_qpos_qvel(layout, state), frame.unsqueeze(1).repeat(1, frames, 1))
 
 

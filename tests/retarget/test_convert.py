@@ -13,6 +13,7 @@ from isaachrl.motion.source.settle import SourceCfg, settle
 from isaachrl.retarget import convert
 from isaachrl.retarget.body import robot_body
 from isaachrl.retarget.measures import IMITABLE
+from isaachrl.shipped import ASSETS
 from isaachrl.sim import load_robot
 from tests.motion.foreign import walk, write_bvh
 
@@ -44,6 +45,36 @@ def test_a_walk_in_a_foreign_file_becomes_a_clip(name, source):
     assert np.abs(clip.root_pos_w[0, :2]).max() < 0.1, "it begins at the origin"
     assert abs(float(rotations.heading(torch.from_numpy(clip.root_quat_w[0])))) < 0.1
     assert made.targets.shift_m == pytest.approx(-0.3 * body.leg_m / 0.8314, abs=0.1), "one shift takes 0.3 m out"
+
+
+def test_arms_do_not_twist_where_their_targets_leave_them_free():
+    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
+    from isaachrl.retarget.solver import SPEED_CAP_RAD_S
+
+    clip = ASSETS / "motions" / "cmu" / "cmu_walk.npz"
+    source = read_source(clip, SourceCfg(end_s=1.0), lambda: load_robot("humanoid"))
+    measures = convert.retarget(source, robot_body(load_robot("g1"))).measures
+    # a walk turns no joint faster than 11 rad/s; without the cost of changes, shoulders are at the cap
+    assert measures.peak_speed_rad_s < 0.6 * SPEED_CAP_RAD_S, measures.peak_speed_dof
+    assert measures.key_body_error_m < 0.03
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_feet_that_are_splayed_in_the_rest_pose_stand_flat(axis):
+    """Rolled or pitched by the same angle all the time, as with CMU's skeletons, whose legs are splayed at rest."""
+    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
+    raw = walk(60)
+    quat = raw.quat.clone()
+    for side, angle in (("left", 0.35), ("right", -0.35)):
+        about = torch.zeros(3, dtype=torch.float64)
+        about[axis] = angle
+        foot = raw.names.index(f"{side}_foot")
+        quat[:, foot] = rotations.multiply(quat[:, foot], rotations.from_rotvec(about).expand(60, 4))
+    feet = [
+        convert.retarget(settle(motion, SourceCfg()), robot_body(load_robot("humanoid")), fps=30.0).clip.joint_quat
+        for motion in (raw, dataclasses.replace(raw, quat=quat))
+    ]
+    assert np.abs(feet[0] - feet[1]).max() < 0.02
 
 
 def test_too_few_frames_and_impossible_motions_are_refused():

@@ -6,7 +6,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from isaachrl.maths import rotations
 from isaachrl.motion import clip as own_format
 from isaachrl.retarget.body import robot_body
 from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, LIMITS, REFUSED, measure
@@ -61,6 +63,13 @@ def fault(name, clip):
     if name == "backward":
         parts = {key: getattr(clip, key)[::-1].copy() for key in ("root_pos_w", "root_quat_w", "joint_quat")}
         return dataclasses.replace(clip, **parts)
+    if name == "edges":
+        quat = torch.from_numpy(clip.joint_quat.copy())
+        for side, angle in (("left", 0.3), ("right", -0.3)):
+            ankle = clip.joint_names.index(f"{side}_ankle")
+            roll = rotations.from_rotvec(torch.tensor([angle, 0.0, 0.0])).expand(frames, 4)
+            quat[:, ankle] = rotations.multiply(quat[:, ankle], roll)
+        return dataclasses.replace(moved(clip, z=0.02), joint_quat=quat.numpy())
     quat, angle = clip.joint_quat.copy(), {"range": 0.8, "fast": -1.2}[name]
     quat[40, elbow] = [math.cos(angle / 2), 0.0, math.sin(angle / 2), 0.0]
     if name == "range":
@@ -76,6 +85,7 @@ def fault(name, clip):
     [
         ("float", "float_m", REFUSED, None), ("sunk", "penetration_m", REFUSED, ...), ("skate", "slip_m", REFUSED, ...),
         ("hangs", "air_s", REFUSED, 21), ("range", "beyond_range_rad", REFUSED, ...),
+        ("edges", "foot_roll_rad", DOUBTFUL, None),
         ("fast", "peak_speed_rad_s", DOUBTFUL, 40), ("backward", "backward_share", DOUBTFUL, None),
     ],
 )  # fmt: skip

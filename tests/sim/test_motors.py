@@ -94,6 +94,8 @@ def test_the_yaml_file_overrules_the_model_by_pattern_of_joints(arm):
     yaml = "{stiffness: {'*': 100, elb*: 50}, damping: 4, effort: auto}"
     np.testing.assert_allclose(numbers(arm(POSITIONS, yaml)), [[100, 50], [4, 4], [np.inf, np.inf]])
     np.testing.assert_allclose(numbers(arm(yaml="{effort: {shoulder: 20, elbow: 10}}")), [[60, 30], [6, 3], [20, 10]])
+    yaml = "{stiffness: from_effort, effort: {shoulder: 20, elbow: 10}}"  # of position motors, in place of their own
+    np.testing.assert_allclose(numbers(arm(POSITIONS, yaml)), [[60, 30], [6, 3], [20, 10]])
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,7 @@ def test_the_yaml_file_overrules_the_model_by_pattern_of_joints(arm):
         (POSITIONS.replace("position", "velocity").replace('kp="40"', "").replace('kp="30"', ""), "",
          "the motor of 'shoulder' is neither a torque nor a position motor; write <motor"),
         ("", "", 'joint \'shoulder\' has no largest torque.*write actuatorfrcrange="-N N" on it, or in a YAML'),
+        (POSITIONS, "{stiffness: from_effort}", "joint 'shoulder' has no largest torque"),
         (POSITIONS, "{effort: {knee: 1}}", r"motors\.effort\.knee fits no joint \(they are: elbow, shoulder\)"),
     ],
 )  # fmt: skip

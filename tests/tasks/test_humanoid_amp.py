@@ -42,14 +42,14 @@ def test_senses_and_style_do_not_change_when_the_scene_is_moved_and_turned() -> 
     for _ in range(3):
         env.advance(0.1 * torch.randn(4, 28))
     task, before = amp(env), humanoid.proprioception(env.sim)
-    style = humanoid.style_frame(humanoid.motion_state(env.sim, task.library.layout), task.key_ids)
+    style = task.style_frame(humanoid.motion_state(env.sim, task.library.layout))
     turn = rotations.from_yaw(torch.tensor([0.3, 1.5, -2.0, 3.1]))
     qpos, qvel = env.sim.qpos.clone(), env.sim.qvel.clone()
     qpos[:, :3] = rotations.rotate(turn, qpos[:, :3]) + torch.tensor([5.0, -3.0, 0.0])
     qpos[:, 3:7] = rotations.multiply(turn, qpos[:, 3:7])
     qvel[:, :3] = rotations.rotate(turn, qvel[:, :3])  # the angular velocity is in the body's own frame
     env.sim.reset(torch.ones(4, dtype=torch.bool), qpos, qvel)
-    after = humanoid.style_frame(humanoid.motion_state(env.sim, task.library.layout), task.key_ids)
+    after = task.style_frame(humanoid.motion_state(env.sim, task.library.layout))
     assert torch.allclose(humanoid.proprioception(env.sim), before, atol=1e-4)
     assert torch.allclose(after, style, atol=1e-4)
 
@@ -76,7 +76,7 @@ def test_proprioception_parts_are_where_the_layout_says() -> None:
 def test_a_recorded_frame_and_the_simulated_one_at_reset_are_the_same() -> None:
     env = make()
     task = amp(env)
-    simulated = humanoid.style_frame(humanoid.motion_state(env.sim, task.library.layout), task.key_ids)
+    simulated = task.style_frame(humanoid.motion_state(env.sim, task.library.layout))
     recorded = task.style_windows(task.start_clip, task.start_time_s).unflatten(1, (3, -1))
     assert torch.allclose(task.history, recorded, atol=1e-5)
     # key bodies are blended between frames in the clip and computed exactly in the simulation: a few millimetres

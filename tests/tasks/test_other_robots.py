@@ -1,5 +1,7 @@
 """Tasks of a humanoid with robots other than the shipped humanoid."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip
+from isaachrl.motion.library import MotionState
 from isaachrl.sim import Control, load_robot
 from tasks.common import humanoid
 from tasks.humanoid_amp import HumanoidAMPCfg
@@ -65,13 +68,16 @@ def test_the_rules_for_other_robots_give_the_humanoids_own_numbers(tmp_path):
 
 def test_actions_are_targets_around_the_standing_pose():
     robot = load_robot("g1")
-    actions = humanoid.ActionMap(robot, Control.position, torch.device("cpu"))
+    actions_of = Control.position, torch.device("cpu")
+    actions = humanoid.ActionMap(robot, *actions_of)
     stand = kinematics.dof_pos(robot, kinematics.joint_quat_from_qpos(robot, robot.stand_qpos[7:]))
     torch.testing.assert_close(actions(torch.zeros(1, 29))[0], stand)
     scale = dict(zip(robot.dof_names, actions.scale.tolist(), strict=True))
-    assert scale["left_knee_joint"] == pytest.approx(139 / 75), "the full torque"
-    assert scale["left_ankle_roll_joint"] == pytest.approx(0.7 * 0.5236), "at most 0.7 of the range"
+    assert scale["waist_roll_joint"] == pytest.approx(50 / 150), "the full torque"
     assert scale["left_elbow_joint"] == pytest.approx(0.25 * 3.1416, abs=1e-4), "at least a quarter of the range"
+    soft = dataclasses.replace(robot, stiffness=0.1 * robot.stiffness)
+    scale = dict(zip(robot.dof_names, humanoid.ActionMap(soft, *actions_of).scale.tolist(), strict=True))
+    assert scale["left_ankle_roll_joint"] == pytest.approx(0.7 * 0.5236), "at most 0.7 of the range"
 
 
 def test_key_bodies_are_forearms_where_there_are_no_hands():
@@ -110,3 +116,31 @@ def test_imitation_of_a_clip_of_the_robot(tmp_path):
     result = env.step(env.task.mean_action().expand(2, -1))
     assert result.obs["style"].shape == (2, 2 * humanoid.style_size(robot))
     assert not result.terminated.any()
+
+
+def test_the_style_leaves_wrists_out():
+    """Retargeted wrists are still, so any movement of them would be told from a recorded motion."""
+    robot = load_robot("g1")
+    assert [joint.name for joint in robot.wrists] == [
+        f"{side}_wrist_{axis}_joint" for side in ("left", "right") for axis in ("yaw", "pitch", "roll")
+    ]
+    assert load_robot("humanoid").wrists == () and len(humanoid.styled_joints(robot)) == len(robot.joints) - 6
+    layout, style = kinematics.JointLayout(robot, torch.device("cpu")), humanoid.StyleFrame(robot, torch.device("cpu"))
+    still = torch.zeros(1, 3)
+
+    def frame(pose: dict[str, float]) -> torch.Tensor:
+        angles, speeds = torch.zeros(1, robot.num_dofs), torch.zeros(1, robot.num_dofs)
+        for name, value in pose.items():
+            angles[0, robot.dof_names.index(name)] = speeds[0, robot.dof_names.index(name)] = value
+        joint_quat = kinematics.joint_quat_from_qpos(layout, angles)
+        root = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        pos, _ = kinematics.forward(layout, still, root, joint_quat)
+        return style(MotionState(still, root, still, still, joint_quat, speeds, pos))
+
+    parts = dict(zip((name for name, _, _ in humanoid.style_layout(robot)), frame({}).split(
+        [size for _, size, _ in humanoid.style_layout(robot)], dim=1), strict=True))  # fmt: skip
+    assert parts["dof_vel"].shape == (1, 23) and parts["joint_rotations"].shape == (1, 6 * 23)
+    hands = slice(-parts["key_body_pos_h"].shape[1], None)
+    moved = frame({"left_wrist_pitch_joint": 0.5})
+    assert torch.equal(moved[:, : hands.start], frame({})[:, : hands.start])
+    assert not torch.equal(frame({"left_elbow_joint": 0.5})[:, : hands.start], frame({})[:, : hands.start])

@@ -124,16 +124,22 @@ def _frame(left: Tensor, up: Tensor) -> Tensor:
 
 
 def _level_feet(quats: dict[str, Tensor], pos: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Frames with each foot's pitch corrected, so that it is level in the frames in which it stands."""
+    """Frames with each foot's pitch and roll corrected, so that it is level in the frames in which it stands.
+
+    In the rest pose of many skeletons the legs are splayed and the feet with them: CMU's by 20 degrees.
+    """
     for side in SIDES:
         quat, foot = quats[f"{side}_foot"], pos[f"{side}_foot"]
         speed = torch.cat((torch.zeros(1, dtype=torch.float64), foot.diff(dim=0).norm(dim=-1)))
         low = foot[:, 2] <= foot[:, 2].quantile(0.3)
         stands = low & (speed <= speed[low].median())
-        pitch = torch.atan2(rotations.axis_x(quat)[:, 2], rotations.axis_z(quat)[:, 2])[stands].median()
-        if abs(float(pitch)) < TILT_DEG * torch.pi / 180.0:
-            y = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64).expand(len(quat), 3)
-            quats[f"{side}_foot"] = rotations.multiply(quat, rotations.from_axis_angle(y, pitch.expand(len(quat))))
+        for axis, sideways in ((0, 1), (1, 0)):  # roll is how far the y axis is from level, pitch the x axis
+            up = rotations.to_matrix(quat)[stands, 2]
+            tilt = torch.atan2(up[:, sideways], up[:, 2]).median() * (-1.0 if axis == 0 else 1.0)
+            if abs(float(tilt)) < TILT_DEG * torch.pi / 180.0:
+                about = torch.eye(3, dtype=torch.float64)[axis].expand(len(quat), 3)
+                quat = rotations.multiply(quat, rotations.from_axis_angle(about, tilt.expand(len(quat))))
+        quats[f"{side}_foot"] = quat
     return quats
 
 
