@@ -13,7 +13,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.maths.sampling import draw_categories
 from isaachrl.motion.graph import MotionGraph
-from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos
+from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos, posture_distance_m2
 from isaachrl.motion.library import MotionLibrary, to_qpos_qvel
 from isaachrl.motion.sources import load_motion
 from isaachrl.sim import Control, Scene, Sim
@@ -249,7 +249,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         library, clips = self.library, torch.arange(self.library.num_clips, device=self.library.device)
         inside = library.durations_s.clamp(max=self.window_s)
         first, last = (library.state(clips, times) for times in (inside, library.durations_s - inside))
-        apart_m2 = humanoid.posture_distance_m2(first.body_pos_w, last.body_pos_w)
+        apart_m2 = posture_distance_m2(first.body_pos_w, last.body_pos_w)
         speeds_mps = (state.root_linvel_w[:, :2].norm(dim=-1) for state in (first, last))
         alike = (torch.sub(*speeds_mps).abs() < ALIKE_MPS) & (apart_m2 < humanoid.sized_m(self.sim.robot, ALIKE) ** 2)
         return (library.loops | alike) & ~self.lying_clips
@@ -292,7 +292,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         lying, layout = lying[:LYING_STATES], self.library.layout
         pos, _ = forward(layout, qpos[:, :3], qpos[:, 3:7], joint_quat_from_qpos(layout, qpos[:, 7:]))
         postures = body_pos_w[lying]
-        nearest = [humanoid.posture_distance_m2(part.unsqueeze(1), postures).argmin(1) for part in pos.split(64)]
+        nearest = [posture_distance_m2(part.unsqueeze(1), postures).argmin(1) for part in pos.split(64)]
         return lying[torch.cat(nearest)]
 
     def style_windows(self, clip_ids: Tensor, times_s: Tensor) -> Tensor:
@@ -342,7 +342,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             self._pace = torch.where(mask.unsqueeze(1), velocity, self._pace)
             self._reference_pace = torch.where(mask.unsqueeze(1), velocity, self._reference_pace)
         postures = self.library.postures(self.reference_clip, self.reference_time_s)
-        error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
+        error_m2 = posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2 = torch.where(mask, error_m2, self._tracking_error_m2)
 
     def tracking_distance_m(self) -> Tensor:
@@ -370,7 +370,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         again = (self.repeats & ~self.library.loops)[clip].unsqueeze(1)
         times = torch.where(again, torch.remainder(times, self.library.durations_s[clip].unsqueeze(1)), times)
         postures = self.library.postures(clip.unsqueeze(1), times)
-        error_m2, index = humanoid.posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), postures).min(1)
+        error_m2, index = posture_distance_m2(self.sim.body_pos_w.unsqueeze(1), postures).min(1)
         self.reference_time_s = times.gather(1, index.unsqueeze(1)).squeeze(1)
         if self.graph is not None:
             clip, time_s = self.graph.go(self.reference_goal, clip, self.reference_time_s)
@@ -380,7 +380,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
             self.reference_time_s = torch.where(over, after_s[clip] + over_s, time_s)
             self.reference_goal.masked_fill_(over, -1)
             postures = self.library.postures(self.reference_clip, self.reference_time_s)
-            error_m2 = humanoid.posture_distance_m2(self.sim.body_pos_w, postures)
+            error_m2 = posture_distance_m2(self.sim.body_pos_w, postures)
         self._tracking_error_m2.copy_(error_m2)
 
     def apply(self, action: Tensor) -> None:

@@ -210,3 +210,17 @@ def forward(
 def _on_dofs(layout: JointLayout, vectors: Tensor) -> Tensor:
     """Components `(…, D)` of vectors `(…, J, 3)` of joints along the axes of their degrees of freedom."""
     return (vectors.index_select(-2, layout.dof_joint) * layout.dof_axis).sum(-1)
+
+
+def posture_distance_m2(body_pos_w: Tensor, reference_pos_w: Tensor) -> Tensor:
+    """Mean squared distance `(…)` of bodies at `(…, B, 3)`, m, after the best horizontal alignment.
+
+    The alignment is a translation on the floor and a rotation about z. For centred points in the plane as complex
+    numbers, the best rotation leaves |a|² + |b|² - 2 |sum of conj(a) b|.
+    """
+    a, b = (pos[..., :2] - pos[..., :2].mean(-2, keepdim=True) for pos in (body_pos_w, reference_pos_w))
+    along = (a * b).sum((-2, -1))
+    across = (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(-1)
+    plane = a.square().sum((-2, -1)) + b.square().sum((-2, -1)) - 2.0 * torch.hypot(along, across)
+    height = (body_pos_w[..., 2] - reference_pos_w[..., 2]).square().sum(-1)
+    return (plane.clamp_min(0.0) + height) / body_pos_w.shape[-2]

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from isaachrl.maths import rotations
 from isaachrl.motion import graph
-from isaachrl.motion.kinematics import JointLayout, dof_pos
+from isaachrl.motion.kinematics import JointLayout, dof_pos, posture_distance_m2
 from isaachrl.motion.library import MotionLibrary
 from isaachrl.motion.velocity import VelocityError
 from isaachrl.sim import Robot, Sim
 from isaachrl.sim.inertia import body_masses
 
-from .humanoid import FEET, PELVIS, ActionMap, posture_distance_m2, sized_m
+from .humanoid import FEET, PELVIS, ActionMap, sized_m
 
 LEAD_S = 0.1  # a joint follows a moving target that much later: damping over stiffness of the humanoid's motors
 AHEAD_S = (LEAD_S, 0.3)  # how far ahead a policy sees its reference

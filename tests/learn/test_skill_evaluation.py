@@ -168,3 +168,25 @@ def test_a_transition_ends_in_the_motion_that_it_ends_in():
     )
     clips = evaluation._by_clip(stats, commanded)
     assert clips["start"]["recall"] == 1.0 and clips["stop"]["recall"] == 0.0
+
+
+@pytest.mark.parametrize(("pace", "least", "most"), [(1.0, 1.0, 1.0), (0.0, 0.05, 0.5)])
+def test_a_skill_without_latents_is_compared_with_its_clip(pace, least, most, monkeypatch):
+    """A body that walks as the clip does reaches all of its moments, one that stands in one of them those near it."""
+    learner = make_learner("none", num_envs=6, motion="walk")
+    env, task, clock = learner.env, learner.task, {"s": torch.linspace(0.0, 1.0, 6)}
+    assert isinstance(env, TaskEnv)
+    monkeypatch.setattr(learner.skill, "act", lambda proprioception, latent: torch.zeros(6, env.action_size))
+
+    def advance(action):
+        clock["s"] = clock["s"] + pace * env.task.cfg.step_s
+        bodies = task.library.state(torch.zeros(6, dtype=torch.long), clock["s"]).body_pos_w
+        env.sim.body_pos_w.copy_(bodies + torch.tensor([3.0, -2.0, 0.04]))  # elsewhere, and 4 cm above the floor
+        env.sim.body_pos_w[0] += 100.0  # of the one that falls
+        down = torch.tensor([True] + [False] * 5)
+        return type("Result", (), {"obs": {"proprioception": None}, "terminated": down})()
+
+    monkeypatch.setattr(env, "advance", advance)
+    report = learner.evaluate()
+    assert report["pose_error_m"] == pytest.approx(0.04, abs=0.003)
+    assert least <= report["moments_reached"] <= most

@@ -15,7 +15,7 @@ from isaachrl.errors import ClipError, ConfigError
 from isaachrl.learn.skills.motions import Demonstrations
 from isaachrl.maths import rotations
 from isaachrl.motion import clip as clips
-from isaachrl.motion.kinematics import dof_pos
+from isaachrl.motion.kinematics import dof_pos, posture_distance_m2
 from isaachrl.motion.library import to_qpos_qvel
 from isaachrl.shipped import ASSETS
 from isaachrl.sim import Control, load_robot
@@ -262,9 +262,9 @@ def test_postures_are_alike_wherever_they_are_and_face() -> None:
     one = torch.randn(5, 15, 3)
     turned = rotations.rotate(rotations.from_yaw(torch.linspace(-3, 3, 5)).unsqueeze(1).expand(5, 15, 4), one)
     there = turned + torch.tensor([4.0, -7.0, 0.0])
-    assert torch.allclose(humanoid.posture_distance_m2(one, there), torch.zeros(5), atol=1e-5)
+    assert torch.allclose(posture_distance_m2(one, there), torch.zeros(5), atol=1e-5)
     raised = there + torch.tensor([0.0, 0.0, 0.3])
-    assert torch.allclose(humanoid.posture_distance_m2(one, raised), torch.full((5,), 0.09), atol=1e-5)
+    assert torch.allclose(posture_distance_m2(one, raised), torch.full((5,), 0.09), atol=1e-5)
     mirrored = one * torch.tensor([1.0, -1.0, 1.0])
     angles = torch.linspace(0, 2 * torch.pi, 721)
     every = rotations.rotate(
@@ -273,7 +273,7 @@ def test_postures_are_alike_wherever_they_are_and_face() -> None:
     shift = every.mean(2, keepdim=True) - one.mean(1, keepdim=True)
     shift[..., 2] = 0
     best = (every - shift - one).square().sum(-1).mean(-1).amin(0)  # by trying
-    assert torch.allclose(humanoid.posture_distance_m2(mirrored, one), best, rtol=1e-3)
+    assert torch.allclose(posture_distance_m2(mirrored, one), best, rtol=1e-3)
 
 
 def test_tracking_pays_for_being_where_the_clip_has_got_to() -> None:
@@ -397,7 +397,7 @@ def test_who_is_tipped_over_stood_before_and_tracks_the_rising_that_begins_like_
     assert (task.start_clip < 2).all() and task.start_time_s.max() < 1.0  # the first second of a rise is on the floor
     wanted = task.library.state(task.start_clip, task.start_time_s).body_pos_w
     other = task.library.state(1 - task.start_clip, torch.full((256,), 0.1)).body_pos_w
-    chosen, not_chosen = (humanoid.posture_distance_m2(sim.body_pos_w, pos) for pos in (wanted, other))
+    chosen, not_chosen = (posture_distance_m2(sim.body_pos_w, pos) for pos in (wanted, other))
     assert (chosen <= not_chosen + 1e-6).all()
 
 

@@ -12,10 +12,9 @@ import tasks  # noqa: F401  registers the tasks
 from isaachrl.envs import TaskEnv
 from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
-from isaachrl.motion.kinematics import joint_quat_from_qpos
+from isaachrl.motion.kinematics import joint_quat_from_qpos, posture_distance_m2
 from isaachrl.motion.library import to_qpos_qvel
 from tasks.common import reference
-from tasks.common.humanoid import posture_distance_m2
 from tasks.humanoid_tracking import HumanoidTracking
 
 

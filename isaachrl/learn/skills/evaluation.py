@@ -15,6 +15,7 @@ from isaachrl.learn.skills.contract import arm_dofs
 from isaachrl.learn.skills.motions import Demonstrations, ImitationTask
 from isaachrl.maths import rotations
 from isaachrl.motion.checks import CONTACT_M
+from isaachrl.motion.kinematics import posture_distance_m2
 from isaachrl.nn.motion_embedding import style_features
 from isaachrl.sim.soles import robot_soles
 
@@ -24,6 +25,7 @@ RISE_S = 5.0
 STARTS = 10  # tries to begin all episodes on the feet
 RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
 END_S, END_FRAMES = 0.5, 16  # the end of a transition
+WATCHED_S, NEAR = 8.0, 0.05
 SMOOTHING_S = 0.5  # about half a stride
 MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
 _DIFFERENT = 0.3  # m/s or rad/s by which two motions must differ to time the change between them
@@ -60,6 +62,37 @@ def clip_latents(skill: Skill, demos: Demonstrations) -> Tensor:
     windows = skill.discriminator.norm(demos.windows.flatten(0, 1))
     _, encoding = skill.discriminator.logit_and_encoding(windows, windows.new_zeros(len(windows), 0))
     return functional.normalize(encoding.unflatten(0, demos.windows.shape[:2]).mean(1), dim=-1)
+
+
+@torch.no_grad()
+def likeness_report(skill: Skill, env: TaskEnv, task: ImitationTask) -> dict[str, float]:
+    """How near a skill without latents comes to its clips, in episodes that begin in a random moment of them.
+
+    Returns:
+        `pose_error_m`: RMS distance of the bodies, moved and turned on the floor, from the most similar moment of the
+            clips, the mean over bodies that stay up and times after `SETTLE_S`;
+        `moments_reached`: share of the clips' moments which such a body comes within `NEAR` of its height to: 1 for one
+            that does all of the motion, less for one that stands still in a moment of it.
+    """
+    steps = (task.library.durations_s / env.task.cfg.step_s).long() + 1
+    clip = torch.repeat_interleave(torch.arange(len(steps), device=env.device), steps)
+    moment = torch.arange(len(clip), device=env.device) - (steps.cumsum(0) - steps)[clip]
+    postures = task.library.postures(clip, moment * env.task.cfg.step_s)
+    settle, measured = (round(time / env.task.cfg.step_s) for time in (SETTLE_S, WATCHED_S))
+    obs, up = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    error = torch.zeros(env.num_envs, device=env.device)
+    nearest = torch.full((env.num_envs, len(clip)), torch.inf, device=env.device)
+    latent = torch.zeros(env.num_envs, 0, device=env.device)
+    for step in range(settle + measured):
+        result = env.advance(skill.act(obs["proprioception"], latent))
+        obs = result.obs
+        up &= ~result.terminated
+        if step >= settle:
+            distance = posture_distance_m2(env.sim.body_pos_w.unsqueeze(1), postures).sqrt()
+            error += distance.amin(1) / measured
+            nearest = torch.minimum(nearest, distance)
+    reached = (nearest < NEAR * env.sim.robot.height_m).float().mean(1)
+    return {"pose_error_m": float(error[up].mean()), "moments_reached": float(reached[up].mean())}
 
 
 class SkillEvaluation:

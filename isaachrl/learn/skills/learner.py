@@ -23,7 +23,7 @@ from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.discriminator import DiscriminatorTrainer
 from isaachrl.learn.skills.distillation import Distillation, rising_teacher
-from isaachrl.learn.skills.evaluation import SkillEvaluation
+from isaachrl.learn.skills.evaluation import SkillEvaluation, likeness_report
 from isaachrl.learn.skills.latent_source import HeldLatents, LatentSource
 from isaachrl.learn.skills.monitor import Monitor
 from isaachrl.learn.skills.motions import Demonstrations, imitation_task
@@ -405,10 +405,10 @@ class SkillsLearner(Learner):
         return SkillPolicy(self.skill, HeldLatents(self.source, self.task, self.env.num_envs))
 
     def evaluate(self) -> dict[str, Any]:
-        """See `Learner.evaluate`: what each motion's latent leads to, see `SkillEvaluation.report`."""
-        if self.cfg.latents is LatentKind.none:
-            return {}
+        """See `Learner.evaluate`: `SkillEvaluation.report`, or without latents `likeness_report`."""
         assert isinstance(self.env, TaskEnv)
+        if self.cfg.latents is LatentKind.none:
+            return likeness_report(self.skill, self.env, self.task)
         return SkillEvaluation(self.skill, self.env, self.task, self.demos).report(self.source.draw)
 
     def exports(self) -> list[Exported]:
