@@ -85,7 +85,7 @@ def spread(feet: Sequence[Foot], across: Floats, fps: float) -> list[Foot]:
     return [replace(left, pos=left.pos + push), replace(right, pos=right.pos - push)]
 
 
-def lock_foot(foot: Foot, fps: float, size: float) -> tuple[Foot, NDArray[np.bool_], float]:
+def lock_foot(foot: Foot, fps: float, size: float) -> tuple[Foot, NDArray[np.bool_], Floats]:
     """Put a foot down on the floor where it touches it, and let it roll there without sliding.
 
     Args:
@@ -94,7 +94,7 @@ def lock_foot(foot: Foot, fps: float, size: float) -> tuple[Foot, NDArray[np.boo
         size: of the robot, as a share of a person's.
 
     Returns:
-        The foot, its contacts `(F,)`, and the farthest way by which it was moved.
+        The foot, its contacts `(F,)`, and how far `(F,)` it was moved over the floor.
     """
     foot = replace(foot, quat=_levelled(foot, size))
     touches = _touches(foot, fps, size)
@@ -107,7 +107,7 @@ def lock_foot(foot: Foot, fps: float, size: float) -> tuple[Foot, NDArray[np.boo
         stay = path[first:stop] - pos[first:stop, :2]
         offset[first:stop, :2] = stay - stay.mean(0)
         offset[first:stop, 2] = -(pos[first:stop, 2] + lowest[first:stop])
-    moved = float(np.linalg.norm(offset[..., :2], axis=-1).max())
+    moved = np.linalg.norm(offset[..., :2], axis=-1)
     placed = pos + _across_gaps(offset, touches)
     placed[:, 2] = np.maximum(placed[:, 2], _clearance(touches, fps, size) - lowest)
     return replace(foot, pos=placed), touches, moved

@@ -102,14 +102,16 @@ class Measures:
         return IMITABLE, ""
 
 
-def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = None, moved_m: float = 0.0) -> Measures:
+def measure(
+    clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = None, moved_m: Floats | None = None
+) -> Measures:
     """Measure a clip.
 
     Args:
         clip: of the robot.
         body: the robot; the floor of its scene is at height 0.
         targets: positions `(F, 3)` of bodies by role that the clip was made for.
-        moved_m: see `Measures`.
+        moved_m: `(F,)` how far feet were moved to stay where they stand.
 
     Raises:
         ClipError: the clip's joints or bodies are not the robot's.
@@ -131,6 +133,8 @@ def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = 
         "beyond_range_rad": margins.amin(1).argmin(), "peak_speed_rad_s": speed.amax(1).argmax(),
         "self_collision_m": scan.overlap.argmax(),
     }  # fmt: skip
+    if moved_m is not None:
+        worst["moved_m"] = moved_m.argmax()
     return Measures(
         frames=clip.num_frames,
         seconds=clip.duration_s,
@@ -145,7 +149,7 @@ def measure(clip: Clip, body: RobotBody, targets: Mapping[str, Floats] | None = 
         peak_speed_dof=robot.dof_names[int(speed.amax(0).argmax())],
         self_collision_m=float(scan.overlap.max()),
         key_body_error_m=float(scan.error.mean()),
-        moved_m=moved_m,
+        moved_m=0.0 if moved_m is None else float(moved_m.max()),
         foot_roll_rad=_foot_roll_rad(scan),
         backward_share=_backward_share(clip),
         at_s={name: int(frame) / clip.fps for name, frame in worst.items()},

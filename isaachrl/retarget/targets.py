@@ -28,7 +28,7 @@ class Targets:
         quat_w: `(F, 4)` by role: pelvis, torso, head, feet.
         contact: `(F, 2)` whether the left and the right foot stand or roll on the floor.
         shift_m: what was added to all heights.
-        moved_m: farthest way by which a foot was moved to stay where it stands.
+        moved_m: `(F,)` how far a foot was moved over the floor to stay where it stands, of both the farther.
         turn: `(4,)` by which the source is turned about z, after `origin_m` was subtracted and before it is scaled.
         origin_m: `(3,)` in the source.
         scale: length of the robot's legs in lengths of the source's.
@@ -38,7 +38,7 @@ class Targets:
     quat_w: dict[str, Floats]
     contact: NDArray[np.bool_]
     shift_m: float
-    moved_m: float
+    moved_m: Floats
     turn: Tensor
     origin_m: Tensor
     scale: float
@@ -83,7 +83,7 @@ def make_targets(shape: Figure, body: RobotBody) -> Targets:
         },
         contact=np.stack([touches for _, touches, _ in locked], axis=1),
         shift_m=shift,
-        moved_m=max(moved for _, _, moved in locked),
+        moved_m=np.max([moved for _, _, moved in locked], axis=0),
         turn=turn,
         origin_m=origin,
         scale=scale,

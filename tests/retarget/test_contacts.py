@@ -33,7 +33,7 @@ def test_contacts_begin_low_and_slow_and_end_later():
 
 def test_a_foot_that_creeps_is_held_where_it_is_on_average():
     placed, touches, moved = lock_foot(flat(path(60, x=np.linspace(0.0, 0.06, 60))), FPS, 1.0)
-    assert touches.all() and moved == pytest.approx(0.03, abs=1e-3)
+    assert touches.all() and moved.max() == pytest.approx(0.03, abs=1e-3)
     assert np.ptp(placed.pos, axis=0) == pytest.approx([0.0, 0.0, 0.0], abs=1e-9)
     assert placed.pos[0, 0] == pytest.approx(0.03, abs=1e-3)
 

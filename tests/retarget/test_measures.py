@@ -116,7 +116,11 @@ def test_the_moment_of_a_fault_is_told(walk, body):
     pos[50, 2] -= 0.2
     measures = measure(dataclasses.replace(walk, joint_quat=quat, root_pos_w=pos), body)
     assert [round(measures.at_s[name] * walk.fps) for name in ("self_collision_m", "penetration_m")] == [30, 50]
-    assert "key_body_error_m" not in measures.at_s  # a mean over the clip
+    assert not {"key_body_error_m", "moved_m"} & set(measures.at_s)  # a mean over the clip, and of clips with targets
+    moved_m = np.zeros(walk.num_frames)
+    moved_m[7] = 0.5
+    told = measure(walk, body, moved_m=moved_m)
+    assert told.verdict() == (REFUSED, f"moved_m 0.5 > 0.4 at {7 / walk.fps:.2f} s")
     assert f"penetration_m {measures.penetration_m:.3g} > 0.1 at {50 / walk.fps:.2f} s" in measures.verdict()[1]
 
 
