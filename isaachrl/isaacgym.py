@@ -14,7 +14,9 @@ from typing import NoReturn
 
 from isaachrl.compat.bridge import register_task
 from isaachrl.compat.install import install
+from isaachrl.compat.isaacgym.messages import keep_logging, log_to_stderr
 from isaachrl.compat.isaacgym.settings import SETTINGS
+from isaachrl.compat.missing import missing_module
 from isaachrl.errors import ConfigError, IsaacHRLError
 from isaachrl.sim.worlds import ENGINES
 
@@ -32,7 +34,9 @@ def _parser() -> _Parser:
     """The launcher's options, which stand before the script."""
     parser = _Parser(prog="python -m isaachrl.isaacgym", allow_abbrev=False, description="Runs an Isaac Gym script.")
     parser.add_argument("--engine", default="auto", choices=ENGINES, help="auto: MuJoCo Warp with the GPU pipeline")
-    parser.add_argument("--film", type=Path, metavar="FILE.mp4", help="film one environment while the script runs")
+    parser.add_argument(
+        "--film", type=_film_path, metavar="FILE.mp4", help="film one environment while the script runs"
+    )
     parser.add_argument("--film-world", type=int, default=0, metavar="N", help="number of that environment (0)")
     parser.add_argument("--film-start", type=float, default=0.0, metavar="S", help="simulated time of its begin (0)")
     parser.add_argument("--film-seconds", type=float, default=10.0, metavar="S", help="its length (10)")
@@ -41,11 +45,21 @@ def _parser() -> _Parser:
     return parser
 
 
+def _film_path(text: str) -> Path:
+    """The path of a film, which has no other file's name: a script may have taken its place."""
+    path = Path(text)
+    if path.suffix.lower() != ".mp4" or not path.absolute().parent.is_dir() or path.is_dir():
+        raise ConfigError(
+            f"--film={text}: a film is an .mp4 file in a folder that exists; type --film FILE.mp4 before the script"
+        )
+    return path
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run a script with the package installed.
 
     Raises:
-        ConfigError: no script, it does not exist, or an option is wrong.
+        ConfigError: no script, it does not exist, it lacks a module, or an option is wrong.
     """
     options = _parser().parse_args(arguments)
     if not os.path.isfile(options.script):
@@ -53,8 +67,25 @@ def main(arguments: Sequence[str]) -> None:
     install(options.engine)
     sys.argv = [options.script, *options.arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(options.script))
-    with _filming(options):
+    with _filming(options), _explaining(options.script):
         runpy.run_path(options.script, run_name="__main__")
+
+
+@contextmanager
+def _explaining(script: str) -> Iterator[None]:
+    """Context in which a missing module, and what Hydra finds wrong with the script's arguments, is a `ConfigError`."""
+    script = os.path.abspath(script)  # Hydra may change the folder
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if f"{error.name}.".startswith("isaachrl."):
+            raise
+        raise ConfigError(missing_module(error, script)) from error
+    except Exception as error:
+        if type(error).__module__ != "hydra.errors":
+            raise
+        causes = [str(part) for part in (error, error.__cause__) if part]
+        raise ConfigError(f"{script}: {'; '.join(' '.join(cause.split()) for cause in causes)}") from error
 
 
 @contextmanager
@@ -70,11 +101,14 @@ def _filming(options: argparse.Namespace) -> Iterator[None]:
         yield
     finally:
         SETTINGS.film = None
+        keep_logging()
         film.close()
 
 
 def start() -> None:
-    """The command: an error of this project is one line."""
+    """The command: an error that can be mended is one line."""
+    log_to_stderr()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # a script's Hydra raises errors, and prints nothing
     try:
         main(sys.argv[1:])
     except IsaacHRLError as error:

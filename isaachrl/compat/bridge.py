@@ -39,11 +39,13 @@ class IsaacGymCfg:
     Args:
         cfg: the task's own configuration, `PATH.yaml`, or `PATH.py:Class`; see `read_configuration`.
         set: changes of it, as `task.set.env.resetDist=2.0`. The number of environments is `num_envs`.
+        add: the same with keys that it does not have, as `+task.set.env.resetDist=2.0`.
         action_scale: the task gets the action, in [-1, 1], times this.
     """
 
     cfg: str | None = None
     set: dict[str, Any] = bounded({})
+    add: dict[str, Any] = bounded({})
     action_scale: float = positive(1.0)
 
 
@@ -116,6 +118,7 @@ def _build(task: type, values: IsaacGymCfg, world: World) -> Env:
     own = read_configuration(task, values.cfg, _CLASSES, devices)
     _set_num_envs(own, world.num_envs, values.cfg)
     change(own, values.set)
+    change(own, values.add, "task.add", new=True)
     sim_params = gymapi.SimParams()
     sim_params.use_gpu_pipeline = gpu
     section = own.get("sim") if isinstance(own, dict) else getattr(own, "sim", None)

@@ -139,21 +139,31 @@ def _with_defaults(file: Path) -> dict[str, Any]:
     return merge(result, {str(key): value for key, value in values.items()})
 
 
-def change(configuration: Any, values: Mapping[str, Any], path: str = "task.set") -> None:
-    """Set values of a configuration in place; those of an object must exist.
+def change(configuration: Any, values: Mapping[str, Any], path: str = "task.set", new: bool = False) -> None:
+    """Set values of a configuration in place.
+
+    Args:
+        configuration: a dict, or an object with attributes.
+        values: by key, nested.
+        path: of the configuration, for messages.
+        new: whether it may lack a key.
 
     Raises:
-        ConfigError: an object has no such attribute, or a section gets a value.
+        ConfigError: it lacks a key, or a section gets a value.
     """
     for key, value in values.items():
         full, is_dict = f"{path}.{key}", isinstance(configuration, dict)
-        if not is_dict and not hasattr(configuration, key):
-            names = [name for name in dir(configuration) if not name.startswith("_")]
-            raise ConfigError(f"{full}={value}: the configuration has no {key}{nearest(key, names)}")
-        old = configuration.get(key) if is_dict else getattr(configuration, key)
+        names = map(str, configuration) if is_dict else (name for name in dir(configuration) if name[0] != "_")
+        known = key in configuration if is_dict else hasattr(configuration, key)
+        if not known and not new:
+            raise ConfigError(
+                f"{full}={brief(value)}: the configuration has no {key}{nearest(str(key), names)}; type + before"
+                f" {full} if the task reads it all the same"
+            )
+        old = configuration.get(key) if is_dict else getattr(configuration, key, None)
         section = isinstance(old, dict) or hasattr(old, "__dict__")
         if isinstance(value, Mapping) and section:
-            change(old, value, full)
+            change(old, value, full, new)
         elif section:
             raise ConfigError(f"{full}={value}: {key} is a section; type {full}.KEY=VALUE")
         elif is_dict:

@@ -1,7 +1,8 @@
 """Camera poses: pure geometry, no renderer."""
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import mujoco
@@ -12,6 +13,7 @@ from isaachrl.maths import rotations
 from isaachrl.sim.robot import Robot
 
 HUMANOID_M = 1.63  # height of the shipped humanoid
+MARGIN = 1.1  # around what a fixed camera shows
 RAISED_M = 0.4  # the camera rises with the root when the root is higher than this above its target
 
 
@@ -97,17 +99,47 @@ class ChaseCamera:
         return View(self._point, self.distance_m, math.degrees(self._azimuth) + self.side_deg, self.elevation_deg)
 
 
-def model_camera(model: mujoco.MjModel) -> ChaseCamera | View:
-    """A camera for a model of any bodies: it follows the first one if that floats, else it shows all of them."""
+def model_camera(model: mujoco.MjModel, aspect: float = 4 / 3) -> ChaseCamera | View:
+    """A camera for a model of any bodies: it follows the first one if that floats, else it shows all of them.
+
+    Args:
+        model: seen in its start pose.
+        aspect: of the picture, width over height.
+    """
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     floats = model.njnt > 0 and model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE and model.jnt_bodyid[0] == 1
     body = model.geom_bodyid
     shown = np.flatnonzero((model.body_rootid[body] == 1) if floats else body > 0)
-    reach = model.geom_rbound[shown, None]
-    low, high = data.geom_xpos[shown] - reach, data.geom_xpos[shown] + reach
-    low, high = (low.min(0), high.max(0)) if len(shown) else (np.zeros(3), np.ones(3))
+    centre, reach = data.geom_xpos[shown], model.geom_rbound[shown, None] * np.ones(3)
+    if not floats:  # what moves may turn within its bounding sphere; what does not move stays in its box
+        turn, box = data.geom_xmat[shown].reshape(-1, 3, 3), model.geom_aabb[shown].reshape(-1, 2, 3, 1)
+        still = (model.body_dofnum[model.body_weldid[body[shown]]] == 0)[:, None]
+        centre = np.where(still, centre + (turn @ box[:, 0])[..., 0], centre)
+        reach = np.where(still, (np.abs(turn) @ box[:, 1])[..., 0], reach)
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+    points_w = (centre[:, None] + reach[:, None] * signs).reshape(-1, 3) if len(shown) else 0.5 + 0.5 * signs
+    low, high = points_w.min(0), points_w.max(0)
     size = float(np.linalg.norm(high - low))
     if floats:
         return ChaseCamera(1.6 * size, -20.0, height_m=0.3 * size, size=1.0)
-    return View((low + high) / 2, size, 135.0, -20.0)
+    view = View((low + high) / 2, size, 135.0, -20.0)
+    return replace(view, distance_m=MARGIN * fitting_distance(view, points_w, model.vis.global_.fovy, aspect))
+
+
+def fitting_distance(view: View, points_w: np.ndarray, fov_deg: float, aspect: float) -> float:
+    """The distance at which a camera with the target and the direction of a view just shows all points, m.
+
+    Args:
+        view: gives target and direction.
+        points_w: `(P, 3)` m.
+        fov_deg: vertical angle of the field of view.
+        aspect: of the picture, width over height.
+    """
+    azimuth, elevation = math.radians(view.azimuth_deg), math.radians(view.elevation_deg)
+    right = np.array([math.sin(azimuth), -math.cos(azimuth), 0.0])
+    ahead = np.array([*(math.cos(elevation) * np.array([math.cos(azimuth), math.sin(azimuth)])), math.sin(elevation)])
+    points = points_w - view.lookat_w
+    height = math.tan(math.radians(fov_deg) / 2)  # half of the picture, 1 m ahead
+    across = np.maximum(np.abs(points @ right) / (height * aspect), np.abs(points @ np.cross(right, ahead)) / height)
+    return float((across - points @ ahead).max())

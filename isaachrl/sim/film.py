@@ -1,7 +1,6 @@
 """Films of a world: frames are drawn by threads, and encoded as mp4."""
 
 import logging
-import math
 import os
 import tempfile
 from collections import deque
@@ -26,7 +25,7 @@ from isaachrl.sim.scene import Scene
 log = logging.getLogger(__name__)
 
 HEIGHT, WIDTH = 480, 640
-MAX_FPS = 30
+FPS = 30  # about, since there is a whole number of steps between frames
 MAX_PAINTERS = 4
 TOLD_FRAMES = 300  # drawn by software they take a minute
 
@@ -148,7 +147,9 @@ class Stage:
 
     def __init__(self, scene: Source, overview: Rectangle | None = None) -> None:
         model = model_of(scene)
-        self._camera = _scene_camera(scene, overview) if isinstance(scene, Scene) else model_camera(model)
+        self._camera = (
+            _scene_camera(scene, overview) if isinstance(scene, Scene) else model_camera(model, WIDTH / HEIGHT)
+        )
         self._map = FloorPlan(model, overview, HEIGHT, HEIGHT) if overview else None
         self._painters = _painters(model)
         self.behind = 2 * len(self._painters)  # pending frames that keep all painters busy
@@ -275,6 +276,6 @@ def processors() -> int:
 
 
 def frame_rate(step_s: float) -> tuple[int, Fraction]:
-    """Steps per frame, and frames per second for a video in real time."""
-    every = max(math.ceil(1.0 / (MAX_FPS * step_s) - 1e-6), 1)
+    """Steps per frame, and frames per second for a video in real time: near `FPS`, 22.5 to 45, or one a longer step."""
+    every = max(round(1.0 / (FPS * step_s)), 1)
     return every, Fraction(1.0 / (every * step_s)).limit_denominator(1000)

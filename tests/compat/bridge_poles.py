@@ -76,6 +76,7 @@ class Deferred(Poles):
     def __init__(self, cfg, rl_device, sim_device, graphics_device_id, headless, virtual_screen_capture, force_render):
         params = gymapi.SimParams()
         gymutil.parse_sim_config(cfg["sim"], params)
+        self.cfg = cfg
         self.make(cfg["env"]["numEnvs"], cfg["env"]["folder"], params, cfg["env"]["effort"])
         self.progress_buf = self.count
 
@@ -125,6 +126,7 @@ class AtOnce(Poles):
     """As in legged_gym: two simulations a step, and an episode that has ended is reset in the same step."""
 
     def __init__(self, cfg: PolesCfg, sim_params, physics_engine, sim_device, headless):
+        self.cfg = cfg
         self.make(cfg.env.num_envs, cfg.env.folder, sim_params, cfg.env.effort)
         self.episode_length_buf = self.count
 

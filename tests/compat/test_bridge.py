@@ -1,6 +1,7 @@
 """Isaac Gym tasks as environments: episodes of the four kinds of tasks, bad input, commands, state, viewers."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -155,6 +156,17 @@ def test_a_changed_configuration_wins_over_a_loaded_number(make):
     assert other.isaac_task.effort == 25.0
 
 
+@pytest.mark.parametrize("kind", ["Deferred", "AtOnce"])
+def test_a_key_with_a_plus_is_added_to_the_configuration(make, kind):
+    poles = f"task=isaacgym:{POLES}:{kind}"
+    typed = ["+task.set.env.wind.speed=2", "++task.set.env.cold=1", "task.set.env.effort=3"]
+    added = ["++task.add.env.wind.speed=2", "++task.add.env.cold=1", "task.set.env.effort=3"]
+    assert cli.register_isaac_gym([poles, *typed]) == [f"task=isaacgym.{kind}", *added]
+    task = make(kind, add={"env": {"wind": {"speed": 2}, "cold": 1, "effort": 3.0}}).isaac_task
+    env = task.cfg["env"] if kind == "Deferred" else vars(task.cfg.env)
+    assert task.effort == 3.0 and env["cold"] == 1 and env["wind"] == {"speed": 2}
+
+
 def test_episodes_can_be_staggered(make):
     env = make("AtOnce", 64)
     env.reset()
@@ -242,6 +254,38 @@ def test_the_configuration_beside_the_tasks_is_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("typed", "form"),
+    [
+        ("isaacgym.Cartpole", "isaacgym:PATH.py:Cartpole"),
+        ("isaacgym", "isaacgym:PATH.py:Class"),
+        ("isaacgym:", "isaacgym:PATH.py:Class"),
+        ("isaacgym:Cartpole", "isaacgym:PATH.py:Cartpole"),
+        ("isaacgym:a/cartpole.py", "isaacgym:a/cartpole.py:Class"),
+        ("isaacgym:a/cartpole.py:", "isaacgym:a/cartpole.py:Class"),
+        ("isaacgym.cartpole.py:Cartpole", "isaacgym:cartpole.py:Cartpole"),
+        ("IsaacGym:cartpole.py:Cartpole", "isaacgym:cartpole.py:Cartpole"),
+        ("isaacgymenvs/tasks/cartpole.py:Cartpole", "isaacgym:isaacgymenvs/tasks/cartpole.py:Cartpole"),
+        ("isaacgym:cartpole.yaml:Cartpole", "isaacgym:PATH.py:Cartpole"),
+    ],
+)
+def test_a_task_without_its_file_or_class_is_answered_with_the_form(typed, form):
+    for key in ("task", "+task"):
+        with pytest.raises(
+            ConfigError, match=f"^task={re.escape(typed)} does not name .*; type task={re.escape(form)}$"
+        ):
+            cli.register_isaac_gym(["mode=train", f"{key}={typed}"])
+
+
+def test_several_classes_are_several_runs():
+    both = f"task=isaacgym:{POLES}:Deferred,isaacgym:{POLES}:Agents"
+    names = "task=isaacgym.Deferred,isaacgym.Agents"
+    assert cli.register_isaac_gym([both, "--multirun"]) == [names, "--multirun"]
+    assert cli.register_isaac_gym([names]) == [names]  # a module of `tasks=` may register them
+    with pytest.raises(ConfigError, match="several values are several runs; type --multirun task=isaacgym:"):
+        cli.register_isaac_gym([both])
+
+
+@pytest.mark.parametrize(
     ("source", "message"),
     [
         ("poles.py", r"'poles.py' is not a file with a class; type task=isaacgym:PATH.py:Class"),
@@ -271,6 +315,13 @@ def test_bad_files_are_refused(source, message, tmp_path):
         ("Deferred", {"cfg": "{tmp}/x.py:Cfg"}, r"type task.cfg=.*x.py:Cfg again: no file that is loaded decides"),
         ("Deferred", {"set": {"env": 3}}, r"task.set.env=3: env is a section; type task.set.env.KEY=VALUE"),
         ("AtOnce", {"set": {"env": {"efort": 3}}}, r"task.set.env.efort=3: the configuration has no efort; did you"),
+        (
+            "Deferred",
+            {"set": {"env": {"efort": 3}}},
+            r"no efort; did you mean effort.*; type \+ before task.set.env.efort",
+        ),
+        ("Deferred", {"set": {"evn": {"effort": 3}}}, r"task.set.evn={'effort': 3}: the configuration has no evn; did"),
+        ("Deferred", {"add": {"env": 3}}, r"task.add.env=3: env is a section; type task.add.env.KEY=VALUE"),
         (
             "Deferred",
             {"set": {"env": {"folder": "/nowhere"}}},

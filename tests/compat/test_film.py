@@ -13,7 +13,7 @@ from isaachrl.compat.isaacgym import gymapi, gymtorch
 from isaachrl.compat.isaacgym.film import WorldFilm
 from isaachrl.compat.isaacgym.settings import SETTINGS
 from isaachrl.errors import ConfigError, RenderError
-from isaachrl.sim.cameras import ChaseCamera, View, model_camera
+from isaachrl.sim.cameras import ChaseCamera, View, fitting_distance, model_camera
 from tests.compat.scenes import GYM, fill, load, new_sim, numbers, options, transform
 
 STICK = """<mujoco><worldbody><body name="base"><geom type="box" size=".05 .05 .05" mass="1"/>
@@ -164,18 +164,58 @@ def test_the_camera_follows_the_first_actor_if_it_floats_and_else_shows_all(fixe
     ball = GYM.create_sphere(scene.sim, 0.1, options())
     fill(scene, [(table, transform(z=0.5), None, 0), (ball, transform(x=4, z=0.5), None, 0)]).prepare()
     camera = model_camera(scene.sim.physics.worlds.model)
-    if fixed:
-        low, high = -np.linalg.norm([1.0, 0.5, 0.05]), 4.1
+    if fixed:  # the table is seen as its box, the ball in all directions
+        low, high = -1.0, 4.1
         assert isinstance(camera, View) and camera.lookat_w[0] == pytest.approx((low + high) / 2)
     else:
         assert isinstance(camera, ChaseCamera) and camera.distance_m < 1.6 * 4.0
 
 
+def test_a_thin_long_actor_fills_the_width_of_the_picture(tmp_path):
+    scene = new_sim()
+    rail = GYM.create_box(scene.sim, 0.03, 8.0, 0.03, options(fix_base_link=True))
+    fill(scene, [(rail, transform(z=2.0), None, 0)]).prepare()
+    view = model_camera(scene.sim.physics.worlds.model, 4 / 3)
+    azimuth = np.radians(view.azimuth_deg)
+    right = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
+    ends = np.array([[0.0, y, 2.0] for y in (-4.0, 4.0)]) - view.lookat_w
+    ahead = np.array([np.cos(azimuth), np.sin(azimuth), 0.0]) * np.cos(np.radians(view.elevation_deg))
+    across = (ends @ right) / (view.distance_m + ends @ ahead) / (np.tan(np.radians(22.5)) * 4 / 3)
+    assert 0.8 < np.abs(across).max() < 1.0 and np.abs(across).min() > 0.3  # of half the width
+
+
+@pytest.mark.parametrize("elevation_deg", [0.0, -90.0])
+def test_the_fitting_distance_of_a_square(elevation_deg):
+    """Seen along x or from above, a square of 2 m fills the height at 1 m / tan 22.5°, and two thirds of the width."""
+    view = View(np.array([1.0, 0.0, 0.0]), 0.0, 0.0, elevation_deg)
+    corners = [[0.0, a, b] if elevation_deg == 0.0 else [a, b, 0.0] for a in (-1.0, 1.0) for b in (-1.0, 1.0)]
+    distance = fitting_distance(view, view.lookat_w + np.array(corners), 45.0, 1.5)
+    assert distance == pytest.approx(1.0 / np.tan(np.radians(22.5)))
+    assert fitting_distance(view, view.lookat_w + np.array(corners), 45.0, 0.5) == pytest.approx(2 * distance)
+
+
+@pytest.mark.parametrize("steps_a_second, every", [(60.2, 2), (30.1, 1), (200.0, 7)])
+def test_a_film_has_about_thirty_frames_a_second(films, tmp_path, steps_a_second, every):
+    SETTINGS.film = WorldFilm(tmp_path / "a.mp4")
+    scene = new_sim(dt=1 / steps_a_second)
+    fill(scene, [(GYM.create_sphere(scene.sim, 0.1, options()), transform(), None, 0)]).prepare().step()
+    assert float(films[0].fps) == pytest.approx(steps_a_second / every, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["script.py", "film", "notes.txt", "a.avi"])
+def test_a_film_in_place_of_the_script_overwrites_nothing(launch, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=r"type --film FILE\.mp4 before the script$"):
+        isaachrl.isaacgym.main(["--film", str(tmp_path / name), "task=Ant", "headless=True"])
+    assert (tmp_path / name).read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--film=a.gif"], r"--film=a\.gif: type the path of an \.mp4"),
+        (["--film=a.gif"], r"--film=a\.gif: a film is an \.mp4 file in a folder that exists; type --film FILE\.mp4"),
         (["--film=nowhere/a.mp4"], "folder that exists"),
+        (["--film="], "--film=: a film is"),
         (["--film={}", "--film-seconds=0"], "above 0"),
         (["--film={}", "--film-world=-1"], "at least 0"),
         (["--film={}", "--film-world=2"], "the environments are 0 to 1"),

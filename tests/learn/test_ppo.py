@@ -4,6 +4,8 @@ import io
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from isaachrl.envs.registry import World
 from isaachrl.errors import CheckpointError, ConfigError
 from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv, HierarchyCfg
 from isaachrl.hierarchy.rescue import RescueController
-from isaachrl.learn.ppo import PpoCfg, agent
+from isaachrl.learn.ppo import PpoCfg, agent, version
 from isaachrl.learn.ppo.adapter import EnvAdapter, EpisodeStatistics
 from isaachrl.learn.ppo.learner import PpoLearner
 from isaachrl.learn.registry import learner_entry
@@ -389,3 +391,49 @@ def test_both_levels_and_their_fusion_are_exported(maze_learner):
     assert fused.contract["inner_steps"] == 5 and fused.contract["low_level"]["latent_size"] == 4
     for exported in (high, low, fused):
         assert exported.module(*exported.inputs.values()).shape[0] == 1
+
+
+def other_version(folder, number, content):
+    """A package rl_games with this version's metadata, and a module."""
+    (folder / "rl_games" / "common").mkdir(parents=True)
+    (folder / "rl_games" / "__init__.py").write_text("")
+    (folder / "rl_games" / "common" / "ivecenv.py").write_text(content)
+    if number:
+        (folder / f"rl_games-{number}.dist-info").mkdir()
+        (folder / f"rl_games-{number}.dist-info" / "METADATA").write_text(f"Name: rl_games\nVersion: {number}\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "content", "came"),
+    [
+        ("1.6.0", "IVecEnv = object", "rl_games 1.6.0 came, from {}"),
+        ("1.6.10", "import rl_games.none", "rl_games 1.6.10 came, from {}"),
+        ("2.0", "IVecEnv = object", "rl_games 2.0 came, from {}"),
+        (None, "", "rl_games of an unknown version came, from {}"),
+    ],
+)
+def test_another_version_of_rl_games_is_answered_with_what_to_type(number, content, came, tmp_path):
+    other_version(tmp_path, number, content)
+    code = "import isaachrl.errors as e\ntry:\n    import isaachrl.learn.ppo.learner\nexcept e.ConfigError as error:\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}    print(error)"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+    )  # fmt: skip
+    what = 'type pip install "rl-games>=1.6.5,<2"'
+    end = f"; train=ppo needs version 1.6.5 or newer, below 2: {what}, and take {tmp_path} out of PYTHONPATH\n"
+    assert done.stdout == came.format(tmp_path) + end, done.stderr
+
+
+def test_rl_games_may_be_missing_and_its_own_imports_too(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    what = r'^rl_games is missing; .* type pip install "rl-games>=1\.6\.5,<2"$'
+    with pytest.raises(ConfigError, match=what), version.checked_import():
+        pass
+    monkeypatch.undo()
+    with pytest.raises(ModuleNotFoundError, match="nowhere"), version.checked_import():
+        import nowhere  # noqa: F401 # pyright: ignore
+
+
+def test_the_version_of_rl_games_is_that_of_the_installation():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert f"rl-games>={version.FROM},<{version.BELOW}" in project["dependencies"]

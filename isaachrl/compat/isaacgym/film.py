@@ -29,12 +29,10 @@ class WorldFilm:
         seconds: its length, s.
 
     Raises:
-        ConfigError: the path or a number is impossible.
+        ConfigError: a number is impossible.
     """
 
     def __init__(self, path: Path, world: int = 0, start_s: float = 0.0, seconds: float = 10.0) -> None:
-        if path.suffix.lower() != ".mp4" or not path.absolute().parent.is_dir():
-            raise ConfigError(f"--film={path}: type the path of an .mp4 file in a folder that exists")
         if world < 0 or start_s < 0.0 or not 0.0 < seconds < float("inf"):
             raise ConfigError("--film-world and --film-start must be at least 0, and --film-seconds above 0")
         self._path, self._world, self._start_s, self._seconds = path.absolute(), world, start_s, seconds

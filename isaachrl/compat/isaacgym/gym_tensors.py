@@ -9,6 +9,7 @@ from isaachrl.compat.isaacgym import terrain
 from isaachrl.compat.isaacgym.enums import CoordinateSpace, SimType, UpAxis
 from isaachrl.compat.isaacgym.gym_actors import warn_once
 from isaachrl.compat.isaacgym.gymtorch import Tensor
+from isaachrl.compat.isaacgym.messages import keep_logging
 from isaachrl.compat.isaacgym.objects import Env, Sim, quat, vec3
 from isaachrl.compat.isaacgym.physics import Physics
 from isaachrl.compat.isaacgym.settings import SETTINGS
@@ -26,6 +27,7 @@ class TensorMethods:
         params: SimParams | None = None, sim_type: SimType | None = None,
     ) -> Sim:  # fmt: skip
         """A new simulation; tensors are on the GPU with `use_gpu_pipeline`, else on the CPU."""
+        keep_logging()
         kind, params = type if sim_type is None else sim_type, params or SimParams()
         if int(kind) == int(SimType.SIM_FLEX):
             raise NotImplementedError(

@@ -14,10 +14,12 @@ class Settings:
     Attributes:
         engine: of `isaachrl.isaacgym.install`: `auto`, `mujoco` or `mujoco_warp`.
         film: gets every step of simulations; None films nothing.
+        logs: whether this project's messages go to the standard error, see `isaachrl.compat.isaacgym.messages`.
     """
 
     engine: str = "auto"
     film: "WorldFilm | None" = None
+    logs: bool = False
 
 
 SETTINGS = Settings()

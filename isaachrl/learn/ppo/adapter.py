@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
-from rl_games.common.ivecenv import IVecEnv
 from torch import Tensor
 
 from isaachrl.adapters.shared import last_values
 from isaachrl.envs.env import Env
 from isaachrl.envs.statistics import EpisodeStatistics
+from isaachrl.learn.ppo.version import checked_import
+
+with checked_import():
+    from rl_games.common.ivecenv import IVecEnv
 
 
 class EnvAdapter(IVecEnv):

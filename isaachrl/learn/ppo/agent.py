@@ -29,6 +29,7 @@ from isaachrl.learn import collectives, distributed
 from isaachrl.learn.ppo.adapter import EnvAdapter
 from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.minibatches import Minibatches
+from isaachrl.learn.ppo.version import checked_import
 
 
 def _no_compile(model: Any = None, **_: Any) -> Any:
@@ -46,7 +47,7 @@ def _compile_disabled() -> Iterator[None]:
         torch.compile = compiler
 
 
-with warnings.catch_warnings(), _compile_disabled():  # rl_games compiles a test network on import
+with checked_import(), warnings.catch_warnings(), _compile_disabled():  # rl_games compiles a test network on import
     warnings.simplefilter("ignore")  # deprecations inside rl_games
     from rl_games.algos_torch.a2c_continuous import A2CAgent
     from rl_games.common.algo_observer import AlgoObserver

@@ -15,7 +15,7 @@ from isaachrl.shipped import PROGRAM, installing
 GROUPS = ("task", "train")
 TASK_MODULES = "tasks"
 ISAAC_GYM = "isaacgym."  # begins the names of tasks in files of Isaac Gym's users
-_ISAAC_GYM_FILE = "task=isaacgym:"
+_ISAAC_GYM = re.compile(r"isaacgym([.:]|$)|.*\.py\b", re.IGNORECASE)  # what may be meant as such a file and class
 _PATHS = (
     "checkpoint",
     "skill",
@@ -146,18 +146,37 @@ def task_modules(argv: Sequence[str]) -> list[str]:
 def register_isaac_gym(argv: Sequence[str]) -> list[str]:
     """The arguments with the name of the task, which is registered, in place of `task=isaacgym:PATH.py:Class`.
 
+    `+task.set.KEY` becomes `task.add.KEY`: only this form adds to the configuration of such a task.
+
     Raises:
-        ConfigError: there is no such file or class, or it is no task.
+        ConfigError: there is no such file or class, it is no task, or the form is another one.
     """
     cfg = next((argument.partition("=")[2] for argument in argv if argument.startswith("task.cfg=")), None)
+    multirun = any(argument in ("--multirun", "-m") for argument in argv)
     result = []
     for argument in argv:
-        if argument.startswith(_ISAAC_GYM_FILE):
-            from isaachrl.isaacgym import register_task  # only then: its engine takes a second
-
-            argument = f"task={register_task(argument.removeprefix(_ISAAC_GYM_FILE), cfg)}"
-        result.append(argument)
+        key, _, value = argument.partition("=")
+        is_new = not {*value.split(",")} <= {*registry.names()}
+        if key.lstrip("+") == "task" and _ISAAC_GYM.match(value) and is_new:
+            argument = f"task={_isaac_gym_task(value, cfg, multirun)}"
+        result.append(re.sub(r"^\++task\.set\.", "++task.add.", argument))
     return result
+
+
+def _isaac_gym_task(value: str, cfg: str | None, multirun: bool) -> str:
+    """The name of the task `isaacgym:PATH.py:Class`, or with commas the names of several."""
+    prefix, _, source = value.partition(":")
+    if prefix != "isaacgym" or not re.search(r"\.py:\w+$", source):
+        rest = re.sub(r"^isaacgym([.:]|$)", "", value, flags=re.IGNORECASE)
+        file = re.match(r".+\.py\b", rest)
+        name = re.search(r"(?:^|[:./])(\w+)$", rest.removeprefix(file[0] if file else ""))
+        form = f"isaacgym:{file[0] if file else 'PATH.py'}:{name[1] if name else 'Class'}"
+        raise ConfigError(f"task={value} does not name the file and the class of an Isaac Gym task; type task={form}")
+    if ",isaacgym:" in source and not multirun:
+        raise ConfigError(f"task={value}: several values are several runs; type --multirun task={value} for those")
+    from isaachrl.isaacgym import register_task  # only then: its engine takes a second
+
+    return ",".join(register_task(one, cfg) for one in source.split(",isaacgym:"))
 
 
 def _check_repeated(overrides: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from isaachrl.motion import kinematics
 from isaachrl.retarget.body import RobotBody
 from isaachrl.retarget.convert import Retargeted
 from isaachrl.sim.cameras import ChaseCamera, View
-from isaachrl.sim.film import MAX_FPS, VideoWriter
+from isaachrl.sim.film import FPS, VideoWriter
 from isaachrl.sim.render import SceneRenderer
 
 APART = 1.1  # between robot and skeleton, in lengths of the robot's legs
@@ -72,7 +72,7 @@ def film(made: Retargeted, body: RobotBody, path: Path, on_frame: Callable[[], N
         RenderError: no OpenGL or no encoder works here.
     """
     clip = made.clip
-    every = max(round(clip.fps / MAX_FPS), 1)
+    every = max(round(clip.fps / FPS), 1)
     fps = Fraction(clip.fps / every).limit_denominator(1000)
     with contextlib.closing(Beside(made, body, FILM_SIZE)) as stage, VideoWriter(path, FILM_SIZE, fps) as writer:
         for frame in range(0, min(clip.num_frames, round(FILM_S * clip.fps)), every):

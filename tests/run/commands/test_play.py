@@ -125,11 +125,12 @@ def test_a_second_of_film_is_a_second_of_the_simulation(tmp_path):
 
 @pytest.mark.parametrize(
     ("step_s", "every", "fps"),
-    [(1 / 30, 1, 30), (1 / 60, 2, 30), (1 / 120, 4, 30), (0.1, 1, 10), (0.02, 2, 25), (0.04, 1, 25), (0.15, 1, 20 / 3)],
-)
-def test_pictures_follow_each_other_at_most_30_times_a_second(step_s, every, fps):
+    [(1 / 30, 1, 30), (1 / 60, 2, 30), (1 / 120, 4, 30), (0.1, 1, 10), (0.02, 2, 25), (0.04, 1, 25), (0.15, 1, 20 / 3),
+     (1 / 30.1, 1, 30.1), (1 / 60.2, 2, 30.1), (1 / 40, 1, 40), (1 / 50, 2, 25), (0.0083, 4, 30.12048)],
+)  # fmt: skip
+def test_pictures_follow_each_other_about_30_times_a_second(step_s, every, fps):
     steps, rate = frame_rate(step_s)
-    assert steps == every and float(rate) == pytest.approx(fps, abs=1e-6)
+    assert steps == every and float(rate) == pytest.approx(fps, abs=1e-4)
 
 
 def test_pictures_are_written_in_order_whoever_draws_fastest(tmp_path):
