@@ -188,6 +188,8 @@ class HumanoidTracking(HumanoidAMP):
         return {"proprioception": humanoid.proprioception(self.sim), "reference": self.reference_observation()}
 
     def metrics(self) -> dict[str, Tensor]:
-        """Whether the motion was lost, and the bodies' mean RMS distance from the reference in m."""
+        """Whether the motion was lost, the mean RMS distance from the reference in m, and the forward speed."""
         steps = torch.maximum(self._steps, torch.ones_like(self._steps))
-        return {"fall_rate": self.terminated().float(), "tracking_error_m": self._error_sum_m / steps}
+        return {"fall_rate": self.terminated().float(), "tracking_error_m": self._error_sum_m / steps} | {
+            "forward_speed_mps": super().metrics()["forward_speed_mps"]
+        }

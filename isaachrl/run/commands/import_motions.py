@@ -8,12 +8,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from rich.table import Table
 
 from isaachrl import config
 from isaachrl.errors import ClipError, ConfigError, RenderError
 from isaachrl.files import write_atomically
+from isaachrl.motion.cycle import find_cycle
+from isaachrl.motion.library import MotionLibrary
 from isaachrl.motion.source.read import motion_files, read_source
 from isaachrl.motion.source.settle import SourceCfg
 from isaachrl.motion.sources import FOLDER_LIST, LIST_SUFFIXES, Entry, motion_entries
@@ -55,9 +58,10 @@ def import_motions(settings: Settings) -> Row:
         clip_name = _free_name(entry.file, {row["name"] for row in rows})
         heading = f"{number} of {len(entries)}: {entry.file.name}"
         try:
-            made = _import(entry.file, _of_entry(cfg, entry), body, clip_name)
+            of_file = _of_entry(cfg, entry)
+            made = _import(entry.file, of_file, body, clip_name)
             log.info("%s: %s %s", heading, made.verdict, made.reason)  # before the pictures, which may take minutes
-            rows.append(_write(made, body, folder.path, settings.run.video))
+            rows.append(_write(made, body, folder.path, settings.run.video) | _cycle(made, body, of_file.start_s))
         except ClipError as error:
             if len(entries) == 1:
                 raise
@@ -116,6 +120,20 @@ def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargete
     for note in source.notes:
         log.info("%s: %s", file.name, note)
     return retarget(source, body, cfg.roles, cfg.clip_fps)
+
+
+def _cycle(made: Retargeted, body: RobotBody, start_s: float) -> Row:
+    """Where the motion repeats, in s of the file from whose `start_s` on it was read."""
+    found = find_cycle(MotionLibrary([made.clip], body.robot, torch.device("cpu")), 0)
+    if found is None:
+        return {"cycle_s": None}
+    begin_s, end_s = (round(start_s + time_s, 2) for time_s in found)
+    log.info(
+        "%s repeats from %.2f to %.2f s: with source.start_s=%.2f source.end_s=%.2f a policy that tracks it can go on"
+        " for ever",
+        made.clip.name, begin_s, end_s, begin_s, end_s,
+    )  # fmt: skip
+    return {"cycle_s": [begin_s, end_s]}
 
 
 def _write(made: Retargeted, body: RobotBody, folder: Path, video: bool) -> Row:

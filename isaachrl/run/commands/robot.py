@@ -25,6 +25,7 @@ from isaachrl.run.storage.folder import RunFolder
 from isaachrl.sim import Robot, Scene, load_robot, make_sim
 from isaachrl.sim.cameras import ChaseCamera, camera_scale
 from isaachrl.sim.inertia import load_robot_body
+from isaachrl.sim.motors import STIFFNESS_PER_EFFORT
 from isaachrl.sim.render import SceneRenderer
 from isaachrl.sim.roles import NAMES
 from isaachrl.sim.soles import FEET
@@ -182,10 +183,16 @@ def _why_it_falls(robot: Robot) -> str:
             " soles; write a keyframe 'stand' in the model, or stand: {joint: rad} in a YAML file"
         )
     ankle = 0.5 * robot.mass_kg * GRAVITY * float(com[2])
+    soft = bool((robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * robot.effort_limit).any())
+    change = (
+        "motors: {stiffness: from_effort} in a YAML file makes weak motors as stiff as those of the shipped robots,"
+        " with which motions are learned sooner"
+        if soft
+        else "motors: {stiffness: {JOINT: N}} in a YAML file changes them"
+    )
     return (
         "it falls, which is no error: no policy balances it here, and to stand by stiffness alone its ankles would need"
-        f" more than {ankle:.0f} N m/rad each; motors: {{stiffness: from_effort}} in a YAML file makes weak motors as"
-        " stiff as those of the shipped robots, with which motions are learned sooner"
+        f" more than {ankle:.0f} N m/rad each; {change}"
     )
 
 

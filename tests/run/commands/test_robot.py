@@ -1,5 +1,6 @@
 """`mode=robot`: what is found, guessed, measured and advised, as a user sees it."""
 
+import dataclasses
 import json
 
 import imageio.v3 as iio
@@ -94,7 +95,10 @@ def biped(path, lean=0.0, toes=0.05):
 def test_advice_tells_a_bad_pose_from_soft_ankles_and_a_robot_that_faces_backwards(tmp_path):
     fallen = module.Standing(torch.zeros(1, 13), 0.1, 90.0, diverged=False)
     *_, soft = advice(biped(tmp_path / "soft.xml"), fallen)
-    assert "which is no error" in soft and "motors: {stiffness: from_effort}" in soft
+    assert "which is no error" in soft and "stiffness: {JOINT: N}" in soft, "its motors are by that rule"
+    robot = biped(tmp_path / "soft.xml")
+    *_, softer = advice(dataclasses.replace(robot, stiffness=0.1 * robot.stiffness), fallen)
+    assert "motors: {stiffness: from_effort}" in softer
     *_, bad = advice(biped(tmp_path / "bad.xml", lean=-0.4), fallen)
     assert "centre of mass is 1" in bad and "cm outside of its soles; write a keyframe 'stand'" in bad
     lines = advice(biped(tmp_path / "back.xml", toes=-0.05), fallen)
