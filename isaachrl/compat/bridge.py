@@ -118,7 +118,7 @@ def _build(task: type, values: IsaacGymCfg, world: World) -> Env:
     own = read_configuration(task, values.cfg, _CLASSES, devices)
     _set_num_envs(own, world.num_envs, values.cfg)
     change(own, values.set)
-    change(own, values.add, "task.add", new=True)
+    change(own, values.add, "+task.set", new=True)
     sim_params = gymapi.SimParams()
     sim_params.use_gpu_pipeline = gpu
     section = own.get("sim") if isinstance(own, dict) else getattr(own, "sim", None)

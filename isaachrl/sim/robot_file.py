@@ -148,13 +148,14 @@ def _motors(given: str, values: dict[str, Any]) -> dict[str, Number]:
         elif key == "stiffness" and value == FROM_EFFORT:
             result[key] = value
         elif value not in (None, AUTO):
-            result[key] = _number(given, where, value, 0.0)
+            words = f", {AUTO} or {FROM_EFFORT}" if key == "stiffness" else f" or {AUTO}"
+            result[key] = _number(given, where, value, 0.0, words)
     return result
 
 
-def _number(given: str, where: str, value: Any, low: float = -math.inf) -> float:
+def _number(given: str, where: str, value: Any, low: float = -math.inf, words: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not (low <= value < math.inf):
         raise ConfigError(
-            f"robot={given}: {where}={value!r}: expected a number" + (" of 0 or more" if low == 0 else "")
+            f"robot={given}: {where}={value!r}: expected a number" + (" of 0 or more" if low == 0 else "") + words
         )
     return float(value)

@@ -321,7 +321,7 @@ def test_bad_files_are_refused(source, message, tmp_path):
             r"no efort; did you mean effort.*; type \+ before task.set.env.efort",
         ),
         ("Deferred", {"set": {"evn": {"effort": 3}}}, r"task.set.evn={'effort': 3}: the configuration has no evn; did"),
-        ("Deferred", {"add": {"env": 3}}, r"task.add.env=3: env is a section; type task.add.env.KEY=VALUE"),
+        ("Deferred", {"add": {"env": 3}}, r"\+task.set.env=3: env is a section; type \+task.set.env.KEY=VALUE"),
         (
             "Deferred",
             {"set": {"env": {"folder": "/nowhere"}}},

@@ -10,6 +10,7 @@ import torch
 
 from isaachrl.maths import rotations
 from isaachrl.motion import clip as own_format
+from isaachrl.motion import kinematics
 from isaachrl.retarget.body import robot_body
 from isaachrl.retarget.measures import DOUBTFUL, IMITABLE, LIMITS, REFUSED, measure
 from isaachrl.shipped import ASSETS
@@ -143,3 +144,35 @@ def test_the_pivots_of_limbs_are_where_their_axes_meet():
     assert ours.start["left_hip"] == pytest.approx(ours.pos["left_hip"], abs=1e-9), "of a ball joint its anchor"
     assert ours.leg_m == pytest.approx(0.4215 + 0.4099) and g1.leg_m == pytest.approx(0.64, abs=0.01)
     assert np.linalg.norm(g1.start["left_hip"] - g1.pos["left_hip"]) > 0.05, "above the last of its three bodies"
+
+
+LEG = """<body name="{s}thigh" pos="0 {y} -.1">
+  <joint name="{s}hip" axis="0 1 0" range="-90 90" actuatorfrcrange="-9 9"/>
+  <geom type="capsule" size=".03" fromto="0 0 0 0 0 -.35"/><body name="{s}shin" pos="0 0 -.4">
+  <joint name="{s}knee" axis="0 1 0" range="-90 90" actuatorfrcrange="-9 9"/>
+  <geom type="capsule" size=".03" fromto="0 0 0 0 0 -.35"/><body name="{s}sole" pos="0 0 -.4" euler="0 0 90">
+  <joint name="{s}pitch" axis="1 0 0" range="-90 90" actuatorfrcrange="-9 9"/>
+  <joint name="{s}roll" axis="0 1 0" range="-90 90" actuatorfrcrange="-9 9"/>
+  <geom type="box" size=".04 .1 .02" pos="0 -.04 -.03"/></body></body></body>"""
+YAML = "model: biped.xml\nroles: {pelvis: box, torso: box, ROLES}\n"
+
+
+@pytest.mark.parametrize(("joint", "roll"), [("roll", 0.3), ("pitch", 0.0)])
+def test_the_roll_of_feet_is_about_their_length_whatever_their_frames_are(joint, roll, tmp_path):
+    """Frames of these feet have x to the left: their joint about y rolls the foot, that about x pitches it."""
+    legs = "".join(LEG.format(s=s, y=y) for s, y in (("l", 0.1), ("r", -0.1)))
+    box = f'<body name="box" pos="0 0 1"><freejoint/><geom type="box" size=".1 .1 .2" pos="0 0 .2"/>{legs}</body>'
+    (tmp_path / "biped.xml").write_text(f"<mujoco><worldbody>{box}</worldbody></mujoco>")
+    parts = {"hip": "thigh", "knee": "shin", "foot": "sole"}
+    roles = ", ".join(f"{side}_{role}: {side[0]}{part}" for side in ("left", "right") for role, part in parts.items())
+    (tmp_path / "biped.yaml").write_text(YAML.replace("ROLES", roles))
+    robot = load_robot(str(tmp_path / "biped.yaml"))
+    qpos = robot.stand_qpos.repeat(8, 1)
+    qpos[:, 2] = robot.stand_pos_m[0, 2]
+    for side in "lr":
+        qpos[:, 7 + robot.dof_names.index(side + joint)] = 0.3
+    clip = own_format.Clip(
+        "tilted", 30.0, robot.joint_names, robot.body_names, qpos[:, :3].numpy(), qpos[:, 3:7].numpy(),
+        kinematics.joint_quat_from_qpos(robot, qpos[:, 7:]).numpy(),
+    )  # fmt: skip
+    assert measure(clip, robot_body(robot)).foot_roll_rad == pytest.approx(roll, abs=1e-3)

@@ -25,7 +25,8 @@ RISE_S = 5.0
 STARTS = 10  # tries to begin all episodes on the feet
 RESPONSE_LIMIT_S = 3.0  # a change of latent that takes longer has failed
 END_S, END_FRAMES = 0.5, 16  # the end of a transition
-WATCHED_S, NEAR = 8.0, 0.05
+WATCHED_S, REACHED = 8.0, 0.05  # for skills without latents: time, and share of the robot's height
+MOMENTS = 512  # of clips that bodies are compared with at once
 SMOOTHING_S = 0.5  # about half a stride
 MIN_SHARE = 0.01  # of the rollouts, for a motion to count as covered
 _DIFFERENT = 0.3  # m/s or rad/s by which two motions must differ to time the change between them
@@ -70,14 +71,14 @@ def likeness_report(skill: Skill, env: TaskEnv, task: ImitationTask) -> dict[str
 
     Returns:
         `pose_error_m`: RMS distance of the bodies, moved and turned on the floor, from the most similar moment of the
-            clips, the mean over bodies that stay up and times after `SETTLE_S`;
-        `moments_reached`: share of the clips' moments which such a body comes within `NEAR` of its height to: 1 for one
-            that does all of the motion, less for one that stands still in a moment of it.
+            clips, the mean over bodies that stay up and times after `SETTLE_S`; NaN if none does;
+        `moments_reached`: share of the clips' moments which such a body comes within `REACHED` of its height to: 1 for
+            one that does all of the motion, less for one that stands still in a moment of it.
     """
     steps = (task.library.durations_s / env.task.cfg.step_s).long() + 1
     clip = torch.repeat_interleave(torch.arange(len(steps), device=env.device), steps)
     moment = torch.arange(len(clip), device=env.device) - (steps.cumsum(0) - steps)[clip]
-    postures = task.library.postures(clip, moment * env.task.cfg.step_s)
+    postures = task.library.postures(clip, moment * env.task.cfg.step_s).split(MOMENTS)
     settle, measured = (round(time / env.task.cfg.step_s) for time in (SETTLE_S, WATCHED_S))
     obs, up = env.reset(), torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
     error = torch.zeros(env.num_envs, device=env.device)
@@ -88,10 +89,11 @@ def likeness_report(skill: Skill, env: TaskEnv, task: ImitationTask) -> dict[str
         obs = result.obs
         up &= ~result.terminated
         if step >= settle:
-            distance = posture_distance_m2(env.sim.body_pos_w.unsqueeze(1), postures).sqrt()
+            bodies = env.sim.body_pos_w.unsqueeze(1)
+            distance = torch.cat([posture_distance_m2(bodies, some) for some in postures], dim=1).sqrt()
             error += distance.amin(1) / measured
             nearest = torch.minimum(nearest, distance)
-    reached = (nearest < NEAR * env.sim.robot.height_m).float().mean(1)
+    reached = (nearest < REACHED * env.sim.robot.height_m).float().mean(1)
     return {"pose_error_m": float(error[up].mean()), "moments_reached": float(reached[up].mean())}
 
 

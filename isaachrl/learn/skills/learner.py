@@ -18,7 +18,7 @@ from isaachrl.learn import collectives, distributed
 from isaachrl.learn.learner import Exported, Learner, Policy
 from isaachrl.learn.skills import losses
 from isaachrl.learn.skills.buffers import Rollout
-from isaachrl.learn.skills.config import SkillsCfg
+from isaachrl.learn.skills.config import DistillationCfg, SkillsCfg
 from isaachrl.learn.skills.contract import make_contract
 from isaachrl.learn.skills.critic import Critic
 from isaachrl.learn.skills.discriminator import DiscriminatorTrainer
@@ -112,6 +112,8 @@ class SkillsLearner(Learner):
         collectives.copy_from_first(self.skill, self.critic)
         distributed.decorrelate_seed(self.generator)
         self._is_taught = of_motions and cfg.distillation.tracker is not None
+        if cfg.distillation.tracker is None and cfg.distillation != DistillationCfg():
+            log.warning("nothing is learned from a tracker: there is no train.distillation.tracker=RUN")
         self._distillation: Distillation | None = None  # made when it is needed: a trained skill needs no teacher
         self._allocate()
         self.obs = env.observe()

@@ -62,6 +62,11 @@ def import_motions(settings: Settings) -> Row:
             made = _import(entry.file, of_file, body, clip_name)
             log.info("%s: %s %s", heading, made.verdict, made.reason)  # before the pictures, which may take minutes
             rows.append(_write(made, body, folder.path, settings.run.video) | _cycle(made, body, of_file.start_s))
+            if len(entries) == 1 and rows[0]["cycle_s"] and made.verdict != REFUSED:
+                begin_s, end_s = rows[0]["cycle_s"]
+                log.info(
+                    "it repeats: a policy can track source.start_s=%.2f source.end_s=%.2f for ever", begin_s, end_s
+                )
         except ClipError as error:
             if len(entries) == 1:
                 raise
@@ -125,15 +130,7 @@ def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargete
 def _cycle(made: Retargeted, body: RobotBody, start_s: float) -> Row:
     """Where the motion repeats, in s of the file from whose `start_s` on it was read."""
     found = find_cycle(MotionLibrary([made.clip], body.robot, torch.device("cpu")), 0)
-    if found is None:
-        return {"cycle_s": None}
-    begin_s, end_s = (round(start_s + time_s, 2) for time_s in found)
-    log.info(
-        "%s repeats from %.2f to %.2f s: with source.start_s=%.2f source.end_s=%.2f a policy that tracks it can go on"
-        " for ever",
-        made.clip.name, begin_s, end_s, begin_s, end_s,
-    )  # fmt: skip
-    return {"cycle_s": [begin_s, end_s]}
+    return {"cycle_s": found and [round(start_s + time_s, 2) for time_s in found]}
 
 
 def _write(made: Retargeted, body: RobotBody, folder: Path, video: bool) -> Row:

@@ -183,10 +183,11 @@ def _why_it_falls(robot: Robot) -> str:
             " soles; write a keyframe 'stand' in the model, or stand: {joint: rad} in a YAML file"
         )
     ankle = 0.5 * robot.mass_kg * GRAVITY * float(com[2])
-    soft = bool((robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * robot.effort_limit).any())
+    effort = robot.effort_limit
+    soft = bool((effort.isfinite() & (robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * effort)).any())
     change = (
-        "motors: {stiffness: from_effort} in a YAML file makes weak motors as stiff as those of the shipped robots,"
-        " with which motions are learned sooner"
+        "motors: {stiffness: from_effort} in a YAML file gives all motors 3 N m/rad for each N m of their largest"
+        " torque, as of the shipped robots, with which motions are learned sooner"
         if soft
         else "motors: {stiffness: {JOINT: N}} in a YAML file changes them"
     )

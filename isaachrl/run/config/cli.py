@@ -153,13 +153,14 @@ def register_isaac_gym(argv: Sequence[str]) -> list[str]:
     """
     cfg = next((argument.partition("=")[2] for argument in argv if argument.startswith("task.cfg=")), None)
     multirun = any(argument in ("--multirun", "-m") for argument in argv)
+    is_ours = any(argument.startswith("task=") and not _ISAAC_GYM.match(argument[5:]) for argument in argv)
     result = []
     for argument in argv:
         key, _, value = argument.partition("=")
         is_new = not {*value.split(",")} <= {*registry.names()}
         if key.lstrip("+") == "task" and _ISAAC_GYM.match(value) and is_new:
             argument = f"task={_isaac_gym_task(value, cfg, multirun)}"
-        result.append(re.sub(r"^\++task\.set\.", "++task.add.", argument))
+        result.append(argument if is_ours else re.sub(r"^\++task\.set\.", "++task.add.", argument))
     return result
 
 
