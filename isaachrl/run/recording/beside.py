@@ -94,6 +94,8 @@ def strip(made: Retargeted, body: RobotBody) -> bytes:
     axes = figure.add_axes((0.0, 0.0, 1.0, height / (height + 24)))
     axes.imshow(np.concatenate(pictures, axis=1), aspect="auto")
     axes.axis("off")
+    for place, frame in enumerate(frames):
+        axes.text(place * width + 6, height - 8, f"{frame / made.clip.fps:.2f} s", fontsize=7)
     said = f"{made.clip.name}: {made.clip.duration_s:.1f} s, {made.verdict}" + (
         f" ({made.reason})" if made.reason else ""
     )
