@@ -190,6 +190,8 @@ class HumanoidTracking(HumanoidAMP):
     def metrics(self) -> dict[str, Tensor]:
         """Whether the motion was lost, the mean RMS distance from the reference in m, and the forward speed."""
         steps = torch.maximum(self._steps, torch.ones_like(self._steps))
-        return {"fall_rate": self.terminated().float(), "tracking_error_m": self._error_sum_m / steps} | {
-            "forward_speed_mps": super().metrics()["forward_speed_mps"]
+        return {
+            "fall_rate": self.terminated().float(),
+            "tracking_error_m": self._error_sum_m / steps,
+            "forward_speed_mps": self._distance / (steps * self.cfg.step_s),
         }
