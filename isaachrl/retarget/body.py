@@ -30,7 +30,8 @@ class RobotBody:
         body: MuJoCo's body name by role.
         pos: `(3,)` by role, m, where the robot stands.
         quat: `(4,)` by role.
-        start: `(3,)` by limb (`left_hip` is the thigh): the point about which it turns.
+        start: `(3,)` by limb (`left_hip` is the thigh): the point about which it turns; a thigh's in the plane of its
+            leg.
         length: of each limb, m.
         soles: `(C, 3)` points of each foot's sole relative to the foot in that pose, by `left_foot` and `right_foot`.
         leg_m: thigh plus shank, the mean of both sides.
@@ -68,6 +69,8 @@ def robot_body(robot: Robot) -> RobotBody:
         for upper, lower in ((f"{side}_{a}", f"{side}_{b}") for a, b in LIMBS):
             if upper in pos and lower in pos:
                 start[upper] = _pivot(model, data, ids[upper]) if upper.endswith(("hip", "shoulder")) else pos[upper]
+                if upper.endswith("hip"):
+                    start[upper][1] = _above(start[upper], pos[lower], pos[f"{side}_foot"])
                 length[upper] = float(np.linalg.norm(pos[lower] - start[upper]))
     turn = {role: data.xmat[i].reshape(3, 3).copy() for role, i in ids.items()}
     return RobotBody(
@@ -98,6 +101,16 @@ def _pivot(model: mujoco.MjModel, data: mujoco.MjData, body: int) -> Floats:
         carries_others = np.count_nonzero(model.body_parentid == body) != 1
         if carries_others or not body or (model.jnt_type[model.body_jntadr[body]] == mujoco.mjtJoint.mjJNT_FREE):
             return np.linalg.solve(matrix, vector)
+
+
+def _above(hip: Floats, knee: Floats, foot: Floats) -> float:
+    """How far to the left a hip is in the plane in which its leg swings.
+
+    The legs of Unitree's H1 hang 12 cm beside the axes about which they spread. From there to the knee, a thigh would
+    lean by 16 degrees where a person's is upright, and the feet would stand on their edges.
+    """
+    lean = (knee[1] - foot[1]) / (knee[2] - foot[2])
+    return float(knee[1] + (hip[2] - knee[2]) * lean)
 
 
 def as_tensor(values: Floats) -> Tensor:

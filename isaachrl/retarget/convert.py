@@ -1,6 +1,5 @@
 """From a motion file to a clip of a robot, with its measures and verdict."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ from isaachrl.errors import ClipError, ConfigError
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.source.figure import figure
-from isaachrl.motion.source.names import find_roles
 from isaachrl.motion.source.plausible import require_plausible
 from isaachrl.motion.source.skeleton import SourceMotion
 from isaachrl.retarget.body import RobotBody
@@ -44,29 +42,25 @@ class Retargeted:
     targets: Targets
 
 
-def retarget(
-    source: SourceMotion, body: RobotBody, roles: Mapping[str, str] | None = None, fps: float = MOST_FPS
-) -> Retargeted:
+def retarget(source: SourceMotion, body: RobotBody, fps: float = MOST_FPS) -> Retargeted:
     """Retarget a motion.
 
     Args:
         source: the motion.
         body: the robot.
-        roles: the source's nodes by role, where they are not found by name.
         fps: frames per second of the clip; fewer if the source has fewer.
 
     Raises:
-        ClipError: an unknown skeleton, too few frames, or a motion that cannot be right.
+        ClipError: too few frames, or a motion that cannot be right.
         ConfigError: mink is not installed.
     """
     if source.num_frames < FEW_FRAMES:
         raise ClipError(
             f"{source.name} has {source.num_frames} frames, expected at least {FEW_FRAMES}: that is no motion"
         )
-    nodes = find_roles(source.names, roles, where=f"{source.name}: ")
-    require_plausible(source, nodes, figure(source, nodes))
+    require_plausible(source, figure(source))
     source = source.resampled(fps) if source.fps > fps * 1.01 else source
-    targets = make_targets(figure(source, nodes), body)
+    targets = make_targets(figure(source), body)
     qpos = torch.from_numpy(load_solver().solve(body, targets, source.fps))
     clip = as_clip(source.name, body, qpos, source.fps)
     measures = measure(clip, body, targets.pos_w_m, targets.moved_m)

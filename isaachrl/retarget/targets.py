@@ -124,7 +124,7 @@ def _positions(limbs: dict[str, Tensor], quats: dict[str, Tensor], hips: Tensor,
                 if shoulder is None:
                     break
                 at = shoulder
-            if upper not in body.length:
+            if upper not in body.length or upper not in limbs:
                 break
             at = at + body.length[upper] * limbs[upper]
             pos[lower] = at.clone()

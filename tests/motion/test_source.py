@@ -18,10 +18,9 @@ from isaachrl.sim import load_robot
 from tests.motion.foreign import mixamo_name, walk, write_bvh
 
 
-def found(motion, **cfg):
+def found(motion):
     """What is wrong with a motion."""
-    roles = find_roles(motion.names, cfg.get("roles"))
-    return problems(motion, roles, figure(motion, roles))
+    return problems(motion, figure(motion))
 
 
 def heights_and_spans(motion):
@@ -45,7 +44,7 @@ def test_a_bvh_in_any_order_of_channels_is_the_motion_that_was_written(tmp_path,
 def test_the_figure_of_a_file_is_that_of_its_motion(tmp_path):
     raw = walk(30)
     motions = settle(raw, SourceCfg()), read_source(write_bvh(tmp_path / "walk.bvh", raw))
-    a, b = (figure(motion, find_roles(motion.names)) for motion in motions)
+    a, b = (figure(motion) for motion in motions)
     turn = rotations.multiply(b.quat_w["pelvis"], rotations.conjugate(a.quat_w["pelvis"]))
     assert a.from_rest and b.from_rest and a.leg_m == pytest.approx(b.leg_m, abs=1e-4)
     assert (turn[:, 1:3].abs() < 1e-5).all(), "they differ by a turn about z"
@@ -56,9 +55,8 @@ def test_the_figure_of_a_file_is_that_of_its_motion(tmp_path):
 
 def test_without_rotations_frames_are_made_of_points():
     motion = settle(walk(30), SourceCfg())
-    roles = find_roles(motion.names)
-    points = figure(dataclasses.replace(motion, quat_w=None), roles)
-    shape = figure(motion, roles)
+    points = figure(dataclasses.replace(motion, quat_w=None))
+    shape = figure(motion)
     for role in ("pelvis", "torso", "left_foot"):
         between = rotations.multiply(rotations.conjugate(shape.quat_w[role]), points.quat_w[role])
         assert float(rotations.to_rotvec(between).norm(dim=-1).mean()) < 0.25, role
@@ -193,6 +191,7 @@ def test_words_that_no_file_can_mean_are_refused():
         ("mixamorig:LeftUpLeg", "left", "upleg"), ("lfemur", "left", "femur"), ("RightToeBase", "right", "toebase"),
         ("left_hip_roll_link", "left", "hiprolllink"), ("L_Ankle", "left", "ankle"), ("lowerback", "", "lowerback"),
         ("Character1:Hips", "", "hips"), ("rhumerus", "right", "humerus"), ("LeftFoot_end", "left", "footend"),
+        ("rShldr", "right", "shldr"),
     ],
 )  # fmt: skip
 def test_names_are_split_into_side_and_part(name, side, rest):

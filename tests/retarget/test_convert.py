@@ -77,6 +77,47 @@ def test_feet_that_are_splayed_in_the_rest_pose_stand_flat(axis):
     assert np.abs(feet[0] - feet[1]).max() < 0.02
 
 
+def test_legs_that_hang_beside_their_axes_stand_upright(tmp_path):
+    """As of Unitree's H1, whose hips spread about axes 12 cm further inside than its legs."""
+    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
+    text = (ASSETS / "humanoid" / "humanoid.xml").read_text()
+    for side, inside in (("left", -0.1), ("right", 0.1)):
+        joint = f'class="hip" name="{side}_hip"'
+        assert joint in text
+        text = text.replace(joint, f'{joint} pos="0 {inside} 0"')
+    (tmp_path / "wide.xml").write_text(text)
+    body = robot_body(load_robot(str(tmp_path / "wide.xml")))
+    for side in ("left", "right"):
+        assert body.start[f"{side}_hip"][1] == pytest.approx(body.pos[f"{side}_knee"][1], abs=1e-6)
+    measures = convert.retarget(settle(walk(40), SourceCfg()), body, fps=30.0).measures
+    assert measures.foot_roll_rad < 0.05, "the H1's rolled by 0.21 with thighs that began at the axes"
+
+
+def test_a_clip_of_the_robot_is_read_by_its_own_roles(tmp_path):
+    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
+    g1 = load_robot("g1")
+    body = robot_body(g1)
+    clip = convert.retarget(settle(walk(30), SourceCfg()), body).clip
+    clip.save(tmp_path / "again.npz")
+    source = read_source(tmp_path / "again.npz", robot=lambda: g1)
+    assert {role: source.names[node] for role, node in source.roles.items()} == dict(g1.roles)
+    again = convert.retarget(source, body).clip
+    assert np.abs(again.joint_quat - clip.joint_quat).mean() < 0.02
+
+
+def test_forearms_of_a_skeleton_without_hands_stay_at_rest():
+    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
+    raw = walk(30)
+    names = tuple(name.replace("hand", "end") for name in raw.names)
+    roles = {role: name for role, name in raw.roles.items() if not role.endswith("hand")}
+    source = settle(dataclasses.replace(raw, names=names, roles=roles), SourceCfg())
+    assert (
+        source.notes[1] == "no node was found for left_hand, so the forearm stays at rest (source.roles.left_hand=NODE)"
+    )
+    made = convert.retarget(source, robot_body(load_robot("humanoid")), fps=30.0)
+    assert made.verdict == IMITABLE and "left_hand" not in made.targets.pos_w_m
+
+
 def test_too_few_frames_and_impossible_motions_are_refused():
     body = robot_body(load_robot("humanoid"))
     with pytest.raises(ClipError, match="walk has 4 frames, expected at least 5: that is no motion"):

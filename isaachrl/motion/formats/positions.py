@@ -15,6 +15,7 @@ from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import MotionLibrary, fit_to_robot
+from isaachrl.motion.source.names import ROLES
 from isaachrl.motion.source.skeleton import RawMotion
 from isaachrl.sim.robot import Robot
 
@@ -123,5 +124,5 @@ def _tree(path: Path, robot: Robot, pos: Tensor, turn: Tensor, fps: float, order
     local = torch.where(torch.tensor(parents)[:, None] < 0, since, rotations.multiply(inverse, since))
     return RawMotion(
         path.stem, f"generalised positions of {robot.name}", robot.body_names, robot.parents, fps, offset, local,
-        pos[:, 0], up="z", unit_m=1.0, quat_order=order,
+        pos[:, 0], up="z", unit_m=1.0, quat_order=order, roles={k: v for k, v in robot.roles.items() if k in ROLES},
     )  # fmt: skip

@@ -46,19 +46,16 @@ class Figure:
     from_rest: bool
 
 
-def figure(motion: SourceMotion, roles: Mapping[str, int]) -> Figure:
-    """The figure of a motion.
-
-    Args:
-        motion: of a foreign skeleton.
-        roles: nodes by role, see `find_roles`.
-    """
+def figure(motion: SourceMotion) -> Figure:
+    """The figure of a motion of a foreign skeleton."""
+    roles = motion.roles
     pos = {role: motion.pos_w_m[:, node] for role, node in roles.items()}
     limbs = {}
     for side in SIDES:
         for upper, lower in LIMBS:
-            limbs[f"{side}_{upper}"] = _unit(pos[f"{side}_{lower}"] - pos[f"{side}_{upper}"])
-    frame = rest_frame(motion, roles)
+            if f"{side}_{lower}" in pos:
+                limbs[f"{side}_{upper}"] = _unit(pos[f"{side}_{lower}"] - pos[f"{side}_{upper}"])
+    frame = rest_frame(motion)
     if frame is None or motion.quat_w is None:
         quats = _from_points(pos)
     else:
@@ -79,17 +76,17 @@ def figure(motion: SourceMotion, roles: Mapping[str, int]) -> Figure:
     )
 
 
-def rest_frame(motion: SourceMotion, roles: Mapping[str, int]) -> Tensor | None:
+def rest_frame(motion: SourceMotion) -> Tensor | None:
     """Rotation `(4,)` of the anatomical frame in the rest pose, in its axes; None if the rest pose does not stand."""
     if motion.quat_w is None:
         return None
-    rest = {role: motion.rest_pos_m[node] for role, node in roles.items()}
+    rest = {role: motion.rest_pos_m[node] for role, node in motion.roles.items()}
     feet, hips = 0.5 * (rest["left_foot"] + rest["right_foot"]), 0.5 * (rest["left_hip"] + rest["right_hip"])
     shoulders = 0.5 * (rest["left_shoulder"] + rest["right_shoulder"])
     up, left = _snapped(shoulders - feet), _snapped(rest["left_hip"] - rest["right_hip"])
     left = _unit(left - (left @ up) * up)
     ahead = torch.linalg.cross(left, up)
-    leg = leg_length(motion.rest_pos_m[None], roles)
+    leg = leg_length(motion.rest_pos_m[None], motion.roles)
     toes = [(rest[f"{side}_toe"] - rest[f"{side}_foot"]) @ ahead for side in SIDES if f"{side}_toe" in rest]
     if (hips - feet) @ up < STRAIGHT * leg or (shoulders - hips) @ up < 0.3 * leg or any(toe <= 0 for toe in toes):
         return None

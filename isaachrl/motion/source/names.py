@@ -9,7 +9,8 @@ SIDES = ("left", "right")
 MIDDLE = ("pelvis", "torso", "head")
 LIMBS = ("hip", "knee", "foot", "toe", "shoulder", "elbow", "hand")
 ROLES = (*MIDDLE, *(f"{side}_{limb}" for side in SIDES for limb in LIMBS))
-REQUIRED = tuple(role for role in ROLES if role not in ("torso", "head", "left_toe", "right_toe"))
+OPTIONAL = ("torso", "head", *(f"{side}_{limb}" for side in SIDES for limb in ("toe", "hand")))
+REQUIRED = tuple(role for role in ROLES if role not in OPTIONAL)
 
 # names without prefixes, separators and side, in lower case; of two that a skeleton has, the earlier one counts
 _MIDDLE_NAMES = {
@@ -25,7 +26,7 @@ _LIMB_NAMES = {
     "knee": ("knee", "kneelink", "shin", "tibia", "calf", "lowleg", "lowerleg", "leg"),
     "foot": ("ankle", "anklerolllink", "heel", "foot"),
     "toe": ("toe", "toebase", "toes", "toeslink", "ball", "foot", "footend"),
-    "shoulder": ("upperarm", "uparm", "arm", "humerus", "shoulderpitchlink", "shoulder"),
+    "shoulder": ("upperarm", "uparm", "arm", "humerus", "shoulderpitchlink", "shldr", "shoulder"),
     "elbow": ("elbow", "elbowlink", "forearm", "lowerarm", "lowarm", "radius"),
     "hand": ("wrist", "wristyawlink", "hand", "handlink", "rubberhand"),
 }

@@ -1,7 +1,6 @@
 """Whether a source motion is that of a human: what a wrong axis, unit, side or quaternion order would break."""
 
 import math
-from collections.abc import Mapping
 
 import torch
 
@@ -22,17 +21,17 @@ HIGH, LEAN_RAD = 0.6, 0.45  # hips this high above the feet, in lengths of the l
 BACKWARD = 0.2  # mean bend of knees against their sense, radians
 
 
-def require_plausible(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> None:
+def require_plausible(motion: SourceMotion, shape: Figure) -> None:
     """Check a motion and the guesses that were made about its file.
 
     Raises:
         ClipError: it cannot be right; the message names the measure and the keys to type.
     """
-    for problem in problems(motion, roles, shape):
+    for problem in problems(motion, shape):
         raise ClipError(f"{motion.name} is refused: {problem} ({'; '.join(motion.notes[1:])})")
 
 
-def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> list[str]:
+def problems(motion: SourceMotion, shape: Figure) -> list[str]:
     """What is wrong, a sentence each with the number that decided."""
     found = []
     if not LEG_RANGE_M[0] <= shape.leg_m <= LEG_RANGE_M[1]:
@@ -43,8 +42,8 @@ def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> l
         )
         return found
     best, other = (
-        float((_above(motion, roles) / shape.leg_m).max()),
-        float(upward_share(motion.pos_w_m, roles)[:2].abs().max()),
+        float((_above(motion) / shape.leg_m).max()),
+        float(upward_share(motion.pos_w_m, motion.roles)[:2].abs().max()),
     )
     if best < UPRIGHT or (other > STANDING and best < RISEN):
         found.append(
@@ -60,7 +59,7 @@ def problems(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> l
             f" {FASTEST_M_S:g}: positions are in another unit than the skeleton, the frame rate is wrong, or a frame"
             " jumps; type source.unit, source.fps or source.start_s"
         )
-    return found + _leaning(shape) + _sides(motion, roles, shape) + _skating(shape)
+    return found + _leaning(shape) + _sides(motion, shape) + _skating(shape)
 
 
 def _leaning(shape: Figure) -> list[str]:
@@ -77,16 +76,16 @@ def _leaning(shape: Figure) -> list[str]:
     return []
 
 
-def _above(motion: SourceMotion, roles: Mapping[str, int]) -> torch.Tensor:
+def _above(motion: SourceMotion) -> torch.Tensor:
     """Height `(F,)` of the shoulders above the feet."""
-    height = motion.pos_w_m[..., 2]
+    height, roles = motion.pos_w_m[..., 2], motion.roles
     shoulders = height[:, [roles[f"{side}_shoulder"] for side in SIDES]].mean(1)
     return shoulders - height[:, [roles[f"{side}_foot"] for side in SIDES]].mean(1)
 
 
-def _sides(motion: SourceMotion, roles: Mapping[str, int], shape: Figure) -> list[str]:
+def _sides(motion: SourceMotion, shape: Figure) -> list[str]:
     """Left is left of ahead, as toes and knees have it."""
-    pos, pelvis = motion.pos_w_m, shape.quat_w["pelvis"]
+    pos, pelvis, roles = motion.pos_w_m, shape.quat_w["pelvis"], motion.roles
     x = rotations.axis_x(pelvis)
     left = pos[:, roles["left_hip"]] - pos[:, roles["right_hip"]]
     y = torch.linalg.cross(rotations.axis_z(pelvis), x)

@@ -26,7 +26,7 @@ def read_source(
     Args:
         path: of the file; its suffix and its content determine the format.
         cfg: what is known about it.
-        robot: gives the robot of a file with generalised positions.
+        robot: gives the robot of a file with generalised positions, and of a clip of its joints.
 
     Raises:
         ClipError: it is missing, damaged, of an unknown format or skeleton, or holds no motion.
@@ -91,7 +91,8 @@ def _read_npz(path: Path, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> 
     """An `.npz`, by the names of its arrays."""
     found = arrays.read_npz(path)
     if set(CLIP) <= found.keys():
-        return positions.from_clip(own_format.load(path), load_robot(cfg.robot or HUMANOID))
+        clip = own_format.load(path)
+        return positions.from_clip(clip, _owner(clip, cfg, robot))
     if amass.is_amass(found):
         return amass.read(found, path, cfg.fps)
     if set(key_points.NPZ) <= found.keys():
@@ -103,6 +104,13 @@ def _read_npz(path: Path, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> 
         f"{path} is no motion that is known: its arrays are {', '.join(sorted(found)) or 'none'}; expected poses and"
         " trans (AMASS), positions and names (key points), or qpos (generalised positions)"
     )
+
+
+def _owner(clip: own_format.Clip, cfg: SourceCfg, robot: Callable[[], Robot] | None) -> Robot:
+    """The robot of a clip: typed, else the one at hand if its joints have the clip's names, else the humanoid."""
+    if cfg.robot is None and robot is not None and set(robot().joint_names) == set(clip.joint_names):
+        return robot()
+    return load_robot(cfg.robot or HUMANOID)
 
 
 def _required(robot: Callable[[], Robot] | None, path: Path) -> Robot:

@@ -69,8 +69,13 @@ def settle(raw: RawMotion, cfg: SourceCfg) -> SourceMotion:
         ClipError: its numbers are no motion, or its skeleton is unknown.
     """
     check_raw(raw)
-    roles = find_roles(raw.names, cfg.roles, where=f"{raw.name}: ")
+    roles = find_roles(raw.names, {**raw.roles, **cfg.roles}, where=f"{raw.name}: ")
     notes = [f"{raw.kind}, {raw.frames} frames at {raw.fps:g} per second, {len(raw.names)} nodes"]
+    notes += [
+        f"no node was found for {role}, so the forearm stays at rest (source.roles.{role}=NODE)"
+        for role in ("left_hand", "right_hand")
+        if role not in roles
+    ]
     raw = raw.cut(*_span(raw, cfg))
     pos, quat = forward(raw)
     drop = cfg.t_pose == "drop" or (cfg.t_pose == "auto" and _starts_with_t_pose(pos, roles))
@@ -87,7 +92,7 @@ def settle(raw: RawMotion, cfg: SourceCfg) -> SourceMotion:
     if quat is not None:
         quat = _turned(turn, quat)
     pos = (pos @ turn.T) * scale
-    return SourceMotion(raw.name, raw.names, raw.parents, raw.fps, raw.offset * scale, pos, quat, tuple(notes))
+    return SourceMotion(raw.name, raw.names, raw.parents, raw.fps, raw.offset * scale, pos, quat, roles, tuple(notes))
 
 
 def upward_share(pos: Tensor, roles: Mapping[str, int]) -> Tensor:
@@ -205,6 +210,8 @@ def _up(raw: RawMotion, cfg: SourceCfg, pos: Tensor, roles: Mapping[str, int]) -
 
 def _starts_with_t_pose(pos: Tensor, roles: Mapping[str, int]) -> bool:
     """Whether both arms are straight and level in the first frame alone."""
+    if not {"left_hand", "right_hand"} <= roles.keys():
+        return False
     spine = pos[:2, [roles["left_shoulder"], roles["right_shoulder"]]].mean(1) - pos[:2, roles["pelvis"]]
     spine = spine / spine.norm(dim=-1, keepdim=True)
     out, leap = [], []

@@ -1,6 +1,7 @@
 """The motion of a foreign skeleton, as a file has it and as retargeting takes it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class RawMotion:
         up: the axis that points up (`x`, `-y`, …), if the format fixes it.
         unit_m: length of a unit, if the format fixes it.
         quat_order: `wxyz` or `xyzw`, in which `quat` has been read, if the file could be in either; else empty.
+        roles: nodes by role, as far as they are known, see `find_roles`.
     """
 
     name: str
@@ -42,6 +44,7 @@ class RawMotion:
     up: str = ""
     unit_m: float = 0.0
     quat_order: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     def cut(self, first: int, stop: int) -> "RawMotion":
         """Frames `first` to `stop - 1` alone."""
@@ -67,6 +70,7 @@ class SourceMotion:
         rest_offset_m: `(K, 3)` position of each node relative to its parent in the rest pose, in axes of the rest pose.
         pos_w_m: `(F, K, 3)`.
         quat_w: `(F, K, 4)` rotation from the axes of the rest pose; None if the file has positions alone.
+        roles: index of a node by role.
         notes: what was detected about the file, a line each.
     """
 
@@ -77,6 +81,7 @@ class SourceMotion:
     rest_offset_m: Tensor
     pos_w_m: Tensor
     quat_w: Tensor | None
+    roles: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
     @property

@@ -124,7 +124,7 @@ def _import(file: Path, cfg: SourceCfg, body: RobotBody, name: str) -> Retargete
     source = dataclasses.replace(read_source(file, cfg, robot), name=name)
     for note in source.notes:
         log.info("%s: %s", file.name, note)
-    return retarget(source, body, cfg.roles, cfg.clip_fps)
+    return retarget(source, body, cfg.clip_fps)
 
 
 def _cycle(made: Retargeted, body: RobotBody, start_s: float) -> Row:
