@@ -10,7 +10,6 @@ from torch import Tensor
 from isaachrl.config import bounded, positive
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
-from isaachrl.maths import rotations
 from isaachrl.maths.sampling import draw_categories
 from isaachrl.motion.graph import MotionGraph
 from isaachrl.motion.kinematics import dof_pos, forward, joint_quat_from_qpos, posture_distance_m2
@@ -392,9 +391,7 @@ class HumanoidAMP(Task[HumanoidAMPCfg]):
         frame = self.style_frame(humanoid.motion_state(self.sim, self.library.layout))
         self.history[:, 1:] = self.history[:, :-1].clone()
         self.history[:, 0] = frame
-        cosine, sine = rotations.heading_cos_sin(self.sim.root_quat_w)
-        linvel = self.sim.root_linvel_w
-        self._distance += (linvel[:, 0] * cosine + linvel[:, 1] * sine) * self.cfg.step_s
+        self._distance += humanoid.forward_speed_mps(self.sim) * self.cfg.step_s
         self._steps += 1
         if self.recovery_enabled:
             self._upright_steps = (self._upright_steps + 1).masked_fill(self._is_down(self.sim), 0.0)

@@ -124,6 +124,7 @@ class HumanoidTracking(HumanoidAMP):
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
         self._steps += 1
+        self._distance += humanoid.forward_speed_mps(self.sim) * self.cfg.step_s
         before, before_s = self.reference_clip, self.reference_time_s
         self._advance_reference()
         again = ~self.library.loops[self.reference_clip] & (self.reference_time_s < before_s)

@@ -1,5 +1,7 @@
 """Construction of the environment, the learner and the policy of a run."""
 
+import logging
+import math
 import random
 from typing import Any
 
@@ -19,6 +21,8 @@ from isaachrl.run.config.settings import Settings
 from isaachrl.run.rollout import ProgramPolicy, RandomPolicy
 from isaachrl.run.storage.checkpoint import Checkpoint
 from isaachrl.shipped import policies
+
+log = logging.getLogger(__name__)
 
 
 def seed_everything(seed: int) -> None:
@@ -91,6 +95,8 @@ def trained_learner(settings: Settings, num_envs: int, seed: int) -> Learner:
     learner = build_learner(settings, build_env(settings, num_envs, seed))
     if wrong := other_skill(settings.loaded, learner.env, settings.task_cfg):
         raise CheckpointError(wrong)
+    if changed := other_actions(settings.loaded, learner.env):
+        log.warning("%s", changed)
     load_weights(learner, settings.loaded)
     return learner
 
@@ -106,6 +112,23 @@ def other_skill(checkpoint: Checkpoint, env: Env, task_cfg: Any) -> str:
         f" there: digest {checkpoint.skill[:8]} of what was then {brief(trained_on)}, now {present[:8]}; type"
         f" skill=FILE with the skill it was trained on, or train it for this one: task={checkpoint.task} checkpoint=…"
     )
+
+
+def other_actions(checkpoint: Checkpoint, env: Env) -> str:
+    """What to say if actions lead to other motor targets than in training; else empty."""
+    then, now = checkpoint.actions, env.action_contract
+    if not then.get("motors"):
+        return ""
+    if any(then.get(key) != now.get(key) for key in ("motors", "control")):
+        return "the policy was trained with other motors: robot=… or task.control differs"
+    for key in ("offset", "scale"):
+        for motor, before, present in zip(then["motors"], then[key], now[key], strict=True):
+            if not math.isclose(before, present, rel_tol=1e-3, abs_tol=1e-3):
+                return (
+                    f"actions mean other targets than in training ({key} of {motor} was {before:.3g} and is"
+                    f" {present:.3g}), so the policy may fail; they follow from the robot's standing pose and motors"
+                )
+    return ""
 
 
 def load_weights(learner: Learner, checkpoint: Checkpoint, starts: bool = False) -> None:

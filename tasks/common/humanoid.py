@@ -21,6 +21,10 @@ SIDES, FEET = ("right", "left"), ("right_foot", "left_foot")
 MIN_HEIGHT_M = {PELVIS: 0.5, HEAD: 0.85}  # below which a body of the shipped humanoid has fallen
 MIN_HEIGHT_SHARE = {PELVIS: 0.57, HEAD: 0.63}  # of its height in the standing pose, to the centimetre
 LEAST_REACH, MOST_REACH = 0.25, 0.7  # of a motor's range, to each side of the standing pose
+STRAIGHT_RAD, BEND = (
+    0.3,
+    0.6,
+)  # of a knee that stands nearer to an end of its range: share of the range that it can bend
 
 
 def require_roles(robot: Robot) -> None:
@@ -124,6 +128,12 @@ def proprioception(sim: Sim) -> Tensor:
     return result
 
 
+def forward_speed_mps(sim: Sim) -> Tensor:
+    """Speed `(N,)` of the root along its heading."""
+    cosine, sine = rotations.heading_cos_sin(sim.root_quat_w)
+    return sim.root_linvel_w[:, 0] * cosine + sim.root_linvel_w[:, 1] * sine
+
+
 def motion_state(sim: Sim, layout: JointLayout) -> MotionState:
     """The simulated robots' state as a `MotionState` with leading shape `(N,)`."""
     return MotionState(
@@ -211,7 +221,8 @@ class ActionMap:
 
     If all motors have a range of their own (`user`), targets of hinges cover 1.4 times that range, so that the PD motor
     has torque at the limits, and targets of ball joints are exponential maps of up to 1.2 times the largest limit. Else
-    targets are around the standing pose, as far away as takes the full torque, which is a quarter to 0.7 of the range.
+    targets are around the standing pose, as far away as takes the full torque, which is a quarter to 0.7 of the range;
+    those of knees that stand straight, at least 0.6 of what they can bend.
     Torques cover the effort limit.
 
     Attributes:
@@ -247,7 +258,13 @@ def _targets_around_stand(robot: Robot) -> tuple[Tensor, Tensor]:
     span = robot.dof_range_rad[:, 1] - robot.dof_range_rad[:, 0]
     full_torque = robot.effort_limit / robot.stiffness
     scale = torch.minimum(torch.maximum(full_torque, LEAST_REACH * span), MOST_REACH * span)
-    return dof_pos(robot, joint_quat_from_qpos(robot, robot.stand_qpos[7:])), scale
+    stand = dof_pos(robot, joint_quat_from_qpos(robot, robot.stand_qpos[7:]))
+    knees = [robot.roles[name] for name in ("left_knee", "right_knee") if name in robot.roles]
+    for joint in robot.joints:
+        room = (stand[joint.dof, None] - robot.dof_range_rad[joint.dof]).abs()  # to both ends
+        if robot.body_names[joint.body] in knees and not joint.ball and float(room.min()) < STRAIGHT_RAD:
+            scale[joint.dof] = torch.maximum(scale[joint.dof], BEND * room.max())
+    return stand, scale
 
 
 class FallDetector:

@@ -30,7 +30,7 @@ BUDGET = {
     "HumanoidRise": 382,
     "HumanoidSteering": 1562,
     "HumanoidTopple": 1972,
-    "HumanoidTracking": 1532,
+    "HumanoidTracking": 1559,
     "HumanoidTrajectory": 1898,
     "ShipSteering": 63,
     "TaxiFuel": 25,

@@ -1,7 +1,9 @@
 """The small policy file that an export leaves: what it lacks, and which skills and tasks it refuses."""
 
 import logging
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,11 +13,15 @@ import tasks
 from isaachrl.errors import CheckpointError
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn.ppo.learner import CRITIC
+from isaachrl.retarget.body import robot_body
+from isaachrl.retarget.convert import as_clip
 from isaachrl.run import dispatch
 from isaachrl.run.build import trained_learner
 from isaachrl.run.commands.export import weights_checkpoint
 from isaachrl.run.config import settings
 from isaachrl.run.storage.checkpoint import load_checkpoint, save_checkpoint
+from isaachrl.shipped import ASSETS
+from isaachrl.sim import load_robot
 from tests.tiny_skill import make_tiny_skill
 
 assert isaachrl.learn.ppo and tasks
@@ -90,6 +96,23 @@ def test_a_run_is_not_continued_over_a_skill_that_was_replaced(policy):
     Skill.load("other.pt").save("tiny.pt")
     with pytest.raises(CheckpointError, match="trained on another skill than task.skill=tiny.pt"):
         run(resume="run", max_iterations=2)
+
+
+def test_a_policy_for_another_standing_pose_is_told_from_its_own(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger("isaachrl"), "propagate", True)  # for caplog
+    Path("g1.xml").write_bytes((ASSETS / "g1" / "g1.xml").read_bytes())
+    Path("bent.yaml").write_text("model: g1.xml\nstand: {left_knee_joint: 0.9, right_knee_joint: 0.9}\n")
+    g1 = load_robot("g1")
+    still = np.tile(g1.stand_qpos.double().numpy(), (30, 1))
+    as_clip("still", robot_body(g1), torch.from_numpy(still), 30.0).save("still.npz")
+    task = {"name": "HumanoidAMP", "robot": "g1.xml", "motion": "still.npz", "episode_steps": 3}
+    run(task=task, train=PPO, run_dir="run")
+    assert load_checkpoint(Path("run")).actions["control"] == "position"
+    run(mode="evaluate", checkpoint="run", episodes=2)
+    assert "actions mean" not in caplog.text
+    run(mode="evaluate", checkpoint="run", episodes=2, task={"robot": "bent.yaml"})
+    assert "actions mean other targets than in training (offset of left_hip_pitch_joint was -0.312 and is 0)" in caplog.text
 
 
 def test_a_policy_of_another_task_is_refused(policy):

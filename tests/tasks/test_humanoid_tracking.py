@@ -41,6 +41,7 @@ def test_a_body_that_does_not_act_follows_a_walk_for_some_time() -> None:
         result = env.advance(torch.zeros(32, 28))
     assert result.metrics["tracking_error_m"].median() < 0.08  # most of them
     assert env.sim.root_linvel_w[:, :2].norm(dim=-1).median() > 0.4
+    assert result.metrics["forward_speed_mps"].median() > 0.4
 
 
 def test_the_observation_is_the_error_of_the_coming_pose() -> None:

@@ -75,6 +75,11 @@ def test_actions_are_targets_around_the_standing_pose():
     scale = dict(zip(robot.dof_names, actions.scale.tolist(), strict=True))
     assert scale["waist_roll_joint"] == pytest.approx(50 / 150), "the full torque"
     assert scale["left_elbow_joint"] == pytest.approx(0.25 * 3.1416, abs=1e-4), "at least a quarter of the range"
+    knee = robot.dof_names.index("left_knee_joint")
+    straight = robot.stand_qpos.clone()
+    straight[7 + knee] = 0.05
+    scale = humanoid.ActionMap(dataclasses.replace(robot, stand_qpos=straight), *actions_of).scale
+    assert scale[knee] == pytest.approx(0.6 * (2.8798 - 0.05), abs=1e-3), "a knee can bend only"
     soft = dataclasses.replace(robot, stiffness=0.1 * robot.stiffness)
     scale = dict(zip(robot.dof_names, humanoid.ActionMap(soft, *actions_of).scale.tolist(), strict=True))
     assert scale["left_ankle_roll_joint"] == pytest.approx(0.7 * 0.5236), "at most 0.7 of the range"

@@ -27,7 +27,8 @@ from isaachrl.sim.cameras import ChaseCamera, camera_scale
 from isaachrl.sim.inertia import load_robot_body
 from isaachrl.sim.motors import STIFFNESS_PER_EFFORT
 from isaachrl.sim.render import SceneRenderer
-from isaachrl.sim.roles import NAMES
+from isaachrl.sim.robot import Joint
+from isaachrl.sim.roles import NAMES, SIDES
 from isaachrl.sim.soles import FEET
 
 log = logging.getLogger(__name__)
@@ -182,19 +183,34 @@ def _why_it_falls(robot: Robot) -> str:
             f"it falls: in its standing pose the centre of mass is {100 * float(outside.max()):.0f} cm outside of its"
             " soles; write a keyframe 'stand' in the model, or stand: {joint: rad} in a YAML file"
         )
-    ankle = 0.5 * robot.mass_kg * GRAVITY * float(com[2])
-    effort = robot.effort_limit
-    soft = bool((effort.isfinite() & (robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * effort)).any())
-    change = (
-        "motors: {stiffness: from_effort} in a YAML file gives all motors 3 N m/rad for each N m of their largest"
-        " torque, as of the shipped robots, with which motions are learned sooner"
-        if soft
-        else "motors: {stiffness: {JOINT: N}} in a YAML file changes them"
-    )
-    return (
-        "it falls, which is no error: no policy balances it here, and to stand by stiffness alone its ankles would need"
-        f" more than {ankle:.0f} N m/rad each; {change}"
-    )
+    needed = 0.5 * robot.mass_kg * GRAVITY * float(com[2])
+    effort, ankles = robot.effort_limit, _ankles(robot)
+    stiffness = min((float(robot.stiffness[joint.dof].min()) for joint in ankles), default=0.0)
+    torque = min((float(effort[joint.dof].min()) for joint in ankles), default=math.inf)
+    said = "it falls, which is no error: no policy balances it here, and"
+    if stiffness > needed:
+        lean = math.degrees(torque / needed)
+        return f"{said} its ankles are stiff, but with {torque:.3g} N m each they hold leans of {lean:.0f} degrees at most"
+    if bool((effort.isfinite() & (robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * effort)).any()):
+        change = (
+            "motors: {stiffness: from_effort} in a YAML file gives all motors 3 N m/rad for each N m of their largest"
+            " torque, as of the shipped robots, with which motions are learned sooner"
+        )
+    else:
+        names = ", ".join(f"{joint.name}: {1.2 * needed:.0f}" for joint in ankles)
+        change = f"motors: {{stiffness: {{{names}}}}} in a YAML file would be enough"
+    return f"{said} to stand by stiffness alone its ankles would need more than {needed:.0f} N m/rad each; {change}"
+
+
+def _ankles(robot: Robot) -> list[Joint]:
+    """The joints below the knees."""
+    found = []
+    for side in (s for s in SIDES if {f"{s}_foot", f"{s}_knee"} <= robot.roles.keys()):
+        body, knee = (robot.body_names.index(robot.roles[f"{side}_{part}"]) for part in ("foot", "knee"))
+        while body not in (knee, 0):
+            found += [joint for joint in robot.joints if joint.body == body]
+            body = robot.parents[body]
+    return found
 
 
 def centre_of_mass_m(robot: Robot) -> Tensor:

@@ -48,7 +48,7 @@ train: {learners}; the task's own when left out
 
 Keys (all have defaults; a recipe for the task or the device fills in what you leave out):
   num_envs=N  max_iterations=N  seed=N  device=auto|cpu|cuda:0  sim=auto|mujoco|mujoco_warp
-  cuda_graph=auto|off  recipe=auto|none|NAME (cpu, gpu, parallel, paper)
+  cuda_graph=auto|off  recipe=auto|none|NAME (cpu, gpu, parallel, paper, taught)
   run_dir=FOLDER       where the run goes instead of runs/<task>/<time>
   resume=RUN           continue a stopped run (its folder)
   save_every_s=S       seconds between two saves

@@ -233,6 +233,7 @@ class TrainLoop:
             samples=self.learner.samples,
             wall_s=self.wall_s,
             skill=self._skill,
+            actions=self.learner.env.action_contract,
             **state,
         )
 

@@ -35,6 +35,7 @@ class Checkpoint:
         random_state: of the global generators, see `random_state`.
         others: learner_state, env_state and random_state of each further rank of a distributed training.
         skill: `Skill.digest` of the skill that the policy commands; empty without one, or in files of earlier versions.
+        actions: `Env.action_contract`; empty in files of earlier versions.
 
     Raises:
         CheckpointError: a field has another type, or is out of range.
@@ -51,6 +52,7 @@ class Checkpoint:
     random_state: dict[str, Any] = field(default_factory=dict)
     others: list[dict[str, Any]] = field(default_factory=list)
     skill: str = ""
+    actions: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if problem := mismatch(Checkpoint, vars(self)) or self._out_of_range():

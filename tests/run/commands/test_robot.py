@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import imageio.v3 as iio
 import pytest
@@ -95,8 +96,15 @@ def biped(path, lean=0.0, toes=0.05):
 def test_advice_tells_a_bad_pose_from_soft_ankles_and_a_robot_that_faces_backwards(tmp_path):
     fallen = module.Standing(torch.zeros(1, 13), 0.1, 90.0, diverged=False)
     *_, soft = advice(biped(tmp_path / "soft.xml"), fallen)
-    assert "which is no error" in soft and "stiffness: {JOINT: N}" in soft, "its motors are by that rule"
     robot = biped(tmp_path / "soft.xml")
+    needed = 0.5 * robot.mass_kg * 9.81 * float(module.centre_of_mass_m(robot)[2])
+    assert f"more than {needed:.0f} N m/rad each" in soft and "which is no error" in soft
+    stiff = f"{1.2 * needed:.0f}"
+    assert f"motors: {{stiffness: {{lankle: {stiff}, rankle: {stiff}}}}} in a YAML file" in soft, (
+        "its motors are by the rule"
+    )
+    *_, weak = advice(dataclasses.replace(robot, stiffness=10 * robot.stiffness), fallen)
+    assert f"with 9 N m each they hold leans of {math.degrees(9 / needed):.0f} degrees at most" in weak
     *_, softer = advice(dataclasses.replace(robot, stiffness=0.1 * robot.stiffness), fallen)
     assert "motors: {stiffness: from_effort}" in softer
     *_, bad = advice(biped(tmp_path / "bad.xml", lean=-0.4), fallen)
