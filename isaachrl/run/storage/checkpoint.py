@@ -183,7 +183,7 @@ def parse_checkpoint(content: Any, path: Path) -> Checkpoint:
             f"{path} has format version {described(version)}, this isaachrl reads up to {VERSION}; install the version"
             " that wrote it"
         )
-    fields: dict[str, Any] = {"others": [], "skill": ""} | content  # files of earlier versions lack them
+    fields: dict[str, Any] = {"others": [], "skill": "", "actions": {}} | content  # files of earlier versions lack them
     missing = [key for key in field_names() if key not in fields]
     if missing:
         raise CheckpointError(f"{path} is incomplete: {', '.join(missing)} missing; take an older one of its folder")
