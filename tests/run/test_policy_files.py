@@ -112,7 +112,10 @@ def test_a_policy_for_another_standing_pose_is_told_from_its_own(tmp_path, monke
     run(mode="evaluate", checkpoint="run", episodes=2)
     assert "actions mean" not in caplog.text
     run(mode="evaluate", checkpoint="run", episodes=2, task={"robot": "bent.yaml"})
-    assert "actions mean other targets than in training (offset of left_hip_pitch_joint was -0.312 and is 0)" in caplog.text
+    assert (
+        "actions mean other targets than in training (offset of left_hip_pitch_joint was -0.312 and is 0)"
+        in caplog.text
+    )
 
 
 def test_a_policy_of_another_task_is_refused(policy):

@@ -190,7 +190,9 @@ def _why_it_falls(robot: Robot) -> str:
     said = "it falls, which is no error: no policy balances it here, and"
     if stiffness > needed:
         lean = math.degrees(torque / needed)
-        return f"{said} its ankles are stiff, but with {torque:.3g} N m each they hold leans of {lean:.0f} degrees at most"
+        return (
+            f"{said} its ankles are stiff, but with {torque:.3g} N m each they hold leans of {lean:.0f} degrees at most"
+        )
     if bool((effort.isfinite() & (robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * effort)).any()):
         change = (
             "motors: {stiffness: from_effort} in a YAML file gives all motors 3 N m/rad for each N m of their largest"
