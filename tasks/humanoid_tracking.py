@@ -1,22 +1,24 @@
 """HumanoidTracking: follow reference motions whose coming poses are observed (DeepMimic)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from isaachrl.config import bounded, positive
-from isaachrl.envs import Obs
+from isaachrl.envs import Obs, StepResult
 from isaachrl.errors import ConfigError
 from isaachrl.maths.sampling import draw_categories
+from isaachrl.motion.library import to_qpos_qvel
 from isaachrl.sim import Control, Sim
 
 from .common import humanoid, reference
 from .humanoid_amp import HumanoidAMP, HumanoidAMPCfg
 
+_FOLLOWED_S = 5.0  # for which an evaluation follows each clip
 _LOST_STEPS = 3  # in a row far from the reference, after which an episode ends
 _FALLEN = 0.55  # share of the height of the reference's pelvis below which a body has fallen
 _FAILURES_RATE = 0.02  # of the moving average of failures
@@ -97,6 +99,8 @@ class HumanoidTracking(HumanoidAMP):
         self.action_contract = self.action_contract | {
             "scale": (cfg.residual * self.action_scale).tolist(),
             "offset": [0.0] * self.action_size,
+            "target_offset": self.action_offset.tolist(),  # of the observed `target`: (joint - offset) / scale
+            "target_scale": self.action_scale.tolist(),
             "use": "each motor takes the reference's joint in 0.1 s + scale * action, the action clamped to [-1, 1]",
         }
         self.set_goals(torch.arange(clips, device=device))
@@ -196,3 +200,29 @@ class HumanoidTracking(HumanoidAMP):
             "tracking_error_m": self._error_sum_m / steps,
             "forward_speed_mps": self._distance / (steps * self.cfg.step_s),
         }
+
+    def evaluate(self, step: Callable[[], StepResult]) -> dict[str, Any]:
+        """By clip, of bodies that begin in moments spread over it and follow it for `_FOLLOWED_S`.
+
+        `tracked` is the share that does not lose it, `error_m` their mean RMS distance from it (nan if there are none),
+        and `lost_from_s` are the moments from which it was lost.
+        """
+        n, clips, device = self.sim.num_envs, self.library.num_clips, self.sim.device
+        number, every = torch.arange(n, device=device), torch.ones(n, dtype=torch.bool, device=device)
+        clip, rounds = number % clips, math.ceil(n / clips)
+        time_s = (number // clips + 0.5) / rounds * self.library.durations_s[clip]
+        self.sim.reset(every, *to_qpos_qvel(self.library.layout, self.library.state(clip, time_s)))
+        self.follow(every, clip, time_s)
+        lost, error_m, steps = ~every, torch.zeros(n, device=device), round(_FOLLOWED_S / self.cfg.step_s)
+        for _ in range(steps):
+            lost |= step().terminated
+            error_m += self.tracking_distance_m() / steps
+        found = {}
+        for i, name in enumerate(self.library.names[:n]):
+            own = clip == i
+            found[name] = {
+                "tracked": float((~lost)[own].float().mean()),
+                "error_m": float(error_m[own & ~lost].mean()),
+                "lost_from_s": [round(at, 2) for at in time_s[own & lost].tolist()],
+            }
+        return {"clips": found}

@@ -1,7 +1,7 @@
 """The task interface: scene, reset, observations, rewards and termination."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isaachrl.config import bounded, positive
 from isaachrl.envs.disturbance import DisturbanceCfg
-from isaachrl.envs.env import Obs, ObsLayout
+from isaachrl.envs.env import Obs, ObsLayout, StepResult
 from isaachrl.errors import ConfigError
 from isaachrl.sim import Scene, Sim
 
@@ -132,6 +132,14 @@ class Task(ABC, Generic[Cfg]):
 
     def metrics(self) -> dict[str, Tensor]:
         """Statistics of the episode by name, each `(N,)`; read where an episode ends."""
+        return {}
+
+    def evaluate(self, step: Callable[[], StepResult]) -> dict[str, Any]:
+        """Results of `mode=evaluate` beside means over episodes, as plain data; the episodes are over by then.
+
+        Args:
+            step: lets the policy act in all worlds for a control step, without resets.
+        """
         return {}
 
     def controls(self) -> dict[str, tuple[float, float]]:

@@ -121,8 +121,8 @@ def other_actions(checkpoint: Checkpoint, env: Env) -> str:
         return ""
     if any(then.get(key) != now.get(key) for key in ("motors", "control")):
         return "the policy was trained with other motors: robot=… or task.control differs"
-    for key in ("offset", "scale"):
-        for motor, before, present in zip(then["motors"], then[key], now[key], strict=True):
+    for key in (key for key, value in then.items() if isinstance(value, list) and key != "motors"):
+        for motor, before, present in zip(then["motors"], then[key], now.get(key, then[key]), strict=True):
             if not math.isclose(before, present, rel_tol=1e-3, abs_tol=1e-3):
                 return (
                     f"actions mean other targets than in training ({key} of {motor} was {before:.3g} and is"

@@ -14,6 +14,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.maths import rotations
 from isaachrl.motion.kinematics import joint_quat_from_qpos, posture_distance_m2
 from isaachrl.motion.library import to_qpos_qvel
+from isaachrl.shipped import policies
 from tasks.common import reference
 from tasks.humanoid_tracking import HumanoidTracking
 
@@ -223,3 +224,18 @@ def test_the_capture_point_is_where_an_inverted_pendulum_would_come_to_rest() ->
     expected = torch.tensor([0.0, -0.5 * math.sqrt(pelvis_m / 9.81)]).expand(2, 2)
     assert torch.allclose(moved, expected, atol=1e-5)
     assert at_rest.norm(dim=-1).max() < 0.1  # a standing body is above its feet
+
+
+def test_an_evaluation_says_which_clips_are_lost_and_from_where() -> None:
+    env, policy = isaachrl.load(policies()["HumanoidTracking"], num_envs=56, device="cpu")
+    assert isinstance(env, TaskEnv) and isinstance(env.task, HumanoidTracking)
+    task, names = env.task, env.task.library.names  # 28 clips, two bodies for each
+    found = task.evaluate(lambda: env.advance(policy.act(env.observe())))["clips"]
+    assert list(found) == list(names)
+    for name in ("stand", "walk", "crouch"):
+        assert found[name]["tracked"] == 1.0 and found[name]["error_m"] < 0.05 and not found[name]["lost_from_s"]
+    noise = torch.Generator().manual_seed(0)
+    lost = task.evaluate(lambda: env.advance(2.0 * torch.rand(56, 28, generator=noise) - 1.0))["clips"]["run"]
+    duration_s = float(task.library.durations_s[names.index("run")])
+    assert lost["tracked"] == 0.0 and math.isnan(lost["error_m"])
+    assert lost["lost_from_s"] == pytest.approx([0.25 * duration_s, 0.75 * duration_s], abs=0.006)

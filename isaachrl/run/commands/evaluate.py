@@ -3,6 +3,9 @@
 import logging
 from typing import Any
 
+import torch
+
+from isaachrl.envs import TaskEnv
 from isaachrl.run.build import build_policy
 from isaachrl.run.commands.results import results_folder, write_summary
 from isaachrl.run.config.settings import Settings
@@ -20,6 +23,9 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     summary: dict[str, Any] = run_episodes(env, policy, per_env).summary()
     summary |= {"task": settings.task.name, "seed": seed, "policy": settings.run.policy.value}
     summary |= {"checkpoint": settings.run.checkpoint, "typed": dict(settings.typed)}
+    if isinstance(env, TaskEnv):
+        with torch.no_grad():
+            summary |= env.task.evaluate(lambda: env.advance(policy.act(env.observe())))
     if learner is not None:
         assert settings.loaded is not None
         summary |= learner.evaluate() | {"iteration": settings.loaded.iteration}
