@@ -19,7 +19,8 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     num_envs, per_env = split_episodes(settings.run.episodes, settings.num_envs)
     seed = settings.evaluation_seed
     env, policy, learner = build_policy(settings, num_envs, seed)
-    log.info("environments: %d, episodes of each: %d, seed: %d", num_envs, per_env, seed)
+    weights = "" if settings.loaded is None else f", weights of iteration {settings.loaded.iteration}"
+    log.info("environments: %d, episodes of each: %d, seed: %d%s", num_envs, per_env, seed, weights)
     summary: dict[str, Any] = run_episodes(env, policy, per_env).summary()
     summary |= {"task": settings.task.name, "seed": seed, "policy": settings.run.policy.value}
     summary |= {"checkpoint": settings.run.checkpoint, "typed": dict(settings.typed)}
