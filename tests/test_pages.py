@@ -43,7 +43,7 @@ def keys():
     found = {
         f"{name}.{path}" for name, entries in sections.items() for e in entries.values() for path in paths(e.cfg_type())
     }
-    found |= {f"task.{path}" for path in paths(IsaacGymCfg())}
+    found |= {f"task.{path}" for path in paths(IsaacGymCfg())} | {f"source.{path}" for path in paths(SourceCfg())}
     return found | {field.name for field in dataclasses.fields(RunCfg)}
 
 
