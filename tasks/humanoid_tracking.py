@@ -202,27 +202,31 @@ class HumanoidTracking(HumanoidAMP):
         }
 
     def evaluate(self, step: Callable[[], StepResult]) -> dict[str, Any]:
-        """By clip, of bodies that begin in moments spread over it and follow it for `_FOLLOWED_S`.
+        """By clip, of bodies that begin in moments spread over it and follow it to its end, for `_FOLLOWED_S` at most.
 
         `tracked` is the share that does not lose it, `error_m` their mean RMS distance from it (nan if there are none),
         and `lost_from_s` are the moments from which it was lost.
         """
         n, clips, device = self.sim.num_envs, self.library.num_clips, self.sim.device
         number, every = torch.arange(n, device=device), torch.ones(n, dtype=torch.bool, device=device)
-        clip, rounds = number % clips, math.ceil(n / clips)
-        time_s = (number // clips + 0.5) / rounds * self.library.durations_s[clip]
+        clip = number % clips
+        time_s = (number // clips + 0.5) / clip.bincount(minlength=clips)[clip] * self.library.durations_s[clip]
         self.sim.reset(every, *to_qpos_qvel(self.library.layout, self.library.state(clip, time_s)))
         self.follow(every, clip, time_s)
-        lost, error_m, steps = ~every, torch.zeros(n, device=device), round(_FOLLOWED_S / self.cfg.step_s)
-        for _ in range(steps):
-            lost |= step().terminated
-            error_m += self.tracking_distance_m() / steps
+        self._lost_steps.zero_()
+        lost, follows, error_sum_m, steps = ~every, every, torch.zeros(n, device=device), torch.zeros(n, device=device)
+        for _ in range(round(_FOLLOWED_S / self.cfg.step_s)):
+            terminated = step().terminated
+            follows = follows & (self.reference_clip == clip)  # at its end the reference goes on in another one
+            lost |= terminated & follows
+            error_sum_m += self.tracking_distance_m() * follows
+            steps += follows
         found = {}
         for i, name in enumerate(self.library.names[:n]):
             own = clip == i
             found[name] = {
                 "tracked": float((~lost)[own].float().mean()),
-                "error_m": float(error_m[own & ~lost].mean()),
+                "error_m": float((error_sum_m / steps.clamp_min(1.0))[own & ~lost].mean()),
                 "lost_from_s": [round(at, 2) for at in time_s[own & lost].tolist()],
             }
         return {"clips": found}

@@ -31,7 +31,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code():
     assert f"motors with {STIFFNESS_PER_EFFORT:g} N m/rad" in PAGE and f"a motor of {ARMATURE_HZ:g} Hz" in PAGE
     assert all(f"`{ending}`" in PAGE for ending in MESHES)
     assert (humanoid.LEAST_REACH, humanoid.MOST_REACH) == (0.25, 0.7)
-    assert (humanoid.STRAIGHT_RAD, humanoid.BEND) == (0.3, 0.6)
+    assert f"reach a bend of {humanoid.KNEE_RAD:g} rad" in PAGE
     row = re.search(r"\| `humanoid` \| (\d+) \| (\S+) m \| (\d+) of 15 \|", PAGE)
     robot = load_robot("humanoid")
     assert row and (int(row[1]), int(row[3])) == (robot.num_dofs, len(robot.roles))

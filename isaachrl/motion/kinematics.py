@@ -9,6 +9,8 @@ from torch import Tensor
 from isaachrl.maths import rotations
 from isaachrl.sim.robot import Robot
 
+_WEAK = 1e-3  # of a body's own origin, where the axes of its joints leave its pivot open
+
 
 class JointLayout:
     """Index tensors of a robot's joints on one device, for conversions with few kernels.
@@ -224,3 +226,28 @@ def posture_distance_m2(body_pos_w: Tensor, reference_pos_w: Tensor) -> Tensor:
     plane = a.square().sum((-2, -1)) + b.square().sum((-2, -1)) - 2.0 * torch.hypot(along, across)
     height = (body_pos_w[..., 2] - reference_pos_w[..., 2]).square().sum(-1)
     return (plane.clamp_min(0.0) + height) / body_pos_w.shape[-2]
+
+
+def limb_pivot(robot: Robot, body: int) -> Tensor:
+    """The point `(3,)` float64 about which a limb turns, in the frame of its first half.
+
+    It is nearest to the axes of all joints there. A hip of three hinges may be three bodies, one below the other; the
+    last of them is the thigh. Where the axes leave the point open, it is near the origin of that body.
+    """
+    qpos = robot.qpos0[None]
+    pos, quat = (
+        part[0].double() for part in forward(robot, qpos[:, :3], qpos[:, 3:7], joint_quat_from_qpos(robot, qpos[:, 7:]))
+    )
+    matrix, vector = _WEAK * torch.eye(3, dtype=torch.float64), _WEAK * pos[body]
+    at = body
+    while True:
+        for joint in (joint for joint in robot.joints if joint.body == at):
+            anchor = pos[at] + rotations.rotate(quat[at], torch.tensor(joint.anchor_m, dtype=torch.float64))
+            axis = torch.zeros(3) if joint.ball else torch.tensor(joint.axis)
+            axis = rotations.rotate(quat[at], axis.double())
+            across = torch.eye(3, dtype=torch.float64) - torch.outer(axis, axis)
+            matrix, vector = matrix + across, vector + across @ anchor
+        at = robot.parents[at]
+        if at <= 0 or robot.parents.count(at) != 1:  # the root, or a body that carries others too
+            pivot = torch.linalg.solve(matrix, vector)
+            return rotations.rotate(rotations.conjugate(quat[body]), pivot - pos[body])

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isaachrl.motion.kinematics import limb_pivot
 from isaachrl.motion.source.figure import LIMBS
 from isaachrl.motion.source.names import SIDES
 from isaachrl.sim import Robot, Scene
@@ -16,7 +17,6 @@ from isaachrl.sim.soles import robot_soles
 
 Floats = NDArray[np.float64]
 FEET = ("left_foot", "right_foot")
-WEAK = 1e-3  # of a body's own origin, where the axes leave its pivot open
 NEEDED = ("pelvis", *(f"{side}_{part}" for side in SIDES for part in ("hip", "knee", "foot")))
 
 
@@ -30,8 +30,8 @@ class RobotBody:
         body: MuJoCo's body name by role.
         pos: `(3,)` by role, m, where the robot stands.
         quat: `(4,)` by role.
-        start: `(3,)` by limb (`left_hip` is the thigh): the point about which it turns; a thigh's in the plane of its
-            leg.
+        start: `(3,)` by limb (`left_hip` is the thigh): the point about which it turns; a thigh's is moved
+            sideways to be above the foot.
         length: of each limb, m.
         soles: `(C, 3)` points of each foot's sole relative to the foot in that pose, by `left_foot` and `right_foot`.
         leg_m: thigh plus shank, the mean of both sides.
@@ -68,9 +68,14 @@ def robot_body(robot: Robot) -> RobotBody:
     for side in SIDES:
         for upper, lower in ((f"{side}_{a}", f"{side}_{b}") for a, b in LIMBS):
             if upper in pos and lower in pos:
-                start[upper] = _pivot(model, data, ids[upper]) if upper.endswith(("hip", "shoulder")) else pos[upper]
+                start[upper] = pos[upper]
+                if upper.endswith(("hip", "shoulder")):
+                    pivot = limb_pivot(robot, robot.body_names.index(roles[upper])).numpy()
+                    start[upper] = pos[upper] + data.xmat[ids[upper]].reshape(3, 3) @ pivot
                 if upper.endswith("hip"):
-                    start[upper][1] = _above(start[upper], pos[lower], pos[f"{side}_foot"])
+                    # the legs of Unitree's H1 hang 12 cm beside the axes about which they spread; thighs that begin
+                    # there would lean by 16 degrees where a person's are upright, and stand on the edges of the feet
+                    start[upper][1] = pos[f"{side}_foot"][1]
                 length[upper] = float(np.linalg.norm(pos[lower] - start[upper]))
     turn = {role: data.xmat[i].reshape(3, 3).copy() for role, i in ids.items()}
     return RobotBody(
@@ -84,33 +89,6 @@ def robot_body(robot: Robot) -> RobotBody:
         soles={foot: soles[roles[foot]].double().numpy() @ turn[foot].T for foot in FEET},
         leg_m=0.5 * sum(length[f"{side}_{part}"] for side in SIDES for part in ("hip", "knee")),
     )
-
-
-def _pivot(model: mujoco.MjModel, data: mujoco.MjData, body: int) -> Floats:
-    """The point about which a limb turns, nearest to the axes of all joints of its cluster.
-
-    A hip of three hinges may be three bodies, one below the other; the last of them is the thigh.
-    """
-    matrix, vector = WEAK * np.eye(3), WEAK * data.xpos[body]
-    while True:
-        for joint in range(model.body_jntadr[body], model.body_jntadr[body] + model.body_jntnum[body]):
-            axis = data.xaxis[joint] if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE else np.zeros(3)
-            across = np.eye(3) - np.outer(axis, axis)
-            matrix, vector = matrix + across, vector + across @ data.xanchor[joint]
-        body = int(model.body_parentid[body])
-        carries_others = np.count_nonzero(model.body_parentid == body) != 1
-        if carries_others or not body or (model.jnt_type[model.body_jntadr[body]] == mujoco.mjtJoint.mjJNT_FREE):
-            return np.linalg.solve(matrix, vector)
-
-
-def _above(hip: Floats, knee: Floats, foot: Floats) -> float:
-    """How far to the left a hip is in the plane in which its leg swings.
-
-    The legs of Unitree's H1 hang 12 cm beside the axes about which they spread. From there to the knee, a thigh would
-    lean by 16 degrees where a person's is upright, and the feet would stand on their edges.
-    """
-    lean = (knee[1] - foot[1]) / (knee[2] - foot[2])
-    return float(knee[1] + (hip[2] - knee[2]) * lean)
 
 
 def as_tensor(values: Floats) -> Tensor:

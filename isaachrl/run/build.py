@@ -24,6 +24,8 @@ from isaachrl.shipped import policies
 
 log = logging.getLogger(__name__)
 
+TARGETS = ("offset", "scale", "target_offset", "target_scale")  # of an action contract, a number for each motor
+
 
 def seed_everything(seed: int) -> None:
     """Seed the global generators, which other libraries use."""
@@ -117,17 +119,19 @@ def other_skill(checkpoint: Checkpoint, env: Env, task_cfg: Any) -> str:
 def other_actions(checkpoint: Checkpoint, env: Env) -> str:
     """What to say if actions lead to other motor targets than in training; else empty."""
     then, now = checkpoint.actions, env.action_contract
-    if not then.get("motors"):
+    motors = then.get("motors")
+    if not motors:
         return ""
     if any(then.get(key) != now.get(key) for key in ("motors", "control")):
-        return "the policy was trained with other motors: robot=… or task.control differs"
-    for key in (key for key, value in then.items() if isinstance(value, list) and key != "motors"):
-        for motor, before, present in zip(then["motors"], then[key], now.get(key, then[key]), strict=True):
-            if not math.isclose(before, present, rel_tol=1e-3, abs_tol=1e-3):
-                return (
-                    f"actions mean other targets than in training ({key} of {motor} was {before:.3g} and is"
-                    f" {present:.3g}), so the policy may fail; they follow from the robot's standing pose and motors"
-                )
+        return "the policy was trained with other motors, so it may fail: robot=… or task.control differs"
+    for key in TARGETS:
+        if len(then.get(key, [])) == len(now.get(key, [])) == len(motors):
+            for motor, before, present in zip(motors, then[key], now[key], strict=True):
+                if not math.isclose(before, present, rel_tol=1e-3, abs_tol=1e-3):
+                    return (
+                        f"actions mean other targets than in training ({key} of {motor} was {before:.3g} and is"
+                        f" {present:.3g}), so the policy may fail: its standing pose or its motors differ"
+                    )
     return ""
 
 

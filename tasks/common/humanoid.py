@@ -21,10 +21,7 @@ SIDES, FEET = ("right", "left"), ("right_foot", "left_foot")
 MIN_HEIGHT_M = {PELVIS: 0.5, HEAD: 0.85}  # below which a body of the shipped humanoid has fallen
 MIN_HEIGHT_SHARE = {PELVIS: 0.57, HEAD: 0.63}  # of its height in the standing pose, to the centimetre
 LEAST_REACH, MOST_REACH = 0.25, 0.7  # of a motor's range, to each side of the standing pose
-STRAIGHT_RAD, BEND = (
-    0.3,
-    0.6,
-)  # of a knee that stands nearer to an end of its range: share of the range that it can bend
+KNEE_RAD = 1.25  # to which targets of knees reach: a walk bends them that far
 
 
 def require_roles(robot: Robot) -> None:
@@ -222,7 +219,7 @@ class ActionMap:
     If all motors have a range of their own (`user`), targets of hinges cover 1.4 times that range, so that the PD motor
     has torque at the limits, and targets of ball joints are exponential maps of up to 1.2 times the largest limit. Else
     targets are around the standing pose, as far away as takes the full torque, which is a quarter to 0.7 of the range;
-    those of knees that stand straight, at least 0.6 of what they can bend.
+    knees reach a bend of 1.25 rad in any case, also from a straight stand.
     Torques cover the effort limit.
 
     Attributes:
@@ -261,9 +258,10 @@ def _targets_around_stand(robot: Robot) -> tuple[Tensor, Tensor]:
     stand = dof_pos(robot, joint_quat_from_qpos(robot, robot.stand_qpos[7:]))
     knees = [robot.roles[name] for name in ("left_knee", "right_knee") if name in robot.roles]
     for joint in robot.joints:
-        room = (stand[joint.dof, None] - robot.dof_range_rad[joint.dof]).abs()  # to both ends
-        if robot.body_names[joint.body] in knees and not joint.ball and float(room.min()) < STRAIGHT_RAD:
-            scale[joint.dof] = torch.maximum(scale[joint.dof], BEND * room.max())
+        if robot.body_names[joint.body] in knees and not joint.ball:
+            low, high = robot.dof_range_rad[joint.dof.start].tolist()
+            bent = min(KNEE_RAD, high) if high > -low else max(-KNEE_RAD, low)
+            scale[joint.dof] = torch.maximum(scale[joint.dof], (bent - stand[joint.dof]).abs())
     return stand, scale
 
 

@@ -1,6 +1,7 @@
 """A foreign walk on robots: it is imitable, faces ahead, and keeps within ranges and speeds."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -77,32 +78,43 @@ def test_feet_that_are_splayed_in_the_rest_pose_stand_flat(axis):
     assert np.abs(feet[0] - feet[1]).max() < 0.02
 
 
+def feet_apart_m(made, body):
+    """Median distance of the feet's targets to the side, and that of the standing pose."""
+    apart = made.targets.pos_w_m["left_foot"] - made.targets.pos_w_m["right_foot"]
+    return float(np.median(apart[:, 1])), float(body.pos["left_foot"][1] - body.pos["right_foot"][1])
+
+
 def test_legs_that_hang_beside_their_axes_stand_upright(tmp_path):
     """As of Unitree's H1, whose hips spread about axes 12 cm further inside than its legs."""
-    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
     text = (ASSETS / "humanoid" / "humanoid.xml").read_text()
-    for side, inside in (("left", -0.1), ("right", 0.1)):
+    for side, inside in (("left", -0.06), ("right", 0.06)):
         joint = f'class="hip" name="{side}_hip"'
         assert joint in text
         text = text.replace(joint, f'{joint} pos="0 {inside} 0"')
     (tmp_path / "wide.xml").write_text(text)
-    body = robot_body(load_robot(str(tmp_path / "wide.xml")))
-    for side in ("left", "right"):
-        assert body.start[f"{side}_hip"][1] == pytest.approx(body.pos[f"{side}_knee"][1], abs=1e-6)
-    measures = convert.retarget(settle(walk(40), SourceCfg()), body, fps=30.0).measures
-    assert measures.foot_roll_rad < 0.05, "the H1's rolled by 0.21 with thighs that began at the axes"
+    pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
+    for robot in (str(tmp_path / "wide.xml"), "humanoid", "g1"):
+        body = robot_body(load_robot(robot))
+        steps, stand = feet_apart_m(convert.retarget(settle(walk(60), SourceCfg()), body, fps=30.0), body)
+        assert steps == pytest.approx(stand, rel=0.15), robot
 
 
 def test_a_clip_of_the_robot_is_read_by_its_own_roles(tmp_path):
     pytest.importorskip("mink", reason='mink is not installed: pip install -e ".[motions]"')
     g1 = load_robot("g1")
     body = robot_body(g1)
-    clip = convert.retarget(settle(walk(30), SourceCfg()), body).clip
+    clip = convert.retarget(settle(walk(60), SourceCfg()), body).clip
     clip.save(tmp_path / "again.npz")
     source = read_source(tmp_path / "again.npz", robot=lambda: g1)
     assert {role: source.names[node] for role, node in source.roles.items()} == dict(g1.roles)
     again = convert.retarget(source, body).clip
-    assert np.abs(again.joint_quat - clip.joint_quat).mean() < 0.02
+    way, before = (float(c.root_pos_w[-1, 0] - c.root_pos_w[0, 0]) for c in (again, clip))
+    assert way == pytest.approx(before, rel=0.05), "legs of the same length"
+    for joint in ("left_hip_pitch_joint", "left_knee_joint", "right_knee_joint", "left_shoulder_roll_joint"):
+        at = g1.joint_names.index(joint)
+        a, b = (torch.from_numpy(c.joint_quat[:, at]) for c in (again, clip))
+        angle = rotations.to_rotvec(rotations.multiply(rotations.conjugate(a), b)).norm(dim=-1)
+        assert float(angle.mean()) < math.radians(6.0), joint
 
 
 def test_forearms_of_a_skeleton_without_hands_stay_at_rest():
@@ -116,6 +128,8 @@ def test_forearms_of_a_skeleton_without_hands_stay_at_rest():
     )
     made = convert.retarget(source, robot_body(load_robot("humanoid")), fps=30.0)
     assert made.verdict == IMITABLE and "left_hand" not in made.targets.pos_w_m
+    elbow = load_robot("humanoid").joint_names.index("left_elbow")
+    assert np.abs(made.clip.joint_quat[:, elbow, 1:]).max() < 0.05
 
 
 def test_too_few_frames_and_impossible_motions_are_refused():

@@ -15,7 +15,6 @@ from isaachrl.maths import rotations
 from isaachrl.motion import kinematics
 from isaachrl.motion.clip import Clip
 from isaachrl.motion.library import MotionLibrary, fit_to_robot
-from isaachrl.motion.source.names import ROLES
 from isaachrl.motion.source.skeleton import RawMotion
 from isaachrl.sim.robot import Robot
 
@@ -117,6 +116,10 @@ def _tree(path: Path, robot: Robot, pos: Tensor, turn: Tensor, fps: float, order
     start = robot.qpos0[None]
     joints = kinematics.joint_quat_from_qpos(robot, start[:, 7:])
     rest_pos, rest_quat = kinematics.forward(robot, start[:, :3], start[:, 3:7], joints)
+    for role, name in robot.roles.items():
+        if role.endswith(("hip", "shoulder")):  # limbs begin where they turn, which need not be where their bodies do
+            body = robot.body_names.index(name)
+            rest_pos[0, body] += rotations.rotate(rest_quat[0, body], kinematics.limb_pivot(robot, body).float())
     parents = list(robot.parents)
     offset = rest_pos[0].double() - rest_pos[0, [max(parent, 0) for parent in parents]].double()
     since = rotations.multiply(turn, rotations.conjugate(rest_quat.double()).expand_as(turn))
@@ -124,5 +127,5 @@ def _tree(path: Path, robot: Robot, pos: Tensor, turn: Tensor, fps: float, order
     local = torch.where(torch.tensor(parents)[:, None] < 0, since, rotations.multiply(inverse, since))
     return RawMotion(
         path.stem, f"generalised positions of {robot.name}", robot.body_names, robot.parents, fps, offset, local,
-        pos[:, 0], up="z", unit_m=1.0, quat_order=order, roles={k: v for k, v in robot.roles.items() if k in ROLES},
+        pos[:, 0], up="z", unit_m=1.0, quat_order=order, roles=dict(robot.roles),
     )  # fmt: skip

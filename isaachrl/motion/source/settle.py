@@ -209,16 +209,15 @@ def _up(raw: RawMotion, cfg: SourceCfg, pos: Tensor, roles: Mapping[str, int]) -
 
 
 def _starts_with_t_pose(pos: Tensor, roles: Mapping[str, int]) -> bool:
-    """Whether both arms are straight and level in the first frame alone."""
-    if not {"left_hand", "right_hand"} <= roles.keys():
-        return False
+    """Whether both arms are straight and level in the first frame alone; without hands, the upper arms."""
     spine = pos[:2, [roles["left_shoulder"], roles["right_shoulder"]]].mean(1) - pos[:2, roles["pelvis"]]
     spine = spine / spine.norm(dim=-1, keepdim=True)
     out, leap = [], []
     for side in ("left", "right"):
-        arm = pos[:2, roles[f"{side}_hand"]] - pos[:2, roles[f"{side}_shoulder"]]
-        length = (pos[0, roles[f"{side}_elbow"]] - pos[0, roles[f"{side}_shoulder"]]).norm()
-        length = length + (pos[0, roles[f"{side}_hand"]] - pos[0, roles[f"{side}_elbow"]]).norm()
+        elbow, shoulder = roles[f"{side}_elbow"], roles[f"{side}_shoulder"]
+        hand = roles.get(f"{side}_hand", elbow)
+        arm = pos[:2, hand] - pos[:2, shoulder]
+        length = (pos[0, elbow] - pos[0, shoulder]).norm() + (pos[0, hand] - pos[0, elbow]).norm()
         level = torch.linalg.cross(arm[0] / length, spine[0]).norm()
         out.append(bool(level > ARMS_OUT))
         leap.append(bool((arm[1] - arm[0]).norm() > ARMS_LEAP * length))

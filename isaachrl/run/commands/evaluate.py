@@ -26,7 +26,10 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     summary |= {"checkpoint": settings.run.checkpoint, "typed": dict(settings.typed)}
     if isinstance(env, TaskEnv):
         with torch.no_grad():
+            env.reset()
+            policy.restart(torch.ones(num_envs, dtype=torch.bool, device=env.device))
             summary |= env.task.evaluate(lambda: env.advance(policy.act(env.observe())))
+        env.check_capacity()
     if learner is not None:
         assert settings.loaded is not None
         summary |= learner.evaluate() | {"iteration": settings.loaded.iteration}

@@ -37,6 +37,7 @@ STAND_S, FRAME_S = 2.0, 1 / 30
 POSES = 32  # random ones, in which kinematics are compared
 STILLS, STILL_SIZE = 5, (240, 320)
 GRAVITY = 9.81
+WEAK_DEG = 15.0  # leans that ankles of a person hold are larger
 KEPT_SHARE = 0.8  # of its height; a robot that sinks lower does not stand
 TILT_DEG = 30.0
 
@@ -183,25 +184,25 @@ def _why_it_falls(robot: Robot) -> str:
             f"it falls: in its standing pose the centre of mass is {100 * float(outside.max()):.0f} cm outside of its"
             " soles; write a keyframe 'stand' in the model, or stand: {joint: rad} in a YAML file"
         )
-    needed = 0.5 * robot.mass_kg * GRAVITY * float(com[2])
-    effort, ankles = robot.effort_limit, _ankles(robot)
-    stiffness = min((float(robot.stiffness[joint.dof].min()) for joint in ankles), default=0.0)
-    torque = min((float(effort[joint.dof].min()) for joint in ankles), default=math.inf)
-    said = "it falls, which is no error: no policy balances it here, and"
-    if stiffness > needed:
-        lean = math.degrees(torque / needed)
-        return (
-            f"{said} its ankles are stiff, but with {torque:.3g} N m each they hold leans of {lean:.0f} degrees at most"
-        )
-    if bool((effort.isfinite() & (robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * effort)).any()):
-        change = (
-            "motors: {stiffness: from_effort} in a YAML file gives all motors 3 N m/rad for each N m of their largest"
+    said, effort = "it falls, which is no error: no policy balances it here", robot.effort_limit
+    soft = bool((effort.isfinite() & (robot.stiffness < 0.9 * STIFFNESS_PER_EFFORT * effort)).any())
+    needed, ankles = 0.5 * robot.mass_kg * GRAVITY * float(com[2]), _ankles(robot)
+    if ankles:
+        stiffness, torque = (min(float(of[joint.dof].min()) for joint in ankles) for of in (robot.stiffness, effort))
+        soft = soft and STIFFNESS_PER_EFFORT * torque > stiffness
+        if stiffness < needed:
+            said += f"; to stand by stiffness alone its ankles would need more than {needed:.0f} N m/rad each"
+        if (lean_deg := math.degrees(torque / needed)) < WEAK_DEG:
+            said += f"; with {torque:.3g} N m each its ankles hold leans of {lean_deg:.0f} degrees at most"
+        if stiffness < needed and not soft:
+            names = ", ".join(f"{joint.name}: {1.2 * needed:.0f}" for joint in ankles)
+            said += f"; motors: {{stiffness: {{{names}}}}} in a YAML file changes their stiffness"
+    if soft:
+        said += (
+            "; motors: {stiffness: from_effort} in a YAML file gives all motors 3 N m/rad for each N m of their largest"
             " torque, as of the shipped robots, with which motions are learned sooner"
         )
-    else:
-        names = ", ".join(f"{joint.name}: {1.2 * needed:.0f}" for joint in ankles)
-        change = f"motors: {{stiffness: {{{names}}}}} in a YAML file would be enough"
-    return f"{said} to stand by stiffness alone its ankles would need more than {needed:.0f} N m/rad each; {change}"
+    return said
 
 
 def _ankles(robot: Robot) -> list[Joint]:

@@ -9,7 +9,15 @@ from isaachrl.config import flat
 from isaachrl.errors import CheckpointError, ConfigError, IsaacHRLError, brief
 from isaachrl.learn import distributed
 from isaachrl.learn.learner import Learner
-from isaachrl.run.build import build_env, build_learner, check_room, load_weights, other_skill, seed_everything
+from isaachrl.run.build import (
+    build_env,
+    build_learner,
+    check_room,
+    load_weights,
+    other_actions,
+    other_skill,
+    seed_everything,
+)
 from isaachrl.run.commands.results import write_summary
 from isaachrl.run.config.run_cfg import CALL_KEYS, DEFAULT_NUM_ENVS, RunCfg
 from isaachrl.run.config.settings import Settings, written_ns
@@ -75,6 +83,11 @@ def _train(settings: Settings, learner: Learner, folder: RunFolder | None, stop:
         raise CheckpointError(wrong)
     if wrong:
         log.warning("%s; this training does so", wrong.partition("; ")[0])
+    changed = "" if settings.loaded is None else other_actions(settings.loaded, learner.env)
+    if changed and run.resume:
+        raise CheckpointError(changed)
+    if changed:
+        log.warning("%s", changed)
     if settings.loaded is not None and run.resume:
         _restore(loop, settings.loaded, run.resume)
     elif settings.loaded is not None:
