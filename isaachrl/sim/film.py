@@ -1,7 +1,6 @@
 """Films of a world: frames are drawn by threads, and encoded as mp4."""
 
 import logging
-import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Generator
@@ -15,6 +14,7 @@ import numpy as np
 
 from isaachrl.errors import RenderError
 from isaachrl.files import write_atomically
+from isaachrl.processors import usable_cores
 from isaachrl.sim import load_robot
 from isaachrl.sim.cameras import ChaseCamera, View, camera_scale, model_camera
 from isaachrl.sim.compiler import Source, model_of
@@ -261,18 +261,13 @@ def _painters(source: Source) -> list[Painter]:
         RenderError: not even one works.
     """
     result = [Painter(source)]
-    for _ in range(1, min(processors(), MAX_PAINTERS) if any_thread_draws() else 1):
+    for _ in range(1, min(len(usable_cores()), MAX_PAINTERS) if any_thread_draws() else 1):
         try:
             result.append(Painter(source))
         except RenderError as error:
             log.info("rendering with %d contexts: %s", len(result), error)
             break
     return result
-
-
-def processors() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def frame_rate(step_s: float) -> tuple[int, Fraction]:

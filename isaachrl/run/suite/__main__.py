@@ -17,7 +17,7 @@ from isaachrl.run.process import guarded, set_up_logging
 from isaachrl.run.storage.folder import RunFolder
 from isaachrl.run.storage.metrics import jsonable
 from isaachrl.run.suite.picture import draw
-from isaachrl.run.suite.plan import Plan, cores, make_plan
+from isaachrl.run.suite.plan import Plan, make_plan
 from isaachrl.run.suite.results import collect, fill_page, markdown
 from isaachrl.run.suite.runner import Call, TrainPy, run
 
@@ -39,7 +39,7 @@ def suite(words: Sequence[str], call: Call | None = None) -> str:
     RunFolder(plan.out).remove_leftovers()
     table = publish(plan)
     if call is None:
-        call = TrainPy(max(1, cores() // plan.parallel) if plan.parallel > 1 else None)
+        call = TrainPy(plan.parallel)
     log.info("%d tasks, %d seeds, %d at once; results in %s", len(plan.tasks), plan.seeds, plan.parallel, plan.out)
     with Stop().watching():
         failures = run(plan, call, lambda: publish(plan))

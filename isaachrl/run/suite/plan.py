@@ -1,6 +1,5 @@
 """What a suite contains: options of the command, the list of tasks, and the arguments of every training."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from isaachrl.config import bounded, positive
 from isaachrl.errors import ConfigError, brief, nearest
 from isaachrl.hierarchy.build import NO_SKILL
 from isaachrl.hierarchy.option_file import skill_path
+from isaachrl.processors import usable_cores
 from isaachrl.run.config.run_cfg import DEFAULT_NUM_ENVS
 from isaachrl.run.storage.folder import CONFIG
 from isaachrl.shipped import CFG
@@ -145,7 +145,7 @@ class Plan:
     def parallel(self) -> int:
         """Trainings at once."""
         on_gpu = torch.cuda.is_available() and self.cfg.device != "cpu"
-        return self.cfg.parallel or (1 if on_gpu else min(2, cores()))
+        return self.cfg.parallel or (1 if on_gpu else min(2, len(usable_cores())))
 
     @property
     def device(self) -> list[str]:
@@ -228,11 +228,6 @@ def make_plan(words: Sequence[str]) -> Plan:
         if name not in files and not any(word.startswith("train=") for word in entry.settings):
             raise ConfigError(f"{cfg.list}: there is no task {name} with a cfg/train/{name}.yaml{nearest(name, files)}")
     return Plan(cfg, listed, entries, list(dict.fromkeys(tasks)), Path(cfg.out).expanduser().resolve())
-
-
-def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def control_steps_per_decision(values: Mapping[str, Any]) -> int:

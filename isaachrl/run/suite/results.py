@@ -13,8 +13,9 @@ import torch
 from isaachrl.envs.registry import choose_device
 from isaachrl.errors import ConfigError
 from isaachrl.files import write_atomically
+from isaachrl.processors import usable_cores
 from isaachrl.run.recording.tables import markdown_table
-from isaachrl.run.suite.plan import Plan, cores
+from isaachrl.run.suite.plan import Plan
 from isaachrl.run.suite.runner import RANDOM, Result, effort, stored_result
 
 PACKAGES = ("isaachrl", "torch", "mujoco", "mujoco-warp", "rl-games", "numpy")
@@ -76,7 +77,7 @@ def machine(device: str) -> dict[str, Any]:
     chosen = choose_device(device, "auto")
     gpu = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else None
     return {
-        "cores": cores(), "processor": _processor(), "device": str(chosen), "gpu": gpu,
+        "cores": len(usable_cores()), "processor": _processor(), "device": str(chosen), "gpu": gpu,
         "engine": "mujoco" if gpu is None else "mujoco_warp", "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _installed(name))},
     }  # fmt: skip

@@ -12,6 +12,7 @@ from mujoco import batch
 from torch import Tensor
 
 from isaachrl.errors import ConfigError, nearest
+from isaachrl.processors import usable_cores
 from isaachrl.sim.worlds.worlds import ALL, OF_LAST_STEP, Worlds
 
 _STAGE = mujoco.mjtStage.mjSTAGE_VEL.value  # recompute fields that depend on the state, which lag a substep otherwise
@@ -31,7 +32,7 @@ class CpuWorlds(Worlds):
         model: of all worlds.
         num_worlds: N.
         device: of the tensors; a CUDA device costs a copy in each step.
-        threads: worker threads; 0 uses all cores.
+        threads: worker threads; 0 uses all cores that the process may use.
     """
 
     ENGINE = "mujoco"
@@ -39,7 +40,7 @@ class CpuWorlds(Worlds):
 
     def __init__(self, model: mujoco.MjModel, num_worlds: int, device: torch.device, threads: int = 0) -> None:
         super().__init__(model, num_worlds, device)
-        self._batch = batch.Batch(model, num_worlds, threads, persistent=True)
+        self._batch = batch.Batch(model, num_worlds, threads or len(usable_cores()), persistent=True)
         self._arrays = {name: self._batch.bind(name) for name in _BOUND}
         self._copies: dict[tuple[str, int | None, int | None], tuple[Tensor, Tensor]] = {}
         self._velocity: tuple[Tensor, Tensor, Tensor, Tensor] | None = None

@@ -186,7 +186,7 @@ def renderers(monkeypatch):
             Fake.closed += 1
 
     monkeypatch.setattr(record, "SceneRenderer", Fake)
-    monkeypatch.setattr(record, "processors", lambda: 3)
+    monkeypatch.setattr(record, "usable_cores", lambda: [0, 1, 2])
     monkeypatch.setattr(record, "any_thread_draws", lambda: True)
     return Fake
 
