@@ -3,14 +3,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import tasks
 from isaachrl.errors import CheckpointError, ConfigError, SkillError
 from isaachrl.hierarchy.skill import Skill
+from isaachrl.retarget.body import robot_body
+from isaachrl.retarget.convert import as_clip
 from isaachrl.run import dispatch as commands
 from isaachrl.run.config import settings
 from isaachrl.run.storage.skill_file import load_checkpoint_or_skill
+from isaachrl.sim import load_robot
 
 assert tasks
 SKILL = str(Path("assets/skills/humanoid.pt").resolve())
@@ -98,3 +103,16 @@ def test_a_skill_file_remembers_clock_and_pieces(launch, tmp_path, capsys):
 
 def test_testing_a_skill_is_playing_it(launch):
     assert launch(test=True, video=False, episodes=1, skill=SKILL, task={"episode_steps": 5})["episodes"] == 1
+
+
+def test_a_skill_file_says_which_robot_it_moves(launch, tmp_path, capsys):
+    g1 = load_robot("g1")
+    still = torch.from_numpy(np.tile(g1.stand_qpos.double().numpy(), (30, 1)))
+    as_clip("still", robot_body(g1), still, 30.0).save(tmp_path / "still.npz")
+    task = {"robot": "g1", "motion": str(tmp_path / "still.npz"), "episode_steps": 5}
+    small = {"num_envs": 8, "max_iterations": 1, "video": False, "train": {"latents": "none", "minibatch": 16}}
+    launch(task=task, **small)
+    assert load_checkpoint_or_skill(tmp_path / "skill.pt").config["task"]["robot"] == "g1"
+    capsys.readouterr()
+    launch(mode="evaluate", episodes=4, num_envs=4, skill=str(tmp_path / "skill.pt"), task={"episode_steps": 5})
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["length_mean"] <= 5.0

@@ -198,8 +198,8 @@ class SkillsLearner(Learner):
     def _note_training(self) -> None:
         """Write into the contract how the skill has been trained so far."""
         self.skill.contract.training.update(
-            task=self.env.name, motion=self.task.cfg.motion, segment_s=self.cfg.latent.segment_s,
-            substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s,
+            task=self.env.name, robot=self.task.cfg.robot, motion=self.task.cfg.motion,
+            substeps=self.task.cfg.substeps, timestep_s=self.task.cfg.timestep_s, segment_s=self.cfg.latent.segment_s,
             samples=self.samples, iterations=self.iteration, seed=self.seed,
             min_height_m=dict(self.task.cfg.min_height_m), rising_separate=self._rises,
         )  # fmt: skip

@@ -32,7 +32,7 @@ def _as_checkpoint(content: dict[str, Any], path: Path) -> Checkpoint:
     contract = skill.contract
     training: dict[str, Any] = TRAINED_ON | contract.training
     task = {"motion": training["motion"], "style_frames": contract.style_frames, "control": contract.control}
-    task |= {key: training[key] for key in ("substeps", "timestep_s", "min_height_m") if key in training}
+    task |= {key: training[key] for key in ("robot", "substeps", "timestep_s", "min_height_m") if key in training}
     train: dict[str, Any] = {
         "latents": contract.latents,
         "hidden": contract.actor_hidden,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from isaachrl.errors import IsaacHRLError
 from isaachrl.files import write_atomically
+from isaachrl.processors import usable_cores
 from isaachrl.run.loop.stop import Stop
 from isaachrl.run.process import guarded, set_up_logging
 from isaachrl.run.storage.folder import RunFolder
@@ -39,7 +40,7 @@ def suite(words: Sequence[str], call: Call | None = None) -> str:
     RunFolder(plan.out).remove_leftovers()
     table = publish(plan)
     if call is None:
-        call = TrainPy(plan.parallel)
+        call = TrainPy(max(1, len(usable_cores()) // plan.parallel) if plan.parallel > 1 else None)
     log.info("%d tasks, %d seeds, %d at once; results in %s", len(plan.tasks), plan.seeds, plan.parallel, plan.out)
     with Stop().watching():
         failures = run(plan, call, lambda: publish(plan))

@@ -1,6 +1,5 @@
 """The work of a suite: `train.py` in processes, a few at once; what is finished is not repeated."""
 
-import contextlib
 import json
 import logging
 import os
@@ -17,7 +16,6 @@ import yaml
 
 from isaachrl.errors import ConfigError, IsaacHRLError, brief, nearest
 from isaachrl.files import write_atomically
-from isaachrl.processors import shares, usable_cores
 from isaachrl.run.storage.checkpoint import LAST
 from isaachrl.run.storage.folder import CONFIG
 from isaachrl.run.storage.metrics import read_metrics
@@ -55,17 +53,16 @@ class Call(Protocol):
 
 
 class TrainPy:
-    """Runs `train.py` in processes that `stop` ends, each on its own share of the cores.
+    """Runs `train.py` in processes that `stop` ends.
 
     Args:
-        at_once: processes that run beside each other.
+        threads: of PyTorch in each process; None leaves it to PyTorch.
     """
 
-    def __init__(self, at_once: int = 1) -> None:
+    def __init__(self, threads: int | None) -> None:
         self._env = dict(os.environ)
-        if at_once > 1:
-            self._env.setdefault("OMP_NUM_THREADS", str(max(1, len(usable_cores()) // at_once)))
-        self._free_shares = shares(at_once)
+        if threads is not None:
+            self._env.setdefault("OMP_NUM_THREADS", str(threads))
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -81,14 +78,9 @@ class TrainPy:
                     command, stdout=subprocess.PIPE, stderr=errors, text=True, env=self._env, **APART
                 )
                 self._running.add(process)
-                share = self._free_shares.pop() if self._free_shares else []
-            if share:
-                with contextlib.suppress(OSError):  # it has ended
-                    os.sched_setaffinity(process.pid, share)  # before it starts threads
             output, _ = process.communicate()
         with self._lock:
             self._running.discard(process)
-            self._free_shares += [share] if share else []
         if process.returncode and self._stopped:
             raise IsaacHRLError("it was stopped; the same command continues it")
         if process.returncode:

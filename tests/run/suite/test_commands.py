@@ -16,7 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import isaachrl.learn.ppo
-from isaachrl import processors, shipped
+from isaachrl import shipped
 from isaachrl.errors import IsaacHRLError
 from isaachrl.run import dispatch, main
 from isaachrl.run.config import cli
@@ -82,23 +82,11 @@ def program(tmp_path, monkeypatch):
 
 
 def test_a_process_is_answered_by_its_output_or_its_last_words(program, tmp_path):
-    call = runner.TrainPy()
-    assert call(["hello"], tmp_path) == "hello None\n"
+    call = runner.TrainPy(threads=1)
+    assert call(["hello"], tmp_path) == "hello 1\n"
+    assert runner.TrainPy(threads=None)(["hello"], tmp_path) == "hello None\n"
     with pytest.raises(IsaacHRLError, match="fail ended with code 1: ConfigError: nothing fits; see .*log.txt"):
         call(["fail"], tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be kept to cores here")
-def test_processes_that_run_beside_each_other_have_cores_of_their_own(program, tmp_path, monkeypatch):
-    monkeypatch.setattr(processors, "usable_cores", lambda: [0, 1, 2, 5, 6])
-    monkeypatch.setattr(runner, "usable_cores", lambda: [0, 1, 2, 5, 6])
-    assert processors.shares(2) == [[0, 1], [2, 5]] and processors.shares(1) == processors.shares(6) == []
-    kept = []
-    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: kept.append(cores))
-    call = runner.TrainPy(2)
-    for _ in range(3):
-        assert call(["hello"], tmp_path) == "hello 2\n", "as many threads of PyTorch as cores"
-    assert kept == [[2, 5]] * 3, "a share is free again when its process has ended"
 
 
 def test_a_signal_ends_the_processes_and_the_suite(program, tmp_path):

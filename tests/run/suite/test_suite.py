@@ -309,7 +309,7 @@ def test_a_skill_that_cannot_be_had_is_refused(listed):
 
 def test_an_interrupt_ends_the_training_of_the_skill(monkeypatch, listed):
     listed.write_text(yaml.safe_dump(yaml.safe_load(listed.read_text()) | {"skill": SKILL}, sort_keys=False))
-    call = TrainPy()
+    call = TrainPy(None)
     monkeypatch.setattr(TrainPy, "__call__", lambda *_: (_ for _ in ()).throw(Killed()))
     with pytest.raises(Killed):
         suite(listed, call, "seeds=1", "skill=train")
