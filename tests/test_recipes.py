@@ -41,7 +41,7 @@ def test_the_skill_of_twenty_motions_differs_from_cpus_in_what_it_learns():
     differing = {key for key in cpu["train"] if cpu["train"][key] != versatile["train"][key]}
     assert differing == {
         "anneal_from", "anneal_to", "discount", "distillation", "hidden", "latent", "log_std", "log_std_end",
-        "max_iterations", "reward", "rising",
+        "max_iterations", "push_end", "reward", "rising",
     }  # fmt: skip
     gpu = settled("versatile_gpu").plain()
     differing = {key for key in gpu["train"] if gpu["train"][key] != versatile["train"][key]}

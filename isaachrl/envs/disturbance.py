@@ -95,6 +95,7 @@ class Disturbance:
         # a push can only begin after the last one has ended
         self._push_probability = step_s / (cfg.push_every_s - cfg.push_s)
         self._max_force_n = cfg.push * sim.robot.mass_kg * GRAVITY_MPS2
+        self._force_n = torch.tensor(self._max_force_n, device=sim.device)  # on the device: a captured step reads it
         self.force_w = torch.zeros(sim.num_envs, 3, device=sim.device)
         self._steps_left = torch.zeros(sim.num_envs, dtype=torch.long, device=sim.device)
         self.scale = {"body_mass": self._factor(cfg.mass), "geom_friction": self._factor(cfg.friction)}
@@ -174,11 +175,15 @@ class Disturbance:
         self._steps_left -= 1
         begins = (self._steps_left <= 0) & (uniform[0] < self._push_probability)
         angle = 2.0 * torch.pi * uniform[1]
-        force = self._max_force_n * uniform[2] * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)))
+        force = self._force_n * uniform[2] * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)))
         self._steps_left = torch.where(begins, self._push_steps, self._steps_left)
         force = torch.where(begins.unsqueeze(-1), force.T, self.force_w)
         self.force_w.copy_(force.masked_fill((self._steps_left <= 0).unsqueeze(-1), 0.0))
         self._sim.push(self.force_w)
+
+    def fade(self, share: float) -> None:
+        """Draw pushes of at most this share of `push` from now on. Not a part of `state_dict`."""
+        self._force_n.fill_(share * self._max_force_n)
 
     def push(self, force_w: Tensor, steps: int) -> None:
         """Push with `force_w (N, 3)`, in N, for that number of steps, instead of a push that was drawn."""

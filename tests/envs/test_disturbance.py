@@ -50,6 +50,16 @@ def test_pushes_are_as_strong_as_long_and_as_frequent_as_configured():
     assert force.sum((0, 1))[:2].norm().item() < 0.1 * size.sum().item(), "pushes prefer a direction"
 
 
+def test_pushes_fade_and_come_back():
+    env = make(200, **PUSHED)
+    largest = 0.3 * env.sim.robot.mass_kg * GRAVITY_MPS2
+    for share in (0.0, 0.2, 1.0):
+        env.disturbance.fade(share)
+        env.disturbance.reset(torch.ones(200, dtype=torch.bool))
+        size = forces_over_time(env, 100).norm(dim=-1)
+        assert 0.95 * share * largest <= size.max().item() <= share * largest * 1.0001
+
+
 def test_a_push_reaches_the_body_and_ends_with_the_episode():
     calm, pushed = make(4, seed=3), make(4, seed=3, **PUSHED)
     pushed.load_state_dict(calm.state_dict())

@@ -7,6 +7,7 @@ import torch
 
 import isaachrl
 from isaachrl import config
+from isaachrl.envs import TaskEnv
 from isaachrl.errors import ConfigError
 from isaachrl.learn.ppo.config import PpoCfg
 from isaachrl.learn.ppo.learner import PpoLearner
@@ -32,8 +33,9 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def make(tracker: Path, **changes: object) -> SkillsLearner:
-    env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": {"motion": "gaits", "reward": {"track": 1.0}}})
+def make(tracker: Path, push: float = 0.0, **changes: object) -> SkillsLearner:
+    task = {"motion": "gaits", "reward": {"track": 1.0}, "disturb": {"push": push}}
+    env = isaachrl.make("HumanoidAMP", num_envs=32, cfg={"task": task})
     distillation = {
         "tracker": str(tracker),
         "iterations": 8,
@@ -91,6 +93,20 @@ def test_the_policy_comes_to_act_as_its_teacher_does(tracker: Path) -> None:
     learner.iterate()
     assert later["policy/log_std"] == learner.cfg.log_std
     assert later["policy/learning_rate"] < 1e-4
+
+
+def test_pushes_begin_after_the_teachers_and_weaken_with_the_noise(
+    tracker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = make(tracker, push=0.3, iterations=2, updates=1)
+    learner.cfg.max_iterations, learner.cfg.push_end = 8, 0.2
+    learner.cfg.anneal_from, learner.cfg.anneal_to = 0.5, 0.75
+    assert isinstance(learner.env, TaskEnv)
+    shares: list[float] = []
+    monkeypatch.setattr(learner.env.disturbance, "fade", shares.append)
+    log_stds = [learner.iterate()["policy/log_std"] for _ in range(8)]
+    assert shares == pytest.approx([0.0, 0.0, 1.0, 1.0, 1.0, 0.6, 0.2, 0.2])
+    assert log_stds[4] == learner.cfg.log_std and log_stds[6] == learner.cfg.log_std_end
 
 
 def test_afterwards_the_policy_stays_near_its_teacher(tracker: Path) -> None:

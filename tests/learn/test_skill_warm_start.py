@@ -42,6 +42,14 @@ def test_new_motions_begin_like_those_that_they_resemble() -> None:
     new.iterate()
 
 
+def test_a_trained_policy_is_changed_in_small_steps_at_first() -> None:
+    old = make_learner("motion")
+    for target_kl, expected in ((0.02, 3e-5), (0.0, 3e-4)):
+        new = make_learner("motion", target_kl=target_kl, learning_rate=3e-4)
+        new.start_from(old.weights())
+        assert new.policy_update.learning_rate == expected
+
+
 def test_an_exact_continuation_needs_the_same_motions() -> None:
     with pytest.raises(SkillError, match="its list of motions is"):
         make_learner("motion", motion="walks").load_state_dict(make_learner("motion").state_dict())

@@ -186,6 +186,7 @@ class SkillsCfg:
         log_std_end: its final value, reached linearly between `anneal_from` and `anneal_to`, shares of
             `max_iterations`. Noise makes joints jitter, and a discriminator detects jitter first: with less of it the
             style reward depends more on the motion itself.
+        push_end: share of `task.disturb.push` that is left in the end; pushes weaken as the noise does.
         deterministic_share: share of the environments that always act with the policy's mean. Signals about style and
             latents are measured on them; the policy's loss leaves them out.
         discount, lam, clip, bound_loss, gradient_clip: the usual ones of PPO.
@@ -215,6 +216,7 @@ class SkillsCfg:
     log_std_end: float = bounded(-2.9, -20.0, 5.0)
     anneal_from: float = bounded(0.3, 0.0)
     anneal_to: float = 0.6
+    push_end: float = bounded(1.0, 0.0, 1.0)
     deterministic_share: float = bounded(0.05, 0.0, 0.99)
     discount: float = positive(0.99, 0.999999)
     lam: float = bounded(0.95, 0.0, 1.0)

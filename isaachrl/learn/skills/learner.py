@@ -67,6 +67,7 @@ class SkillsLearner(Learner):
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = 0
         self.task = imitation_task(env)
+        self._disturbance = env.disturbance if isinstance(env, TaskEnv) else None
         device = env.device
         self.generator = torch.Generator(device=device).manual_seed(sub_seed(seed, Stream.learner))
         self._track_weight = self.task.cfg.reward.get("track", 0.0)
@@ -159,9 +160,7 @@ class SkillsLearner(Learner):
         """See `Learner.iterate`."""
         signals = Signals.empty()
         self.source.at_clip = 1.0 if self._distils() else self.cfg.latent.at_clip
-        self.policy_update.anneal(self.iteration)
-        if self._distils():
-            self.policy_update.log_std = self.cfg.distillation.log_std
+        self.policy_update.anneal(self.iteration, self._distils(), self._disturbance)
         if self._is_taught and self.iteration == self.cfg.distillation.iterations:
             self.policy_update.take_over()
             if not self._asks_tracker():
@@ -477,6 +476,7 @@ class SkillsLearner(Learner):
         if "critic" in state:
             state = state | {"critic": with_inputs(state["critic"], self.critic.state_dict(), self.source.size)}
         self.load_weights(state)
+        self.policy_update.take_over()
 
     def load_weights(self, state: dict[str, Any]) -> None:
         """See `Learner.load_weights`."""

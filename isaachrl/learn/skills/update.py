@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from isaachrl.envs.disturbance import Disturbance
 from isaachrl.hierarchy.latent_kind import LatentKind
 from isaachrl.hierarchy.skill import Skill
 from isaachrl.learn import collectives
@@ -118,14 +119,24 @@ class PolicyUpdate:
             value = self.critic(rows["obs"], rows["known"], rows["latent"]).float()
         return (value - rows["target"]).square().mean()
 
-    def anneal(self, iteration: int) -> None:
-        """Set the policy's standard deviation for an iteration."""
+    def anneal(self, iteration: int, distils: bool, disturbance: Disturbance | None) -> None:
+        """Set the policy's standard deviation and the strength of pushes for an iteration.
+
+        Args:
+            iteration: of the training.
+            distils: the policy only learns from its teachers: there are no pushes, and a standard deviation of its own.
+            disturbance: of the environments.
+        """
         cfg = self.cfg
         share = (iteration / cfg.max_iterations - cfg.anneal_from) / (cfg.anneal_to - cfg.anneal_from)
-        self.log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * min(max(share, 0.0), 1.0)
+        share = min(max(share, 0.0), 1.0)
+        log_std = cfg.log_std + (cfg.log_std_end - cfg.log_std) * share
+        self.log_std = cfg.distillation.log_std if distils else log_std
+        if disturbance is not None:
+            disturbance.fade(0.0 if distils else 1.0 + (cfg.push_end - 1.0) * share)
 
     def take_over(self) -> None:
-        """Begin with small steps, since the policy has been trained by another optimizer so far; then they adapt."""
+        """Begin with small steps, since another optimizer has trained the policy so far; then they adapt."""
         if self.cfg.target_kl > 0:
             self._set_learning_rate(min(self.learning_rate, _TAKE_OVER_LEARNING_RATE))
 
