@@ -96,7 +96,7 @@ def test_a_training_is_shown_from_its_metrics(bench, tmp_path):
     assert bench.training_row("antmaze", tmp_path)[1] == "not reached in 4.0, cut off at iteration 4 of 9"
     file.write_text("\n".join(map(json.dumps, lines([0.1, 1.0, 1.0, 1.0]))) + "\n")
     row = bench.training_row("antmaze", tmp_path)
-    assert row[1:3] == ["8.0", "0.01"] and "train=hiro seed=0`" in row[-1]
+    assert row[1:3] == ["8.0", "0.01"] and "train=hrl seed=0`" in row[-1]
 
 
 def test_trainings_start_or_continue_and_their_arguments_exist(bench, tmp_path, monkeypatch):

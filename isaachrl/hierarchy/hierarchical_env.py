@@ -194,6 +194,11 @@ class HierarchicalEnv(Env):
             discount_steps=result.discount_steps.expand_as(reward),
         )
 
+    def evaluation_twin(self, num_envs: int, seed: int) -> "HierarchicalEnv":
+        """A second environment of the same task and controller with the configuration for evaluations."""
+        source: Any = self.inner
+        return HierarchicalEnv(source.evaluation_twin(num_envs, seed), self.skill, self.cfg)
+
     def parts(self) -> list[object]:
         """See `Env.parts`."""
         return [self, *([] if self._stateful is None else [self._stateful]), *self.inner.parts()]

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from isaachrl.envs import Env
+from isaachrl.learn import networks
 from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import context_of, goal_task
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.off_policy.networks import exact_copy
+from isaachrl.learn.goals.state_env import StateEnv
 from isaachrl.learn.learner import Exported
 
 
@@ -71,7 +73,12 @@ class GoalConditionedNet(nn.Module):
 
 
 def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:
-    """`high_level`, the middle levels from the top down, and `low_level`; a single level is called `policy`."""
+    """`high_level`, the middle levels from the top down, and `low_level`; a single level is called `policy`.
+
+    For a single level over a frozen skill, see `networks.exports`.
+    """
+    if isinstance(env, StateEnv) and levels.flat:  # as of any other policy that is one network
+        return networks.exports(_WithoutTarget(TopNet(levels)), env.inner)
     if levels.flat:
         return [_export_top(env, "policy", TopNet(levels), "action", _contract(env))]
     contract = {

@@ -14,6 +14,7 @@ from isaachrl.learn.goals.experience.replay import SegmentReplay, Sizes
 from isaachrl.learn.goals.exports import exports
 from isaachrl.learn.goals.levels import Levels
 from isaachrl.learn.goals.policy import GoalPolicy
+from isaachrl.learn.goals.state_env import with_state
 from isaachrl.learn.goals.updates.beside import beside
 from isaachrl.learn.goals.updates.manager_update import ManagerUpdate
 from isaachrl.learn.goals.updates.top_update import TopUpdate
@@ -27,7 +28,7 @@ class GoalsLearner(Learner):
     """Levels that learn off-policy: a worker that acts, and managers that set goals.
 
     Args:
-        env: an environment whose task is a `GoalTask`.
+        env: an environment whose task is a `GoalTask`, or another one (`state_env`).
         cfg: the learner's configuration.
         seed: of weights, exploration and draws.
 
@@ -53,6 +54,7 @@ class GoalsLearner(Learner):
     )
 
     def __init__(self, env: Env, cfg: GoalsCfg, seed: int) -> None:
+        env = with_state(env, flat=not cfg.meta_periods)
         self.env, self.cfg = env, cfg
         self.max_iterations = cfg.max_iterations
         self.iteration = self.samples = self.steps = 0

@@ -28,6 +28,7 @@ from isaachrl.run.storage.skill_file import is_skill_file, load_checkpoint_or_sk
 Values = dict[str, Any]
 
 SHORTHANDS = {"task": ("skill", "motion", "robot"), "train": ("max_iterations",)}  # top-level keys by their section
+OVER_SKILL = "over_skill"  # a learner's recipe for tasks that are commanded
 _ADVICE = {"skill": " (CONTRIBUTING.md says what makes a task of your own take one)"}
 
 
@@ -181,7 +182,10 @@ def _without_mismatched_sections(values: Values, stored: Values) -> Values:
 
 
 def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode: Mode) -> Values:
-    """The recipe that `recipe=` names (`auto`: of the task or the device), with its overlay for the task."""
+    """The recipe that `recipe=` names, with its overlay for the task.
+
+    `auto`: that of the task, for a task over a skill `over_skill`, or that of the device.
+    """
     name, task = run.recipe, str(run.task.get("name"))
     if name == "none":
         return {}
@@ -189,7 +193,8 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
         valid = [other for other in recipes if other == task or other not in registry.names()]
         raise ConfigError(f"recipe={name} is unknown{nearest(name, [*valid, 'auto', 'none'])}")
     if name == "auto":
-        name = task if task in recipes else ("gpu" if device.type == "cuda" else "cpu")
+        kind = OVER_SKILL if "skill" in _keys_of(task) else ""
+        name = next((own for own in (task, kind) if own in recipes), "gpu" if device.type == "cuda" else "cpu")
     chosen = dict(_mapping(recipes.get(name), f"train.recipes.{name}"))
     tasks = _mapping(chosen.pop("tasks", None), f"train.recipes.{name}.tasks")
     chosen = merge(chosen, _mapping(tasks.get(task), f"train.recipes.{name}.tasks.{task}"))

@@ -178,3 +178,13 @@ def test_one_level_in_parallel_has_the_warm_up_and_replay_of_the_hierarchies(lea
         assert getattr(flat.learner_cfg, key) == getattr(levels.learner_cfg, key), key
     assert flat.learner_cfg.flips.reset_steps == levels.learner_cfg.flips.reset_steps
     assert (flat.num_envs, flat.learner_cfg.max_iterations) == (levels.num_envs, levels.learner_cfg.max_iterations)
+
+
+@pytest.mark.parametrize("learner", ["td3", "sac"])
+def test_tasks_over_a_skill_have_a_recipe_of_their_own(learner):
+    chosen = resolve({"task": {"name": "HumanoidReach"}, "device": "cpu", "train": composed(learner)})
+    named = {"task": {"name": "HumanoidReach"}, "device": "cpu", "train": composed(learner), "recipe": "over_skill"}
+    assert chosen.learner_cfg == resolve(named).learner_cfg
+    ants = resolve({"task": {"name": "AntMaze"}, "device": "cpu", "train": composed(learner)})
+    assert (chosen.learner_cfg.worker.reward_scale, ants.learner_cfg.worker.reward_scale) == (1.0, 0.1)
+    assert chosen.learner_cfg.flips.reset_steps == 0, "falls end episodes"
