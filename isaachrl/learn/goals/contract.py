@@ -58,8 +58,10 @@ def goal_task(env: Env) -> GoalTask:
         needed += ["context_scale", "context_reward", "draw_contexts"]
     if "state" not in env.obs_sizes or not all(hasattr(task, name) for name in needed):
         raise ConfigError(
-            "this learner sets goals, and the task does not say what goals can be about; type task=AntMaze, or another"
-            " ant task. (A task of your own needs an observation group 'state' and " + ", ".join(needed) + ".)"
+            "this learner sets goals, and the task has no bodies and does not say what goals can be about; type"
+            " task=AntMaze, or another task with bodies. (Else it needs an observation group 'state' and "
+            + ", ".join(needed)
+            + ".)"
         )
     return cast(GoalTask, task)
 

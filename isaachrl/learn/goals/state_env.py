@@ -139,12 +139,13 @@ def _scale(unit: str) -> float:
 
 
 def with_state(env: Env, flat: bool) -> Env:
-    """The environment itself if it observes a `state`; else a `StateEnv`, if a manager has bodies to set goals for.
+    """The environment itself if it observes a `state`, or has no bodies; else a `StateEnv`.
 
     Args:
         env: the environment.
-        flat: there is no manager.
+        flat: there is no manager that sets goals.
     """
-    if "state" in env.obs_sizes or not (flat or has_bodies(innermost(env))):
+    bottom = innermost(env)
+    if "state" in env.obs_sizes or not (has_bodies(bottom) and hasattr(bottom, "evaluation_twin")):
         return env
     return StateEnv(env, places=not flat)

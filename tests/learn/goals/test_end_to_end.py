@@ -86,7 +86,7 @@ def test_the_flat_baselines_train(launch, learner):
 
 def test_a_task_without_goals_says_which_have_some(launch):
     with pytest.raises(ConfigError, match=r"this learner sets goals.*type task=AntMaze"):
-        launch("HumanoidAMP", max_iterations=1)
+        launch("TaxiFuel", max_iterations=1)
 
 
 @pytest.mark.parametrize(

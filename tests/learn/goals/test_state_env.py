@@ -36,6 +36,9 @@ class Walker(Env):
         self.yaw, self.first_yaw, self.speeds = torch.zeros(num_envs), yaw, torch.zeros(num_envs, 2)
         self.reset()
 
+    def evaluation_twin(self, num_envs, seed):
+        return Walker(num_envs, self.first_yaw)
+
     def observe(self):
         style = torch.full((self.num_envs, 3), 7.0)
         return {"body": self.speeds.clone(), "goal": self.sim.root_pos_w[:, :1] + 5.0, "style": style}
@@ -124,15 +127,16 @@ def test_networks_see_velocities_in_typical_sizes_and_no_place():
     assert inputs.middle(state, torch.tensor([[3.0, -1.5]]))[0].tolist() == [*expected, 1.0, -0.5]
 
 
-def test_only_environments_without_a_state_are_wrapped():
+def test_only_bodies_without_a_state_are_wrapped():
     plane = Plane()
     assert with_state(plane, flat=False) is plane
+    assert isinstance(with_state(Walker(), flat=True), StateEnv)
     bodiless = Walker()
     bodiless.sim = None
-    assert with_state(bodiless, flat=False) is bodiless, "no bodies to set goals for: the learner says so"
-    assert isinstance(with_state(bodiless, flat=True), StateEnv)
-    with pytest.raises(ConfigError, match="does not say what goals can be about"):
-        learner(bodiless, meta_periods=[4])
+    assert with_state(bodiless, flat=True) is bodiless, "the learner says what it lacks"
+    for meta_periods in ((), (4,)):
+        with pytest.raises(ConfigError, match="does not say what goals can be about"):
+            learner(bodiless, meta_periods)
 
 
 def learner(env, meta_periods=(), seed=3, **changes):
