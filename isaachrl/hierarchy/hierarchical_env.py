@@ -197,7 +197,9 @@ class HierarchicalEnv(Env):
     def evaluation_twin(self, num_envs: int, seed: int) -> "HierarchicalEnv":
         """A second environment of the same task and controller with the configuration for evaluations."""
         source: Any = self.inner
-        return HierarchicalEnv(source.evaluation_twin(num_envs, seed), self.skill, self.cfg)
+        controller: Any = self.skill  # a stateful one has tensors of these environments
+        skill = self.skill if self._stateful is None else controller.twin(num_envs)
+        return HierarchicalEnv(source.evaluation_twin(num_envs, seed), skill, self.cfg)
 
     def parts(self) -> list[object]:
         """See `Env.parts`."""

@@ -1,5 +1,6 @@
 """Options (Sutton et al. 1999): a high level that chooses among frozen controllers, and the hand-over between them."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -148,6 +149,14 @@ class OptionController:
     def restart(self, mask: Tensor, /) -> None:
         """See `StatefulController.restart`: the first option of an episode acts at once, without a hand-over."""
         self.age = self.age.masked_fill(mask, 0)
+
+    def twin(self, num_envs: int) -> "OptionController":
+        """The same options for other environments."""
+        twin = copy.copy(self)
+        for name in self.STATE:
+            own = getattr(self, name)
+            setattr(twin, name, own.new_zeros(num_envs, *own.shape[1:]))
+        return twin
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `StatefulController.state_dict`."""

@@ -1,5 +1,6 @@
 """A controller that switches between two skills: one that follows latents, and one that gets up after a fall."""
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -84,6 +85,13 @@ class RescueController:
         """See `StatefulController.restart`."""
         self.fallen = self.fallen & ~mask
         self.upright_steps = self.upright_steps.masked_fill(mask, 0.0)
+
+    def twin(self, num_envs: int) -> "RescueController":
+        """The same two skills for other environments."""
+        twin, device = copy.copy(self), self.fallen.device
+        twin.fallen = torch.zeros(num_envs, dtype=torch.bool, device=device)
+        twin.upright_steps = torch.zeros(num_envs, device=device)
+        return twin
 
     def state_dict(self) -> dict[str, Tensor]:
         """See `StatefulController.state_dict`."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from isaachrl.envs import Env, Obs
+from isaachrl.envs.env import has_bodies, innermost
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import Inputs
 
@@ -57,11 +58,10 @@ def goal_task(env: Env) -> GoalTask:
     if "context" in env.obs_sizes:
         needed += ["context_scale", "context_reward", "draw_contexts"]
     if "state" not in env.obs_sizes or not all(hasattr(task, name) for name in needed):
+        found = "it has no bodies" if not has_bodies(innermost(env)) else "its bodies come without what this takes"
         raise ConfigError(
-            "this learner sets goals, and the task has no bodies and does not say what goals can be about; type"
-            " task=AntMaze, or another task with bodies. (Else it needs an observation group 'state' and "
-            + ", ".join(needed)
-            + ".)"
+            f"this learner does not know what the task's goals can be about, and {found}; type task=AntMaze, or a task"
+            " of the humanoid. (A task of your own needs an observation group 'state' and " + ", ".join(needed) + ".)"
         )
     return cast(GoalTask, task)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from isaachrl.envs import Env
+from isaachrl.hierarchy.hierarchical_env import HierarchicalEnv
 from isaachrl.learn import networks
 from isaachrl.learn.goals.config import GoalsCfg
 from isaachrl.learn.goals.contract import context_of, goal_task
@@ -105,10 +106,16 @@ def _export_top(env: Env, name: str, network: TopNet, output: str, contract: dic
 
 def _contract(env: Env) -> dict[str, Any]:
     """Meaning of inputs and actions."""
+    action = env.action_contract or {
+        "use": "in [-1, 1], shares of limits", "limits": goal_task(env).action_limits.tolist()
+    }  # fmt: skip
+    above = env.inner if isinstance(env, StateEnv) else env
+    if isinstance(above, HierarchicalEnv) and not above.action_contract:
+        use = "a command to the skill: projected on the unit sphere, and held over inner_steps control steps"
+        action = {"use": use, "inner_steps": above.cfg.steps}
     return {
         "layout": env.obs_layout,
-        "action": env.action_contract
-        or {"use": "in [-1, 1], shares of limits", "limits": goal_task(env).action_limits.tolist()},
+        "action": action,
         "step_s": env.step_s,
     }
 

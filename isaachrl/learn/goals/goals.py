@@ -40,7 +40,7 @@ def check_goal_size(goal_size: int, state_size: int) -> None:
     """
     if goal_size > state_size:
         raise ConfigError(
-            f"a goal of {goal_size} entries does not fit states of {state_size}; type"
+            f"a goal of {goal_size} entries does not fit: goals can be about {state_size} entries of the state; type"
             f" train.goal_size={state_size} or less"
         )
 

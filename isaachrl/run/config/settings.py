@@ -193,7 +193,7 @@ def _recipe(recipes: Mapping[str, Any], run: RunCfg, device: torch.device, mode:
         valid = [other for other in recipes if other == task or other not in registry.names()]
         raise ConfigError(f"recipe={name} is unknown{nearest(name, [*valid, 'auto', 'none'])}")
     if name == "auto":
-        kind = OVER_SKILL if "skill" in _keys_of(task) else ""
+        kind = OVER_SKILL if OVER_SKILL in recipes and _is_commanded(run) else ""
         name = next((own for own in (task, kind) if own in recipes), "gpu" if device.type == "cuda" else "cpu")
     chosen = dict(_mapping(recipes.get(name), f"train.recipes.{name}"))
     tasks = _mapping(chosen.pop("tasks", None), f"train.recipes.{name}.tasks")
@@ -305,6 +305,14 @@ def _skill_as_checkpoint(layer: Mapping[str, Any], values: Mapping[str, Any]) ->
 def _keys_of(task: str) -> set[str]:
     """The keys of a task."""
     return {item.name for item in fields(registry.entry(task).cfg_type)}
+
+
+def _is_commanded(run: RunCfg) -> bool:
+    """Whether the task runs over a skill; false if no task is named."""
+    name = run.task.get("name")
+    keys = fields(registry.entry(name).cfg_type) if isinstance(name, str) else ()
+    default = next((item.default for item in keys if item.name == "skill"), "none")
+    return run.task.get("skill", default) != "none"
 
 
 def _check_shorthands(run: RunCfg, task: registry.Entry) -> None:

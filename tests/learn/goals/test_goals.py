@@ -172,5 +172,8 @@ def test_the_change_is_kept_within_the_range_too():
 
 
 def test_goals_larger_than_the_state_are_refused():
-    with pytest.raises(ConfigError, match="goal of 4 entries does not fit states of 3; type train.goal_size=3"):
+    with pytest.raises(
+        ConfigError,
+        match=r"goal of 4 entries does not fit: goals can be about 3 entries of the state; type train.goal_size=3",
+    ):
         goal_transition(torch.zeros(3), torch.zeros(4), torch.zeros(3))

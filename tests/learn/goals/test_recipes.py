@@ -7,6 +7,7 @@ import yaml
 
 import tasks
 from isaachrl import config
+from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
 from isaachrl.learn.goals.config import Boundary, Correction, Inputs
 from isaachrl.learn.goals.goals import WorkerReward
@@ -188,3 +189,7 @@ def test_tasks_over_a_skill_have_a_recipe_of_their_own(learner):
     ants = resolve({"task": {"name": "AntMaze"}, "device": "cpu", "train": composed(learner)})
     assert (chosen.learner_cfg.worker.reward_scale, ants.learner_cfg.worker.reward_scale) == (1.0, 0.1)
     assert chosen.learner_cfg.flips.reset_steps == 0, "falls end episodes"
+    flat = resolve({"task": {"name": "HumanoidReach", "skill": "none"}, "device": "cpu", "train": composed(learner)})
+    assert flat.learner_cfg == ants.learner_cfg, "no skill, no commands"
+    with pytest.raises(ConfigError, match=r"task.name is missing"):
+        resolve({"task": {}, "device": "cpu", "train": composed(learner)})
