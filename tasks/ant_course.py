@@ -18,6 +18,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.sim import Control, Integrator, Marker, Scene, Sim
 
 from .common import ant, courses
+from .common.ant_symmetry import AntSymmetry
 from .common.courses import PLANS, Asset, Course
 
 GOAL_RGBA = (0.2, 0.7, 0.35, 0.45)  # of the marker of the manager's goal
@@ -92,6 +93,7 @@ class AntCourse(Task[AntCourseCfg]):
         action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
         state_scale: `(S,)` typical sizes of the state's entries.
+        symmetry: of an ant that walks on open floor.
         context_scale: typical size of a target's coordinates, m.
         terminates: whether the task itself terminates episodes.
     """
@@ -115,6 +117,7 @@ class AntCourse(Task[AntCourseCfg]):
             self._areas = (self._regions[:, 1, :2] - self._regions[:, 0, :2]).prod(-1).cumsum(0)
         self._extra = sim.qpos.shape[1] - ant.NUM_COORDINATES if cfg.observe_blocks else 0
         self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)
+        self.symmetry = AntSymmetry().to(device)
         self.state_scale = torch.tensor(ant.STATE_SCALE + self._extra * (10.0,), device=device)
         blocks = [("blocks", self._extra, "m, how far each was pushed")] if self._extra else []
         self.obs_layout = {

@@ -18,6 +18,7 @@ from isaachrl.maths import rotations
 from isaachrl.sim import Box, Control, Integrator, Marker, Scene, Sim
 
 from .common import ant
+from .common.ant_symmetry import AntSymmetry
 
 LATTICE_M = 2
 REACH_M = 1.0
@@ -109,7 +110,7 @@ class AntGather(Task[AntGatherCfg]):
     Attributes:
         objects: `(N, K, 2)` positions of the apples, then of the bombs.
         there: `(N, K)` bool, not picked up yet.
-        position_size, action_limits, goal_limits, state_scale, terminates: for goal-conditioned learners, see
+        position_size, action_limits, goal_limits, state_scale, symmetry, terminates: for goal-conditioned learners, see
             AntCourse.
     """
 
@@ -130,6 +131,7 @@ class AntGather(Task[AntGatherCfg]):
         self.action_limits = sim.robot.effort_limit.to(device)
         self.action_contract = ant.motors(sim.robot)
         self.goal_limits = torch.tensor(ant.GOAL_LIMITS, device=device)
+        self.symmetry = AntSymmetry().to(device)
         self.state_scale = torch.tensor(ant.STATE_SCALE + 2 * SENSOR_BINS * (1.0,), device=device)
         self._pose = sim.robot.qpos0.to(device, copy=True)
         self._pose[2] = START_HEIGHT_M

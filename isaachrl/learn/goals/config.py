@@ -229,6 +229,8 @@ class GoalsCfg:
             one manager.
         goal_size: d; a goal is a change of the first d entries of the state.
         hide_position: zero the x and y position in the worker's input.
+        worker_symmetry: the worker uses the symmetries of the task, see `contract.Symmetry`; for goals about the place,
+            and a worker that does not see its own. No effect in tasks that name none.
         inputs: see `Inputs`.
         correction: see `Correction`.
         pool_sets: 0 corrects every batch of the manager. Else one batch is corrected each meta step, and updates draw
@@ -272,6 +274,7 @@ class GoalsCfg:
     meta_periods: list[int] = bounded([10], 1, 10_000)
     goal_size: int = bounded(15, 1, 1000)
     hide_position: bool = True
+    worker_symmetry: bool = False
     inputs: Inputs = Inputs.raw
     correction: Correction = Correction.hiro
     pool_sets: int = bounded(0, 0, 10_000)
@@ -304,6 +307,13 @@ class GoalsCfg:
             raise ConfigError(
                 f"train.warmup_steps={self.warmup_steps} and train.replay_steps={self.replay_steps} must cover a whole"
                 f" segment of the top level ({longest} steps), else there is nothing to learn from"
+            )
+        if self.worker_symmetry and not (self.hide_position and self.goal_size <= 3 and self.meta_periods):
+            raise ConfigError(
+                f"train.worker_symmetry=true is for a worker with goals about its place that it does not see, not for"
+                f" train.goal_size={self.goal_size}, train.hide_position={str(self.hide_position).lower()} and"
+                f" train.meta_periods={self.meta_periods}; type train.worker_symmetry=false, or train.goal_size=2"
+                " train.hide_position=true with a manager"
             )
         plain = self.correction is Correction.none and self.connection.mode is Connection.none
         if len(self.meta_periods) != 1 and not plain:

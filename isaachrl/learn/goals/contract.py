@@ -3,7 +3,7 @@
 from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isaachrl.envs import Env, Obs
 from isaachrl.envs.env import has_bodies, innermost
@@ -13,12 +13,52 @@ from isaachrl.learn.goals.config import Inputs
 PLANAR_SIZE = 2  # x and y, which `hide_position` hides; a target may have a height too
 
 
+class Symmetry(Protocol):
+    """Changes of a state and a goal under which the worker's task stays the same, such as a turn on the floor.
+
+    The worker sees, in place of a state and a goal, one that stands for all equivalent ones, and learns each situation
+    once: a homomorphism of decision processes (van der Pol et al. 2020, "MDP homomorphic networks", arXiv:2006.16908),
+    by canonical states rather than by the weights. It is a PyTorch module, as it is exported with the worker.
+    """
+
+    def canonical(self, state: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of states `(…, S)` and goals `(…, d)`, the equivalent ones that stand for all, and the change `(…)` to them.
+
+        Differentiable in state and goal, for one and the same change.
+        """
+        ...
+
+    def to_canonical(self, action: Tensor, change: Tensor) -> Tensor:
+        """Actions `(…, A)` after the changes `(…)`."""
+        ...
+
+    def from_canonical(self, action: Tensor, change: Tensor) -> Tensor:
+        """The inverse of `to_canonical`."""
+        ...
+
+
+class NoSymmetry(nn.Module):
+    """Each situation is its own."""
+
+    def canonical(self, state: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Symmetry.canonical`."""
+        return state, goal, state
+
+    def to_canonical(self, action: Tensor, change: Tensor) -> Tensor:
+        """See `Symmetry.to_canonical`."""
+        return action
+
+    def from_canonical(self, action: Tensor, change: Tensor) -> Tensor:
+        """See `Symmetry.from_canonical`."""
+        return action
+
+
 class GoalTask(Protocol):
     """A task with an observation group `state`, whose first entries goals are about.
 
     A task with targets also has a group `context`, `context_scale` and the two functions about contexts. Optional:
-    `show_goal(pos_w)`, which moves a marker, and `terminates: bool`, whether episodes can end by anything but time
-    (taken to be true if missing).
+    `show_goal(pos_w)`, which moves a marker, `terminates: bool`, whether episodes can end by anything but time (taken
+    to be true if missing), and `symmetry: Symmetry` for goals about the place.
 
     Attributes:
         position_size: number of first entries of the state that are a position.

@@ -1,5 +1,6 @@
 """The networks of all levels as modules to export, in the units of the state."""
 
+import copy
 from typing import Any
 
 import torch
@@ -62,6 +63,8 @@ class GoalConditionedNet(nn.Module):
         super().__init__()
         inputs = levels.inputs
         self.actor = exact_copy(levels.all[number].ema_actor)
+        symmetry: Any = copy.deepcopy(levels.symmetries[number])
+        self.symmetry = symmetry.cpu()
         factor = inputs.worker_factor if number == 0 else inputs.state_factor
         scale = torch.ones_like(levels.action_limits) if number == 0 else levels.goal_limits
         self.register_buffer("state_factor", factor.cpu().clone())
@@ -70,7 +73,9 @@ class GoalConditionedNet(nn.Module):
 
     def forward(self, state: Tensor, goal: Tensor) -> Tensor:
         """An action `(n, A)` in [-1, 1], or a goal, of states `(n, S)` and goals `(n, d)`."""
-        return self.actor(torch.cat((state * self.state_factor, goal * self.goal_factor), dim=1)) * self.scale
+        state, goal, change = self.symmetry.canonical(state, goal)
+        action = self.actor(torch.cat((state * self.state_factor, goal * self.goal_factor), dim=1))
+        return self.symmetry.from_canonical(action, change) * self.scale
 
 
 def exports(env: Env, cfg: GoalsCfg, levels: Levels) -> list[Exported]:

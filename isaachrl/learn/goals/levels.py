@@ -1,5 +1,7 @@
 """The networks of all levels: a worker that acts, and managers that set goals in the units of the state."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor
 
 from isaachrl.envs import Env
 from isaachrl.learn.goals.config import Algorithm, GoalsCfg, Inputs
-from isaachrl.learn.goals.contract import NetworkInputs, goal_task
+from isaachrl.learn.goals.contract import NetworkInputs, NoSymmetry, Symmetry, goal_task
 from isaachrl.learn.goals.goals import check_goal_size
 from isaachrl.learn.goals.off_policy.actor_critic import ActorCritic
 from isaachrl.learn.goals.off_policy.sac import Sac
@@ -33,6 +35,7 @@ class Levels:
         all: the levels; `worker` is the first, `top` the last.
         acting: the same as others see them: with the worker's `snapshot` if it learns on a thread of its own.
         names: `worker`, `middle_1` and so on, `manager`; `policy` where there is one level.
+        symmetries: of each level; only the worker can have one.
         flat: there is one level, conditioned on the context.
         goal_limits: `(d,)` half ranges of the goal.
         action_limits: `(A,)` half ranges of the worker's action.
@@ -56,6 +59,8 @@ class Levels:
             self.all.append(ALGORITHMS[level.algorithm](size, limits, physical, level, rounding, draws))
         self.worker, self.top = self.all[0], self.all[-1]
         self.acting = [self.worker.snapshot(), *self.all[1:]] if worker_generator is not generator else self.all
+        symmetry: Symmetry = getattr(task, "symmetry", NoSymmetry()) if cfg.worker_symmetry else NoSymmetry()
+        self.symmetries: list[Symmetry] = [symmetry, *[NoSymmetry()] * (len(self.all) - 1)]
         middle = [f"middle_{number}" for number in range(1, len(self.all) - 1)]
         self.names = ["policy"] if self.flat else ["worker", *middle, "manager"]
 
@@ -65,26 +70,35 @@ class Levels:
             self.acting[0].follow(self.worker)
 
     def features(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
-        """Input features `(…, F)` of level `number`."""
+        """Input features `(…, F)` of level `number`; of the worker's, state and goal are canonical."""
         if number == len(self.all) - 1:
             return self.inputs.top(state, goal_or_context)
         return (self.inputs.middle if number > 0 else self.inputs.worker)(state, goal_or_context)
 
     def mean_action(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
         """Action in [-1, 1] without noise: `(…, A)` of the worker, `(…, d)` of managers."""
-        return self.acting[number].actor(self.features(number, state, goal_or_context))
+        return self._action(number, self.acting[number].actor, state, goal_or_context)
 
     def ema_action(self, number: int, state: Tensor, goal_or_context: Tensor) -> Tensor:
         """The same by the averaged actor, for evaluation, play and export."""
-        return self.all[number].ema_actor(self.features(number, state, goal_or_context))
+        return self._action(number, self.all[number].ema_actor, state, goal_or_context)
 
     def sample_action(self, number: int, state: Tensor, goal_or_context: Tensor, generator: torch.Generator) -> Tensor:
         """The same as in training: drawn from SAC's policy, or TD3's action before exploration noise."""
-        return self.acting[number].sample_action(self.features(number, state, goal_or_context), generator)
+        sample = partial(self.acting[number].sample_action, generator=generator)
+        return self._action(number, sample, state, goal_or_context)
+
+    def _action(self, number: int, actor: Callable[[Tensor], Tensor], state: Tensor, goal_or_context: Tensor) -> Tensor:
+        """Actions by an actor of canonical features."""
+        symmetry = self.symmetries[number]
+        state, goal_or_context, change = symmetry.canonical(state, goal_or_context)
+        return symmetry.from_canonical(actor(self.features(number, state, goal_or_context)), change)
 
     def worker_value(self, state: Tensor, goal: Tensor, action: Tensor) -> Tensor:
         """Value `(…)` by the worker's first critic."""
-        return self.acting[0].critics.q1(self.inputs.worker(state, goal), action)
+        symmetry = self.symmetries[0]
+        state, goal, change = symmetry.canonical(state, goal)
+        return self.acting[0].critics.q1(self.inputs.worker(state, goal), symmetry.to_canonical(action, change))
 
     def state_dict(self) -> dict[str, Any]:
         """All levels, by name."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isaachrl.envs.env import Env, Obs, StepResult, has_bodies, innermost
 from isaachrl.learn.goals.contract import PLANAR_SIZE
@@ -13,6 +13,28 @@ from isaachrl.sim import Sim
 
 GOAL_LIMIT_M = 3.0  # half range of the manager's goals
 SCALES = {"m/s": 1.0, "rad/s": 4.0}  # typical sizes of observations, by the begin of their unit; of others 1
+
+
+class HeadingSymmetry(nn.Module):
+    """Goals are turned into the heading frame, in which the task's observations are: a `Symmetry`.
+
+    The heading, in the third and fourth entries of a state, becomes 0.
+    """
+
+    def canonical(self, state: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """States, goals, and a change that leaves actions as they are."""
+        cos, sin = state[..., 2], state[..., 3]
+        ahead, left = cos * goal[..., 0] + sin * goal[..., 1], cos * goal[..., 1] - sin * goal[..., 0]
+        heading = torch.stack((torch.ones_like(cos), torch.zeros_like(cos)), -1)
+        return torch.cat((state[..., :2], heading, state[..., 4:]), -1), torch.stack((ahead, left), -1), cos
+
+    def to_canonical(self, action: Tensor, change: Tensor) -> Tensor:
+        """The action itself."""
+        return action
+
+    def from_canonical(self, action: Tensor, change: Tensor) -> Tensor:
+        """The action itself."""
+        return action
 
 
 class StateEnv(Env):
@@ -60,6 +82,7 @@ class StateEnv(Env):
         self.action_limits = torch.ones(inner.action_size, device=inner.device)
         self.goal_limits = torch.full((PLANAR_SIZE,), GOAL_LIMIT_M, device=inner.device)
         self.context_scale = 1.0
+        self.symmetry = HeadingSymmetry()
 
     def flipped(self) -> Tensor:
         """`(N,)` bool: never, since falls end episodes."""

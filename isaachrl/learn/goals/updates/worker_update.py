@@ -61,9 +61,12 @@ class WorkerUpdate:
         weight = (begin < length).float()
         share = (end - begin).clamp_min(0) / stride
         self.means.add(reward=weighted_mean(reward, weight))
+        symmetry = self.levels.symmetries[self.number]
+        state, goal, change = symmetry.canonical(state, goal)
+        after, following, _ = symmetry.canonical(after, following)
         return Batch(
             features=self.levels.features(self.number, state, goal),
-            action=replay.steps_at("actions", rows, decision),
+            action=symmetry.to_canonical(replay.steps_at("actions", rows, decision), change),
             reward=reward,
             discount=self.level.cfg.discount**share * (~ends).float(),
             next_features=self.levels.features(self.number, after, following),
