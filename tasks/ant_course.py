@@ -51,7 +51,8 @@ class AntCourseCfg(TaskCfg):
             cells, or under a block that can be pushed away, and not below the ground.
         integrator: `rk4` is the published one; `euler` is four times as fast.
         asset: how movable blocks are modelled, see `Asset`.
-        observe_blocks: add the coordinates of movable blocks to the state; published agents do not observe them.
+        observe_blocks: add the coordinates of movable blocks to the state; published agents do not observe them. With
+            `train.worker_symmetry` the manager alone sees them.
         episode_steps, substeps, timestep_s: 500 control steps of 5 physics steps of 0.02 s.
         reward: `distance`, minus the distance to the target in m.
     """

@@ -1,7 +1,8 @@
 """Learning curves of several runs, and the table of a sweep.
 
 `python -m isaachrl.run.compare OUT.png NAME=RUN,RUN,… … signals=a,b`: runs of one name are seeds of one setting. The
-curve is their mean, with a band from minimum to maximum.
+curve is their mean, with a band from minimum to maximum. `over=minutes` draws over wall-clock minutes, else it is over
+samples.
 
 `python -m isaachrl.run.compare FOLDER [signals=a,b]`: all runs in a folder, as `train.py --multirun run_dir=FOLDER …`
 makes them. Runs whose configurations differ in nothing but the seed are one setting, which is named by the keys that
@@ -33,11 +34,12 @@ from isaachrl.run.storage.metrics import jsonable, read_metrics
 from isaachrl.shipped import PROGRAM
 
 USAGE = """\
-python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…]
+python -m isaachrl.run.compare OUT.png NAME=RUN[,RUN…] … signals=group/name[,group/name…] [over=minutes]
        python -m isaachrl.run.compare FOLDER [signals=group/name[,group/name…]]"""
 LINES = ("-", "--", ":")  # line styles after all colours are used
 POINTS = 200  # of the interpolated curves
 METRICS = "metrics.jsonl"
+OVER = {"samples": ("samples", 1.0), "minutes": ("wall_s", 60.0)}  # what a curve is over: the metric, and its unit
 USUAL = ("episode/score", "episode/success_rate", "episode/return", "reward/total")  # signals of a sweep, if not typed
 LAST_SHARE = 0.1  # of a run, over which its final values are means
 NO_SETTING = (
@@ -58,15 +60,17 @@ def compare(
     settings: dict[str, list[Path]],
     signals: list[str],
     scale: Mapping[str, float] | None = None,
-    axis: str = "samples",
+    axis: str = "",
+    over: str = "samples",
 ) -> bytes:
-    """A panel for each signal with a curve for each setting, over samples; as PNG.
+    """A panel for each signal with a curve for each setting; as PNG.
 
     Args:
         settings: run folders of each setting, by name.
         signals: names as in `metrics.jsonl`.
         scale: factor of the samples of each setting; 1 by default.
-        axis: label of the scaled samples.
+        axis: label of the scaled samples; that of `OVER` by default.
+        over: what curves are drawn over, one of `OVER`.
 
     Raises:
         ConfigError: a run has no metrics, or no such signal.
@@ -76,10 +80,10 @@ def compare(
         axes = figure.add_subplot(1, len(signals), index + 1)
         for (line, colour), (name, runs) in zip(cycle(product(LINES, COLOURS)), settings.items(), strict=False):
             factor = (scale or {}).get(name, 1.0)
-            curves = [read_curve(run, signal) for run in runs]
+            curves = [read_curve(run, signal, over) for run in runs]
             draw_curve(axes, name, (line, colour), [(factor * samples, values) for samples, values in curves])
         axes.set_title(signal, fontsize=10, loc="left")
-        axes.set_xlabel(axis, fontsize=8)
+        axes.set_xlabel(axis or over, fontsize=8)
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=8)
         if index == 0 and len(settings) > 1:
@@ -89,16 +93,19 @@ def compare(
     return buffer.getvalue()
 
 
-def read_curve(run: Path, signal: str) -> Curve:
-    """Samples and values of the iterations that have a signal.
+def read_curve(run: Path, signal: str, over: str = "samples") -> Curve:
+    """Samples, or what else it is `over`, and values of the iterations that have a signal.
 
     Raises:
-        ConfigError: the folder has no metrics, or no such signal.
+        ConfigError: the folder has no metrics, no such signal, or nothing to draw `over`.
     """
     path = run / METRICS
     if not path.exists():
         raise ConfigError(f"{run} is not a run folder: it has no {METRICS}")
-    rows = [(record["samples"], record[signal]) for record in read_metrics(path) if record.get(signal) is not None]
+    if over not in OVER:
+        raise ConfigError(f"over={over}: not known{nearest(over, OVER)}")
+    key, unit = OVER[over]
+    rows = [(record[key] / unit, record[signal]) for record in read_metrics(path) if record.get(signal) is not None]
     if not rows:
         known = {name for record in read_metrics(path) for name in record}
         raise ConfigError(f"{run} never recorded {signal}{nearest(signal, known)}")
@@ -228,16 +235,17 @@ def main(arguments: list[str]) -> int:
     try:
         pairs = dict(argument.split("=", 1) for argument in arguments[1:])
         signals = pairs.pop("signals", "").split(",") if "signals" in pairs else []
+        over = pairs.pop("over", "samples")
         first = Path(arguments[0])
         settings = {name: [Path(run) for run in runs.split(",")] for name, runs in pairs.items()}
-        if first.is_dir() == bool(settings) or (settings and not signals):
+        if first.is_dir() == bool(settings) or (settings and not signals) or (first.is_dir() and over != "samples"):
             raise ValueError
     except (IndexError, ValueError):
         sys.stderr.write(f"usage: {USAGE}\n")
         return 2
     try:
         if settings:
-            write_atomically(first, compare(settings, signals))
+            write_atomically(first, compare(settings, signals, over=over))
         else:
             sys.stdout.write(sweep(first, signals))
     except IsaacHRLError as error:

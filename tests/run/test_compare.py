@@ -34,6 +34,21 @@ def test_a_curve_is_read_off_the_metrics(tmp_path: Path) -> None:
     assert np.array_equal(samples, [10.0, 20.0]) and np.array_equal(values, [1.0, 4.0])
 
 
+def test_a_curve_can_be_over_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _run(tmp_path / "run", [1.0, 4.0, 2.0])
+    minutes, values = read_curve(run, "a/b", "minutes")
+    assert np.allclose(minutes, [1 / 60, 2 / 60, 3 / 60]) and np.array_equal(values, [1.0, 4.0, 2.0])
+    drawn: list[float] = []
+    monkeypatch.setattr(compare, "draw_curve", lambda _axes, _name, _style, curves: drawn.extend(curves[0][0]))
+    assert main([str(tmp_path / "out.png"), f"ours={run}", "signals=a/b", "over=minutes"]) == 0
+    assert np.allclose(drawn, [1 / 60, 2 / 60, 3 / 60])
+    assert main([str(tmp_path / "out.png"), f"ours={run}", "signals=a/b", "over=hours"]) == 2
+    assert "over=hours: not known; (valid: minutes, samples)" in capsys.readouterr().err
+    assert main([str(tmp_path), "over=minutes"]) == 2, "the table of a folder has both"
+
+
 def test_the_picture_is_written(tmp_path: Path) -> None:
     one, two = _run(tmp_path / "one", [1.0, 2.0, 3.0]), _run(tmp_path / "two", [2.0, 3.0])
     assert main([str(tmp_path / "out.png"), f"ours={one},{two}", "signals=a/b"]) == 0

@@ -229,8 +229,10 @@ class GoalsCfg:
             one manager.
         goal_size: d; a goal is a change of the first d entries of the state.
         hide_position: zero the x and y position in the worker's input.
-        worker_symmetry: the worker uses the symmetries of the task, see `contract.Symmetry`; for goals about the place,
-            and a worker that does not see its own. No effect in tasks that name none.
+        worker_symmetry: the worker sees canonical states by the symmetries of the task (`contract.Symmetry`), and of an
+            ant's state nothing but the ant. Goals must be about the place, in two entries or with the height in
+            three. Other bodies are turned to heading 0, which is right for observations and actions in frames of the
+            body. No effect in tasks with a `state` that name no symmetry.
         inputs: see `Inputs`.
         correction: see `Correction`.
         pool_sets: 0 corrects every batch of the manager. Else one batch is corrected each meta step, and updates draw
@@ -308,7 +310,7 @@ class GoalsCfg:
                 f"train.warmup_steps={self.warmup_steps} and train.replay_steps={self.replay_steps} must cover a whole"
                 f" segment of the top level ({longest} steps), else there is nothing to learn from"
             )
-        if self.worker_symmetry and not (self.hide_position and self.goal_size <= 3 and self.meta_periods):
+        if self.worker_symmetry and not (self.hide_position and self.goal_size in (2, 3) and self.meta_periods):
             raise ConfigError(
                 f"train.worker_symmetry=true is for a worker with goals about its place that it does not see, not for"
                 f" train.goal_size={self.goal_size}, train.hide_position={str(self.hide_position).lower()} and"

@@ -18,7 +18,8 @@ class Symmetry(Protocol):
 
     The worker sees, in place of a state and a goal, one that stands for all equivalent ones, and learns each situation
     once: a homomorphism of decision processes (van der Pol et al. 2020, "MDP homomorphic networks", arXiv:2006.16908),
-    by canonical states rather than by the weights. It is a PyTorch module, as it is exported with the worker.
+    by canonical states rather than by the weights. A `torch.nn.Module`, as it is exported with
+    the worker.
     """
 
     def canonical(self, state: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,7 +43,7 @@ class NoSymmetry(nn.Module):
 
     def canonical(self, state: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `Symmetry.canonical`."""
-        return state, goal, state
+        return state, goal, state[..., 0]
 
     def to_canonical(self, action: Tensor, change: Tensor) -> Tensor:
         """See `Symmetry.to_canonical`."""

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isaachrl.envs import Env
+from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import Algorithm, GoalsCfg, Inputs
-from isaachrl.learn.goals.contract import NetworkInputs, NoSymmetry, Symmetry, goal_task
+from isaachrl.learn.goals.contract import GoalTask, NetworkInputs, NoSymmetry, Symmetry, goal_task
 from isaachrl.learn.goals.goals import check_goal_size
 from isaachrl.learn.goals.off_policy.actor_critic import ActorCritic
 from isaachrl.learn.goals.off_policy.sac import Sac
 from isaachrl.learn.goals.off_policy.td3 import Td3
 from isaachrl.nn import Rounding
 
+SYMMETRIC = "worker_symmetry"  # in a state dict, whether the worker saw canonical states
 ALGORITHMS: dict[Algorithm, type[ActorCritic]] = {Algorithm.td3: Td3, Algorithm.sac: Sac}
 
 
@@ -59,8 +61,7 @@ class Levels:
             self.all.append(ALGORITHMS[level.algorithm](size, limits, physical, level, rounding, draws))
         self.worker, self.top = self.all[0], self.all[-1]
         self.acting = [self.worker.snapshot(), *self.all[1:]] if worker_generator is not generator else self.all
-        symmetry: Symmetry = getattr(task, "symmetry", NoSymmetry()) if cfg.worker_symmetry else NoSymmetry()
-        self.symmetries: list[Symmetry] = [symmetry, *[NoSymmetry()] * (len(self.all) - 1)]
+        self.symmetries: list[Symmetry] = [_symmetry(task, cfg, env.device), *[NoSymmetry()] * (len(self.all) - 1)]
         middle = [f"middle_{number}" for number in range(1, len(self.all) - 1)]
         self.names = ["policy"] if self.flat else ["worker", *middle, "manager"]
 
@@ -100,20 +101,58 @@ class Levels:
         state, goal, change = symmetry.canonical(state, goal)
         return self.acting[0].critics.q1(self.inputs.worker(state, goal), symmetry.to_canonical(action, change))
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether the worker sees canonical states."""
+        return not isinstance(self.symmetries[0], NoSymmetry)
+
     def state_dict(self) -> dict[str, Any]:
         """All levels, by name."""
-        return {name: level.state_dict() for name, level in zip(self.names, self.all, strict=True)}
+        levels = {name: level.state_dict() for name, level in zip(self.names, self.all, strict=True)}
+        return levels | {SYMMETRIC: self.symmetric}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+        """Continue from `state_dict`; errors are those of `load_weights`."""
+        self._check_symmetry(state)
         for name, level in zip(self.names, self.all, strict=True):
             level.load_state_dict(state[name])
 
     def weights(self) -> dict[str, Any]:
         """What `load_weights` needs."""
-        return {name: level.weights() for name, level in zip(self.names, self.all, strict=True)}
+        levels = {name: level.weights() for name, level in zip(self.names, self.all, strict=True)}
+        return levels | {SYMMETRIC: self.symmetric}
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """Load the networks alone."""
+        """Load the networks alone.
+
+        Raises:
+            ConfigError: the worker saw canonical states in training and would not now, or the other way round.
+        """
+        self._check_symmetry(state)
         for name, level in zip(self.names, self.all, strict=True):
             level.load_weights(state[name])
+
+    def _check_symmetry(self, state: dict[str, Any]) -> None:
+        before, now = (str(value).lower() for value in (state.get(SYMMETRIC, False), self.symmetric))
+        if before != now:
+            raise ConfigError(
+                f"the worker of the checkpoint was trained with train.worker_symmetry={before}, and here it is {now}:"
+                f" its networks would see other states; type train.worker_symmetry={before}"
+            )
+
+
+def _symmetry(task: GoalTask, cfg: GoalsCfg, device: torch.device) -> Symmetry:
+    """The symmetry that the worker uses.
+
+    Raises:
+        ConfigError: that of the task is not a PyTorch module, which an export needs.
+    """
+    symmetry = getattr(task, "symmetry", None) if cfg.worker_symmetry else None
+    if symmetry is None:
+        return NoSymmetry()
+    if not isinstance(symmetry, nn.Module):
+        raise ConfigError(
+            f"the task's `symmetry` is a {type(symmetry).__name__}; expected a torch.nn.Module with canonical,"
+            " to_canonical and from_canonical, which can be exported; or type train.worker_symmetry=false"
+        )
+    return cast(Symmetry, symmetry.to(device))

@@ -16,9 +16,10 @@ SCALES = {"m/s": 1.0, "rad/s": 4.0}  # typical sizes of observations, by the beg
 
 
 class HeadingSymmetry(nn.Module):
-    """Goals are turned into the heading frame, in which the task's observations are: a `Symmetry`.
+    """Goals are turned into the heading frame, in which observations and actions are: a `Symmetry`.
 
-    The heading, in the third and fourth entries of a state, becomes 0.
+    The heading, in the third and fourth entries of a state, becomes 0. What else tells directions in the world, such as
+    `task.observe_position` of the maze, stays, so that such states are not merged.
     """
 
     def canonical(self, state: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:

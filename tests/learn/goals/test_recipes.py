@@ -9,7 +9,7 @@ import tasks
 from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals import GoalsCfg
-from isaachrl.learn.goals.config import Boundary, Correction, Inputs
+from isaachrl.learn.goals.config import Algorithm, Boundary, Correction, Inputs
 from isaachrl.learn.goals.goals import WorkerReward
 from isaachrl.run.config.settings import resolve
 
@@ -42,9 +42,9 @@ def test_every_recipe_of_the_two_levels_builds(name):
     assert file.pop("name") == "goals"
     recipes = file.pop("recipes")
     assert {"cpu", "gpu", "paper", "parallel", "AntGather"} <= set(recipes)
-    for recipe in recipes.values():
+    for recipe_name, recipe in recipes.items():
         built = config.build(GoalsCfg, merged(file, recipe.get("train", {})))
-        assert built.meta_periods == [10]
+        assert built.meta_periods == [5 if recipe_name == "over_skill" else 10]
 
 
 @pytest.mark.parametrize("name", ["td3", "sac"])
@@ -178,7 +178,27 @@ def test_one_level_in_parallel_has_the_warm_up_and_replay_of_the_hierarchies(lea
     for key in ("warmup_steps", "warmup_uniform", "target_resampling", "replay_steps"):
         assert getattr(flat.learner_cfg, key) == getattr(levels.learner_cfg, key), key
     assert flat.learner_cfg.flips.reset_steps == levels.learner_cfg.flips.reset_steps
-    assert (flat.num_envs, flat.learner_cfg.max_iterations) == (levels.num_envs, levels.learner_cfg.max_iterations)
+    assert flat.num_envs == levels.num_envs
+    assert flat.learner_cfg.max_iterations >= levels.learner_cfg.max_iterations
+
+
+def test_courses_whose_way_is_found_late_have_longer_trainings():
+    steps = {
+        name: resolve({"task": {"name": name}, "device": "cpu", "train": composed("hrl")}).learner_cfg.max_iterations
+        for name in ("AntMaze", "AntFourRooms", "AntPush", "AntFall")
+    }
+    assert steps["AntMaze"] < steps["AntFourRooms"] < steps["AntPush"] == steps["AntFall"]
+
+
+@pytest.mark.parametrize("learner", ["hiro", "hrl", "hrl_cg"])
+def test_managers_over_a_skill_have_one_too(learner):
+    chosen = resolve({"task": {"name": "HumanoidHRLMaze"}, "device": "cpu", "train": composed(learner)})
+    ants = resolve({"task": {"name": "AntMaze"}, "device": "cpu", "train": composed(learner)})
+    cfg = chosen.learner_cfg
+    assert cfg.worker.algorithm is Algorithm.sac and cfg.manager.algorithm is Algorithm.td3
+    assert (cfg.flips.reset_steps, cfg.flips.penalty, cfg.target_resampling) == (0, 0.0, 0.0)
+    assert cfg.worker_symmetry and cfg.hide_position and cfg.correction is ants.learner_cfg.correction
+    assert ants.learner_cfg.worker_symmetry and ants.learner_cfg.worker.algorithm is Algorithm.td3
 
 
 @pytest.mark.parametrize("learner", ["td3", "sac"])

@@ -53,6 +53,25 @@ def test_the_worker_acts_alike_in_all_directions_and_values_it_alike(algorithm):
     assert not torch.allclose(levels.mean_action(0, state, left), action, atol=1e-3)
 
 
+def test_the_workers_value_is_that_of_the_canonical_state_and_action():
+    """For goals in all directions, so that legs are renumbered in all ways."""
+    levels = make_learner().levels
+    generator = torch.Generator().manual_seed(1)
+    state = make_learner().collector.obs["state"].repeat(16, 1)
+    goal = 4.0 * torch.randn(len(state), 2, generator=generator)
+    action = 2.0 * torch.rand(len(state), 8, generator=generator) - 1.0
+    symmetry = levels.symmetries[0]
+    canonical, canonical_goal, change = symmetry.canonical(state, goal)
+    assert len(set(change.tolist())) == 8
+    expected = levels.worker.critics.q1(
+        levels.inputs.worker(canonical, canonical_goal), symmetry.to_canonical(action, change)
+    )
+    assert_close(levels.worker_value(state, goal, action), expected)
+    assert not torch.allclose(
+        levels.worker.critics.q1(levels.inputs.worker(canonical, canonical_goal), action), expected
+    )
+
+
 def test_without_the_symmetry_directions_differ():
     learner = make_learner(worker_symmetry=False)
     state, goal = learner.collector.obs["state"], learner.collector.segments[0].goal
@@ -98,8 +117,65 @@ def test_the_connected_gradient_passes_through_the_change():
     assert_close((values[0] - values[1]) / 2e-2, slope.norm(dim=1), atol=1e-3, rtol=0.05)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_weights_of_a_worker_that_saw_other_states_are_refused(before):
+    trained, new = make_learner(worker_symmetry=before), make_learner(worker_symmetry=not before)
+    word = str(before).lower()
+    message = rf"trained with train\.worker_symmetry={word}.*type train\.worker_symmetry={word}"
+    for take, state in (
+        (new.start_from, trained.state_dict()), (new.load_weights, trained.weights()),
+        (new.load_state_dict, trained.state_dict()),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=message):
+            take(state)
+    trained.load_state_dict(trained.state_dict())
+
+
+def test_weights_from_before_there_were_symmetries_fit_without():
+    trained, new = make_learner(worker_symmetry=False), make_learner(worker_symmetry=False)
+    state = trained.weights()
+    del state["levels"]["worker_symmetry"]
+    new.load_weights(state)
+    with pytest.raises(ConfigError, match=r"trained with train\.worker_symmetry=false"):
+        make_learner().load_weights(state)
+
+
+def test_a_symmetry_that_cannot_be_exported_is_refused(monkeypatch):
+    class Plain:
+        canonical = to_canonical = from_canonical = None
+
+    monkeypatch.setattr("tasks.ant_course.AntSymmetry", lambda: Plain())
+    monkeypatch.setattr(Plain, "to", lambda self, device: self, raising=False)
+    with pytest.raises(ConfigError, match=r"`symmetry` is a Plain; expected a torch\.nn\.Module"):
+        make_learner()
+
+
+def test_a_manager_above_a_skill_commands_it_alike_in_all_directions():
+    """Bodies that differ in heading alone, with goals turned by as much."""
+    from tests.learn.goals.test_state_env import Walker  # a body whose actions are in its heading frame
+
+    changes = {
+        "worker_symmetry": True, "meta_periods": [2], "flips": {}, "warmup_steps": 4, "replay_steps": 200,
+        "steps_per_iteration": 10, "max_iterations": 2, "eval_every": 0,
+    }  # fmt: skip
+    learner = GoalsLearner(Walker(), config.build(GoalsCfg, SMALL | changes), 0)
+    assert isinstance(learner.levels.symmetries[0], HeadingSymmetry)
+    learner.iterate()
+    env = learner.env
+    actions = []
+    for yaw in (0.0, 1.0, -2.0):
+        env.inner.first_yaw = yaw
+        state = env.reset_where(torch.ones(2, dtype=torch.bool))["state"]
+        goal = 2.0 * torch.tensor([[math.cos(yaw + 0.5), math.sin(yaw + 0.5)]]).expand(2, 2)
+        actions.append(learner.levels.mean_action(0, state, goal))
+    assert_close(actions[1], actions[0], atol=1e-5, rtol=1e-5)
+    assert_close(actions[2], actions[0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
-    "changes", [{"hide_position": False}, {"goal_size": 15}, {"meta_periods": []}], ids=["place", "pose", "flat"]
+    "changes",
+    [{"hide_position": False}, {"goal_size": 15}, {"goal_size": 1}, {"meta_periods": []}],
+    ids=["place", "pose", "line", "flat"],
 )
 def test_a_symmetry_without_what_it_needs_is_refused(changes):
     with pytest.raises(ConfigError, match=r"train\.worker_symmetry=true.*type train\.worker_symmetry=false"):
