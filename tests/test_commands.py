@@ -41,6 +41,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"make (chaos|check|docs|format|gpu|learn|test|test-portable)|bash \.ci/run": "runs tests and tools, in the CI",
     r"(pip|python3 -m venv|apt) .*": "fetches packages; the CI does, and tests/test_wheel.py without a network",
     r"ssh -L .*": "needs another machine",
+    r"python -m isaachrl\.run\.compare OUT\.png .*": "tests/run/test_compare.py",
     r"python benchmarks/throughput\.py .*": "tests/test_throughput.py",
     r"OMP_NUM_THREADS=1 python benchmarks/isaacgym_throughput\.py PATH": "tests/test_isaacgym_throughput.py",
     r"python benchmarks/(memory|scaling)\.py .*": "tests/test_memory_and_scaling.py",
