@@ -50,7 +50,7 @@ ELSEWHERE = {  # what is not `train.py` with one configuration: the test that ru
     r"python benchmarks/ablation\.py .*": "tests/test_ablation.py",
     r"python benchmarks/goals\.py .*": "tests/test_goals_benchmark.py",
     r"python benchmarks/goals_sweep\.py .*": "tests/test_goals_sweep.py",
-    r"python benchmarks/hpg_sweep\.py .*": "tests/test_hpg_sweep.py",
+    r"python benchmarks/hpg_sweep\.py( .*)?": "tests/test_hpg_sweep.py",
     r"python benchmarks/perturb\.py .*": "tests/test_perturb.py",
     r"python benchmarks/ship_calls\.py .*": "tests/test_ship_calls.py",
     r"python benchmarks/skill_sheet\.py .*": "tests/test_skill_sheet.py",
