@@ -1,6 +1,6 @@
 """Speed of the off-policy correction, compared with plain loops, and of worker updates, on the CPU.
 
-    python benchmarks/goals.py [batch=512] [hidden=256] [seconds=10] [threads=1]
+    python benchmarks/goals.py [batch=512] [hidden=128] [seconds=10] [threads=1]
 
 Ours: the learner's own correction and updates on AntMaze (recipe `parallel`), in float32 and with the rounding that
 `precision=auto` chooses here. The same correction in two plain forms: `loop_samples` goes through the batch one segment
@@ -48,7 +48,7 @@ class Options:
     """
 
     batch: int = bounded(512, PLAIN_TUPLES)
-    hidden: int = bounded(256, 1)
+    hidden: int = bounded(128, 1)
     seconds: float = bounded(10.0, 0.0)
     threads: int = bounded(1, 1)
 

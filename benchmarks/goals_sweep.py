@@ -1,7 +1,7 @@
 """Settings of the goal-conditioned learners over seeds: success at each point over minutes and samples.
 
-    python benchmarks/goals_sweep.py FOLDER only=recipe,free,future,free+future [seeds=41,42] [million_steps=1.3]
-        [million_schedule=4] [shared="train.threads=2"] [task=AntMaze] [train=hiro] [jobs=1]
+    python benchmarks/goals_sweep.py FOLDER only=recipe,no_limit,one_step,no_limit+one_step [seeds=41,42]
+        [million_steps=1.3] [million_schedule=2.05] [shared="train.threads=2"] [task=AntMaze] [train=hrl] [jobs=1]
 
 `only` names settings of `SETTINGS`; with `+` between, they are combined. `shared` are arguments of `train.py` for all
 runs. A run has the schedule (learning rates and so on) of `million_schedule` and is stopped after `million_steps`.
@@ -42,17 +42,19 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "recipe": (),
     "threads": ("train.threads=2",),
     "no_correction": ("train.correction=none",),
-    "small_actors": both("hidden=[128,128]", "critic.hidden=[256,256]"),
-    "free": ("task.free_targets=true",),
-    "future": ("train.future_share=0.5",),
-    "n_step": ("train.n_step.decisions=3", "train.n_step.until=0.33"),
+    "no_limit": ("train.progress_limit=0",),
+    "one_step": ("train.n_step.decisions=1",),
+    "discount_98": ("train.manager.discount=0.98",),
+    "no_future": ("train.future_share=0",),
+    "any_targets": ("task.free_targets=false",),
+    "wide_networks": both("hidden=[256,256]"),
     "fast_targets": ("train.manager.target_rate=0.1",),
     "no_targets": ("train.manager.target_rate=1",),
     "histogram": (
         *both("critic.bins=101"), "train.worker.critic.value_limit=40", "train.manager.critic.value_limit=15",
     ),
     "decay": both("weight_decay=0.1"),
-    "period": ("train.meta_periods=[20]", "train.steps_per_iteration=20", "train.manager.discount=0.96"),
+    "period": ("train.meta_periods=[20]", "train.steps_per_iteration=20", "train.manager.discount=0.98"),
     "recent": ("train.recent_share=0.25",),
 }  # fmt: skip
 
@@ -76,12 +78,12 @@ class Options:
     only: str = ""
     seeds: str = "41,42"
     million_steps: float = positive(1.3)
-    million_schedule: float = positive(4.0)
+    million_schedule: float = positive(2.05)
     million_between: float = positive(0.1)
     episodes: int = bounded(60, 1)
     shared: str = ""
     task: str = "AntMaze"
-    train: str = "hiro"
+    train: str = "hrl"
     jobs: int = bounded(1, 1)
 
     def __post_init__(self) -> None:

@@ -77,7 +77,8 @@ class AntCourseCfg(TaskCfg):
         plan = PLANS[self.course]
         if self.free_targets and not self.wide and plan.low == plan.high:
             raise ConfigError(
-                f"task.free_targets=true: the course {self.course.value} has one target; type task.wide=true for many"
+                f"task.free_targets=true: the course {self.course.value} has one target; type task.wide=true for many,"
+                " or task.free_targets=false"
             )
 
     def for_evaluation(self) -> Self:

@@ -24,13 +24,13 @@ def nested(words):
     return result
 
 
-@pytest.mark.parametrize("name", [*goals_sweep.SETTINGS, "threads+period", "free+future+n_step"])
+@pytest.mark.parametrize("name", [*goals_sweep.SETTINGS, "threads+period", "no_limit+one_step"])
 def test_every_setting_is_a_configuration(name, tmp_path):
     words = goals_sweep.arguments(name, 3, tmp_path, OPTIONS)
-    chosen = {"task=AntMaze", "train=hiro", f"run_dir={tmp_path}"}
+    chosen = {"task=AntMaze", "train=hrl", f"run_dir={tmp_path}"}
     assert chosen <= set(words)
     settings = resolve(
-        {"task": {"name": "AntMaze"}, "train": composed("hiro"), "device": "cpu"},
+        {"task": {"name": "AntMaze"}, "train": composed("hrl"), "device": "cpu"},
         nested(word for word in words if word not in chosen),
     )
     cfg = settings.learner_cfg
@@ -73,14 +73,14 @@ def test_a_run_is_stopped_once_it_has_its_samples_and_then_left_alone(tmp_path, 
     monkeypatch.setattr(goals_sweep, "POLL_S", 0.0)
     Training.started, Training.longest = [], 1
     with pytest.raises(RuntimeError, match="too early"):
-        goals_sweep.train("free", 41, tmp_path, OPTIONS)
+        goals_sweep.train("any_targets", 41, tmp_path, OPTIONS)
     Training.longest = 1000
-    goals_sweep.train("free", 41, tmp_path, OPTIONS)
+    goals_sweep.train("any_targets", 41, tmp_path, OPTIONS)
     first, second = Training.started
-    assert first.words["task.free_targets"] == "true" and first.words["seed"] == "41"
-    assert second.words == {"resume": str(tmp_path / "free-41")} and second.stopped
+    assert first.words["task.free_targets"] == "false" and first.words["seed"] == "41"
+    assert second.words == {"resume": str(tmp_path / "any_targets-41")} and second.stopped
     assert 3720 <= 1280 * len(second.lines()) <= 6400
-    goals_sweep.train("free", 41, tmp_path, OPTIONS)
+    goals_sweep.train("any_targets", 41, tmp_path, OPTIONS)
     assert len(Training.started) == 2
 
 
@@ -102,7 +102,7 @@ def test_the_table_has_means_over_seeds_as_far_as_all_have_come(tmp_path):
 
 
 def test_wrong_words_are_answered():
-    with pytest.raises(ConfigError, match=r"no setting 'fre'; did you mean free"):
-        goals_sweep.Options(only="recipe,fre+future")
+    with pytest.raises(ConfigError, match=r"no setting 'no_futur'; did you mean no_future"):
+        goals_sweep.Options(only="recipe,no_futur+no_limit")
     with pytest.raises(ConfigError, match="seeds=a"):
         goals_sweep.Options(seeds="a")

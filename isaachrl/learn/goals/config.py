@@ -1,5 +1,6 @@
 """Configuration of the goal-conditioned learners. Defaults are HIRO as published (Nachum et al. 2018)."""
 
+import math
 import operator
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -239,6 +240,8 @@ class GoalsCfg:
             from the last so many batches.
         connection: see `ConnectionCfg`.
         worker_reward: see `WorkerReward`.
+        progress_limit: the most that a step's `progress` counts, in units of the state; 0 for no limit. An ant that is
+            fast enough then gains nothing by being faster, and falls over less.
         boundary: see `Boundary`.
         goal_resampling: share of a worker's batch whose goals are resampled uniformly; reward and next goal follow.
         target_resampling: share of the top level's batch whose targets are resampled; the reward follows. No effect in
@@ -282,6 +285,7 @@ class GoalsCfg:
     pool_sets: int = bounded(0, 0, 10_000)
     connection: ConnectionCfg = field(default_factory=ConnectionCfg)
     worker_reward: WorkerReward = WorkerReward.distance
+    progress_limit: float = bounded(0.0, 0.0)
     boundary: Boundary = Boundary.manager
     goal_resampling: float = bounded(0.0, 0.0, 1.0)
     target_resampling: float = bounded(0.0, 0.0, 1.0)
@@ -335,6 +339,11 @@ class GoalsCfg:
                 f"train.flips.penalty={self.flips.penalty} and train.goal_resampling={self.goal_resampling} are for"
                 " workers with a manager, not for train.meta_periods=[]; type 0 for both"
             )
+
+    @property
+    def most_progress(self) -> float:
+        """The most that the `progress` of a step counts: infinite without `progress_limit`."""
+        return self.progress_limit or math.inf
 
     @property
     def linked(self) -> bool:

@@ -4,6 +4,7 @@ A goal is a desired change of the first d entries of the state. From step to ste
 state plus goal stays the same point.
 """
 
+import math
 from collections.abc import Callable
 from enum import Enum
 
@@ -57,10 +58,12 @@ def intrinsic_reward(state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
     return -norm(goal_transition(state, goal, next_state))
 
 
-def worker_reward(kind: WorkerReward, state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
-    """The worker's reward `(…)` of one kind; for the arguments see `intrinsic_reward`."""
+def worker_reward(
+    kind: WorkerReward, state: Tensor, goal: Tensor, next_state: Tensor, limit: float = math.inf
+) -> Tensor:
+    """The worker's reward `(…)` of one kind, for `progress` at most `limit`; for the others see `intrinsic_reward`."""
     reward = intrinsic_reward(state, goal, next_state)
-    return norm(goal) + reward if kind is WorkerReward.progress else reward
+    return (norm(goal) + reward).clamp_max(limit) if kind is WorkerReward.progress else reward
 
 
 def norm(vector: Tensor) -> Tensor:

@@ -72,6 +72,14 @@ def test_worker_rewards_by_hand(kind, expected):
     assert worker_reward(kind, state, goal, after).item() == pytest.approx(expected, abs=1e-5)
 
 
+def test_progress_counts_up_to_a_limit_and_steps_back_count_whole():
+    state, goal = torch.zeros(3, 2), torch.tensor([[4.0, 0.0]]).expand(3, 2)
+    after = torch.tensor([[0.5, 0.0], [0.1, 0.0], [-0.5, 0.0]])
+    limited = worker_reward(WorkerReward.progress, state, goal, after, limit=0.2)
+    assert_close(limited, torch.tensor([0.2, 0.1, -0.5]))
+    assert_close(worker_reward(WorkerReward.distance, state, goal, after, limit=0.2), torch.tensor([-3.5, -3.9, -4.5]))
+
+
 def test_progress_sums_to_the_distance_covered_whatever_the_way(segments):
     states, _, goal = segments
     point, total = states[:, 0, :D] + goal, torch.zeros(B)

@@ -224,6 +224,28 @@ def test_flips_end_the_return_and_are_penalized():
     assert batch.reward.mean().item() < -4
 
 
+@pytest.mark.parametrize("meta_periods", [[4], [4, 3]])
+def test_progress_is_limited_by_the_step(meta_periods):
+    """A level that decides every four steps may earn four times as much by a decision."""
+
+    def rewards(limit):
+        learner = make_learner(
+            correction="none",
+            meta_periods=meta_periods,
+            worker_reward="progress",
+            progress_limit=limit,
+            warmup_steps=12,
+        )
+        collect(learner, 24)
+        updates = [trainer.update for trainer in learner.trainers[:-1]]
+        learner.generator.manual_seed(0)
+        return [update.batch().reward / update.level.cfg.reward_scale for update in updates]
+
+    for whole, limited, steps in zip(rewards(0.0), rewards(1e-3), [1, 4], strict=False):
+        assert (whole > steps * 1e-3).any()
+        torch.testing.assert_close(limited, whole.clamp_max(steps * 1e-3))
+
+
 def test_bodies_on_their_back_are_reset_at_the_end_of_a_segment():
     learner = make_learner(Plane(num_envs=2, episode_steps=99, flip_above=-1e9), flips={"reset_steps": 6})
     times = []

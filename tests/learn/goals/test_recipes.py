@@ -182,6 +182,14 @@ def test_one_level_in_parallel_has_the_warm_up_and_replay_of_the_hierarchies(lea
     assert flat.learner_cfg.max_iterations >= levels.learner_cfg.max_iterations
 
 
+@pytest.mark.parametrize("task", ["AntMaze", "AntFourRooms", "AntPush", "AntFall"])
+@pytest.mark.parametrize("recipe", ["cpu", "gpu"])
+@pytest.mark.parametrize("learner", ["hrl", "sac"])
+def test_courses_draw_targets_that_an_ant_can_get_to_and_more_than_one(task, recipe, learner):
+    cfg = resolve({"task": {"name": task}, "device": "cpu", "recipe": recipe, "train": composed(learner)}).task_cfg
+    assert cfg.free_targets and cfg.wide == (task in ("AntPush", "AntFall"))
+
+
 def test_courses_whose_way_is_found_late_have_longer_trainings():
     steps = {
         name: resolve({"task": {"name": name}, "device": "cpu", "train": composed("hrl")}).learner_cfg.max_iterations

@@ -132,4 +132,6 @@ class WorkerSteps:
         return self._levels.sample_action(0, state, goal, self._generator)
 
     def _reward(self, state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
-        return self._cfg.worker.reward_scale * worker_reward(self._cfg.worker_reward, state, goal, next_state)
+        cfg = self._cfg
+        reward = worker_reward(cfg.worker_reward, state, goal, next_state, cfg.most_progress)
+        return cfg.worker.reward_scale * reward

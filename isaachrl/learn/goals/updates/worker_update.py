@@ -53,7 +53,8 @@ class WorkerUpdate:
         last = end == length
         if cfg.boundary is Boundary.manager:
             following = torch.where((last & ~resampled).unsqueeze(1), next_goal, following)
-        reward = self.level.cfg.reward_scale * worker_reward(cfg.worker_reward, state, goal, after)
+        limit = cfg.most_progress * stride
+        reward = self.level.cfg.reward_scale * worker_reward(cfg.worker_reward, state, goal, after, limit)
         ends = last & terminal
         if cfg.flips.penalty > 0 and self.number == 0:
             flipped = replay.steps_at("flipped", rows, begin)
