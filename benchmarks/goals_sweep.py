@@ -1,7 +1,7 @@
 """Settings of the goal-conditioned learners over seeds: success at each point over minutes and samples.
 
     python benchmarks/goals_sweep.py FOLDER only=recipe,no_limit,one_step,no_limit+one_step [seeds=41,42]
-        [million_steps=1.3] [million_schedule=2.05] [shared="train.threads=2"] [task=AntMaze] [train=hrl] [jobs=1]
+        [million_steps=1.3] [million_schedule=2.048] [shared="train.threads=2"] [task=AntMaze] [train=hrl] [jobs=1]
 
 `only` names settings of `SETTINGS`; with `+` between, they are combined. `shared` are arguments of `train.py` for all
 runs. A run has the schedule (learning rates and so on) of `million_schedule` and is stopped after `million_steps`.
@@ -41,7 +41,7 @@ def both(*words: str) -> tuple[str, ...]:
 SETTINGS: dict[str, tuple[str, ...]] = {
     "recipe": (),
     "threads": ("train.threads=2",),
-    "no_correction": ("train.correction=none",),
+    "correction": ("train.correction=hiro",),
     "no_limit": ("train.progress_limit=0",),
     "one_step": ("train.n_step.decisions=1",),
     "discount_98": ("train.manager.discount=0.98",),
@@ -78,7 +78,7 @@ class Options:
     only: str = ""
     seeds: str = "41,42"
     million_steps: float = positive(1.3)
-    million_schedule: float = positive(2.05)
+    million_schedule: float = positive(2.048)
     million_between: float = positive(0.1)
     episodes: int = bounded(60, 1)
     shared: str = ""

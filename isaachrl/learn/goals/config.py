@@ -204,7 +204,8 @@ class NStepCfg:
 
     Args:
         decisions: over which rewards are summed before the bootstrap, at first; fewer where an episode ends.
-        until: share of training until which they have become one, in equal parts.
+        until: share of training at which the number, rounded up, would be 0; it falls in a straight line. So three
+            decisions are two after a third of this share, and one after two thirds.
     """
 
     decisions: int = bounded(1, 1, 100)
@@ -240,8 +241,9 @@ class GoalsCfg:
             from the last so many batches.
         connection: see `ConnectionCfg`.
         worker_reward: see `WorkerReward`.
-        progress_limit: the most that a step's `progress` counts, in units of the state; 0 for no limit. An ant that is
-            fast enough then gains nothing by being faster, and falls over less.
+        progress_limit: the most that the `progress` of a step counts, in units of the state; a decision of a middle
+            manager may count as much for each of its steps. 0: no limit. An ant that is fast enough then gains nothing
+            by being faster, and falls over less.
         boundary: see `Boundary`.
         goal_resampling: share of a worker's batch whose goals are resampled uniformly; reward and next goal follow.
         target_resampling: share of the top level's batch whose targets are resampled; the reward follows. No effect in

@@ -25,8 +25,8 @@ CANDIDATE_STD = 0.5  # standard deviation of the random ones, in half ranges of 
 class WorkerReward(Enum):
     """Intrinsic reward of a step, with u = state + goal - next state (first d entries).
 
-    `distance`: -|u|, as published. `progress`: |goal| - |u|, which sums over a segment to the same as `distance` up to
-    discounting and a constant, with values near zero.
+    `distance`: -|u|, as published. `progress`: |goal| - |u|, which without a limit sums over a segment to the
+    same as `distance` up to discounting and a constant, with values near zero.
     """
 
     distance = "distance"
@@ -61,7 +61,7 @@ def intrinsic_reward(state: Tensor, goal: Tensor, next_state: Tensor) -> Tensor:
 def worker_reward(
     kind: WorkerReward, state: Tensor, goal: Tensor, next_state: Tensor, limit: float = math.inf
 ) -> Tensor:
-    """The worker's reward `(…)` of one kind, for `progress` at most `limit`; for the others see `intrinsic_reward`."""
+    """The worker's reward `(…)` of one kind; `progress` counts up to `limit`. Else see `intrinsic_reward`."""
     reward = intrinsic_reward(state, goal, next_state)
     return (norm(goal) + reward).clamp_max(limit) if kind is WorkerReward.progress else reward
 

@@ -70,7 +70,8 @@ def test_gather_resamples_no_targets_and_centres_no_reward():
         values = composed(name)
         built = resolve({"task": {"name": "AntGather"}, "train": values, "device": "cpu"}).learner_cfg
         assert (built.target_resampling, built.centre_reward, built.manager.reward_scale) == (0.0, False, 1.0)
-        assert built.manager.batch == 512, "the rest is the parallel recipe"
+        assert built.manager.batch == 512 and built.n_step.decisions == 1 and built.progress_limit == 0
+        assert built.worker.hidden == built.manager.hidden == [256, 256]
 
 
 def test_the_defaults_are_the_published_ones():
@@ -205,6 +206,10 @@ def test_managers_over_a_skill_have_one_too(learner):
     cfg = chosen.learner_cfg
     assert cfg.worker.algorithm is Algorithm.sac and cfg.manager.algorithm is Algorithm.td3
     assert (cfg.flips.reset_steps, cfg.flips.penalty, cfg.target_resampling) == (0, 0.0, 0.0)
+    assert (cfg.progress_limit, cfg.n_step.decisions) == (0.0, 1) and cfg.worker.hidden == cfg.manager.hidden == [
+        256,
+        256,
+    ]
     assert cfg.worker_symmetry and cfg.hide_position and cfg.correction is ants.learner_cfg.correction
     assert ants.learner_cfg.worker_symmetry and ants.learner_cfg.worker.algorithm is Algorithm.td3
 

@@ -11,8 +11,8 @@ from isaachrl import config
 from isaachrl.errors import ConfigError
 from isaachrl.learn.goals.config import Connection, ConnectionCfg
 from isaachrl.learn.goals.goals import intrinsic_reward
-from isaachrl.learn.goals.updates.connected import Multiplier, connected_gradient_loss, worker_success
-from tests.learn.goals.plane import SAC, SOFT, connected_learner, equal, weights
+from isaachrl.learn.goals.updates.connected import Multiplier, WorkerSteps, connected_gradient_loss, worker_success
+from tests.learn.goals.plane import SAC, SOFT, collect, connected_learner, equal, make_learner, weights
 
 B, S, A, D = 5, 4, 3, 2
 MODES = [Connection.paper, Connection.total]
@@ -135,6 +135,20 @@ def test_an_exact_critic_makes_total_the_discounted_sum_of_the_papers_terms():
     first, second = slope_of(Connection.paper, 0, 2.0), slope_of(Connection.paper, 1, 1.0)
     assert (first, second) == pytest.approx((-0.3, -0.5))
     assert slope_of(Connection.total, 0, 2.0) == pytest.approx(-0.7) == first + 0.8 * second
+
+
+def test_the_success_of_a_step_counts_its_progress_up_to_the_limit():
+    def success(limit):
+        learner = make_learner(
+            correction="none", connection={"mode": "paper"}, worker_reward="progress", progress_limit=limit
+        )
+        collect(learner, 12)
+        rows, draws = torch.arange(6), torch.Generator().manual_seed(0)
+        steps = WorkerSteps(learner.cfg, learner.levels, learner.replays[0], rows, draws)
+        return steps.success(torch.full((6, 2), 0.5)).detach()
+
+    whole, limited = success(0.0), success(1e-4)
+    assert (limited <= whole).all() and (limited < whole).any()
 
 
 def test_the_multiplier_grows_while_the_worker_fails_and_shrinks_while_it_succeeds():
