@@ -15,7 +15,7 @@ from isaachrl.errors import ConfigError
 from isaachrl.learn.registry import learner_entry
 from isaachrl.learn.task_graph.continuous.actor_critic import KondaActorCriticCfg
 from isaachrl.learn.task_graph.continuous.gaussian import GaussianCfg, GaussianTiles, Step
-from isaachrl.learn.task_graph.continuous.hybrid import Grid, HybridCfg
+from isaachrl.learn.task_graph.continuous.hybrid import HybridCfg
 from isaachrl.learn.task_graph.continuous.tiles import TileCoder, tile_step, value_of
 from isaachrl.learn.task_graph.continuous.traces import Traces
 
@@ -182,10 +182,15 @@ def test_the_baseline_learns_the_reward_to_go():
     assert value_of(policy.value, tiles).item() == pytest.approx(6.0, abs=0.01)
 
 
-def test_cells_of_the_grid():
-    grid = Grid(((0.0, 1000.0), (0.0, 1000.0), (-1.0, 1.0)), 20, CPU)
-    states = torch.tensor([[0.0, 0.0, 0], [49.9, 50.0, 0], [50.0, 0.0, 0], [1000.0, 1001.0, 0]])
-    assert grid(states).tolist() == [0, 1, 20, 399]
+def test_cells_of_the_root():
+    states = torch.tensor([[0.0, 0.0, 0, 0], [49.9, 50.0, 0, 0], [50.0, 0.0, 3, 0], [1000.0, 1001.0, 0, 9]])
+    places = learner("hybrid").algorithm
+    assert places.cell(states).tolist() == [0, 20, 1, 399]
+    headings = learner("hybrid", root_tiles=[20, 20, 8, 1]).algorithm
+    assert len(headings.q) == 20 * 20 * 8 * 8
+    assert headings.cell(states).tolist() == [1600, 1620, 1 + 400 * 7, 399 + 1600]
+    opposite = torch.tensor([[0.0, 0.0, -3.14, 0], [0.0, 0.0, 3.14, 0], [0.0, 0.0, -3.14 - 0.3, 0]])
+    assert headings.cell(opposite).tolist() == [0, 2800, 2800], "headings are periodic"
 
 
 def test_traces_replace_decay_and_are_cleared():
@@ -216,7 +221,7 @@ def test_q_lambda_by_hand():
     root.call_reward = torch.tensor([-60.0])
     root.traces.entry[0, :2], root.traces.weight[0, :2] = torch.tensor([3, 11]), torch.tensor([1.0, 0.9])
     after = torch.tensor([[525.0, 525.0, 0.0, 0.0]])
-    cell = int(root.grid(after))
+    cell = int(root.cell(after))
     root.q[cell * 8 + 5] = 40.0
     root.ended = torch.tensor([True])
     root._learn_calls(after, torch.tensor([False]))

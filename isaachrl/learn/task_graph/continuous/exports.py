@@ -1,7 +1,6 @@
 """Exported networks of tile-coded policies: the state, or a subtask's view of it, in; the action or scores out."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -48,20 +47,20 @@ class CellScores(nn.Module):
     """A table indexed by the grid cell of the state.
 
     Args:
-        cell: states `(n, F)` -> cells `(n,)`.
+        grid: one tiling, states `(n, F)` -> cells `(n, 1)`.
         scores: `(cells, C)`.
     """
 
     scores: Tensor
 
-    def __init__(self, cell: Callable[[Tensor], Tensor], scores: Tensor) -> None:
+    def __init__(self, grid: TileCoder, scores: Tensor) -> None:
         super().__init__()
-        self.cell = on_cpu(cell)
+        self.grid = on_cpu(grid)
         self.register_buffer("scores", scores.clone())
 
     def forward(self, state: Tensor) -> Tensor:
         """Scores `(n, C)` of states `(n, F)`."""
-        return self.scores[self.cell(state)]
+        return self.scores[self.grid(state).squeeze(-1)]
 
 
 class View(nn.Module):

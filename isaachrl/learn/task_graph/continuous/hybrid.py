@@ -32,12 +32,13 @@ TRACE_LENGTH = 16  # calls; 0.9 ** 16 is 0.19, and few episodes have more calls
 
 @dataclass
 class HybridCfg:
-    """Q(lambda) on a coarse grid over the first two columns of the state; its actions are calls of subtasks.
+    """Q(lambda) on a coarse grid over the state; its actions are calls of subtasks.
 
     Args:
         max_iterations: iterations; with 1024 ships the default makes the 50,000 episodes of the paper.
         horizon: steps of every environment per iteration.
-        cells: cells of the grid along each column.
+        root_tiles: cells of the grid along each column of the state. The paper's cells are places of 50 m; with
+            headings, too, there is more to explore.
         learning_rate: step size of Q.
         lam: lambda of its replacing traces.
         gamma: discount of a call.
@@ -53,11 +54,11 @@ class HybridCfg:
         policy: of the subtasks, see `GaussianCfg`.
     """
 
-    RENAMED: ClassVar[dict[str, str]] = {"trace": ""}
+    RENAMED: ClassVar[dict[str, str]] = {"trace": "", "cells": "root_tiles"}
 
     max_iterations: int = bounded(450, 1)
     horizon: int = bounded(32, 1, 10_000)
-    cells: int = bounded(20, 1, 1000)
+    root_tiles: list[int] = bounded([20, 20, 1, 1], 1, 1000)
     learning_rate: float = bounded(0.1, 0.0, 1.0)
     lam: float = bounded(0.9, 0.0, 1.0)
     gamma: float = bounded(1.0, 0.0, 1.0)
@@ -69,26 +70,6 @@ class HybridCfg:
     failure_reward: float = -500.0
     call_steps: int = bounded(200, 1)
     policy: GaussianCfg = field(default_factory=lambda: GaussianCfg(learning_rate=1.5, decay_iterations=80))
-
-
-class Grid:
-    """A grid of `cells` by `cells` over the first two columns of a state.
-
-    Args:
-        extent: of the state's columns.
-        cells: along each of the two.
-        device: of the tensors.
-    """
-
-    def __init__(self, extent: tuple[tuple[float, float], ...], cells: int, device: torch.device) -> None:
-        self.cells = cells
-        self._low, high = torch.tensor(extent[:2], device=device).T
-        self._per_unit = cells / (high - self._low)
-
-    def __call__(self, state: Tensor) -> Tensor:
-        """Cells `(n,)` of states `(n, F)`; beyond the edge, the cell at the edge."""
-        cell = ((state[:, :2] - self._low) * self._per_unit).long().clamp(0, self.cells - 1)
-        return cell[:, 0] * self.cells + cell[:, 1]
 
 
 class Acted(NamedTuple):
@@ -106,7 +87,7 @@ class Hybrid(Stateful):
     The root learns from the environment's reward alone; internal rewards stay within the subtasks.
 
     Attributes:
-        q: `(cells * T,)` values of calls.
+        q: `(K * T,)` values of calls in the K cells.
         task: `(N,)` subtask of the open call.
         entry: `(N, F)` state in which it was called.
         q_entry: `(N,)` entry of `q` of the open call.
@@ -127,13 +108,13 @@ class Hybrid(Stateful):
         graph = continuous_graph(env, "hybrid")
         n, device = env.num_envs, env.device
         self.cfg, self.frames = cfg, SubtaskFrames(graph, device)
-        self.grid = Grid(graph.root.extent, cfg.cells, device)
+        self.grid = TileCoder(graph.root.extent, cfg.root_tiles, 1, graph.root.wraps, device)
         self.coder = TileCoder(self.frames.extent, cfg.policy.tiles, cfg.policy.tilings, self.frames.wraps, device)
         self.actor = GaussianTiles(self.coder.size * len(self.frames.kinds), action_extent(env), cfg.policy, device)
         self._contract = state_contract(env)
         self._middle = torch.tensor(graph.root.extent).mean(-1).unsqueeze(0)
         self.num_tasks = len(self.frames.subtasks)
-        self.q = torch.zeros(cfg.cells**2 * self.num_tasks, device=device)
+        self.q = torch.zeros(self.grid.size * self.num_tasks, device=device)
         self.epsilon = torch.full((), cfg.epsilon, device=device)
         self.traces = Traces(n, TRACE_LENGTH, device)
         self.task, self.steps, self.q_entry, self.calls = (
@@ -148,9 +129,13 @@ class Hybrid(Stateful):
         """Tiles `(n, tilings)` of views `(n, F)`; every kind `(n,)` has tiles of its own."""
         return self.coder(view) + (kind * self.coder.size).unsqueeze(-1)
 
+    def cell(self, state: Tensor) -> Tensor:
+        """Cells `(n,)` of the root's grid at states `(n, F)`; beyond the edge, the cell at the edge."""
+        return self.grid(state).squeeze(-1)
+
     def call_values(self, state: Tensor) -> Tensor:
         """Values `(n, T)` of calling each subtask at states `(n, F)`."""
-        return self.q.view(-1, self.num_tasks)[self.grid(state)]
+        return self.q.view(-1, self.num_tasks)[self.cell(state)]
 
     def act(self, state: Tensor, generator: torch.Generator) -> tuple[Tensor, Acted]:
         """See `ContinuousAlgorithm.act`."""
@@ -167,7 +152,7 @@ class Hybrid(Stateful):
         best = self.call_values(state).argmax(-1)
         random = (uniform[1] * self.num_tasks).long().clamp_max(self.num_tasks - 1)
         task = torch.where(uniform[0] < self.epsilon, random, best)
-        q_entry = self.grid(state) * self.num_tasks + task
+        q_entry = self.cell(state) * self.num_tasks + task
         # Watkins's Q(lambda): a call that is not greedy cuts the traces of the earlier ones
         self.traces.add(self.ended, q_entry, self.cfg.gamma * self.cfg.lam * (task == best))
         self.task = torch.where(self.ended, task, self.task)
