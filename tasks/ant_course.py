@@ -13,6 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from isaachrl.config import bounded
 from isaachrl.envs import Obs, Task, TaskCfg
 from isaachrl.errors import ConfigError
 from isaachrl.sim import Control, Integrator, Marker, Scene, Sim
@@ -47,6 +48,9 @@ class AntCourseCfg(TaskCfg):
         course: the course.
         targets: how targets are chosen, see `Targets`.
         wide: train on targets from all over the course, the published variant with many targets.
+        wide_steps: with `wide`, after so many control steps of the environments targets are drawn as without it; 0:
+            never. Where blocks are not observed, ants that pushed one elsewhere for another target look like those that
+            have cleared the way, so what is learned from many targets has to be corrected on the one that counts.
         free_targets: draw training targets where the ant can get to: from that part of the region which is in free
             cells, or under a block that can be pushed away, and not below the ground.
         integrator: `rk4` is the published one; `euler` is four times as fast.
@@ -60,6 +64,7 @@ class AntCourseCfg(TaskCfg):
     course: Course = Course.maze
     targets: Targets = Targets.auto
     wide: bool = False
+    wide_steps: int = bounded(0, 0)
     free_targets: bool = False
     integrator: Integrator = Integrator.euler
     asset: Asset = Asset.paper
@@ -81,6 +86,12 @@ class AntCourseCfg(TaskCfg):
                 " or task.free_targets=false"
             )
 
+        if self.wide_steps > 0 and not self.wide:
+            raise ConfigError(
+                f"task.wide_steps={self.wide_steps} is the end of targets from all over the course, which begin with"
+                " task.wide=true; type both, or task.wide_steps=0"
+            )
+
     def for_evaluation(self) -> Self:
         """The same with the evaluation points, unless targets were chosen."""
         return replace(self, targets=Targets.evaluation) if self.targets is Targets.auto else self
@@ -91,6 +102,7 @@ class AntCourse(Task[AntCourseCfg]):
 
     Attributes:
         target: `(N, 2 | 3)` where to get to, m; in three dimensions where height counts.
+        age: control steps since the environments were made.
         position_size: how many first entries of the state are compared with the target.
         action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
@@ -100,7 +112,7 @@ class AntCourse(Task[AntCourseCfg]):
         terminates: whether the task itself terminates episodes.
     """
 
-    STATE = ("target", "steps", "episodes")
+    STATE = ("target", "steps", "episodes", "age")
     context_scale = 10.0
     terminates = False
 
@@ -109,12 +121,13 @@ class AntCourse(Task[AntCourseCfg]):
         n, device = sim.num_envs, sim.device
         self.plan = PLANS[cfg.course]
         self._points = torch.tensor(self.plan.points, device=device)
-        self._low = torch.tensor(self.plan.wide_low if cfg.wide else self.plan.low, device=device)
-        self._high = torch.tensor(self.plan.wide_high if cfg.wide else self.plan.high, device=device)
+        self._low, self._high = (torch.tensor(end, device=device) for end in (self.plan.low, self.plan.high))
+        self._wide_low = torch.tensor(self.plan.wide_low if cfg.wide else self.plan.low, device=device)
+        self._wide_high = torch.tensor(self.plan.wide_high if cfg.wide else self.plan.high, device=device)
         self.position_size = self._low.shape[0]
         if cfg.free_targets:
             self._regions = torch.tensor(
-                courses.free_regions(self.plan, self._low.tolist(), self._high.tolist()), device=device
+                courses.free_regions(self.plan, self._wide_low.tolist(), self._wide_high.tolist()), device=device
             )
             self._areas = (self._regions[:, 1, :2] - self._regions[:, 0, :2]).prod(-1).cumsum(0)
         self._extra = sim.qpos.shape[1] - ant.NUM_COORDINATES if cfg.observe_blocks else 0
@@ -138,6 +151,7 @@ class AntCourse(Task[AntCourseCfg]):
         self._walls = torch.tensor([(*box.pos_m[:2], *box.half_size_m[:2]) for box in walls], device=device)
         self.target = torch.zeros(n, self.position_size, device=device)
         self.steps, self.episodes = (torch.zeros(n, dtype=torch.long, device=device) for _ in range(2))
+        self.age = torch.zeros((), dtype=torch.long, device=device)
         self._number = torch.arange(n, device=device)
 
     @classmethod
@@ -168,7 +182,7 @@ class AntCourse(Task[AntCourseCfg]):
 
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
-        self.steps = self.steps + 1
+        self.steps, self.age = self.steps + 1, self.age + 1
 
     def context_reward(self, state: Tensor, context: Tensor) -> Tensor:
         """Minus the distance `(…)` in m of states `(…, S)` from targets `(…, 2 | 3)`."""
@@ -177,12 +191,16 @@ class AntCourse(Task[AntCourseCfg]):
     def draw_contexts(self, count: int, generator: torch.Generator) -> Tensor:
         """`(count, 2 | 3)` targets from the training distribution."""
         share = torch.rand(count, self.position_size, generator=generator, device=self.sim.device)
-        if not self.cfg.free_targets:
-            return self._low + (self._high - self._low) * share
-        # a region by its area, then a place in it
-        area = torch.rand(count, generator=generator, device=self.sim.device) * self._areas[-1]
-        low, high = self._regions[torch.searchsorted(self._areas, area).clamp(max=len(self._areas) - 1)].unbind(1)
-        return low + (high - low) * share
+        low, high = self._wide_low, self._wide_high
+        if self.cfg.free_targets:
+            # a region by its area, then a place in it
+            area = torch.rand(count, generator=generator, device=self.sim.device) * self._areas[-1]
+            region = torch.searchsorted(self._areas, area).clamp(max=len(self._areas) - 1)
+            low, high = self._regions[region].unbind(1)
+        target = low + (high - low) * share
+        if self.cfg.wide_steps == 0:
+            return target
+        return torch.where(self.age < self.cfg.wide_steps, target, self._low + (self._high - self._low) * share)
 
     def flipped(self) -> Tensor:
         """`(N,)` bool, see `ant.flipped`."""

@@ -197,6 +197,25 @@ def test_free_targets_fill_the_cells_that_can_be_reached_evenly(name, cells):
         assert 4.0 <= targets[:, 2].min() < 4.1 and 4.9 < targets[:, 2].max() <= 5.0
 
 
+def test_wide_targets_end_after_so_many_steps():
+    env = make("AntPush", num_envs=4, wide=True, free_targets=True, wide_steps=2)
+    draw = lambda: env.task.draw_contexts(50, torch.Generator().manual_seed(0))  # noqa: E731
+    first, state = draw(), env.state_dict()
+    env.step(torch.zeros(4, 8))
+    assert torch.equal(draw(), first) and len(first.unique(dim=0)) == 50
+    env.step(torch.zeros(4, 8))
+    assert (draw() == torch.tensor([0.0, 19.0])).all()
+    env.reset()
+    assert (env.task.target == torch.tensor([0.0, 19.0])).all()
+    env.load_state_dict(state)
+    assert torch.equal(draw(), first), "a resumed training counts on"
+
+
+def test_an_end_of_wide_targets_needs_wide_targets():
+    with pytest.raises(ConfigError, match=r"task\.wide=true"):
+        make("AntPush", wide_steps=10)
+
+
 def test_free_targets_need_a_region():
     with pytest.raises(ConfigError, match=r"task\.wide=true"):
         make("AntPush", free_targets=True)
