@@ -186,8 +186,9 @@ def test_one_level_in_parallel_has_the_warm_up_and_replay_of_the_hierarchies(lea
 @pytest.mark.parametrize("task", ["AntMaze", "AntFourRooms", "AntPush", "AntFall"])
 @pytest.mark.parametrize("recipe", ["cpu", "gpu"])
 @pytest.mark.parametrize("learner", ["hrl", "sac"])
-def test_courses_draw_targets_that_an_ant_can_get_to_and_more_than_one(task, recipe, learner):
+def test_courses_have_the_published_integrator_and_more_than_one_target_that_an_ant_can_get_to(task, recipe, learner):
     cfg = resolve({"task": {"name": task}, "device": "cpu", "recipe": recipe, "train": composed(learner)}).task_cfg
+    assert cfg.integrator.value == "rk4"
     assert cfg.free_targets and cfg.wide == (task in ("AntPush", "AntFall"))
 
 

@@ -53,7 +53,7 @@ def test_help_lists_what_can_be_typed_and_then_the_keys_of_a_task(tmp_path, caps
     done = train("task=AntMaze", "train=hiro", "device=cpu", "train.worker.batch=64", "-h", cwd=tmp_path)
     assert done.returncode == 0 and brief[brief.index("Keys (") : brief.index("With task=")] in done.stdout
     lines = done.stdout.splitlines()
-    found = ("task.integrator=euler", "train.worker.hidden=[128,128]", "train.worker.batch=64", "num_envs=128")
+    found = ("task.integrator=rk4", "train.worker.hidden=[128,128]", "train.worker.batch=64", "num_envs=128")
     assert set(found) <= set(lines) and "train.stagger=true" in lines
     # what is listed can be typed
     settings = [line for line in lines[lines.index("# the task AntMaze") :] if line and line[0] != "#"]
