@@ -102,7 +102,7 @@ class AntCourse(Task[AntCourseCfg]):
 
     Attributes:
         target: `(N, 2 | 3)` where to get to, m; in three dimensions where height counts.
-        age: control steps since the environments were made.
+        age: control steps since the environments were made, counted with `wide_steps` alone.
         position_size: how many first entries of the state are compared with the target.
         action_limits: `(8,)` largest torques, N m.
         goal_limits: `(15,)` half ranges of the changes of the first entries of the state a manager may ask for.
@@ -182,7 +182,9 @@ class AntCourse(Task[AntCourseCfg]):
 
     def after_physics(self) -> None:
         """See `Task.after_physics`."""
-        self.steps, self.age = self.steps + 1, self.age + 1
+        self.steps = self.steps + 1
+        if self.cfg.wide_steps > 0:
+            self.age = self.age + 1
 
     def context_reward(self, state: Tensor, context: Tensor) -> Tensor:
         """Minus the distance `(…)` in m of states `(…, S)` from targets `(…, 2 | 3)`."""
